@@ -1,0 +1,57 @@
+# The whole developer interface; CI calls the same targets. `make` lists them.
+# Everything is installed into .venv/ when it is first needed, and again when a lock file changes.
+
+PYTHON ?= python3
+DATASET ?=
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup setup-dev repro ui test test-slow check format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/installed  ## make .venv/ and install what requirements.lock pins
+
+setup-dev: .venv/installed-dev  ## also install the tools that requirements-dev.lock pins
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Error: python: %d.%d is too old; set PYTHON to 3.11 or newer, as in: make repro PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	@touch $@
+
+repro: setup  ## run the pipeline of every dataset whose rows can be had, or of DATASET=name
+	@$(BIN)/retrain repro $(DATASET)
+
+ui: setup  ## open the runs in MLflow on http://127.0.0.1:5000
+	@$(BIN)/retrain ui
+
+test: setup-dev  ## run all tests
+	$(BIN)/python -m pytest
+
+test-slow: setup-dev  ## run the end-to-end tests alone
+	$(BIN)/python -m pytest -m slow
+
+check: setup-dev  ## check format, lint and types; changes nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: setup-dev  ## format the code and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: setup-dev  ## resolve pyproject.toml into the two lock files again
+	$(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:  ## remove the environment and the caches of tools; data, models, reports and runs stay
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

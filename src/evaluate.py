@@ -1,0 +1,132 @@
+"""Evaluate: the saved model on the test split alone, beside the trivial baseline.
+
+Reads `datasets.<name>.evaluate` and writes `reports/<name>/`: `metrics.json`, `predictions.csv` (a row per test row),
+`classes.csv` and `confusion.csv` (only their header lines where the target is a number).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import PositiveInt
+
+from retrain import cli, environment, files, params, tracking
+from retrain.params import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+    from retrain.predictor import Predictor
+
+DIGITS = 6
+CLASSES = ["class", "precision", "recall", "f1", "support"]
+CONFUSION = ["target", "predicted", "rows"]
+
+
+class Evaluate(Section):
+    """Knobs of the stage."""
+
+    batch_size: PositiveInt
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures over all rows, per class, and per pair of classes."""
+
+    metrics: dict[str, float]
+    classes: "pd.DataFrame"
+    confusion: "pd.DataFrame"
+
+
+def of_labels(targets: "pd.Series[str]", predicted: "pd.Series[str]", names: list[str]) -> Evaluation:
+    """Accuracy, macro F1, per-class precision, recall, F1 and support, and the confusion matrix in long form."""
+    import pandas as pd
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    matrix = confusion_matrix(targets, predicted, labels=names)
+    per_class = precision_recall_fscore_support(targets, predicted, labels=names, zero_division=0.0)
+    classes = pd.DataFrame(dict(zip(CLASSES, [names, *per_class], strict=True))).round(DIGITS)
+    pairs = [(target, other, int(matrix[i, j])) for i, target in enumerate(names) for j, other in enumerate(names)]
+    metrics = {"accuracy": float(matrix.trace() / matrix.sum()), "macro_f1": float(per_class[2].mean())}
+    return Evaluation(metrics, classes, pd.DataFrame(pairs, columns=CONFUSION))
+
+
+def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]", _names: list[str]) -> Evaluation:
+    """Root mean squared error and mean absolute error, in the target's units, and the coefficient of determination."""
+    import pandas as pd
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    metrics = {
+        "rmse": float(root_mean_squared_error(targets, predicted)),
+        "mae": float(mean_absolute_error(targets, predicted)),
+        "r2": float(r2_score(targets, predicted)),
+    }
+    return Evaluation(metrics, pd.DataFrame(columns=CLASSES), pd.DataFrame(columns=CONFUSION))
+
+
+EVALUATIONS: dict[str, "Callable[[pd.Series[Any], pd.Series[Any], list[str]], Evaluation]"] = {
+    "label": of_labels,
+    "number": of_numbers,
+}
+
+
+def evaluation(
+    predictor: "Predictor", outputs: "Tensor", targets: "pd.Series[Any]"
+) -> "tuple[Evaluation, pd.DataFrame]":
+    """All figures of a network's outputs, and its predictions beside the targets."""
+    import torch
+
+    from retrain.losses import LOSSES
+
+    description = predictor.description
+    encoded = torch.from_numpy(predictor.objective.encode(targets))
+    loss = LOSSES[description["train"]["loss"]](outputs, encoded).item()
+    predictions = predictor.objective.predictions(outputs)
+    names = description["target"].get("classes", [])
+    figures = EVALUATIONS[description["target"]["kind"]](targets, predictions["predicted"], names)
+    metrics = {name: round(value, DIGITS) for name, value in {**figures.metrics, "loss": loss}.items()}
+    predictions.insert(0, "target", targets.to_numpy())
+    return Evaluation(metrics, figures.classes, figures.confusion), predictions
+
+
+@cli.stage
+def main(dataset: str) -> None:
+    """Evaluate a dataset's saved model on the test split and write the figures to reports/NAME/."""
+    knobs = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
+    result = tracking.Result.of(dataset)
+    environment.pin_cpu(result.description()["train"]["threads"])
+    import torch
+
+    from retrain import devices, predictor, tables
+
+    model = predictor.load(result.model)
+    devices.ready("cpu", model.description["train"]["threads"], params.place(dataset, "evaluate"))
+    test = tables.read_parquet(Path("data", dataset, "splits", "test.parquet"), "run the split stage first")
+    targets = test[model.description["target"]["column"]]
+    outputs = model.outputs(test[list(model.description["inputs"]["columns"])], knobs.batch_size)
+    baseline = torch.tensor([model.objective.baseline]).expand(len(test), -1)
+    measured, predictions = evaluation(model, outputs, targets)
+    trivial, _ = evaluation(model, baseline, targets)
+
+    reports = Path("reports", dataset)
+    names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
+    with files.replacing(*(reports / name for name in names)) as (metrics, predicted, classes, confusion):
+        files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
+        tables.write_csv(predicted, predictions)
+        tables.write_csv(classes, measured.classes)
+        tables.write_csv(confusion, measured.confusion)
+    with tracking.continued(result) as run:
+        run.final({f"test/{name}": value for name, value in measured.metrics.items()})
+        run.final({f"baseline/{name}": value for name, value in trivial.metrics.items()})
+        run.artifacts(*(reports / name for name in names))
+    shown = ", ".join(
+        f"{name} {value:.4f} (baseline {trivial.metrics[name]:.4f})" for name, value in measured.metrics.items()
+    )
+    click.echo(f"evaluate {dataset}: {len(test):,} test rows; {shown}")
+
+
+if __name__ == "__main__":
+    main()

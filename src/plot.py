@@ -1,0 +1,148 @@
+"""Plot: the history and the predictions become pictures.
+
+Reads `datasets.<name>.plot` and writes `reports/<name>/plots/`: loss and metric over the epochs, and the confusion
+matrix (labels) or predicted against target (numbers).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import PositiveInt
+
+from retrain import cli, environment, files, params, tracking
+from retrain.params import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # told apart without colour vision, and in grey
+METRICS = {"accuracy": "Accuracy", "rmse": "Root mean squared error"}
+
+
+class Plot(Section):
+    """Knobs of the stage."""
+
+    dots_per_inch: PositiveInt
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to be plotted."""
+
+    dataset: str
+    history: "pd.DataFrame"
+    predictions: "pd.DataFrame"
+    confusion: "pd.DataFrame"
+    description: dict[str, Any]
+
+
+def loss(axes: "Axes", report: Report) -> None:
+    """Loss over the epochs."""
+    curves(axes, report, "loss", f"Loss ({report.description['train']['loss'].replace('_', ' ')})")
+
+
+def accuracy(axes: "Axes", report: Report) -> None:
+    """Accuracy over the epochs."""
+    from matplotlib.ticker import PercentFormatter
+
+    curves(axes, report, "accuracy", "Accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
+
+
+def rmse(axes: "Axes", report: Report) -> None:
+    """Root mean squared error over the epochs."""
+    curves(axes, report, "rmse", f"Root mean squared error (units of {report.description['target']['column']})")
+
+
+def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
+    """A figure of the train and validation splits over the epochs, the chosen epoch marked."""
+    from matplotlib.ticker import MaxNLocator
+
+    epochs, best = report.history["epoch"], report.description["best_epoch"]
+    few = len(epochs) <= 30
+    axes.plot(epochs, report.history[f"train_{figure}"], color=TRAIN, marker="o" if few else "", label="train")
+    axes.plot(
+        epochs, report.history[f"validation_{figure}"],
+        color=VALIDATION, linestyle="--", marker="s" if few else "", label="validation",
+    )  # fmt: skip
+    axes.axvline(best, color=CHOSEN, linestyle=":", label=f"chosen: epoch {best}")
+    axes.set(
+        title=f"{report.dataset}: {label.split(' (', maxsplit=1)[0].lower()} over epochs", xlabel="Epoch", ylabel=label
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def confusion(axes: "Axes", report: Report) -> None:
+    """The confusion matrix: rows counted in each cell, coloured by the share of the target's row."""
+    names = report.description["target"]["classes"]
+    matrix = report.confusion.pivot_table(index="target", columns="predicted", values="rows", aggfunc="sum").loc[names, names].to_numpy()
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.figure.colorbar(image, ax=axes, label="Share of the target's rows", format="{x:.0%}")
+    for i in range(len(names)):
+        for j in range(len(names)):
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{matrix[i, j]:,}\n{shares[i, j]:.1%}", ha="center", va="center", color=colour)
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=30, ha="right")
+    axes.set_yticks(ticks, names)
+    title = f"{report.dataset}: confusion matrix, {matrix.sum():,} test rows"
+    axes.set(title=title, xlabel="Predicted", ylabel="Target")
+
+
+def predicted(axes: "Axes", report: Report) -> None:
+    """Predicted against target, with the line on which a perfect prediction lies."""
+    values, column = report.predictions, report.description["target"]["column"]
+    ends = [values[["target", "predicted"]].min().min(), values[["target", "predicted"]].max().max()]
+    axes.plot(ends, ends, color=CHOSEN, linestyle=":", label="perfect prediction")
+    axes.scatter(values["target"], values["predicted"], color=TRAIN, alpha=0.7, edgecolor="white", label="test row")
+    axes.set(
+        title=f"{report.dataset}: predicted against target, {len(values):,} test rows",
+        xlabel=f"Target ({column})", ylabel=f"Predicted ({column})", aspect="equal",
+    )  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+FIGURES = {"label": (loss, accuracy, confusion), "number": (loss, rmse, predicted)}
+
+
+@cli.stage
+def main(dataset: str) -> None:
+    """Plot a dataset's training and its predictions to reports/NAME/plots/."""
+    knobs = params.read(environment.workspace(), dataset, "plot", Plot)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from retrain import tables
+
+    mpl.rcdefaults()  # a person's own style must not change the bytes
+    result = tracking.Result.of(dataset)
+    reports = Path("reports", dataset)
+    way_out = "run the evaluate stage first"
+    report = Report(
+        dataset,
+        tables.read_csv(result.history, "run the train stage first"),
+        tables.read_csv(reports / "predictions.csv", way_out),
+        tables.read_csv(reports / "confusion.csv", way_out, text=("target", "predicted")),
+        result.description(),
+    )
+    figures = FIGURES[report.description["target"]["kind"]]
+    with files.replacing(reports / "plots") as (plots,):
+        plots.mkdir()
+        for draw in figures:
+            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+            draw(figure.subplots(), report)
+            figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
+    with tracking.continued(result) as run:
+        run.artifacts(reports / "plots", folder="plots")
+    click.echo(f"plot {dataset}: {len(figures)} pictures in {reports / 'plots'}/")
+
+
+if __name__ == "__main__":
+    main()

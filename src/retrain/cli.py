@@ -1,0 +1,65 @@
+"""What every command line of the project shares: one-line errors, signals, and the stages' command."""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from retrain import environment
+from retrain.errors import RetrainError
+
+
+def stage(work: Callable[[str], None]) -> click.Command:
+    """A stage's command: `--dataset NAME`, run at the top of the workspace."""
+
+    @click.command(help=work.__doc__)
+    @click.option("--dataset", required=True, metavar="NAME", help="A dataset of params.yaml, such as ag_news.")
+    @one_line_errors
+    @functools.wraps(work)
+    def command(dataset: str) -> None:
+        os.chdir(environment.workspace())
+        work(dataset)
+
+    return command
+
+
+def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
+    """Turn what a user can mend into one line and exit code 1; anything else is a bug and keeps its traceback.
+
+    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal.
+    """
+
+    @functools.wraps(work)
+    def command(*arguments: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, leave)
+        try:
+            work(*arguments, **options)
+        except RetrainError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            place = error.filename or "this machine"
+            fail(f"{place}: {error.strerror or error}; make room or correct the permissions, then try again")
+
+    return command
+
+
+def leave(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal handler that unwinds the work."""
+    sys.exit(128 + number)
+
+
+def fail(message: str) -> NoReturn:
+    """Say it in one line and leave with 1. DVC has removed the stage's earlier outputs by then; its cache has them."""
+    restore = f" (earlier outputs: dvc checkout {os.environ['DVC_STAGE']})" if "DVC_STAGE" in os.environ else ""
+    click.echo(f"Error: {' '.join(message.split())}{restore}", err=True)
+    sys.exit(1)

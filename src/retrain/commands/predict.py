@@ -1,0 +1,116 @@
+"""`retrain predict`: raw rows in, a line of JSON per row out."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrain import cli, environment, params
+from retrain.errors import RetrainError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrain.predictor import Predictor
+
+ROWS_AT_ONCE = 1024
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("texts", nargs=-1)
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path), help="A .txt (a row a line) or a .csv (columns by name)."
+)
+@cli.one_line_errors
+def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
+    """Predict with the model in models/DATASET/: of TEXTS, of a file, or of standard input, a row a line.
+
+    Prints a line of JSON per row, in order: `label` and `probabilities`, or `number`.
+    """
+    if texts and file is not None:
+        raise click.UsageError("give texts or --file, not both")
+    predictor = load(environment.workspace() / "models", dataset)
+    for rows in batches(predictor, texts, file):
+        predictions = predictor.objective.predictions(predictor.outputs(rows, ROWS_AT_ONCE))
+        for prediction in predictions.to_dict("records"):
+            click.echo(json.dumps(predictor.objective.answer(prediction), ensure_ascii=False))
+
+
+def load(models: Path, dataset: str) -> "Predictor":
+    """The dataset's model, on as many threads as it was trained with, so that it gives the same bits.
+
+    Raises:
+        RetrainError: there is none, or it is damaged.
+    """
+    trained = [folder.name for folder in models.glob("*") if folder.is_dir()]
+    if dataset not in trained:
+        way_out = params.nearest(dataset, trained) if trained else f"train it: make repro DATASET={dataset}"
+        raise RetrainError(str(models), f"there is no model '{dataset}'", way_out)
+    environment.pin_cpu(threads=2)
+    from retrain import predictor
+
+    return predictor.load(models / dataset)
+
+
+def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> "Iterator[pd.DataFrame]":
+    """The rows to be predicted, some at a time."""
+    if file is not None and file.suffix == ".csv":
+        rows = table(predictor, file)
+        yield from (rows[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(rows), ROWS_AT_ONCE))
+        return
+    lines = iter(texts or (lines_of(file) if file is not None else standard_input()))
+    while some := list(islice(lines, ROWS_AT_ONCE)):
+        yield predictor.encoder.rows_of_texts(some)
+
+
+def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
+    """The model's input columns of a CSV file.
+
+    Raises:
+        RetrainError: a column is missing, or a value is not what the column holds.
+    """
+    from retrain import csv_rows
+
+    kind = "number" if predictor.description["inputs"]["kind"] == "numbers" else "text"
+    kinds = dict.fromkeys(predictor.description["inputs"]["columns"], kind)
+    rows = csv_rows.select(csv_rows.read_rows(file, str(file), None), kinds, str(file))
+    for name in rows.columns:
+        empty = rows.index[rows[name].isna()]
+        if len(empty):
+            raise RetrainError(f"{file}, line {empty[0]}, column '{name}'", "is empty", "give it a number")
+    return rows
+
+
+def lines_of(file: Path) -> Iterator[str]:
+    """The lines of a text file.
+
+    Raises:
+        RetrainError: it is neither .txt nor .csv, missing, or not UTF-8.
+    """
+    if file.suffix != ".txt":
+        raise RetrainError(str(file), f"'{file.suffix}' files are not supported", "give a .txt or a .csv")
+    try:
+        with file.open(encoding="utf-8") as stream:
+            yield from (line.rstrip("\n") for line in stream)
+    except FileNotFoundError:
+        raise RetrainError(str(file), "is missing", "correct the path") from None
+    except UnicodeDecodeError:
+        raise RetrainError(str(file), "is not UTF-8", "save it as UTF-8") from None
+
+
+def standard_input() -> Iterable[str]:
+    """The lines of standard input.
+
+    Raises:
+        RetrainError: they are not UTF-8.
+    """
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise RetrainError(f"standard input, line {number}", "is not UTF-8", "convert it to UTF-8") from None

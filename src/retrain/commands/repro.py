@@ -1,0 +1,70 @@
+"""`retrain repro`: the pipeline of every dataset whose rows can be had. `make repro` calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from retrain import cli, environment, files, params, sources
+from retrain.errors import RetrainError, UnavailableError
+from retrain.sources import Place
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@cli.one_line_errors
+def command(dataset: str | None) -> None:
+    """Run prepare, split, train, evaluate and plot of DATASET, or of every dataset whose rows can be had.
+
+    Then say what was measured, where the reports are and how the runs can be compared.
+    """
+    workspace = environment.workspace()
+    if dataset is not None:
+        fetch(workspace, dataset)
+        ready = [dataset]
+    else:
+        ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
+    stages = [f"plot@{name}" for name in ready]
+    if subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], cwd=workspace, check=False).returncode:
+        raise RetrainError("repro", "a stage failed", "see above")
+    click.echo()
+    for line in summary(workspace, ready):
+        click.echo(line)
+
+
+def fetch(workspace: Path, dataset: str) -> None:
+    """Make sure that a dataset's rows can be had."""
+    block = params.dataset_block(workspace, dataset)["prepare"]
+    source = sources.load(block, dataset)
+    knobs = params.check(block, source.knobs, params.place(dataset, "prepare"))
+    source.fetch(knobs, Place(dataset, workspace, environment.root()))
+
+
+def can_be_had(workspace: Path, dataset: str) -> bool:
+    """Whether a dataset's rows can be had; where they can't, one line says why."""
+    try:
+        fetch(workspace, dataset)
+    except UnavailableError as error:
+        click.echo(f"{dataset} is left out: {error}", err=True)
+        return False
+    return True
+
+
+def summary(workspace: Path, datasets: list[str]) -> list[str]:
+    """A table of the test metrics, and where to look next."""
+    rows = [("dataset", "metric", "test", "baseline")]
+    for dataset in datasets:
+        metrics = files.read_json(workspace / "reports" / dataset / "metrics.json", f"run dvc repro plot@{dataset}")
+        for name, value in metrics["test"].items():
+            rows.append((dataset, name, f"{value:.4f}", f"{metrics['baseline'][name]:.4f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows
+    ]
+    return [
+        *table,
+        "",
+        f"reports: {', '.join(f'reports/{name}/' for name in datasets)} (pictures in plots/)",
+        "runs:    make ui, then http://127.0.0.1:5000",
+    ]

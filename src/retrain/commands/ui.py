@@ -1,0 +1,39 @@
+"""`retrain ui`: MLflow's pages over a store, on this machine only."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from retrain import cli, environment, tracking
+from retrain.errors import RetrainError
+
+HOST = "127.0.0.1"
+
+
+@click.command()
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="A folder with mlflow.db and mlruns/, such as one that CI has kept; else this repository.",
+)
+@cli.one_line_errors
+def command(port: int, store: Path | None) -> None:
+    """Open the runs in MLflow's UI on 127.0.0.1. A store that was made elsewhere is adapted to where it lies now."""
+    folder = (store or environment.root()).resolve()
+    if not (folder / "mlflow.db").exists():
+        raise RetrainError(str(folder), "holds no mlflow.db", "run the pipeline first: make repro")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise RetrainError(f"port {port}", f"can't be used ({error.strerror})", "choose another: --port") from None
+    uri = tracking.own_store(folder)
+    click.echo(f"MLflow: http://{HOST}:{port} (end it with Ctrl-C)")
+    server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
+    options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, *server, *options])

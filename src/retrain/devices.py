@@ -1,0 +1,27 @@
+"""Where the arithmetic happens."""
+
+import torch
+
+from retrain.errors import RetrainError
+
+
+def ready(name: str, threads: int, place: str) -> torch.device:
+    """Prepare a device for reproducible work and return it.
+
+    Args:
+        name: `cpu`, `cuda`, `cuda:1`, `mps`.
+        threads: how many threads the CPU's operators use; `environment.pin_cpu` has had the same number.
+        place: the section of the knob, for the error.
+
+    Raises:
+        RetrainError: torch does not know the device, or this machine does not have it.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        fact = f"device '{name}' can't be used ({str(error).splitlines()[0]})"
+        raise RetrainError(f"{place}.device", fact, "set it to cpu") from None
+    return device

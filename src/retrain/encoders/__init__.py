@@ -1,0 +1,66 @@
+"""How input columns become arrays: one file per kind of input, chosen by `split.inputs`.
+
+Each file has a `Knobs` section and an `Encoder` class, as `EncoderClass` says; `tests/test_contracts.py` holds every
+file in this folder to it.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
+
+from retrain import params
+from retrain.params import Section
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Arrays: TypeAlias = "dict[str, np.ndarray]"
+"""Encoded examples: named arrays, each written to a file of its own that training memory-maps."""
+
+
+class Encoder(Protocol):
+    """Turns rows into arrays and batches of them into what a network takes. Whatever it learned, it can write down."""
+
+    @classmethod
+    def fit(cls, rows: "pd.DataFrame", knobs: Any) -> Self:
+        """Learn from the input columns of the train split alone."""
+
+    @classmethod
+    def from_json(cls, learned: Any) -> Self:
+        """Rebuild an encoder from what `to_json` gave."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learned, as JSON values."""
+
+    @property
+    def size(self) -> int:
+        """What the network must know: how many tokens there are, or how many columns."""
+
+    def describe(self) -> str:
+        """A few words for the stage's line: "21,000 words"."""
+
+    @staticmethod
+    def contents(rows: "pd.DataFrame") -> list[bytes]:
+        """Each row's normalised content: rows that must not straddle two splits give equal bytes."""
+
+    def rows_of_texts(self, texts: Sequence[str]) -> "pd.DataFrame":
+        """Rows made from bare texts, for prediction; raises RetrainError where rows are not texts."""
+
+    def encode(self, rows: "pd.DataFrame") -> Arrays:
+        """The input columns as arrays."""
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: "np.ndarray") -> "tuple[np.ndarray, ...]":
+        """The network's inputs for a batch of rows, in that order. `rows`: int64, (batch,)."""
+
+
+class EncoderFile(Protocol):
+    """What a file in this folder offers."""
+
+    Knobs: type[Section]
+    Encoder: type[Encoder]
+
+
+def load(name: str, place: str) -> EncoderFile:
+    """The encoder of a name; raises RetrainError, naming `place`, where there is none."""
+    return cast("EncoderFile", params.choose("retrain.encoders", name, place))

@@ -1,0 +1,87 @@
+"""Number columns, standardised with the mean and deviation of the train split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrain.encoders import Arrays
+from retrain.errors import RetrainError
+from retrain.params import Section
+
+
+class Knobs(Section):
+    """Knobs of `inputs: numbers`: none."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Each column's name, mean and standard deviation."""
+
+    columns: tuple[str, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame, knobs: Knobs) -> "Encoder":
+        """Learn means and deviations.
+
+        Raises:
+            RetrainError: a column does not hold numbers, or the same one in every row.
+        """
+        moments = [moments_of(rows[name]) for name in rows.columns]
+        return cls(tuple(rows.columns), tuple(m for m, _ in moments), tuple(d for _, d in moments))
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Encoder":
+        """Rebuild an encoder from what `to_json` gave."""
+        return cls(tuple(learned["columns"]), tuple(learned["means"]), tuple(learned["deviations"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Columns, means and deviations."""
+        return {"columns": list(self.columns), "means": list(self.means), "deviations": list(self.deviations)}
+
+    @property
+    def size(self) -> int:
+        """How many columns there are."""
+        return len(self.columns)
+
+    def describe(self) -> str:
+        """How many columns there are."""
+        return f"{self.size:,} columns"
+
+    @staticmethod
+    def contents(rows: pd.DataFrame) -> list[bytes]:
+        """The bytes of each row's numbers, minus zero taken as zero."""
+        return [row.tobytes() for row in rows.to_numpy("<f8") + 0.0]
+
+    def rows_of_texts(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Bare texts are no rows of numbers."""
+        fact = f"this model takes numbers ({', '.join(self.columns)}), not texts"
+        raise RetrainError("predict", fact, "give it a table: --file rows.csv")
+
+    def encode(self, rows: pd.DataFrame) -> Arrays:
+        """`values`: float32, (rows, columns), each column with mean 0 and deviation 1 on the train split."""
+        values = rows[list(self.columns)].to_numpy("float64")
+        return {"values": ((values - np.array(self.means)) / np.array(self.deviations)).astype(np.float32)}
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The batch's rows: float32, (batch, columns)."""
+        return (arrays["values"][rows],)
+
+
+def moments_of(column: "pd.Series[Any]") -> tuple[float, float]:
+    """Mean and standard deviation of a column, exactly rounded, so that no CPU gives other bits."""
+    if column.dtype != "float64":
+        raise RetrainError(f"column '{column.name}'", "holds text, inputs 'numbers' need numbers", "call it a number")
+    mean = fmean(column)
+    deviation = pstdev(column, mean)
+    if deviation == 0:
+        raise RetrainError(
+            f"column '{column.name}'", "has one value in the whole train split", "take it out of 'inputs'"
+        )
+    return mean, deviation

@@ -1,0 +1,107 @@
+"""Text as bags of words: tokens looked up in a vocabulary that was learned from the train split."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import PositiveInt
+
+from retrain.encoders import Arrays
+from retrain.params import Section
+
+TOKEN = re.compile(r"\w+|[^\w\s]")
+WORD = re.compile(r"\w+")
+UNKNOWN = "<unknown>"
+
+
+class Knobs(Section):
+    """Knobs of `inputs: text`."""
+
+    minimum_count: PositiveInt
+    """Words that the train split has less often share one entry with all unknown words."""
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-case runs of letters, digits and underscores, and single punctuation marks."""
+    return TOKEN.findall(text.lower())
+
+
+def joined(rows: pd.DataFrame) -> list[str]:
+    """The input columns of each row as one text."""
+    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in rows.columns), strict=True)]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A vocabulary: `tokens[i]` has the id `i`; id 0 stands for every word that is not in it."""
+
+    columns: tuple[str, ...]
+    tokens: tuple[str, ...]
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", {token: number for number, token in enumerate(self.tokens)})
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame, knobs: Knobs) -> "Encoder":
+        """Learn the vocabulary: the most frequent word first, equals in alphabetical order."""
+        counts = Counter(chain.from_iterable(map(tokenize, joined(rows))))
+        kept = [token for token, count in counts.items() if count >= knobs.minimum_count]
+        return cls(tuple(rows.columns), (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Encoder":
+        """Rebuild an encoder from what `to_json` gave."""
+        return cls(tuple(learned["columns"]), tuple(learned["tokens"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The columns and the vocabulary in order of id."""
+        return {"columns": list(self.columns), "tokens": list(self.tokens)}
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, the unknown one included."""
+        return len(self.tokens)
+
+    def describe(self) -> str:
+        """How many words were learned."""
+        return f"{self.size - 1:,} words"
+
+    @staticmethod
+    def contents(rows: pd.DataFrame) -> list[bytes]:
+        """The words of each row without case, accents' spelling, punctuation and spacing."""
+        return [
+            " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold())).encode() for text in joined(rows)
+        ]
+
+    def rows_of_texts(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Bare texts as the first input column; the columns are joined anyway."""
+        rows = {name: [""] * len(texts) for name in self.columns}
+        return pd.DataFrame({**rows, self.columns[0]: list(texts)}, dtype="str")
+
+    def encode(self, rows: pd.DataFrame) -> Arrays:
+        """Ids of all tokens end to end, and where each row's begin.
+
+        Returns:
+            `tokens`: int32, (tokens of all rows,); `offsets`: int64, (rows + 1,).
+        """
+        ids = [[self.ids.get(token, 0) for token in tokenize(text)] for text in joined(rows)]
+        return {
+            "tokens": np.fromiter(chain.from_iterable(ids), dtype=np.int32),
+            "offsets": np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        }
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The batch's token ids end to end (int64) and where each row's begin (int64, (batch,))."""
+        begins, ends = arrays["offsets"][rows], arrays["offsets"][rows + 1]
+        lengths = ends - begins
+        offsets = np.cumsum(lengths) - lengths
+        places = np.arange(lengths.sum()) + np.repeat(begins - offsets, lengths)
+        return arrays["tokens"][places].astype(np.int64), offsets

@@ -1,0 +1,58 @@
+"""Which interpreter, which folders, which CPU code path. Standard library only: it runs before anything else is found."""
+
+import os
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+
+
+def enter_project_environment() -> None:
+    """Start a stage script again under `.venv/`'s interpreter when another one runs it.
+
+    So `python3 src/train.py` works whether the environment is activated or not. Where the project has no `.venv/`
+    (a container, conda), the interpreter that was called is taken as it is.
+    """
+    if Path(sys.argv[0]).resolve().parent != SCRIPTS:
+        return
+    environment = Path(os.environ.get("DVC_ROOT", SCRIPTS.parent)) / ".venv"
+    interpreter = environment / "bin" / "python"
+    if interpreter.exists() and Path(sys.prefix).resolve() != environment.resolve():
+        os.execv(interpreter, [str(interpreter), *sys.argv])
+
+
+def workspace() -> Path:
+    """The folder whose dvc.yaml, data/, models/ and reports/ are meant: git's top level above the current folder.
+
+    Under `dvc exp run --temp` that is the temporary copy. Outside of git it is the current folder.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+
+
+def root() -> Path:
+    """The folder that owns what outlives a run (MLflow's store, downloads): `DVC_ROOT`, else the workspace.
+
+    Under `dvc exp run --temp` that is the real repository and not the temporary copy.
+    """
+    return Path(os.environ["DVC_ROOT"]) if "DVC_ROOT" in os.environ else workspace()
+
+
+def pin_cpu(threads: int) -> None:
+    """Fix what decides the last bits of a result on x86-64: instruction set, MKL's code path, number of threads.
+
+    The libraries read these variables once, while torch loads, so this comes before the first `import torch`.
+
+    Raises:
+        RuntimeError: torch is loaded already and was not pinned like this.
+    """
+    pins = {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_CBWR": "COMPATIBLE",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+    }
+    if "torch" in sys.modules and any(os.environ.get(name) != value for name, value in pins.items()):
+        raise RuntimeError("pin_cpu must come before the first import of torch")
+    os.environ.update(pins)

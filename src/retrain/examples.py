@@ -1,0 +1,66 @@
+"""Encoded examples on disk, and the batches that a DataLoader makes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from retrain.errors import RetrainError
+
+Arrays = dict[str, np.ndarray]
+Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
+Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
+"""The network's inputs, in the order that it takes them, and the targets."""
+
+TARGETS = "targets"
+
+
+def read(folder: Path) -> Arrays:
+    """The arrays of one split, memory-mapped: what is not looked at stays on disk.
+
+    Raises:
+        RetrainError: they are missing or damaged.
+    """
+    try:
+        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+    except (OSError, ValueError) as error:
+        raise RetrainError(str(folder), f"holds a damaged array ({error})", "run the split stage again") from None
+    if TARGETS not in arrays:
+        raise RetrainError(str(folder), "holds no encoded examples", "run the split stage first")
+    return arrays
+
+
+@dataclass(frozen=True)
+class Examples(Dataset[Batch]):
+    """Encoded examples. The DataLoader asks for a whole batch at once, which numpy gathers in one go."""
+
+    arrays: Arrays
+    gather: Gather
+
+    def __len__(self) -> int:
+        return len(self.arrays[TARGETS])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """The batch of these examples."""
+        rows = np.asarray(indices, dtype=np.int64)
+        inputs = tuple(torch.from_numpy(array) for array in self.gather(self.arrays, rows))
+        return inputs, torch.from_numpy(self.arrays[TARGETS][rows])
+
+
+def whole(batch: Any) -> Any:
+    """`collate_fn` of a dataset that gives whole batches already."""
+    return batch
+
+
+def shuffled_batches(examples: Examples, batch_size: int, generator: torch.Generator) -> DataLoader[Batch]:
+    """Batches in an order that the generator's state decides; the last one may be smaller."""
+    return DataLoader(examples, batch_size, shuffle=True, generator=generator, collate_fn=whole)
+
+
+def ordered_batches(examples: Examples, batch_size: int) -> DataLoader[Batch]:
+    """Batches in the order of the rows."""
+    return DataLoader(examples, batch_size, shuffle=False, collate_fn=whole)

@@ -1,0 +1,35 @@
+"""A multilayer perceptron with one hidden layer and ReLU: the course's network for regression."""
+
+from typing import ClassVar
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from retrain import networks
+from retrain.networks import NetworkKnobs
+
+
+class Knobs(NetworkKnobs):
+    """Knobs of `name: mlp`."""
+
+    hidden: PositiveInt
+
+
+class Network(networks.Network):
+    """Linear layer, ReLU, linear layer. 10 inputs, 50 hidden units and 1 output are 601 parameters."""
+
+    takes: ClassVar[str] = "numbers"
+
+    def __init__(self, size: int, outputs: int, knobs: Knobs) -> None:
+        nn.Module.__init__(self)
+        self.hidden = nn.Linear(size, knobs.hidden)
+        self.output = nn.Linear(knobs.hidden, outputs)
+        nn.init.kaiming_uniform_(self.hidden.weight, nonlinearity="relu")  # He et al. 2015
+        nn.init.xavier_uniform_(self.output.weight)  # Glorot and Bengio 2010
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values`: float32, (batch, inputs). Returns (batch, outputs)."""
+        outputs: Tensor = self.output(self.hidden(values).relu())
+        return outputs

@@ -1,0 +1,92 @@
+"""One of several classes: a label."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from retrain.errors import RetrainError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The classes in order, and how often the train split has each: output `i` of the network is for `classes[i]`."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    metric: ClassVar[str] = "accuracy"
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+
+    @classmethod
+    def fit(cls, targets: "pd.Series[Any]", place: str) -> "Objective":
+        """Take the classes in the order that `prepare` gave them.
+
+        Raises:
+            RetrainError: the target holds numbers, or a class has no row in the train split.
+        """
+        if not isinstance(targets.dtype, pd.CategoricalDtype):
+            raise RetrainError(
+                place, f"column '{targets.name}' holds numbers, target 'label' needs text", "set 'number'"
+            )
+        counts = targets.value_counts(sort=False)
+        absent = [str(name) for name, count in counts.items() if not count]
+        if absent:
+            raise RetrainError(place, f"class '{absent[0]}' has no row in the train split", "give it more rows")
+        return cls(tuple(map(str, counts.index)), tuple(map(int, counts)))
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Objective":
+        """Rebuild an objective from what `to_json` gave."""
+        return cls(tuple(learned["classes"]), tuple(learned["counts"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The classes in order, and their counts."""
+        return {"classes": list(self.classes), "counts": list(self.counts)}
+
+    @property
+    def outputs(self) -> int:
+        """One output per class."""
+        return len(self.classes)
+
+    @property
+    def baseline(self) -> tuple[float, ...]:
+        """The logarithms of the classes' shares: the largest class is predicted for every row."""
+        return tuple(math.log(count / sum(self.counts)) for count in self.counts)
+
+    def describe(self) -> str:
+        """How many classes there are."""
+        return f"{len(self.classes)} classes"
+
+    def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
+        """Each class's number: int64, (rows,)."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return np.array([numbers[name] for name in targets], dtype=np.int64)
+
+    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """1 where the largest output is the target's, else 0."""
+        return (outputs.argmax(dim=1) == targets).double()
+
+    def metric_of(self, mean: float) -> float:
+        """Accuracy: the share of examples whose class is right."""
+        return mean
+
+    def score(self, loss: float, metric: float) -> float:
+        """The most accurate epoch is best."""
+        return metric
+
+    def predictions(self, outputs: "Tensor") -> pd.DataFrame:
+        """`predicted`, and a column of probabilities per class (softmax, six digits)."""
+        probabilities = outputs.double().softmax(dim=1).numpy().round(6)
+        predicted = [self.classes[number] for number in outputs.argmax(dim=1).tolist()]
+        columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
+        return pd.DataFrame({"predicted": predicted, **columns})
+
+    def answer(self, prediction: Any) -> dict[str, Any]:
+        """`label`, and `probabilities` by class."""
+        probabilities = {name: float(prediction[f"probability_{name}"]) for name in self.classes}
+        return {"label": prediction["predicted"], "probabilities": probabilities}

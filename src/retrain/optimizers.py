@@ -1,0 +1,145 @@
+"""Optimizers and learning-rate schedules by name, with the knobs that each has."""
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, optim
+from torch.nn import Parameter
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from retrain.params import Section
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SGD(Section):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    momentum: Share
+    weight_decay: NonNegativeFloat
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these knobs allow a network with sparse gradients."""
+        return self.momentum == 0 and self.weight_decay == 0
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return optim.SGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay; without decay it is Adam."""
+
+    name: Literal["adamw"]
+    beta1: Share
+    beta2: Share
+    weight_decay: NonNegativeFloat
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these knobs allow a network with sparse gradients."""
+        return False
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        betas = (self.beta1, self.beta2)
+        return optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
+
+
+class Adagrad(Section):
+    """Adagrad: each parameter's own rate, falling with what it has moved."""
+
+    name: Literal["adagrad"]
+    weight_decay: NonNegativeFloat
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these knobs allow a network with sparse gradients."""
+        return self.weight_decay == 0
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return optim.Adagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
+
+
+AnyOptimizer = Annotated[SGD | AdamW | Adagrad, Field(discriminator="name")]
+
+
+class Constant(Section):
+    """The learning rate stays."""
+
+    name: Literal["constant"]
+
+    def factor(self, progress: float) -> float:
+        """What the learning rate is multiplied with; `progress` runs from 0 to 1 over the whole training."""
+        return 1.0
+
+
+class Linear(Section):
+    """The learning rate falls in a straight line to nothing."""
+
+    name: Literal["linear"]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        return 1.0 - progress
+
+
+class Cosine(Section):
+    """The learning rate falls along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
+
+    name: Literal["cosine"]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Steps(Section):
+    """The learning rate is multiplied by `gamma` after each of `count` equal parts of the training."""
+
+    name: Literal["steps"]
+    count: PositiveInt
+    gamma: Annotated[float, Field(gt=0, lt=1)]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        return self.gamma ** min(int(progress * self.count), self.count - 1)
+
+
+AnySchedule = Annotated[Constant | Linear | Cosine | Steps, Field(discriminator="name")]
+
+
+def scheduler(optimizer: Optimizer, schedule: AnySchedule, steps: int) -> LambdaLR:
+    """A schedule that is stepped once per batch and ends after `steps` of them."""
+    return LambdaLR(optimizer, lambda step: schedule.factor(min(step / steps, 1.0)))
+
+
+def clip(parameters: Iterable[Parameter], maximum_norm: float) -> None:
+    """Scale all gradients together so that their joint Euclidean norm is at most `maximum_norm`, sparse ones too."""
+    stored = (stored_gradient(parameter) for parameter in parameters)
+    gradients = [gradient for gradient in stored if gradient is not None]
+    factor = (maximum_norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
+def stored_gradient(parameter: Parameter) -> Tensor | None:
+    """The numbers of a gradient, as a view; of a sparse one those that are stored, each place once."""
+    if parameter.grad is None or not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()
+
+
+class Knobs(Section):
+    """The two parts of the train section that this module owns."""
+
+    optimizer: AnyOptimizer
+    schedule: AnySchedule

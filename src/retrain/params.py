@@ -1,0 +1,183 @@
+"""params.yaml, read once at the edge: strict, frozen, and with an error that names the knob."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from retrain.errors import RetrainError
+
+STAGES = ("prepare", "split", "train", "evaluate", "plot")
+FILE = "params.yaml"
+
+
+class Section(BaseModel):
+    """Knobs of one stage or of one part: no defaults, no conversions, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def freeze_lists(cls, knobs: Any) -> Any:
+        """YAML's lists become tuples, which a strict model does not do by itself."""
+        if not isinstance(knobs, Mapping):
+            return knobs
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'sgd'?`, or the list of what is known where nothing is near."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}"
+
+
+def datasets(folder: Path) -> Mapping[str, Any]:
+    """All dataset blocks of a folder's params.yaml, unchecked below their names.
+
+    Raises:
+        RetrainError: the file is missing, no YAML, or holds no dataset.
+    """
+    try:
+        content = YAML(typ="safe").load((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RetrainError(FILE, f"is not in {folder}", "run this inside the repository") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        fact = " ".join(str(error).split())
+        raise RetrainError(FILE, f"is not valid YAML ({fact})", "mend the line that it names") from None
+    blocks = content.get("datasets") if isinstance(content, Mapping) else None
+    if not isinstance(blocks, Mapping) or not blocks:
+        raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
+    return blocks
+
+
+def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
+    """One dataset's block: a mapping with exactly the five stages as keys.
+
+    Raises:
+        RetrainError: no such dataset, or a stage's section is missing or misspelt.
+    """
+    blocks = datasets(folder)
+    if dataset not in blocks:
+        raise RetrainError(f"{FILE}: datasets", f"unknown dataset '{dataset}'", nearest(dataset, map(str, blocks)))
+    block = blocks[dataset]
+    place = f"{FILE}: datasets.{dataset}"
+    if not isinstance(block, Mapping):
+        raise RetrainError(place, "is not a mapping", f"give it the sections {', '.join(STAGES)}")
+    for name in block:
+        if name not in STAGES:
+            raise RetrainError(place, f"unknown section '{name}'", nearest(str(name), STAGES))
+    for stage in STAGES:
+        if stage not in block:
+            raise RetrainError(place, f"section '{stage}' is missing", "add it")
+    return block
+
+
+def check(knobs: Any, model: type[AnySection], place: str) -> AnySection:
+    """Validate knobs against their model.
+
+    Args:
+        knobs: what YAML or JSON gave.
+        model: the section's model.
+        place: the knobs' path, for the error.
+
+    Raises:
+        RetrainError: a knob is unknown, missing or mistyped.
+    """
+    try:
+        return model.model_validate(knobs)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        # An unknown name explains a missing one, not the other way round.
+        first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
+        raise knob_error(first, model, place) from None
+
+
+def knob_error(detail: ErrorDetails, model: type[Section], place: str) -> RetrainError:
+    """The one line that says which knob is wrong, how, and what would be right."""
+    names = [str(part) for part in detail["loc"]]
+    kind, context = detail["type"], detail.get("ctx", {})
+    knob = ".".join([place, *names])
+    if kind == "extra_forbidden":
+        parent = ".".join([place, *names[:-1]])
+        return RetrainError(parent, f"unknown knob '{names[-1]}'", nearest(names[-1], known_knobs(model, names[:-1])))
+    if kind == "missing":
+        return RetrainError(knob, "is missing", "add it: knobs have no defaults")
+    if kind == "union_tag_invalid":
+        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+        return RetrainError(f"{knob}.name", f"unknown '{context['tag']}'", nearest(context["tag"], tags))
+    if kind == "union_tag_not_found":
+        return RetrainError(f"{knob}.name", "is missing", "add it: knobs have no defaults")
+    if kind == "literal_error":
+        options = [option.strip(" '") for option in context["expected"].replace(" or ", ",").split(",")]
+        return RetrainError(knob, f"unknown '{detail['input']}'", nearest(str(detail["input"]), options))
+    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    way_out = expected if kind == "value_error" else f"give it {expected}"
+    return RetrainError(knob, f"{shown(detail['input'])} will not do", way_out)
+
+
+def shown(value: Any) -> str:
+    """A value as the error shows it: short, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def known_knobs(model: type[Section], path: list[str]) -> Iterable[str]:
+    """The names that a model knows at a path of knobs; a part of the path may be a union's tag."""
+    models: list[Any] = [model]
+    for part in path:
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        if fields:
+            models = [m for field in fields for m in section_models(field)]
+        else:
+            models = [m for m in models if "name" in m.model_fields and part in str(m.model_fields["name"].annotation)]
+    return {name for m in models for name in m.model_fields}
+
+
+def section_models(annotation: Any) -> list[type[Section]]:
+    """The section models that an annotation names: itself, or the members of its union."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [m for member in getattr(annotation, "__args__", ()) for m in section_models(member)]
+
+
+def read(folder: Path, dataset: str, stage: str, model: type[AnySection]) -> AnySection:
+    """One stage's section of one dataset.
+
+    Raises:
+        RetrainError: see `dataset_block` and `check`.
+    """
+    return check(dataset_block(folder, dataset)[stage], model, place(dataset, stage))
+
+
+def place(dataset: str, stage: str) -> str:
+    """How errors name a section."""
+    return f"{FILE}: datasets.{dataset}.{stage}"
+
+
+def choose(package: str, name: Any, place: str) -> ModuleType:
+    """The module that a knob names: `choose("retrain.encoders", "text", ...)`. A new choice is a new file.
+
+    Args:
+        package: the package whose modules are the choices.
+        name: the knob's value.
+        place: the knob's path, for the error.
+
+    Raises:
+        RetrainError: there is no such module.
+    """
+    known = [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    if name not in known:
+        raise RetrainError(place, f"unknown '{name}'", nearest(str(name), known))
+    return importlib.import_module(f"{package}.{name}")

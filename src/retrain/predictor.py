@@ -1,0 +1,55 @@
+"""A saved model, ready to predict: raw rows in, predictions out. Needs nothing but the model's folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from retrain import checkpoint, encoders, networks, objectives, params
+from retrain.encoders import Encoder
+from retrain.errors import RetrainError
+from retrain.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with the encoder of its inputs and the objective of its outputs."""
+
+    network: nn.Module
+    encoder: Encoder
+    objective: Objective
+    description: dict[str, Any]
+
+    def outputs(self, rows: pd.DataFrame, batch_size: int) -> Tensor:
+        """The network's outputs for raw rows, in their order: (rows, outputs)."""
+        arrays = self.encoder.encode(rows)
+        batches = np.split(np.arange(len(rows)), range(batch_size, len(rows), batch_size))
+        with torch.no_grad():
+            gathered = (self.encoder.gather(arrays, batch) for batch in batches)
+            return torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])
+
+
+def load(folder: Path) -> Predictor:
+    """Rebuild a model from its folder, on the CPU, in eval mode.
+
+    Raises:
+        RetrainError: a file is missing, damaged, or not of this program.
+    """
+    description = checkpoint.read_description(folder)
+    place = str(folder / checkpoint.DESCRIPTION)
+    try:
+        encoder = encoders.load(description["inputs"]["kind"], place).Encoder.from_json(description["inputs"])
+        objective = objectives.load(description["target"]["kind"], place).from_json(description["target"])
+        file = networks.load(description["train"]["network"]["name"], place)
+        knobs = params.check(description["train"]["network"], file.Knobs, f"{place}: train.network")
+        with torch.device("meta"):
+            network = file.Network(encoder.size, objective.outputs, knobs)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        fact = f"does not describe a model ({type(error).__name__}: {error})"
+        raise RetrainError(place, " ".join(fact.split()), "train it again") from None
+    checkpoint.load_weights(folder, network)
+    return Predictor(network.eval(), encoder, objective, description)

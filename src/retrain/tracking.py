@@ -1,0 +1,379 @@
+"""Runs in MLflow: one per trained model, from train through plot. The only file that imports mlflow.
+
+Runs are found by content: the tag `result_sha256` is a digest of the model's files and its history. No run id ever
+stands in a file that DVC or git tracks.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+from filelock import FileLock
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from retrain import environment, files, params
+from retrain.errors import RetrainError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
+STAGES = ("prepare", "split", "train")
+WEIGHTS_AND_DESCRIPTION = ("model.safetensors", "model.json")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training left behind: enough to find its run, or to make it again."""
+
+    dataset: str
+    model: Path
+    history: Path
+
+    @classmethod
+    def of(cls, dataset: str) -> "Result":
+        """The result in the current workspace."""
+        return cls(dataset, Path("models", dataset), Path("reports", dataset, "history.csv"))
+
+    @property
+    def sha256(self) -> str:
+        """The digest that names this result."""
+        parts = [*(self.model / name for name in WEIGHTS_AND_DESCRIPTION), self.history]
+        return files.combined_sha256({path.name: files.sha256(path) for path in parts})
+
+    def description(self) -> dict[str, Any]:
+        """What `model.json` says."""
+        described: dict[str, Any] = files.read_json(self.model / "model.json", "train the model first")
+        return described
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run."""
+
+    client: "MlflowClient"
+    run_id: str
+
+    def epoch(self, row: Mapping[str, float], step: int) -> None:
+        """Record all figures of an epoch, in one call."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with reachable():
+            self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in row.items()])
+
+    def final(self, metrics: Mapping[str, float]) -> None:
+        """Record final figures; one that stands there already is not written twice."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with reachable():
+            recorded = self.client.get_run(self.run_id).data.metrics
+            new = [Metric(name, value, now, 0) for name, value in metrics.items() if recorded.get(name) != value]
+            self.client.log_batch(self.run_id, new)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        with reachable():
+            self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def artifacts(self, *paths: Path, folder: str | None = None) -> None:
+        """Keep files, or a folder's files below `folder`."""
+        with reachable():
+            for path in paths:
+                if path.is_dir():
+                    self.client.log_artifacts(self.run_id, str(path), folder)
+                else:
+                    self.client.log_artifact(self.run_id, str(path), folder)
+
+    def result(self, result: Result) -> None:
+        """Link the run with its result, by content, and keep its files."""
+        self.tag({
+            "result_sha256": result.sha256,
+            "model_sha256": files.sha256(result.model / "model.safetensors"),
+        })  # fmt: skip
+        self.artifacts(result.history)
+        self.artifacts(result.model, folder="model")
+
+
+@contextmanager
+def training(dataset: str, description: Mapping[str, Any]) -> Iterator[Run]:
+    """A new run for a training; it ends FINISHED, FAILED on an error, KILLED when interrupted.
+
+    Args:
+        dataset: names the experiment.
+        description: what `model.json` will say of sections, data and device.
+
+    Raises:
+        RetrainError: the tracking server does not answer.
+    """
+    with reachable():
+        client = connect()
+        run = new_run(client, dataset, description, {})
+    with ending(run):
+        yield run
+
+
+@contextmanager
+def continued(result: Result) -> Iterator[Run]:
+    """The newest run of a result, opened again; made from the result's files where there is none."""
+    with reachable():
+        client = connect()
+        found = client.search_runs(
+            [experiment_id(client, result.dataset)],
+            f"tags.result_sha256 = '{result.sha256}'",
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+        run = Run(client, found[0].info.run_id) if found else recreated(client, result)
+        client.update_run(run.run_id, status="RUNNING")
+    with ending(run):
+        yield run
+
+
+@contextmanager
+def ending(run: Run) -> Iterator[None]:
+    """Give the run its last status, whatever happens."""
+    status = "FINISHED"
+    try:
+        yield
+    except Exception:
+        status = "FAILED"
+        raise
+    except BaseException:
+        status = "KILLED"
+        raise
+    finally:
+        with reachable():
+            run.client.set_terminated(run.run_id, status)
+
+
+def new_run(client: "MlflowClient", dataset: str, description: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
+    """Start a run: name, tags, parameters, and the splits as dataset inputs."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    sections = {stage: description[stage] for stage in STAGES}
+    knobs = flat(sections)
+    started = client.create_run(
+        experiment_id(client, dataset),
+        run_name=run_name(dataset, knobs),
+        tags={**environment_tags(description), **tags},
+    )
+    run = Run(client, started.info.run_id)
+    client.log_batch(started.info.run_id, params=[Param(name, value) for name, value in knobs.items()])
+    client.log_dict(started.info.run_id, sections, "params.json")
+    client.log_inputs(
+        started.info.run_id,
+        [
+            DatasetInput(
+                Dataset(
+                    name=f"{dataset} {split}",
+                    digest=facts["sha256"][:36],
+                    source_type="local",
+                    source=json.dumps({"uri": f"data/{dataset}/examples/{split}"}),
+                    profile=json.dumps({"num_rows": facts["rows"]}),
+                ),
+                [InputTag("mlflow.data.context", split)],
+            )
+            for split, facts in description["splits"].items()
+        ],
+    )
+    return run
+
+
+def recreated(client: "MlflowClient", result: Result) -> Run:
+    """A run made from a result's files: restored from a cache, or trained on another machine."""
+    from retrain import tables
+
+    run = new_run(client, result.dataset, result.description(), {"recreated": "true"})
+    history = tables.read_csv(result.history, "restore it with dvc checkout")
+    for row in history.to_dict("records"):
+        epoch = int(row.pop("epoch"))
+        run.epoch({str(name): float(value) for name, value in row.items()}, epoch)
+    run.result(result)
+    return run
+
+
+def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
+    """The dataset and the knobs that differ from the committed ones: `diabetes learning_rate=0.1`."""
+    committed = committed_knobs(dataset)
+    changed = [
+        f"{name.rsplit('.', 1)[-1]}={value}" for name, value in knobs.items() if committed.get(name, value) != value
+    ]
+    return " ".join([dataset, *changed])
+
+
+def committed_knobs(dataset: str) -> dict[str, str]:
+    """The knobs of the commit that the workspace, or the DVC experiment, started from; none outside of git."""
+    revision = os.environ.get("DVC_EXP_BASELINE_REV", "HEAD")
+    try:
+        content = YAML(typ="safe").load(git("show", f"{revision}:{params.FILE}"))
+        block = content["datasets"][dataset]
+        return flat({stage: block[stage] for stage in STAGES})
+    except (YAMLError, KeyError, TypeError):
+        return {}
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested knobs as `train.loop.learning_rate` -> text."""
+    if isinstance(value, Mapping):
+        return {k: v for name, child in value.items() for k, v in flat(child, f"{prefix}{name}.").items()}
+    if isinstance(value, list | tuple):
+        return {prefix[:-1]: json.dumps(value, ensure_ascii=False)}
+    return {prefix[:-1]: str(value)}
+
+
+def environment_tags(description: Mapping[str, Any]) -> dict[str, str]:
+    """What a person needs to know to get the same result again."""
+    tags = {
+        "data_sha256": description["data_sha256"],
+        "threads": str(description["train"]["threads"]),
+        "device": description["train"]["device"],
+        "git_commit": git("rev-parse", "HEAD").strip() or "none",
+        "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
+        **{f"version.{library}": version(library) for library in LIBRARIES},
+    }
+    if "DVC_EXP_NAME" in os.environ:
+        tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
+    return tags
+
+
+def git(*arguments: str) -> str:
+    """What git says; nothing where there is no git or no repository."""
+    try:
+        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout
+
+
+def connect() -> "MlflowClient":
+    """A client of the store that is meant: `MLFLOW_TRACKING_URI`, else the root's own SQLite file."""
+    settle()
+    from mlflow import MlflowClient
+
+    root = environment.root()
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return MlflowClient(tracking_uri=own_store(root))
+    if uri.startswith("sqlite:"):
+        initialise(uri, root)
+    return MlflowClient(tracking_uri=uri)
+
+
+def settle() -> None:
+    """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def own_store(root: Path) -> str:
+    """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
+    settle()
+    uri = own_uri(root)
+    with store_lock(root):
+        relocate(root)
+    initialise(uri, root)
+    return uri
+
+
+def own_uri(root: Path) -> str:
+    """The tracking URI of a root's own store."""
+    return f"sqlite:///{root / 'mlflow.db'}"
+
+
+def initialise(uri: str, root: Path) -> None:
+    """Let one process at a time make a fresh SQLite store; several at once break it for good."""
+    from mlflow import MlflowClient
+
+    with store_lock(root):
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+@contextmanager
+def store_lock(root: Path) -> Iterator[None]:
+    """One process at a time, for what must not happen twice in a store."""
+    path = root / ".retrain" / "mlflow.lock"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def experiment_id(client: "MlflowClient", dataset: str) -> str:
+    """The dataset's experiment, made where there is none yet."""
+    experiment = client.get_experiment_by_name(dataset)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    root = environment.root()
+    with store_lock(root):
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        ours = client.tracking_uri.startswith("sqlite:")
+        return str(client.create_experiment(dataset, (root / "mlruns" / dataset).as_uri() if ours else None))
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Say in one line that the store does not answer."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        uri = urlsplit(os.environ.get("MLFLOW_TRACKING_URI") or own_uri(environment.root()))
+        shown = uri._replace(netloc=uri.netloc.rpartition("@")[2]).geturl()
+        reason = " ".join(str(error).split())
+        raise RetrainError(
+            f"MLflow ({shown})",
+            f"does not take part ({params.shown(reason)})",
+            "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db",
+        ) from None
+
+
+def relocate(root: Path) -> None:
+    """Mend the paths of a store that was made under another root, so that its artifacts are found, and say so.
+
+    MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
+    another machine, they point nowhere.
+    """
+    database = root / "mlflow.db"
+    if not database.exists():
+        return
+    with sqlite3.connect(database) as connection:
+        for before, now in moved_folders(connection, root):
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
+                    (now, len(before) + 1, len(before), before),
+                )
+            click.echo(f"mlflow.db was made under another root; artifacts are now looked for in {now}", err=True)
+    connection.close()
+
+
+def moved_folders(connection: sqlite3.Connection, root: Path) -> list[tuple[str, str]]:
+    """Artifact roots of experiments that are not this root's, each with the one that it should be."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
+    now = (root / "mlruns").as_uri()
+    roots = {location.removesuffix(f"/{name}") for name, location in rows if location.endswith(f"/mlruns/{name}")}
+    return [(before, now) for before in sorted(roots) if before != now]

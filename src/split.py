@@ -1,0 +1,154 @@
+"""Split: a tidy table becomes train, validation and test, tokenized and indexed for training.
+
+Reads `datasets.<name>.split` and writes `data/<name>/splits/` (a table per split) and `data/<name>/examples/` (encoded
+arrays that training memory-maps, and `encoding.json`: all that was learned, from the train split alone).
+"""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+from pydantic import Field, NonNegativeInt
+
+from retrain import cli, encoders, environment, files, objectives, params
+from retrain.errors import RetrainError
+from retrain.params import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+WAY_OUT = "run the prepare stage first"
+
+
+class Split(Section):
+    """Knobs of the stage."""
+
+    validation: Fraction
+    test: Fraction | None = None
+    """Absent where prepare has an official test file."""
+    seed: NonNegativeInt
+    inputs: str
+    target: str
+    encoder: dict[str, Any]
+
+
+def side(content: bytes, seed: int, test: float, validation: float) -> str:
+    """The split that a content belongs to: decided by its hash, so that equal contents share it and new rows move none."""
+    digest = hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8)).digest()
+    draw = int.from_bytes(digest) / 2**64
+    if draw < test:
+        return "test"
+    return "validation" if draw < test + validation else "train"
+
+
+def split(
+    rows: "pd.DataFrame", contents: list[bytes], official: tuple["pd.DataFrame", list[bytes]] | None, knobs: Split
+) -> dict[str, "pd.DataFrame"]:
+    """The three splits, in the order of the rows.
+
+    Args:
+        rows: the tidy table.
+        contents: the normalised content of each of its rows.
+        official: the official test rows and their contents; what they contain leaves train and validation.
+        knobs: the stage's section.
+    """
+    sides = [side(content, knobs.seed, knobs.test or 0.0, knobs.validation) for content in contents]
+    if official is None:
+        return {name: rows[[own == name for own in sides]] for name in ("train", "validation", "test")}
+    test, tested = official[0], set(official[1])
+    free = [content not in tested for content in contents]
+    parts = {
+        name: rows[[own == name and keep for own, keep in zip(sides, free, strict=True)]]
+        for name in ("train", "validation")
+    }
+    return {**parts, "test": test}
+
+
+def check(knobs: Split, place: str, *, official: bool) -> None:
+    """Say which fractions do not fit each other, or the data.
+
+    Raises:
+        RetrainError: both or neither of `split.test` and an official test file, or nothing left to train on.
+    """
+    if official and knobs.test is not None:
+        raise RetrainError(f"{place}.test", "there is an official test file already", "remove the knob")
+    if not official and knobs.test is None:
+        raise RetrainError(f"{place}.test", "is missing", "add it: there is no official test file")
+    if knobs.validation + (knobs.test or 0.0) >= 1:
+        raise RetrainError(place, "validation and test leave nothing to train on", "make their sum less than 1")
+
+
+def not_empty(splits: dict[str, "pd.DataFrame"], place: str) -> None:
+    """Raise RetrainError where a split has no row."""
+    for name, rows in splits.items():
+        if rows.empty:
+            raise RetrainError(place, f"the {name} split has no row", "give it more rows or a larger fraction")
+
+
+@cli.stage
+def main(dataset: str) -> None:
+    """Split a dataset into train, validation and test, and encode it to data/NAME/examples/."""
+    import numpy as np
+
+    from retrain import tables
+
+    place = params.place(dataset, "split")
+    knobs = params.read(environment.workspace(), dataset, "split", Split)
+    encoder_file = encoders.load(knobs.inputs, f"{place}.inputs")
+    encoder_knobs = params.check(knobs.encoder, encoder_file.Knobs, f"{place}.encoder")
+    objective_class = objectives.load(knobs.target, f"{place}.target")
+
+    prepared = Path("data", dataset, "prepared")
+    rows = tables.read_parquet(prepared / "rows.parquet", WAY_OUT)
+    has_test = (prepared / "test.parquet").exists()
+    test = tables.read_parquet(prepared / "test.parquet", WAY_OUT) if has_test else None
+    check(knobs, place, official=has_test)
+    inputs, target = list(rows.columns[:-1]), rows.columns[-1]
+    fits_inputs(rows[inputs], knobs.inputs, place)
+    contents = encoder_file.Encoder.contents
+    splits = split(rows, contents(rows[inputs]), None if test is None else (test, contents(test[inputs])), knobs)
+    not_empty(splits, place)
+
+    encoder = encoder_file.Encoder.fit(splits["train"][inputs], encoder_knobs)
+    objective = objective_class.fit(splits["train"][target], place)
+    with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
+        tidy.mkdir()
+        for name, part in splits.items():
+            tables.write_parquet(tidy / f"{name}.parquet", part.reset_index(drop=True))
+        for name in ("train", "validation"):
+            (encoded / name).mkdir(parents=True)
+            part = splits[name]
+            arrays = {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}
+            for array_name, array in arrays.items():
+                np.save(encoded / name / f"{array_name}.npy", array, allow_pickle=False)
+        section = files.read_json(prepared / "prepared.json", WAY_OUT)["prepare"]
+        facts = {
+            name: {"rows": len(part), "sha256": files.sha256(tidy / f"{name}.parquet")} for name, part in splits.items()
+        }
+        encoding = {
+            "inputs": {"kind": knobs.inputs, **encoder.to_json()},
+            "target": {"kind": knobs.target, "column": target, **objective.to_json()},
+            "splits": facts,
+            "prepare": section,
+            "split": knobs.model_dump(mode="json", exclude_none=True),
+        }
+        files.write_json(encoded / "encoding.json", encoding)
+    left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
+    leaked = f"; left out {left:,} rows that the test file has" if left else ""
+    click.echo(f"split {dataset}: {sizes} rows{leaked}; {encoder.describe()}, {objective.describe()}")
+
+
+def fits_inputs(rows: "pd.DataFrame", kind: str, place: str) -> None:
+    """Raise RetrainError where an input column holds something else than the encoder takes."""
+    for name in rows.columns:
+        held = "numbers" if rows[name].dtype == "float64" else "text"
+        if held != kind:
+            fact = f"column '{name}' holds {held}, not {kind}"
+            raise RetrainError(f"{place}.inputs", fact, f"set it to {held}, or correct prepare.columns")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Train: encoded examples become a model, the best epoch's on the validation split.
+
+Reads `datasets.<name>.train` and writes `models/<name>/` (`model.safetensors`, `model.json`) and
+`reports/<name>/history.csv`.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from retrain import cli, environment, files, params, tracking
+from retrain.errors import RetrainError
+from retrain.params import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from tqdm import tqdm
+
+    from retrain.examples import Examples
+    from retrain.loop import Means, Report, Rules, State
+    from retrain.objectives import Objective
+
+
+class Loop(Section):
+    """Knobs of the loop."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    clip_norm: PositiveFloat
+    patience: PositiveInt
+    seed: NonNegativeInt
+
+
+class Train(Section):
+    """Knobs of the stage; network, optimizer, loss and schedule are chosen by name."""
+
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    loss: str
+    loop: Loop
+    device: str
+    threads: PositiveInt
+
+
+@dataclass
+class Best:
+    """The best epoch so far, by its score on the validation split."""
+
+    score: float
+    epoch: int
+    weights: "dict[str, Tensor]"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is ready to start."""
+
+    state: "State"
+    rules: "Rules"
+    train: "Examples"
+    validation: "Examples"
+    objective: "Objective"
+    patience: int
+
+
+def ready(knobs: Train, encoding: dict[str, Any], folder: Path, place: str) -> Training:
+    """Build everything that a training needs: examples, network with its initial weights, optimizer, schedule.
+
+    Raises:
+        RetrainError: a knob does not fit another one, the data, or this machine.
+    """
+    import torch
+
+    from retrain import devices, encoders, examples, networks, objectives
+    from retrain.loop import Rules, State
+    from retrain.losses import LOSSES
+    from retrain.optimizers import Knobs, scheduler
+
+    encoder_class = encoders.load(encoding["inputs"]["kind"], str(folder)).Encoder
+    encoder = encoder_class.from_json(encoding["inputs"])
+    objective = objectives.load(encoding["target"]["kind"], str(folder)).from_json(encoding["target"])
+    train, validation = (
+        examples.Examples(examples.read(folder / split), encoder_class.gather) for split in ("train", "validation")
+    )
+    chosen = params.check({"optimizer": knobs.optimizer, "schedule": knobs.schedule}, Knobs, place)
+    network_file = networks.load(knobs.network.get("name"), f"{place}.network.name")
+    network_knobs = params.check(knobs.network, network_file.Knobs, f"{place}.network")
+    kind = encoding["inputs"]["kind"]
+    if network_file.Network.takes != kind:
+        fact = f"'{network_knobs.name}' takes {network_file.Network.takes}, the examples hold {kind}"
+        raise RetrainError(f"{place}.network.name", fact, "choose another network")
+    if knobs.loss not in objective.losses:
+        raise RetrainError(f"{place}.loss", f"unknown '{knobs.loss}'", params.nearest(knobs.loss, objective.losses))
+    if len(train) < knobs.loop.batch_size:
+        fact = f"the train split's {len(train):,} rows are fewer than a batch of {knobs.loop.batch_size:,}"
+        raise RetrainError(f"{place}.loop.batch_size", fact, "lower it")
+
+    device = devices.ready(knobs.device, knobs.threads, place)
+    torch.manual_seed(knobs.loop.seed)
+    network = network_file.Network(encoder.size, objective.outputs, network_knobs).to(device)
+    optimizer = chosen.optimizer.build(network.parameters(), knobs.loop.learning_rate)
+    steps = knobs.loop.epochs * -(-len(train) // knobs.loop.batch_size)
+    return Training(
+        State(network, optimizer, scheduler(optimizer, chosen.schedule, steps)),
+        Rules(
+            LOSSES[knobs.loss], objective.measure, knobs.loop.batch_size,
+            knobs.loop.epochs, knobs.loop.clip_norm, knobs.loop.seed, device,
+        ),
+        train,
+        validation,
+        objective,
+        knobs.loop.patience,
+    )  # fmt: skip
+
+
+def history_row(report: "Report", validation: "Means", objective: "Objective") -> dict[str, float]:
+    """An epoch's figures, as history.csv and MLflow have them."""
+    return {
+        "learning_rate": report.learning_rate,
+        "train_loss": report.train.loss,
+        "validation_loss": validation.loss,
+        f"train_{objective.metric}": objective.metric_of(report.train.measure),
+        f"validation_{objective.metric}": objective.metric_of(validation.measure),
+    }
+
+
+def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
+    """The network's weights as they are now, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def train(training: Training, run: tracking.Run, place: str) -> tuple[Best, list[dict[str, float]]]:
+    """Train until the last epoch, or until `patience` epochs brought nothing better.
+
+    Returns:
+        The best epoch (of equals the earliest), and a row per epoch.
+
+    Raises:
+        RetrainError: the loss is not finite any more.
+    """
+    from retrain.loop import NotFiniteError, train_epochs
+
+    state, objective = training.state, training.objective
+    best = Best(score=-math.inf, epoch=0, weights={})
+    history: list[dict[str, float]] = []
+    try:
+        with progress(training) as bar:
+            for report in train_epochs(state, training.train, training.validation, training.rules):
+                bar.update()
+                if report.validation is None:
+                    continue
+                row = history_row(report, report.validation, objective)
+                score = objective.score(report.validation.loss, row[f"validation_{objective.metric}"])
+                if score > best.score:
+                    best = Best(score, report.epoch, copied_weights(state.network))
+                history.append({"epoch": report.epoch, **row})
+                run.epoch(row, report.epoch)
+                bar.write(line(report.epoch, training, row, is_best=best.epoch == report.epoch))
+                if report.epoch - best.epoch >= training.patience:
+                    bar.write(f"stopped: no better epoch than {best.epoch} in {training.patience}")
+                    break
+    except NotFiniteError as error:
+        raise RetrainError(f"{place}.loop.learning_rate", str(error), "lower it, or lower clip_norm") from None
+    return best, history
+
+
+@contextmanager
+def progress(training: Training) -> "Iterator[tqdm[Any]]":
+    """A bar over all batches where a person watches; elsewhere only the lines."""
+    from tqdm import tqdm
+
+    batches = -(-len(training.train) // training.rules.batch_size)
+    with tqdm(total=training.rules.epochs * batches, unit="batch", disable=None, leave=False) as bar:
+        yield bar
+
+
+def line(epoch: int, training: Training, row: dict[str, float], *, is_best: bool) -> str:
+    """An epoch's figures on one line."""
+    metric = training.objective.metric
+    return (
+        f"epoch {epoch:3d}/{training.rules.epochs}"
+        f"  train loss {row['train_loss']:.4f} {metric} {row[f'train_{metric}']:.4f}"
+        f"  validation loss {row['validation_loss']:.4f} {metric} {row[f'validation_{metric}']:.4f}"
+        f"{'  best' if is_best else ''}"
+    )
+
+
+@cli.stage
+def main(dataset: str) -> None:
+    """Train a dataset's model, the best epoch's, and write it to models/NAME/."""
+    place = params.place(dataset, "train")
+    knobs = params.read(environment.workspace(), dataset, "train", Train)
+    environment.pin_cpu(knobs.threads)
+    import pandas as pd
+
+    from retrain import checkpoint, tables
+
+    folder = Path("data", dataset, "examples")
+    encoding = files.read_json(folder / "encoding.json", "run the split stage first")
+    training = ready(knobs, encoding, folder, place)
+    description = {
+        "dataset": dataset,
+        **encoding,
+        "train": knobs.model_dump(mode="json"),
+        "data_sha256": files.sha256(folder),
+    }
+    result = tracking.Result.of(dataset)
+    with tracking.training(dataset, description) as run:
+        best, history = train(training, run, place)
+        with files.replacing(result.model, result.history) as (model, history_csv):
+            checkpoint.save(model, best.weights, {**description, "best_epoch": best.epoch})
+            tables.write_csv(history_csv, pd.DataFrame(history))
+        run.result(result)
+    parameters = sum(tensor.numel() for tensor in best.weights.values())
+    click.echo(f"train {dataset}: {parameters:,} parameters; best epoch {best.epoch} of {len(history)}")
+
+
+if __name__ == "__main__":
+    main()
