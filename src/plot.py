@@ -80,7 +80,11 @@ def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
 def confusion(axes: "Axes", report: Report) -> None:
     """The confusion matrix: rows counted in each cell, coloured by the share of the target's row."""
     names = report.description["target"]["classes"]
-    matrix = report.confusion.pivot_table(index="target", columns="predicted", values="rows", aggfunc="sum").loc[names, names].to_numpy()
+    matrix = (
+        report.confusion.pivot_table(index="target", columns="predicted", values="rows", aggfunc="sum")
+        .loc[names, names]
+        .to_numpy()
+    )
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     axes.figure.colorbar(image, ax=axes, label="Share of the target's rows", format="{x:.0%}")
