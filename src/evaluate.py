@@ -83,10 +83,10 @@ def evaluation(
 
     description = predictor.description
     encoded = torch.from_numpy(predictor.objective.encode(targets))
-    loss = LOSSES[description["train"]["loss"]](outputs, encoded).item()
+    loss = LOSSES[description.train.loss](outputs, encoded).item()
     predictions = predictor.objective.predictions(outputs)
-    names = description["target"].get("classes", [])
-    figures = EVALUATIONS[description["target"]["kind"]](targets, predictions["predicted"], names)
+    names = description.target.learned.get("classes", [])
+    figures = EVALUATIONS[description.target.kind](targets, predictions["predicted"], names)
     metrics = {name: round(value, DIGITS) for name, value in {**figures.metrics, "loss": loss}.items()}
     predictions.insert(0, "target", targets.to_numpy())
     return Evaluation(metrics, figures.classes, figures.confusion), predictions
@@ -97,16 +97,16 @@ def main(dataset: str) -> None:
     """Evaluate a dataset's saved model on the test split and write the figures to reports/NAME/."""
     knobs = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
     result = tracking.Result.of(dataset)
-    environment.pin_cpu(result.description()["train"]["threads"])
+    environment.pin_cpu(result.description().train.threads)
     import torch
 
     from retrain import devices, predictor, tables
 
     model = predictor.load(result.model)
-    devices.ready("cpu", model.description["train"]["threads"], params.place(dataset, "evaluate"))
+    devices.ready("cpu", model.description.train.threads, params.place(dataset, "evaluate"))
     test = tables.read_parquet(Path("data", dataset, "splits", "test.parquet"), "run the split stage first")
-    targets = test[model.description["target"]["column"]]
-    outputs = model.outputs(test[list(model.description["inputs"]["columns"])], knobs.batch_size)
+    targets = test[model.description.target.column]
+    outputs = model.outputs(test[list(model.encoder.columns)], knobs.batch_size)
     baseline = torch.tensor([model.objective.baseline]).expand(len(test), -1)
     measured, predictions = evaluation(model, outputs, targets)
     trivial, _ = evaluation(model, baseline, targets)

@@ -6,12 +6,13 @@ matrix (labels) or predicted against target (numbers).
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import PositiveInt
 
 from retrain import cli, environment, files, params, tracking
+from retrain.description import Description
 from retrain.params import Section
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ class Report:
     history: "pd.DataFrame"
     predictions: "pd.DataFrame"
     confusion: "pd.DataFrame"
-    description: dict[str, Any]
+    description: Description
 
 
 def loss(axes: "Axes", report: Report) -> None:
     """Loss over the epochs."""
-    curves(axes, report, "loss", f"Loss ({report.description['train']['loss'].replace('_', ' ')})")
+    curves(axes, report, "loss", f"Loss ({report.description.train.loss.replace('_', ' ')})")
 
 
 def accuracy(axes: "Axes", report: Report) -> None:
@@ -54,14 +55,14 @@ def accuracy(axes: "Axes", report: Report) -> None:
 
 def rmse(axes: "Axes", report: Report) -> None:
     """Root mean squared error over the epochs."""
-    curves(axes, report, "rmse", f"Root mean squared error (units of {report.description['target']['column']})")
+    curves(axes, report, "rmse", f"Root mean squared error (units of {report.description.target.column})")
 
 
 def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
     """A figure of the train and validation splits over the epochs, the chosen epoch marked."""
     from matplotlib.ticker import MaxNLocator
 
-    epochs, best = report.history["epoch"], report.description["best_epoch"]
+    epochs, best = report.history["epoch"], report.description.best_epoch
     few = len(epochs) <= 30
     axes.plot(epochs, report.history[f"train_{figure}"], color=TRAIN, marker="o" if few else "", label="train")
     axes.plot(
@@ -79,7 +80,7 @@ def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
 
 def confusion(axes: "Axes", report: Report) -> None:
     """The confusion matrix: rows counted in each cell, coloured by the share of the target's row."""
-    names = report.description["target"]["classes"]
+    names = report.description.target.learned["classes"]
     matrix = (
         report.confusion.pivot_table(index="target", columns="predicted", values="rows", aggfunc="sum")
         .loc[names, names]
@@ -101,7 +102,7 @@ def confusion(axes: "Axes", report: Report) -> None:
 
 def predicted(axes: "Axes", report: Report) -> None:
     """Predicted against target, with the line on which a perfect prediction lies."""
-    values, column = report.predictions, report.description["target"]["column"]
+    values, column = report.predictions, report.description.target.column
     ends = [values[["target", "predicted"]].min().min(), values[["target", "predicted"]].max().max()]
     axes.plot(ends, ends, color=CHOSEN, linestyle=":", label="perfect prediction")
     axes.scatter(values["target"], values["predicted"], color=TRAIN, alpha=0.7, edgecolor="white", label="test row")
@@ -136,7 +137,7 @@ def main(dataset: str) -> None:
         tables.read_csv(reports / "confusion.csv", way_out, text=("target", "predicted")),
         result.description(),
     )
-    figures = FIGURES[report.description["target"]["kind"]]
+    figures = FIGURES[report.description.target.kind]
     with files.replacing(reports / "plots") as (plots,):
         plots.mkdir()
         for draw in figures:

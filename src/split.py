@@ -12,6 +12,7 @@ import click
 from pydantic import Field, NonNegativeInt
 
 from retrain import cli, encoders, environment, files, objectives, params
+from retrain.description import Encoding, Inputs, SplitFacts, Target
 from retrain.errors import RetrainError
 from retrain.params import Section
 
@@ -123,18 +124,17 @@ def main(dataset: str) -> None:
             arrays = {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}
             for array_name, array in arrays.items():
                 np.save(encoded / name / f"{array_name}.npy", array, allow_pickle=False)
-        section = files.read_json(prepared / "prepared.json", WAY_OUT)["prepare"]
-        facts = {
-            name: {"rows": len(part), "sha256": files.sha256(tidy / f"{name}.parquet")} for name, part in splits.items()
-        }
-        encoding = {
-            "inputs": {"kind": knobs.inputs, **encoder.to_json()},
-            "target": {"kind": knobs.target, "column": target, **objective.to_json()},
-            "splits": facts,
-            "prepare": section,
-            "split": knobs.model_dump(mode="json", exclude_none=True),
-        }
-        files.write_json(encoded / "encoding.json", encoding)
+        encoding = Encoding(
+            inputs=Inputs(kind=knobs.inputs, learned=encoder.to_json()),
+            target=Target(kind=knobs.target, column=target, learned=objective.to_json()),
+            splits={
+                name: SplitFacts(rows=len(part), sha256=files.sha256(tidy / f"{name}.parquet"))
+                for name, part in splits.items()
+            },
+            prepare=files.read_json(prepared / "prepared.json", WAY_OUT)["prepare"],
+            split=knobs.model_dump(mode="json", exclude_none=True),
+        )
+        files.write_json(encoded / "encoding.json", encoding.model_dump(mode="json"))
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     leaked = f"; left out {left:,} rows that the test file has" if left else ""

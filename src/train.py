@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from retrain import cli, environment, files, params, tracking
+from retrain import cli, description, environment, files, params, tracking
+from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
 from retrain.params import Section
 
@@ -71,7 +72,7 @@ class Training:
     patience: int
 
 
-def ready(knobs: Train, encoding: dict[str, Any], folder: Path, place: str) -> Training:
+def ready(knobs: Train, encoding: Encoding, folder: Path, place: str) -> Training:
     """Build everything that a training needs: examples, network with its initial weights, optimizer, schedule.
 
     Raises:
@@ -84,16 +85,16 @@ def ready(knobs: Train, encoding: dict[str, Any], folder: Path, place: str) -> T
     from retrain.losses import LOSSES
     from retrain.optimizers import Knobs, scheduler
 
-    encoder_class = encoders.load(encoding["inputs"]["kind"], str(folder)).Encoder
-    encoder = encoder_class.from_json(encoding["inputs"])
-    objective = objectives.load(encoding["target"]["kind"], str(folder)).from_json(encoding["target"])
+    kind = encoding.inputs.kind
+    encoder_class = encoders.load(kind, str(folder)).Encoder
+    encoder = encoder_class.from_json(encoding.inputs.learned)
+    objective = objectives.load(encoding.target.kind, str(folder)).from_json(encoding.target.learned)
     train, validation = (
         examples.Examples(examples.read(folder / split), encoder_class.gather) for split in ("train", "validation")
     )
     chosen = params.check({"optimizer": knobs.optimizer, "schedule": knobs.schedule}, Knobs, place)
     network_file = networks.load(knobs.network.get("name"), f"{place}.network.name")
     network_knobs = params.check(knobs.network, network_file.Knobs, f"{place}.network")
-    kind = encoding["inputs"]["kind"]
     if network_file.Network.takes != kind:
         fact = f"'{network_knobs.name}' takes {network_file.Network.takes}, the examples hold {kind}"
         raise RetrainError(f"{place}.network.name", fact, "choose another network")
@@ -204,19 +205,24 @@ def main(dataset: str) -> None:
     from retrain import checkpoint, tables
 
     folder = Path("data", dataset, "examples")
-    encoding = files.read_json(folder / "encoding.json", "run the split stage first")
+    encoding = description.read_encoding(folder)
     training = ready(knobs, encoding, folder, place)
-    description = {
-        "dataset": dataset,
-        **encoding,
-        "train": knobs.model_dump(mode="json"),
-        "data_sha256": files.sha256(folder),
-    }
+    described = Description(
+        **dict(encoding),
+        format=1,
+        dataset=dataset,
+        train=TrainKnobs(**knobs.model_dump(mode="json")),
+        data_sha256=files.sha256(folder),
+        best_epoch=0,
+    )
     result = tracking.Result.of(dataset)
-    with tracking.training(dataset, description) as run:
+    with tracking.training(described) as run:
         best, history = train(training, run, place)
         with files.replacing(result.model, result.history) as (model, history_csv):
-            checkpoint.save(model, best.weights, {**description, "best_epoch": best.epoch})
+            model.mkdir()
+            checkpoint.save_weights(model / description.WEIGHTS, best.weights)
+            trained = described.model_copy(update={"best_epoch": best.epoch})
+            files.write_json(model / description.FILE, trained.model_dump(mode="json"))
             tables.write_csv(history_csv, pd.DataFrame(history))
         run.result(result)
     parameters = sum(tensor.numel() for tensor in best.weights.values())

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from retrain import checkpoint, encoders, networks, objectives, params
+from retrain import checkpoint, description, encoders, networks, objectives, params
+from retrain.description import Description
 from retrain.encoders import Encoder
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
@@ -22,7 +22,7 @@ class Predictor:
     network: nn.Module
     encoder: Encoder
     objective: Objective
-    description: dict[str, Any]
+    description: Description
 
     def outputs(self, rows: pd.DataFrame, batch_size: int) -> Tensor:
         """The network's outputs for raw rows, in their order: (rows, outputs)."""
@@ -39,17 +39,17 @@ def load(folder: Path) -> Predictor:
     Raises:
         RetrainError: a file is missing, damaged, or not of this program.
     """
-    description = checkpoint.read_description(folder)
-    place = str(folder / checkpoint.DESCRIPTION)
+    described = description.read(folder)
+    place = str(folder / description.FILE)
     try:
-        encoder = encoders.load(description["inputs"]["kind"], place).Encoder.from_json(description["inputs"])
-        objective = objectives.load(description["target"]["kind"], place).from_json(description["target"])
-        file = networks.load(description["train"]["network"]["name"], place)
-        knobs = params.check(description["train"]["network"], file.Knobs, f"{place}: train.network")
+        encoder = encoders.load(described.inputs.kind, place).Encoder.from_json(described.inputs.learned)
+        objective = objectives.load(described.target.kind, place).from_json(described.target.learned)
+        file = networks.load(described.train.network.get("name"), place)
+        knobs = params.check(described.train.network, file.Knobs, f"{place}: train.network")
         with torch.device("meta"):
             network = file.Network(encoder.size, objective.outputs, knobs)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         fact = f"does not describe a model ({type(error).__name__}: {error})"
-        raise RetrainError(place, " ".join(fact.split()), "train it again") from None
-    checkpoint.load_weights(folder, network)
-    return Predictor(network.eval(), encoder, objective, description)
+        raise RetrainError(place, fact, "train it again, or restore it with dvc checkout") from None
+    checkpoint.load_weights(folder / description.WEIGHTS, network)
+    return Predictor(network.eval(), encoder, objective, described)

@@ -7,31 +7,28 @@ stands in a file that DVC or git tracks.
 import json
 import logging
 import os
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
-from filelock import FileLock
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from retrain import environment, files, params
+from retrain import description, environment, files, params
+from retrain.description import Description
 from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from mlflow import MlflowClient
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
-WEIGHTS_AND_DESCRIPTION = ("model.safetensors", "model.json")
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,12 @@ class Result:
     @property
     def sha256(self) -> str:
         """The digest that names this result."""
-        parts = [*(self.model / name for name in WEIGHTS_AND_DESCRIPTION), self.history]
+        parts = [*(self.model / name for name in (description.WEIGHTS, description.FILE)), self.history]
         return files.combined_sha256({path.name: files.sha256(path) for path in parts})
 
-    def description(self) -> dict[str, Any]:
-        """What `model.json` says."""
-        described: dict[str, Any] = files.read_json(self.model / "model.json", "train the model first")
-        return described
+    def description(self) -> Description:
+        """What `model.json` says; raises RetrainError where there is no model."""
+        return description.read(self.model)
 
 
 @dataclass(frozen=True)
@@ -104,26 +100,25 @@ class Run:
         """Link the run with its result, by content, and keep its files."""
         self.tag({
             "result_sha256": result.sha256,
-            "model_sha256": files.sha256(result.model / "model.safetensors"),
+            "model_sha256": files.sha256(result.model / description.WEIGHTS),
         })  # fmt: skip
         self.artifacts(result.history)
         self.artifacts(result.model, folder="model")
 
 
 @contextmanager
-def training(dataset: str, description: Mapping[str, Any]) -> Iterator[Run]:
+def training(described: Description) -> Iterator[Run]:
     """A new run for a training; it ends FINISHED, FAILED on an error, KILLED when interrupted.
 
     Args:
-        dataset: names the experiment.
-        description: what `model.json` will say of sections, data and device.
+        described: what `model.json` will say of sections, data and device.
 
     Raises:
         RetrainError: the tracking server does not answer.
     """
     with reachable():
         client = connect()
-        run = new_run(client, dataset, description, {})
+        run = new_run(client, described, {})
     with ending(run):
         yield run
 
@@ -162,16 +157,17 @@ def ending(run: Run) -> Iterator[None]:
             run.client.set_terminated(run.run_id, status)
 
 
-def new_run(client: "MlflowClient", dataset: str, description: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
+def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, str]) -> Run:
     """Start a run: name, tags, parameters, and the splits as dataset inputs."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    sections = {stage: description[stage] for stage in STAGES}
+    dataset = described.dataset
+    sections = described.model_dump(mode="json", include=set(STAGES))
     knobs = flat(sections)
     started = client.create_run(
         experiment_id(client, dataset),
         run_name=run_name(dataset, knobs),
-        tags={**environment_tags(description), **tags},
+        tags={**environment_tags(described), **tags},
     )
     run = Run(client, started.info.run_id)
     client.log_batch(started.info.run_id, params=[Param(name, value) for name, value in knobs.items()])
@@ -182,14 +178,14 @@ def new_run(client: "MlflowClient", dataset: str, description: Mapping[str, Any]
             DatasetInput(
                 Dataset(
                     name=f"{dataset} {split}",
-                    digest=facts["sha256"][:36],
+                    digest=facts.sha256[:36],
                     source_type="local",
                     source=json.dumps({"uri": f"data/{dataset}/examples/{split}"}),
-                    profile=json.dumps({"num_rows": facts["rows"]}),
+                    profile=json.dumps({"num_rows": facts.rows}),
                 ),
                 [InputTag("mlflow.data.context", split)],
             )
-            for split, facts in description["splits"].items()
+            for split, facts in described.splits.items()
         ],
     )
     return run
@@ -199,7 +195,7 @@ def recreated(client: "MlflowClient", result: Result) -> Run:
     """A run made from a result's files: restored from a cache, or trained on another machine."""
     from retrain import tables
 
-    run = new_run(client, result.dataset, result.description(), {"recreated": "true"})
+    run = new_run(client, result.description(), {"recreated": "true"})
     history = tables.read_csv(result.history, "restore it with dvc checkout")
     for row in history.to_dict("records"):
         epoch = int(row.pop("epoch"))
@@ -219,6 +215,9 @@ def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
 
 def committed_knobs(dataset: str) -> dict[str, str]:
     """The knobs of the commit that the workspace, or the DVC experiment, started from; none outside of git."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     revision = os.environ.get("DVC_EXP_BASELINE_REV", "HEAD")
     try:
         content = YAML(typ="safe").load(git("show", f"{revision}:{params.FILE}"))
@@ -237,12 +236,14 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix[:-1]: str(value)}
 
 
-def environment_tags(description: Mapping[str, Any]) -> dict[str, str]:
+def environment_tags(described: Description) -> dict[str, str]:
     """What a person needs to know to get the same result again."""
+    from importlib.metadata import version
+
     tags = {
-        "data_sha256": description["data_sha256"],
-        "threads": str(description["train"]["threads"]),
-        "device": description["train"]["device"],
+        "data_sha256": described.data_sha256,
+        "threads": str(described.train.threads),
+        "device": described.train.device,
         "git_commit": git("rev-parse", "HEAD").strip() or "none",
         "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
         **{f"version.{library}": version(library) for library in LIBRARIES},
@@ -311,6 +312,8 @@ def initialise(uri: str, root: Path) -> None:
 @contextmanager
 def store_lock(root: Path) -> Iterator[None]:
     """One process at a time, for what must not happen twice in a store."""
+    from filelock import FileLock
+
     path = root / ".retrain" / "mlflow.lock"
     path.parent.mkdir(exist_ok=True)
     with FileLock(path):
@@ -334,6 +337,8 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
 @contextmanager
 def reachable() -> Iterator[None]:
     """Say in one line that the store does not answer."""
+    import sqlite3
+
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -356,6 +361,8 @@ def relocate(root: Path) -> None:
     MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
     another machine, they point nowhere.
     """
+    import sqlite3
+
     database = root / "mlflow.db"
     if not database.exists():
         return
@@ -370,7 +377,7 @@ def relocate(root: Path) -> None:
     connection.close()
 
 
-def moved_folders(connection: sqlite3.Connection, root: Path) -> list[tuple[str, str]]:
+def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[str, str]]:
     """Artifact roots of experiments that are not this root's, each with the one that it should be."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
     rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []

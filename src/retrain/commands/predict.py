@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrain import cli, environment, params
+from retrain import cli, description, environment, params
 from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def load(models: Path, dataset: str) -> "Predictor":
     if dataset not in trained:
         way_out = params.nearest(dataset, trained) if trained else f"train it: make repro DATASET={dataset}"
         raise RetrainError(str(models), f"there is no model '{dataset}'", way_out)
-    environment.pin_cpu(threads=2)
+    environment.pin_cpu(description.read(models / dataset).train.threads)
     from retrain import predictor
 
     return predictor.load(models / dataset)
@@ -76,8 +76,8 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     """
     from retrain import csv_rows
 
-    kind = "number" if predictor.description["inputs"]["kind"] == "numbers" else "text"
-    kinds = dict.fromkeys(predictor.description["inputs"]["columns"], kind)
+    kind = "number" if predictor.description.inputs.kind == "numbers" else "text"
+    kinds = dict.fromkeys(predictor.encoder.columns, kind)
     rows = csv_rows.select(csv_rows.read_rows(file, str(file), None), kinds, str(file))
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]

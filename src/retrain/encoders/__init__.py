@@ -33,6 +33,10 @@ class Encoder(Protocol):
         """What was learned, as JSON values."""
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The input columns, in order."""
+
+    @property
     def size(self) -> int:
         """What the network must know: how many tokens there are, or how many columns."""
 

@@ -11,6 +11,9 @@ class Knobs(SourceKnobs):
     table: Literal["diabetes", "iris", "wine", "breast_cancer"]
 
 
+TARGETS = {"diabetes": "progression", "iris": "species", "wine": "cultivar", "breast_cancer": "diagnosis"}
+
+
 def read(knobs: Knobs, _place: Place) -> SourceRows:
     """One bundled table in its original units; a class is its name, not its number."""
     from sklearn import datasets
@@ -20,7 +23,7 @@ def read(knobs: Knobs, _place: Place) -> SourceRows:
     rows = bunch.data.astype("float64")
     names = tuple(map(str, bunch.get("target_names", ())))
     target = bunch.target.map(dict(enumerate(names))).astype("str") if names else bunch.target.astype("float64")
-    return SourceRows(rows=rows.assign(target=target), official_test=None, classes=names, notes=())
+    return SourceRows(rows=rows.assign(**{TARGETS[knobs.table]: target}), official_test=None, classes=names, notes=())
 
 
 SOURCE = Source(knobs=Knobs, read=read, fetch=nothing_to_fetch)

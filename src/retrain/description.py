@@ -1,0 +1,86 @@
+"""`model.json`: all that is needed, beside the weights, to rebuild a model, to encode raw rows and to name its run."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt
+
+from retrain import files, params
+from retrain.params import Section
+
+FILE = "model.json"
+WEIGHTS = "model.safetensors"
+WAY_OUT = "train the model first, or restore it with dvc checkout"
+
+
+class Inputs(Section):
+    """Which encoder, and what it learned."""
+
+    kind: str
+    learned: dict[str, Any]
+
+
+class Target(Section):
+    """Which objective, the column that it predicts, and what it learned."""
+
+    kind: str
+    column: str
+    learned: dict[str, Any]
+
+
+class SplitFacts(Section):
+    """A split, by size and content."""
+
+    rows: NonNegativeInt
+    sha256: str
+
+
+class Encoding(Section):
+    """What the split stage learned and from what; `encoding.json`."""
+
+    inputs: Inputs
+    target: Target
+    splits: dict[str, SplitFacts]
+    prepare: dict[str, Any]
+    split: dict[str, Any]
+
+
+class TrainKnobs(Section):
+    """The train section, as far as others need it; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    network: dict[str, Any]
+    loss: str
+    device: str
+    threads: PositiveInt
+
+
+class Description(Encoding):
+    """A trained model."""
+
+    format: Literal[1]
+    dataset: str
+    train: TrainKnobs
+    data_sha256: str
+    best_epoch: NonNegativeInt
+
+
+def read_encoding(folder: Path) -> Encoding:
+    """What the split stage wrote.
+
+    Raises:
+        RetrainError: it is missing or damaged.
+    """
+    path = folder / "encoding.json"
+    return params.check(files.read_json(path, "run the split stage first"), Encoding, str(path))
+
+
+def read(folder: Path) -> Description:
+    """What a model's `model.json` says.
+
+    Raises:
+        RetrainError: it is missing, damaged, or of another format.
+    """
+    path = folder / FILE
+    return params.check(files.read_json(path, WAY_OUT), Description, str(path))

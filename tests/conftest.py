@@ -1,0 +1,262 @@
+"""Tiny tables, temporary copies of the repository, and commands run as a user runs them."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from retrain.environment import pin_cpu
+
+pin_cpu(threads=2)  # before any test imports torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TOPICS = {
+    "farm": "cow barn field tractor harvest wheat pig meadow",
+    "sea": "ship wave harbour sail anchor tide gull reef",
+    "city": "street tram bridge market tower crowd lamp square",
+}
+COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "small", "two"]
+
+
+class Finished(subprocess.CompletedProcess[str]):
+    """A command that has ended; `said` is all that it printed."""
+
+    @property
+    def said(self) -> str:
+        return self.stdout + self.stderr
+
+
+class Project:
+    """A copy of the repository with tables of its own, where commands run as a user runs them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_"))
+        } | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+        }  # fmt: skip
+
+    def run(self, *command: str, stdin: str = "", timeout: float = 280, **environment: str) -> Finished:
+        """Run a command in the project's folder."""
+        ended = subprocess.run(
+            command, cwd=self.folder, env=self.environment | environment,
+            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        return Finished(ended.args, ended.returncode, ended.stdout, ended.stderr)
+
+    def stage(self, stage: str, dataset: str, **environment: str) -> Finished:
+        """Run a stage's script directly."""
+        return self.run("python3", f"src/{stage}.py", "--dataset", dataset, **environment)
+
+    def dvc(self, *arguments: str, **environment: str) -> Finished:
+        """Run DVC, which must succeed."""
+        ended = self.run("dvc", *arguments, **environment)
+        assert ended.returncode == 0, ended.said
+        return ended
+
+    def params(self) -> dict:
+        """What params.yaml holds."""
+        return YAML(typ="safe").load((self.folder / "params.yaml").read_text())
+
+    def set(self, knob: str, value: object) -> None:
+        """Set a knob below `datasets`, such as `tiny_news.train.loop.epochs`."""
+        params = self.params()
+        *path, last = knob.split(".")
+        section = params["datasets"]
+        for name in path:
+            section = section[name]
+        section[last] = value
+        self.write_params(params)
+
+    def remove(self, knob: str) -> None:
+        """Take a knob below `datasets` out."""
+        params = self.params()
+        *path, last = knob.split(".")
+        section = params["datasets"]
+        for name in path:
+            section = section[name]
+        del section[last]
+        self.write_params(params)
+
+    def write_params(self, params: dict) -> None:
+        """Write params.yaml."""
+        with (self.folder / "params.yaml").open("w") as file:
+            YAML(typ="safe").dump(params, file)
+
+    def commit(self) -> None:
+        """Commit everything that git does not ignore."""
+        for command in (("git", "add", "-A"), ("git", "commit", "-qm", "state")):
+            ended = self.run(*command)
+            assert ended.returncode == 0, ended.said
+
+    def copy(self, folder: Path) -> "Project":
+        """The project as it is now, with data, models, cache and runs, in another folder."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def copy_of_repository(folder: Path) -> Project:
+    """What git tracks or would track, as it is in the working tree, committed in a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        source, target = REPOSITORY / name, folder / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    project = Project(folder)
+    assert project.run("git", "init", "-q", "-b", "main").returncode == 0
+    project.commit()
+    return project
+
+
+def news_rows(count: int, seed: int) -> list[list[str]]:
+    """Distinct texts with words of their topic, and the topic."""
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        topic = list(TOPICS)[number % len(TOPICS)]
+        words = draw.choices(TOPICS[topic].split(), k=4) + draw.choices(COMMON, k=6)
+        draw.shuffle(words)
+        rows.append([" ".join(words) + f" {number}", topic])
+    return rows
+
+
+def number_rows(count: int, seed: int) -> list[list[float]]:
+    """Three columns, and a number that depends on them."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        a, b, c = (round(draw.gauss(0, 2), 3) for _ in range(3))
+        rows.append([a, b, c, round(3 * a - 2 * b + 0.5 * c * c + draw.gauss(0, 0.3) + 10, 3)])
+    return rows
+
+
+def write_csv(path: Path, header: list[str], rows: list[list]) -> None:
+    """A CSV without anything that needs quotes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]) + "\n", encoding="utf-8")
+
+
+def files_section(dataset: str, columns: dict[str, str], target: str) -> dict:
+    """A prepare section for a CSV in the dataset's raw folder."""
+    return {
+        "source": "files", "repairs": [], "header": True, "columns": columns, "rename": {},
+        "train": {"location": f"data/raw/{dataset}/rows.csv", "sha256": "unpinned"},
+        "inputs": [name for name in columns if name != target], "target": target,
+    }  # fmt: skip
+
+
+def train_section(network: dict, loss: str, learning_rate: float) -> dict:
+    """A train section of three quick epochs."""
+    return {
+        "network": network, "loss": loss, "device": "cpu", "threads": 2,
+        "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}, "schedule": {"name": "linear"},
+        "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0, "patience": 3, "seed": 1},
+    }  # fmt: skip
+
+
+BAG = {"name": "embedding_bag", "width": 8, "initial_range": 0.5, "sparse": True}
+MLP = {"name": "mlp", "hidden": 5}
+
+
+def block(prepare: dict, inputs: str, target: str, train: dict) -> dict:
+    """A dataset's block of params.yaml."""
+    encoder = {"minimum_count": 1} if inputs == "text" else {}
+    return {
+        "prepare": prepare,
+        "split": {"validation": 0.2, "test": 0.2, "seed": 1, "inputs": inputs, "target": target, "encoder": encoder},
+        "train": train,
+        "evaluate": {"batch_size": 32},
+        "plot": {"dots_per_inch": 50},
+    }
+
+
+def tiny_datasets() -> dict:
+    """The four tasks, one block each: `tiny_news` (text -> label), `tiny_length` (text -> number), `tiny_numbers`
+    (numbers -> number) and `tiny_sign` (numbers -> label)."""
+    text, numbers = {"text": "text"}, {"a": "number", "b": "number", "c": "number"}
+    return {
+        "tiny_news": block(
+            files_section("tiny_news", {**text, "topic": "text"}, "topic"), "text", "label",
+            train_section(BAG, "cross_entropy", 2.0),
+        ),
+        "tiny_length": block(
+            files_section("tiny_length", {**text, "length": "number"}, "length"), "text", "number",
+            train_section(BAG, "huber", 0.5),
+        ),
+        "tiny_numbers": block(
+            files_section("tiny_numbers", {**numbers, "y": "number"}, "y"), "numbers", "number",
+            train_section(MLP, "mean_squared_error", 0.05),
+        ),
+        "tiny_sign": block(
+            files_section("tiny_sign", {**numbers, "sign": "text"}, "sign"), "numbers", "label",
+            train_section(MLP, "cross_entropy", 0.2),
+        ),
+    }  # fmt: skip
+
+
+def write_tiny_tables(folder: Path) -> None:
+    """The raw files of `tiny_datasets`."""
+    raw = folder / "data" / "raw"
+    news, numbers = news_rows(150, seed=1), number_rows(120, seed=2)
+    write_csv(raw / "tiny_news" / "rows.csv", ["text", "topic"], news)
+    write_csv(raw / "tiny_length" / "rows.csv", ["text", "length"], [[text, len(text)] for text, _ in news])
+    write_csv(raw / "tiny_numbers" / "rows.csv", ["a", "b", "c", "y"], numbers)
+    signs = [[a, b, c, "plus" if a > b else "minus"] for a, b, c, _ in numbers]
+    write_csv(raw / "tiny_sign" / "rows.csv", ["a", "b", "c", "sign"], signs)
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Callable[[], Project]:
+    """Makes copies of the repository whose params.yaml holds the tiny datasets alone; nothing has run yet."""
+    made = []
+
+    def make() -> Project:
+        project = copy_of_repository(tmp_path / f"project{len(made)}")
+        made.append(project)
+        write_tiny_tables(project.folder)
+        project.write_params({"datasets": tiny_datasets()})
+        (project.folder / "dvc.lock").unlink(missing_ok=True)
+        project.commit()
+        return project
+
+    return make
+
+
+@pytest.fixture
+def project(new_project: Callable[[], Project]) -> Project:
+    """One such copy."""
+    return new_project()
+
+
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which `dvc repro` has run for all tiny datasets. Shared: look, don't touch (`finished` may be changed)."""
+    project = copy_of_repository(tmp_path_factory.mktemp("finished") / "project")
+    write_tiny_tables(project.folder)
+    project.write_params({"datasets": tiny_datasets()})
+    (project.folder / "dvc.lock").unlink(missing_ok=True)
+    project.commit()
+    project.dvc("repro")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def finished(finished_project: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project that a test may change."""
+    return finished_project.copy(tmp_path / "finished")
