@@ -2,15 +2,15 @@
 # Everything is installed into .venv/ when it is first needed, and again when a lock file changes.
 
 PYTHON ?= python3
-DATASET ?=
+export DATASET ?=
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro ui test test-slow check format lock clean
+.PHONY: help setup setup-dev repro summary ui test test-slow check format lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
 
 setup: .venv/installed  ## make .venv/ and install what requirements.lock pins
 
@@ -28,16 +28,23 @@ setup-dev: .venv/installed-dev  ## also install the tools that requirements-dev.
 	@touch $@
 
 repro: setup  ## run the pipeline of every dataset whose rows can be had, or of DATASET=name
-	@$(BIN)/retrain repro $(DATASET)
+	@$(BIN)/retrain repro $${DATASET:+"$$DATASET"}
 
-ui: setup  ## open the runs in MLflow on http://127.0.0.1:5000
+summary: setup  ## print what the last runs changed, as Markdown
+	@printf 'Metrics, in the last commit and now:\n\n'
+	@$(BIN)/dvc metrics diff --all --md
+	@printf 'Plots:\n\n'
+	@ls reports/*/plots/* 2> /dev/null | sed 's/.*/- `&`/'
+	@printf '\nRuns: `make ui`, and open the address that it prints\n'
+
+ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000
 	@$(BIN)/retrain ui
 
 test: setup-dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 test-slow: setup-dev  ## run the end-to-end tests alone
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 check: setup-dev  ## check format, lint and types; changes nothing
 	$(BIN)/ruff format --check

@@ -13,6 +13,7 @@ import click
 from pydantic import PositiveInt
 
 from retrain import cli, environment, files, params, tracking
+from retrain.errors import RetrainError
 from retrain.params import Section
 
 if TYPE_CHECKING:
@@ -104,7 +105,11 @@ def main(dataset: str) -> None:
 
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.place(dataset, "evaluate"))
-    test = tables.read_parquet(Path("data", dataset, "splits", "test.parquet"), "run the split stage first")
+    split = Path("data", dataset, "splits", "test.parquet")
+    test = tables.read_parquet(split, "run the split stage first")
+    facts = model.description.splits.get("test")
+    if facts is None or facts.sha256 != files.sha256(split):
+        raise RetrainError(str(split), f"is not the test split of {result.model}", "run the train stage again")
     targets = test[model.description.target.column]
     outputs = model.outputs(test[list(model.encoder.columns)], knobs.batch_size)
     baseline = torch.tensor([model.objective.baseline]).expand(len(test), -1)
@@ -119,6 +124,7 @@ def main(dataset: str) -> None:
         tables.write_csv(classes, measured.classes)
         tables.write_csv(confusion, measured.confusion)
     with tracking.continued(result) as run:
+        run.final({"best_epoch": model.description.best_epoch})
         run.final({f"test/{name}": value for name, value in measured.metrics.items()})
         run.final({f"baseline/{name}": value for name, value in trivial.metrics.items()})
         run.artifacts(*(reports / name for name in names))

@@ -51,12 +51,13 @@ def tidy_text(column: "pd.Series[str]", repairs: tuple[str, ...]) -> "pd.Series[
 
 
 def repair_entities(column: "pd.Series[str]") -> "pd.Series[str]":
-    """Turn entities into their characters, also those that lost their ampersand: ` #39;s` -> `'s`, `quot;` -> `"`."""
+    """Turn entities into their characters, also those whose ampersand became a space: `Bush #39;s` -> `Bush's`."""
     import html
 
-    with_ampersand = column.str.replace(r"(?<![&\w])\s?(#\d{2,4};)(?=[a-z]\b)?", r"&\1", regex=True)
-    with_ampersand = with_ampersand.str.replace(r"(?<![&\w])(quot|amp|lt|gt|nbsp|hellip|rsquo);", r"&\1;", regex=True)
-    return with_ampersand.map(html.unescape)
+    lost = r"(?<![&\w])(#\d{2,4}|quot|amp|lt|gt|nbsp|hellip|rsquo);"
+    inside_a_word = r"(?<=\w) (?=&#39;(?:s|t|d|m|ll|re|ve)\b|&amp;\w)"
+    with_ampersand = column.str.replace(lost, r"&\1;", regex=True)
+    return with_ampersand.str.replace(inside_a_word, "", regex=True).map(html.unescape)
 
 
 def repair_backslashes(column: "pd.Series[str]") -> "pd.Series[str]":
@@ -95,12 +96,15 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], place: str) -> tuple[C
     """Clean the rows, and those of the official test file, of which none is left out.
 
     Raises:
-        RetrainError: nothing is left, or the classes can't be learned.
+        RetrainError: nothing is left, a number is missing in the test file, or the classes can't be learned.
     """
     cleaned = clean(source.rows, repairs)
     test = None if source.official_test is None else tidy(source.official_test, repairs)
     if cleaned.rows.empty:
         raise RetrainError(place, "no row is left after cleaning", "check the columns and the file")
+    gaps = [] if test is None else [name for name in test.columns if test[name].isna().any()]
+    if gaps:
+        raise RetrainError(f"{place}.test", f"column '{gaps[0]}' has an empty number", "correct the test file")
     if cleaned.rows.iloc[:, -1].dtype == "float64":
         return cleaned, test
     names = class_names(cleaned.rows, source.classes, place)

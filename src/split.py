@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from retrain import cli, encoders, environment, files, objectives, params
 from retrain.description import Encoding, Inputs, SplitFacts, Target
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Section, Seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class Split(Section):
     validation: Fraction
     test: Fraction | None = None
     """Absent where prepare has an official test file."""
-    seed: NonNegativeInt
+    seed: Seed
     inputs: str
     target: str
     encoder: dict[str, Any]

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Section, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ class Loop(Section):
     learning_rate: PositiveFloat
     clip_norm: PositiveFloat
     patience: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
 
 
 class Train(Section):
@@ -98,6 +98,9 @@ def ready(knobs: Train, encoding: Encoding, folder: Path, place: str) -> Trainin
     if network_file.Network.takes != kind:
         fact = f"'{network_knobs.name}' takes {network_file.Network.takes}, the examples hold {kind}"
         raise RetrainError(f"{place}.network.name", fact, "choose another network")
+    if knobs.network.get("sparse", False) and not chosen.optimizer.takes_sparse_gradients:
+        fact = f"'{chosen.optimizer.name}' with these knobs can't take sparse gradients"
+        raise RetrainError(f"{place}.network.sparse", fact, "set it to false, or choose sgd without momentum and decay")
     if knobs.loss not in objective.losses:
         raise RetrainError(f"{place}.loss", f"unknown '{knobs.loss}'", params.nearest(knobs.loss, objective.losses))
     if len(train) < knobs.loop.batch_size:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from retrain.environment import pin_cpu
@@ -40,7 +41,7 @@ class Project:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_"))
+            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_", "MAKE", "MFLAGS"))
         } | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
@@ -101,6 +102,28 @@ class Project:
             ended = self.run(*command)
             assert ended.returncode == 0, ended.said
 
+    def runs(self, dataset: str) -> list[dict]:
+        """The dataset's runs in the project's own MLflow store, the newest first."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name(dataset)
+        found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+        return [
+            {
+                "id": run.info.run_id,
+                "name": run.info.run_name,
+                "status": run.info.status,
+                "tags": run.data.tags,
+                "params": run.data.params,
+                "metrics": run.data.metrics,
+                "inputs": {entry.tags[0].value: entry.dataset.digest for entry in run.inputs.dataset_inputs},
+                "artifacts": [artifact.path for artifact in client.list_artifacts(run.info.run_id)],
+                "epochs": [metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")],
+            }
+            for run in found
+        ]
+
     def copy(self, folder: Path) -> "Project":
         """The project as it is now, with data, models, cache and runs, in another folder."""
         shutil.copytree(self.folder, folder, symlinks=True)
@@ -154,7 +177,8 @@ def write_csv(path: Path, header: list[str], rows: list[list]) -> None:
 def files_section(dataset: str, columns: dict[str, str], target: str) -> dict:
     """A prepare section for a CSV in the dataset's raw folder."""
     return {
-        "source": "files", "repairs": [], "header": True, "columns": columns, "rename": {},
+        "source": "files", "repairs": [], "header": True, "columns": list(columns), "rename": {},
+        "numbers": [name for name, kind in columns.items() if kind == "number"],
         "train": {"location": f"data/raw/{dataset}/rows.csv", "sha256": "unpinned"},
         "inputs": [name for name in columns if name != target], "target": target,
     }  # fmt: skip
@@ -246,14 +270,26 @@ def project(new_project: Callable[[], Project]) -> Project:
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy in which `dvc repro` has run for all tiny datasets. Shared: look, don't touch (`finished` may be changed)."""
-    project = copy_of_repository(tmp_path_factory.mktemp("finished") / "project")
-    write_tiny_tables(project.folder)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # one folder per test run, with one below it per worker
+    folder, done = shared / "finished-project", shared / "finished-project.done"
+    with FileLock(shared / "finished-project.lock"):
+        if not done.exists():
+            make_finished_project(folder)
+            done.touch()
+    return Project(folder)
+
+
+def make_finished_project(folder: Path) -> None:
+    """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made."""
+    project = copy_of_repository(folder)
+    write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
-    (project.folder / "dvc.lock").unlink(missing_ok=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
     project.commit()
     project.dvc("repro")
     project.commit()
-    return project
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ def ready(name: str, threads: int, place: str) -> torch.device:
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # else Adagrad warns
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
         fact = f"device '{name}' can't be used ({str(error).splitlines()[0]})"
         raise RetrainError(f"{place}.device", fact, "set it to cpu") from None
     return device

@@ -27,7 +27,7 @@ def read(folder: Path) -> Arrays:
     """
     try:
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise RetrainError(str(folder), f"holds a damaged array ({error})", "run the split stage again") from None
     if TARGETS not in arrays:
         raise RetrainError(str(folder), "holds no encoded examples", "run the split stage first")

@@ -3,12 +3,13 @@
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -34,6 +35,8 @@ class Section(BaseModel):
 
 
 AnySection = TypeVar("AnySection", bound=Section)
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A seed that every generator takes."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -101,30 +104,42 @@ def check(knobs: Any, model: type[AnySection], place: str) -> AnySection:
         details = error.errors(include_url=False)
         # An unknown name explains a missing one, not the other way round.
         first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
-        raise knob_error(first, model, place) from None
+        raise knob_error(first, knobs, model, place) from None
 
 
-def knob_error(detail: ErrorDetails, model: type[Section], place: str) -> RetrainError:
+def knob_error(detail: ErrorDetails, knobs: Any, model: type[Section], place: str) -> RetrainError:
     """The one line that says which knob is wrong, how, and what would be right."""
     names = [str(part) for part in detail["loc"]]
     kind, context = detail["type"], detail.get("ctx", {})
-    knob = ".".join([place, *names])
+    knob = ".".join([place, *written(names, knobs)])
     if kind == "extra_forbidden":
-        parent = ".".join([place, *names[:-1]])
+        parent = ".".join([place, *written(names[:-1], knobs)])
         return RetrainError(parent, f"unknown knob '{names[-1]}'", nearest(names[-1], known_knobs(model, names[:-1])))
-    if kind == "missing":
-        return RetrainError(knob, "is missing", "add it: knobs have no defaults")
+    if kind in ("missing", "union_tag_not_found"):
+        absent = names[-1] if kind == "missing" else "name"
+        return RetrainError(f"{knob}.{absent}", "is missing", "add it: knobs have no defaults")
     if kind == "union_tag_invalid":
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         return RetrainError(f"{knob}.name", f"unknown '{context['tag']}'", nearest(context["tag"], tags))
-    if kind == "union_tag_not_found":
-        return RetrainError(f"{knob}.name", "is missing", "add it: knobs have no defaults")
     if kind == "literal_error":
         options = [option.strip(" '") for option in context["expected"].replace(" or ", ",").split(",")]
         return RetrainError(knob, f"unknown '{detail['input']}'", nearest(str(detail["input"]), options))
-    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    way_out = expected if kind == "value_error" else f"give it {expected}"
+    if kind == "value_error":
+        return RetrainError(knob, detail["msg"].removeprefix("Value error, "), "make the knobs agree")
+    way_out = re.sub(r"^\w+ should", "it should", detail["msg"]).replace("tuple", "list")
     return RetrainError(knob, f"{shown(detail['input'])} will not do", way_out)
+
+
+def written(names: list[str], knobs: Any) -> list[str]:
+    """The part of a path that stands in the file: pydantic also names the member of a union that it tried."""
+    found = []
+    for name in names:
+        children = dict(enumerate(knobs)) if isinstance(knobs, list | tuple) else knobs
+        here = {str(key): value for key, value in children.items()} if isinstance(children, Mapping) else {}
+        if name in here:
+            found.append(name)
+            knobs = here[name]
+    return found
 
 
 def shown(value: Any) -> str:
@@ -175,8 +190,10 @@ def choose(package: str, name: Any, place: str) -> ModuleType:
         place: the knob's path, for the error.
 
     Raises:
-        RetrainError: there is no such module.
+        RetrainError: the knob is missing, or there is no such module.
     """
+    if name is None:
+        raise RetrainError(place, "is missing", "add it: knobs have no defaults")
     known = [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
     if name not in known:
         raise RetrainError(place, f"unknown '{name}'", nearest(str(name), known))

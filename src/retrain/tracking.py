@@ -10,11 +10,11 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
 @dataclass(frozen=True)
@@ -143,18 +144,15 @@ def continued(result: Result) -> Iterator[Run]:
 @contextmanager
 def ending(run: Run) -> Iterator[None]:
     """Give the run its last status, whatever happens."""
-    status = "FINISHED"
     try:
         yield
-    except Exception:
-        status = "FAILED"
-        raise
-    except BaseException:
-        status = "KILLED"
-        raise
-    finally:
-        with reachable():
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        with suppress(RetrainError), reachable():  # what went wrong first is what the user has to know
             run.client.set_terminated(run.run_id, status)
+        raise
+    with reachable():
+        run.client.set_terminated(run.run_id, "FINISHED")
 
 
 def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, str]) -> Run:
@@ -248,6 +246,7 @@ def environment_tags(described: Description) -> dict[str, str]:
         "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
         **{f"version.{library}": version(library) for library in LIBRARIES},
     }
+    tags |= {"mlflow.source.name": "src/train.py", "mlflow.source.git.commit": tags["git_commit"]}
     if "DVC_EXP_NAME" in os.environ:
         tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
     return tags
@@ -297,8 +296,16 @@ def own_store(root: Path) -> str:
 
 
 def own_uri(root: Path) -> str:
-    """The tracking URI of a root's own store."""
-    return f"sqlite:///{root / 'mlflow.db'}"
+    """The tracking URI of a root's own store.
+
+    Raises:
+        RetrainError: the path holds what a URI would read as something else.
+    """
+    path = str(root / "mlflow.db")
+    if "?" in path or unquote(path) != path:
+        fact = "MLflow can't keep a store below a name with '?' or an escape such as '%20'"
+        raise RetrainError(str(root), fact, "rename the folder, or set MLFLOW_TRACKING_URI")
+    return f"sqlite:///{path}"
 
 
 def initialise(uri: str, root: Path) -> None:
@@ -331,7 +338,8 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
         if experiment is not None:
             return str(experiment.experiment_id)
         ours = client.tracking_uri.startswith("sqlite:")
-        return str(client.create_experiment(dataset, (root / "mlruns" / dataset).as_uri() if ours else None))
+        location = (root / "mlruns" / dataset).as_uri() if ours else None
+        return str(client.create_experiment(dataset, location, tags=EXPERIMENT_TAGS))
 
 
 @contextmanager
@@ -382,5 +390,6 @@ def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[st
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
     rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
     now = (root / "mlruns").as_uri()
-    roots = {location.removesuffix(f"/{name}") for name, location in rows if location.endswith(f"/mlruns/{name}")}
+    ends = [(location, f"/{quote(name)}") for name, location in rows]
+    roots = {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
     return [(before, now) for before in sorted(roots) if before != now]

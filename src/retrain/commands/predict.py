@@ -74,11 +74,11 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain import csv_rows
+    from retrain.sources.files import read_csv, select
 
-    kind = "number" if predictor.description.inputs.kind == "numbers" else "text"
-    kinds = dict.fromkeys(predictor.encoder.columns, kind)
-    rows = csv_rows.select(csv_rows.read_rows(file, str(file), None), kinds, str(file))
+    columns = predictor.encoder.columns
+    numeric = columns if predictor.description.inputs.kind == "numbers" else ()
+    rows = select(read_csv(file, str(file), None), columns, numeric, str(file))
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]
         if len(empty):

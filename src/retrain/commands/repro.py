@@ -66,5 +66,5 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         *table,
         "",
         f"reports: {', '.join(f'reports/{name}/' for name in datasets)} (pictures in plots/)",
-        "runs:    make ui, then http://127.0.0.1:5000",
+        "runs:    make ui, and open the address that it prints",
     ]

@@ -11,6 +11,7 @@ from retrain import cli, environment, tracking
 from retrain.errors import RetrainError
 
 HOST = "127.0.0.1"
+PAGE = "#/experiments?workflowType=machine_learning"  # MLflow's pages for trained models, not those for chats
 
 
 @click.command()
@@ -33,7 +34,7 @@ def command(port: int, store: Path | None) -> None:
         except OSError as error:
             raise RetrainError(f"port {port}", f"can't be used ({error.strerror})", "choose another: --port") from None
     uri = tracking.own_store(folder)
-    click.echo(f"MLflow: http://{HOST}:{port} (end it with Ctrl-C)")
+    click.echo(f"open http://{HOST}:{port}/{PAGE} (end with Ctrl-C)")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [sys.executable, *server, *options])

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, PositiveFloat, model_validator
 
 from retrain.encoders import Arrays
 from retrain.errors import RetrainError
@@ -15,6 +16,21 @@ from retrain.params import Section
 
 class Knobs(Section):
     """Knobs of `inputs: numbers`: none."""
+
+
+class Learned(Section):
+    """What `Encoder.to_json` gives: three values per column."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    means: tuple[float, ...]
+    deviations: tuple[PositiveFloat, ...]
+
+    @model_validator(mode="after")
+    def of_one_length(self) -> "Learned":
+        """Every column has its mean and its deviation."""
+        if not len(self.columns) == len(self.means) == len(self.deviations):
+            raise ValueError("columns, means and deviations differ in number")
+        return self
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,8 @@ class Encoder:
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
-        """Rebuild an encoder from what `to_json` gave."""
-        return cls(tuple(learned["columns"]), tuple(learned["means"]), tuple(learned["deviations"]))
+        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
         """Columns, means and deviations."""

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from retrain.encoders import Arrays
 from retrain.params import Section
@@ -25,6 +25,13 @@ class Knobs(Section):
 
     minimum_count: PositiveInt
     """Words that the train split has less often share one entry with all unknown words."""
+
+
+class Learned(Section):
+    """What `Encoder.to_json` gives."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    tokens: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 def tokenize(text: str) -> list[str]:
@@ -57,8 +64,8 @@ class Encoder:
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
-        """Rebuild an encoder from what `to_json` gave."""
-        return cls(tuple(learned["columns"]), tuple(learned["tokens"]))
+        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
         """The columns and the vocabulary in order of id."""

@@ -2,15 +2,31 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, PositiveInt, model_validator
 
 from retrain.errors import RetrainError
+from retrain.params import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Learned(Section):
+    """What `Objective.to_json` gives: a count per class."""
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    counts: tuple[PositiveInt, ...]
+
+    @model_validator(mode="after")
+    def of_one_length(self) -> "Learned":
+        """Every class has its count."""
+        if len(self.classes) != len(self.counts):
+            raise ValueError("classes and counts differ in number")
+        return self
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,8 @@ class Objective:
 
     @classmethod
     def from_json(cls, learned: Any) -> "Objective":
-        """Rebuild an objective from what `to_json` gave."""
-        return cls(tuple(learned["classes"]), tuple(learned["counts"]))
+        """Rebuild an objective from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
         """The classes in order, and their counts."""

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import PositiveFloat
 
 from retrain.errors import RetrainError
+from retrain.params import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Learned(Section):
+    """What `Objective.to_json` gives."""
+
+    mean: float
+    deviation: PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,8 @@ class Objective:
 
     @classmethod
     def from_json(cls, learned: Any) -> "Objective":
-        """Rebuild an objective from what `to_json` gave."""
-        return cls(float(learned["mean"]), float(learned["deviation"]))
+        """Rebuild an objective from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
         """Mean and deviation."""

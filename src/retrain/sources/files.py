@@ -1,16 +1,17 @@
 """Rows from CSV files: in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
 
+import csv
 import hashlib
-import re
+import math
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import pandas as pd
 from pydantic import Field, StringConstraints, model_validator
 
-from retrain import csv_rows, files
+from retrain import files
 from retrain.errors import RetrainError, UnavailableError
 from retrain.params import Section
 from retrain.sources import Place, Source, SourceKnobs, SourceRows
@@ -18,6 +19,10 @@ from retrain.sources import Place, Source, SourceKnobs, SourceRows
 ATTEMPTS = 3
 TIMEOUT = 20.0
 CHUNK = 1 << 16
+LONGEST = 1 << 30
+"""Characters in a field of a CSV file; the standard library's limit is too low for texts."""
+LARGEST = 1e150
+"""Beyond it the square of a number is infinite, and with it a column's deviation."""
 
 
 class File(Section):
@@ -35,18 +40,22 @@ class Knobs(SourceKnobs):
     train: File
     test: File | None = None
     header: bool
-    columns: dict[str, Literal["text", "number"]]
+    columns: tuple[str, ...]
+    """The columns in order where the file has no header; else those that are used."""
+    numbers: tuple[str, ...]
+    """The columns that hold numbers; the others hold text."""
     inputs: tuple[str, ...]
     target: str
     rename: dict[str, str]
 
     @model_validator(mode="after")
     def columns_exist(self) -> "Knobs":
-        """Inputs and target must be among the columns, each once."""
+        """Whatever is named must be among the columns; inputs and target are different ones."""
         used = [*self.inputs, self.target]
-        for name in used:
+        for name in (*used, *self.numbers):
             if name not in self.columns:
                 raise ValueError(f"'{name}' is not in 'columns'")
+        for name in used:
             if used.count(name) > 1:
                 raise ValueError(f"'{name}' is used twice among 'inputs' and 'target'")
         if not self.inputs:
@@ -59,7 +68,7 @@ def read(knobs: Knobs, place: Place) -> SourceRows:
     return SourceRows(
         rows=read_file(knobs, knobs.train, place),
         official_test=None if knobs.test is None else read_file(knobs, knobs.test, place),
-        classes=tuple(knobs.rename.values()),
+        classes=tuple(dict.fromkeys(name for _, name in sorted(knobs.rename.items()))),  # in the order of their values
         notes=(),
     )
 
@@ -67,8 +76,8 @@ def read(knobs: Knobs, place: Place) -> SourceRows:
 def read_file(knobs: Knobs, file: File, place: Place) -> pd.DataFrame:
     """One file's rows: inputs, then target, the target's values renamed."""
     path = local_copy(file, place)
-    rows = csv_rows.read_rows(path, file.location, None if knobs.header else list(knobs.columns))
-    table = csv_rows.select(rows, {name: knobs.columns[name] for name in (*knobs.inputs, knobs.target)}, file.location)
+    rows = read_csv(path, file.location, None if knobs.header else knobs.columns)
+    table = select(rows, knobs.columns, knobs.numbers, file.location)[[*knobs.inputs, knobs.target]]
     if knobs.rename:
         unknown = rows.index[~rows[knobs.target].isin(knobs.rename)]
         if len(unknown):
@@ -77,6 +86,103 @@ def read_file(knobs: Knobs, file: File, place: Place) -> pd.DataFrame:
             raise RetrainError(where, f"'{value}' is not in 'rename'", f"known are: {', '.join(knobs.rename)}")
         table[knobs.target] = rows[knobs.target].map(knobs.rename).astype("str")
     return table.reset_index(drop=True)
+
+
+def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFrame:
+    """All rows of a CSV file as text.
+
+    Args:
+        path: the file; UTF-8, comma separated, quotes doubled.
+        shown: how errors name the file.
+        columns: the columns in order where the file has no header; None where its first line names them.
+
+    Returns:
+        A table of strings, with the line on which each row ends as its index.
+
+    Raises:
+        RetrainError: empty, truncated, ragged or not UTF-8; the error names the line.
+    """
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for line, row in numbered_rows(path, shown):
+        if columns is None:
+            columns = unique_columns(row, shown)
+            continue
+        if len(row) != len(columns):
+            fact = f"has {len(row)} values where {len(columns)} columns are expected"
+            raise RetrainError(f"{shown}, line {line}", fact, "mend the line, or the list of columns")
+        lines.append(line)
+        rows.append(row)
+    if not rows:
+        raise RetrainError(shown, "has no rows", "give it at least one")
+    return pd.DataFrame(rows, columns=list(columns or ()), index=pd.Index(lines, name="line"), dtype="str")
+
+
+def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not a blank line, with the number of the line on which it ends."""
+    csv.field_size_limit(LONGEST)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
+    except csv.Error as error:
+        fact = f"is not valid CSV ({error})"
+        raise RetrainError(f"{shown}, line {reader.line_num}", fact, "mend the line, or fetch the file again") from None
+    except UnicodeDecodeError as error:
+        fact = f"is not UTF-8 (byte {error.object[error.start]:#04x} after line {reader.line_num})"
+        raise RetrainError(shown, fact, "save it as UTF-8") from None
+    except FileNotFoundError:
+        raise RetrainError(shown, "is missing", "put the file there, or correct its location") from None
+    except OSError as error:
+        raise RetrainError(shown, f"can't be read ({error.strerror})", "check the file and its permissions") from None
+
+
+def unique_columns(header: list[str], shown: str) -> list[str]:
+    """A header line, checked: every name is there once."""
+    columns = [name.strip() for name in header]
+    repeated = [name for name in columns if columns.count(name) > 1]
+    if repeated:
+        raise RetrainError(f"{shown}, line 1", f"names column '{repeated[0]}' twice", "rename one of them")
+    return columns
+
+
+def select(rows: pd.DataFrame, names: Sequence[str], numeric: Sequence[str], shown: str) -> pd.DataFrame:
+    """The named columns, in that order.
+
+    Args:
+        rows: strings, indexed by line, from `read_csv`.
+        names: the columns that are wanted.
+        numeric: those that hold numbers; the others hold text.
+        shown: how errors name the file.
+
+    Raises:
+        RetrainError: a column is missing, or a value is no number, or too large, where it should be one.
+    """
+    for name in names:
+        if name not in rows.columns:
+            raise RetrainError(shown, f"column '{name}' is missing", f"it has: {', '.join(rows.columns)}")
+    return pd.DataFrame({name: numbers(rows[name], shown) if name in numeric else rows[name] for name in names})
+
+
+def numbers(values: "pd.Series[str]", shown: str) -> "pd.Series[float]":
+    """A column of text as finite float64 that can be squared; an empty field becomes NaN, which `prepare` drops and counts."""
+    parsed = [math.nan if not value.strip() else as_float(value) for value in values]
+    for line, value, number in zip(values.index, values, parsed, strict=True):
+        if value.strip() and (number is None or not abs(number) <= LARGEST):
+            place = f"{shown}, line {line}, column '{values.name}'"
+            fact = f"'{value}' is not a finite number of at most {LARGEST:g}"
+            raise RetrainError(place, fact, "correct the value, or take the column out of 'numbers'")
+    return pd.Series(parsed, index=values.index, name=values.name, dtype="float64")
+
+
+def as_float(value: str) -> float | None:
+    """The number that a text spells, or None."""
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def fetch(knobs: Knobs, place: Place) -> None:
@@ -93,10 +199,10 @@ def local_copy(file: File, place: Place) -> Path:
         UnavailableError: the server can't be reached.
         RetrainError: wrong digest, no such file, or a file outside the raw folder without a digest.
     """
-    scheme = urlsplit(file.location).scheme
-    if scheme in ("http", "https"):
+    scheme, is_url, _ = file.location.partition("://")
+    if scheme.lower() in ("http", "https"):
         return downloaded(file, place)
-    if re.fullmatch("[a-z][a-z0-9+.-]+", scheme):
+    if is_url:
         raise RetrainError(file.location, f"'{scheme}' is not supported", "give a path, or an http(s) URL")
     path = place.workspace / Path(file.location).expanduser()
     if not path.is_file():
@@ -155,6 +261,8 @@ def download_once(url: str, path: Path) -> str:
                     digest.update(chunk)
                     received += len(chunk)
                     bar.update(len(chunk))
+    except ValueError as error:  # what requests says of a malformed URL, also of one that it is redirected to
+        raise RetrainError(url, f"leads to no URL that can be downloaded ({error})", "correct the location") from None
     except requests.RequestException as error:
         fact = f"can't be downloaded ({type(error).__name__})"
         raise UnavailableError(url, fact, "check the network and try again, or set location to a local copy") from None

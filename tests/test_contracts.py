@@ -1,0 +1,335 @@
+"""Every encoder, objective, network and source keeps its protocol. A new file is found and tested by itself."""
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import REPOSITORY, news_rows, number_rows
+from ruamel.yaml import YAML
+
+from retrain import encoders, networks, objectives, params, sources
+from retrain.encoders import Encoder
+from retrain.errors import RetrainError
+from retrain.examples import Examples, ordered_batches, shuffled_batches
+from retrain.losses import LOSSES
+from retrain.objectives import Objective
+
+PACKAGE = REPOSITORY / "src" / "retrain"
+TEXTS = [text for text, _ in news_rows(40, seed=3)]
+NUMBERS = number_rows(40, seed=4)
+
+# What the tests need to know of each file; a new one without an entry is noticed.
+# For each encoder: knobs, and rows with two columns.
+INPUTS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
+    "text": ({"minimum_count": 2}, pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str")),
+    "numbers": ({}, pd.DataFrame([row[:2] for row in NUMBERS], columns=["a", "b"])),
+}
+TARGETS: dict[str, pd.Series] = {
+    "label": pd.Series(["sea", "farm", "sea", "city"] * 10, name="topic").astype(
+        pd.CategoricalDtype(["sea", "farm", "city"])
+    ),
+    "number": pd.Series([row[3] for row in NUMBERS], name="y"),
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "embedding_bag": {"width": 4, "initial_range": 0.5, "sparse": False},
+    "mlp": {"hidden": 3},
+}
+SOURCES: dict[str, dict[str, Any]] = {
+    "files": {
+        "train": {"location": "data/raw/mine/rows.csv", "sha256": "unpinned"}, "header": True, "columns": ["a", "b"], "numbers": ["a"],
+        "inputs": ["a"], "target": "b", "rename": {},
+    },
+    "docstrings": {"packages": ["click"], "minimum_words": 3},
+    "scikit_learn": {"table": "iris"},
+}  # fmt: skip
+
+
+def names_in(folder: str) -> list[str]:
+    """The files of a package."""
+    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__")
+
+
+def module(folder: str, name: str) -> ModuleType:
+    """A file of a package."""
+    return importlib.import_module(f"retrain.{folder}.{name}")
+
+
+def fitted_encoder(name: str) -> tuple[Encoder, pd.DataFrame]:
+    """An encoder, and the rows that it learned from."""
+    knobs, rows = INPUTS[name]
+    file = encoders.load(name, "split.inputs")
+    return file.Encoder.fit(rows, params.check(knobs, file.Knobs, "split.encoder")), rows
+
+
+def fitted_objective(name: str) -> tuple[Objective, pd.Series]:
+    """An objective, and the targets that it learned from."""
+    return objectives.load(name, "split.target").fit(TARGETS[name], "split"), TARGETS[name]
+
+
+def through_json(learned: Any) -> Any:
+    """What is left of a value after it was written and read."""
+    return json.loads(json.dumps(learned, allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    ("folder", "known"), [("encoders", INPUTS), ("objectives", TARGETS), ("networks", NETWORKS), ("sources", SOURCES)]
+)
+def test_every_file_is_found_by_its_name_and_explains_itself(folder, known):
+    assert sorted(known) == names_in(folder)
+    for name in names_in(folder):
+        assert params.choose(f"retrain.{folder}", name, "knob") is module(folder, name)
+        assert module(folder, name).__doc__
+    with pytest.raises(RetrainError, match=r"^knob: unknown 'other'; (known are: |did you mean ')"):
+        params.choose(f"retrain.{folder}", "other", "knob")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "found"),
+    [(Encoder, encoders.load(name, "").Encoder) for name in names_in("encoders")]
+    + [(Objective, objectives.load(name, "")) for name in names_in("objectives")],
+    ids=lambda value: value.__module__,
+)
+def test_every_method_of_the_protocol_is_there_with_its_parameters_and_documented(protocol, found):
+    methods = {name: method for name, method in vars(protocol).items() if inspect.getdoc(method) and name[0] != "_"}
+    assert len(methods) > 5
+    for name, method in methods.items():
+        if isinstance(method, property):
+            continue  # a field of the dataclass will do
+        expected = inspect.signature(getattr(protocol, name)).parameters
+        assert list(inspect.signature(getattr(found, name)).parameters) == list(expected), name
+        assert inspect.getdoc(vars(found)[name]), name
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_an_encoder_that_was_written_and_read_encodes_the_same(name):
+    encoder, rows = fitted_encoder(name)
+    again = type(encoder).from_json(through_json(encoder.to_json()))
+    assert again == encoder
+    assert again.to_json() == encoder.to_json()
+    assert again.columns == tuple(rows.columns)
+    assert again.size == encoder.size > 1
+    arrays = encoder.encode(rows)
+    for array_name, array in again.encode(rows).items():
+        assert array.dtype == arrays[array_name].dtype
+        assert np.array_equal(array, arrays[array_name])
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_an_encoder_refuses_what_it_has_not_written(name):
+    encoder, _ = fitted_encoder(name)
+    written = through_json(encoder.to_json())
+    for foreign in [
+        {},
+        [],
+        None,
+        *({**written, key: None} for key in written),
+        *({**written, key: []} for key in written),
+        {**written, "more": 1},
+    ]:
+        with pytest.raises(ValueError, match="validation error"):
+            type(encoder).from_json(foreign)
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_gathered_batches_are_the_same_rows_whichever_batch_they_are_in(name):
+    encoder, rows = fitted_encoder(name)
+    arrays = encoder.encode(rows)
+    alone = encoder.gather(encoder.encode(rows.iloc[[7]]), np.array([0]))
+    picked = encoder.gather(arrays, np.array([7]))
+    assert [array.dtype for array in picked] == [array.dtype for array in alone]
+    assert all(np.array_equal(one, other) for one, other in zip(picked, alone, strict=True))
+    assert all(array.dtype in (np.int64, np.float32) for array in picked)
+    assert len(encoder.gather(arrays, np.array([3, 1, 3]))[-1]) == 3
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_rows_with_equal_content_have_equal_bytes_and_others_have_not(name):
+    encoder, rows = fitted_encoder(name)
+    contents = encoder.contents(rows)
+    assert contents == encoder.contents(rows)
+    assert len(contents) == len(rows) == len(set(contents))
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_bare_texts_become_rows_or_an_error_that_says_what_to_give(name):
+    encoder, _ = fitted_encoder(name)
+    try:
+        rows = encoder.rows_of_texts(["a ship", "", "a cow"])
+    except RetrainError as error:
+        assert error.way_out == "give it a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
+    else:
+        assert tuple(rows.columns) == encoder.columns
+        assert len(rows) == 3
+        assert encoder.encode(rows)
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_an_objective_that_was_written_and_read_predicts_the_same(name):
+    objective, targets = fitted_objective(name)
+    again = type(objective).from_json(through_json(objective.to_json()))
+    assert again == objective
+    assert again.to_json() == objective.to_json()
+    assert np.array_equal(again.encode(targets), objective.encode(targets))
+    outputs = torch.linspace(-1, 1, 5 * objective.outputs).reshape(5, objective.outputs)
+    pd.testing.assert_frame_equal(again.predictions(outputs), objective.predictions(outputs))
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_an_objective_refuses_what_it_has_not_written(name):
+    objective, _ = fitted_objective(name)
+    written = through_json(objective.to_json())
+    for foreign in [{}, [], None, *({**written, key: None} for key in written), {**written, "more": 1}]:
+        with pytest.raises(ValueError, match="validation error"):
+            type(objective).from_json(foreign)
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_an_objective_refuses_targets_of_the_other_kind_and_says_what_to_set(name):
+    others = [targets for other, targets in TARGETS.items() if other != name]
+    for targets in others:
+        with pytest.raises(RetrainError, match=rf"^split: column '{targets.name}' holds .*; set '\w+'$"):
+            objectives.load(name, "split.target").fit(targets, "split")
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_the_losses_and_the_measure_take_outputs_and_targets_as_the_objective_gives_them(name):
+    objective, targets = fitted_objective(name)
+    encoded = torch.from_numpy(objective.encode(targets))
+    outputs = torch.randn(len(targets), objective.outputs, generator=torch.Generator().manual_seed(0))
+    assert objective.losses
+    for loss in objective.losses:
+        assert LOSSES[loss](outputs, encoded).shape == ()
+    measures = objective.measure(outputs, encoded)
+    assert measures.shape == (len(targets),)
+    assert measures.dtype == torch.float64
+    assert objective.metric_of(measures.mean().item()) >= 0
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_predictions_have_a_row_per_example_and_each_is_answered_with_json(name):
+    objective, targets = fitted_objective(name)
+    outputs = torch.randn(len(targets), objective.outputs, generator=torch.Generator().manual_seed(0))
+    predictions = objective.predictions(outputs)
+    assert len(predictions) == len(targets)
+    assert predictions.columns[0] == "predicted"
+    for prediction in predictions.to_dict("records"):
+        answer = objective.answer(prediction)
+        assert through_json(answer) == answer
+        assert prediction["predicted"] in answer.values()
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_no_constant_output_has_a_lower_loss_than_the_baseline(name):
+    objective, targets = fitted_objective(name)
+    encoded = torch.from_numpy(objective.encode(targets))
+    loss = LOSSES[objective.losses[0]]
+    baseline = torch.tensor([objective.baseline]).expand(len(targets), -1)
+    for number in range(objective.outputs):
+        for step in (-0.1, 0.1):
+            moved = baseline.clone()
+            moved[:, number] += step
+            assert loss(moved, encoded) > loss(baseline, encoded)
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_a_better_epoch_has_a_higher_score(name):
+    objective, _ = fitted_objective(name)
+    better = {"accuracy": objective.score(0.5, 0.9), "rmse": objective.score(0.4, 0.9)}
+    assert better[objective.metric] > objective.score(0.5, 0.8)
+
+
+@pytest.mark.parametrize("name", names_in("networks"))
+@pytest.mark.parametrize("target", names_in("objectives"))
+def test_a_network_takes_what_its_encoder_gathers_and_gives_what_every_objective_wants(name, target):
+    file = networks.load(name, "train.network.name")
+    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+    encoder, rows = fitted_encoder(file.Network.takes)
+    objective, targets = fitted_objective(target)
+    examples = Examples({**encoder.encode(rows), "targets": objective.encode(targets)}, encoder.gather)
+    torch.manual_seed(0)
+    network = file.Network(encoder.size, objective.outputs, knobs)
+    for batches in (ordered_batches(examples, 16), shuffled_batches(examples, 16, torch.Generator())):
+        for inputs, wanted in batches:
+            outputs = network(*inputs)
+            assert outputs.shape == (len(wanted), objective.outputs)
+            LOSSES[objective.losses[0]](outputs, wanted).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", names_in("networks"))
+def test_a_seed_decides_a_networks_initial_weights(name):
+    file = networks.load(name, "train.network.name")
+    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+
+    def weights(seed: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(seed)
+        return file.Network(6, 2, knobs).state_dict()
+
+    assert all(torch.equal(tensor, weights(1)[name]) for name, tensor in weights(1).items())
+    assert not all(torch.equal(tensor, weights(2)[name]) for name, tensor in weights(1).items())
+
+
+@pytest.mark.parametrize("name", names_in("networks"))
+def test_a_network_that_is_built_without_memory_has_the_same_shapes(name):
+    file = networks.load(name, "train.network.name")
+    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+    with torch.device("meta"):
+        empty = file.Network(6, 2, knobs).state_dict()
+    built = file.Network(6, 2, knobs).state_dict()
+    assert {name: tensor.shape for name, tensor in empty.items()} == {name: t.shape for name, t in built.items()}
+    assert all(tensor.is_meta for tensor in empty.values())
+
+
+@pytest.mark.parametrize("name", names_in("sources"))
+def test_a_source_gives_inputs_and_a_target_of_texts_and_numbers_the_same_ones_every_time(name, tmp_path):
+    raw = tmp_path / "data" / "raw" / "mine"
+    raw.mkdir(parents=True)
+    (raw / "rows.csv").write_text("a,b\n1,x\n2,y\n")
+    block = {"source": name, "repairs": [], **SOURCES[name]}
+    source = sources.load(block, "mine")
+    knobs = params.check(block, source.knobs, "prepare")
+    place = sources.Place("mine", workspace=tmp_path, root=tmp_path)
+    source.fetch(knobs, place)
+    read = source.read(knobs, place)
+    assert len(read.rows.columns) >= 2
+    assert len(read.rows) >= 2
+    assert read.rows.index.tolist() == list(range(len(read.rows)))
+    for column in read.rows:
+        assert read.rows[column].dtype == "float64" or all(isinstance(value, str) for value in read.rows[column])
+    pd.testing.assert_frame_equal(source.read(knobs, place).rows, read.rows)
+
+
+@pytest.mark.parametrize("name", names_in("sources"))
+def test_a_sources_knobs_are_strict(name):
+    knobs = sources.load({"source": name}, "mine").knobs
+    with pytest.raises(RetrainError, match=r"^prepare: unknown knob 'colour'; "):
+        params.check({"source": name, "repairs": [], **SOURCES[name], "colour": 1}, knobs, "prepare")
+
+
+@pytest.mark.parametrize("table", ["diabetes", "iris", "wine", "breast_cancer"])
+def test_every_bundled_table_gives_numbers_and_classes_by_name(table):
+    block = {"source": "scikit_learn", "repairs": [], "table": table}
+    source = sources.load(block, "mine")
+    here = Path()
+    read = source.read(params.check(block, source.knobs, "prepare"), sources.Place("mine", here, here))
+    *inputs, target = read.rows.columns
+    assert all(read.rows[name].dtype == "float64" for name in inputs)
+    if read.classes:
+        assert set(read.rows[target]) == set(read.classes)
+    else:
+        assert read.rows[target].dtype == "float64"
+
+
+def test_every_choice_that_the_committed_params_make_is_a_file_here():
+    blocks = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["datasets"].values()
+    assert {block["prepare"]["source"] for block in blocks} <= set(names_in("sources"))
+    assert {block["split"]["inputs"] for block in blocks} <= set(names_in("encoders"))
+    assert {block["split"]["target"] for block in blocks} <= set(names_in("objectives"))
+    assert {block["train"]["network"]["name"] for block in blocks} <= set(names_in("networks"))

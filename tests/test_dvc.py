@@ -1,0 +1,153 @@
+"""What DVC re-runs, restores and carries along, seen by running it."""
+
+import json
+import shutil
+
+import pytest
+from conftest import Project, block, files_section
+
+pytestmark = pytest.mark.slow
+ALL = {
+    f"{stage}@{dataset}"
+    for stage in ("prepare", "split", "train", "evaluate", "plot")
+    for dataset in ("tiny_news", "tiny_length", "tiny_numbers", "tiny_sign")
+}
+
+
+@pytest.fixture(scope="module")
+def editable(finished_project, tmp_path_factory) -> Project:
+    return finished_project.copy(tmp_path_factory.mktemp("editable") / "project")
+
+
+def stale(project: Project) -> set[str]:
+    """The stages whose own inputs have changed."""
+    return set(json.loads(project.dvc("status", "--json").stdout))
+
+
+def ran(said: str) -> set[str]:
+    """The stages that a `dvc repro` ran, and did not skip or restore."""
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage '")}
+
+
+def append(line: str):
+    """An edit that adds a line to a file."""
+
+    def edit(project: Project, name: str) -> None:
+        path = project.folder / name
+        path.write_text(path.read_text() + line)
+
+    return edit
+
+
+def set_knob(value):
+    """An edit that sets a knob."""
+    return lambda project, knob: project.set(knob, value)
+
+
+NUMBERS = {"tiny_numbers", "tiny_sign"}
+EDITS = {
+    "a knob of the loop": (set_knob(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
+    "a knob of splitting": (set_knob(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
+    "a knob of a figure": (set_knob(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
+    "a knob of evaluation": (set_knob(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
+    "a figure's code": (append("# edited\n"), "src/plot.py", {name for name in ALL if name.startswith("plot")}),
+    "the number encoder": (
+        append("# edited\n"),
+        "src/retrain/encoders/numbers.py",
+        {f"{stage}@{dataset}" for stage in ("split", "train", "evaluate") for dataset in NUMBERS},
+    ),
+    "one network": (
+        append("# edited\n"),
+        "src/retrain/networks/mlp.py",
+        {f"{stage}@{dataset}" for stage in ("train", "evaluate") for dataset in NUMBERS},
+    ),
+    "the loop": (append("# edited\n"), "src/retrain/loop.py", {name for name in ALL if name.startswith("train")}),
+    "tags of MLflow": (append("# edited\n"), "src/retrain/tracking.py", set()),
+    "words of errors": (append("# edited\n"), "src/retrain/errors.py", set()),
+    "a raw table": (append("new words here,sea\n"), "data/raw/tiny_news/rows.csv", {"prepare@tiny_news"}),
+    "a data card": (lambda project, name: (project.folder / name).write_text("Origin"), "data/raw/tiny_sign/README.md",
+                    {"prepare@tiny_sign"}),
+    "the locked environment": (append("# edited\n"), "requirements.lock", ALL),
+    "the locked tools": (append("# edited\n"), "requirements-dev.lock", set()),
+    "the documentation": (append("edited\n"), "README.md", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_makes_stale_what_depends_on_it_and_nothing_else(editable, what):
+    edit, name, expected = EDITS[what]
+    edit(editable, name)
+    try:
+        assert stale(editable) == expected
+    finally:
+        assert editable.run("git", "checkout", "-q", ".").returncode == 0
+        assert editable.run("git", "clean", "-qfd").returncode == 0
+
+
+def test_a_new_dataset_makes_no_other_stale(editable):
+    params = editable.params()
+    columns = {"text": "text", "topic": "text"}
+    params["datasets"]["mine"] = block(
+        files_section("mine", columns, "topic"), "text", "label", params["datasets"]["tiny_news"]["train"]
+    )
+    editable.write_params(params)
+    shutil.copytree(editable.folder / "data/raw/tiny_news", editable.folder / "data/raw/mine")
+    try:
+        assert {name.partition("@")[2] for name in stale(editable)} == {"mine"}
+    finally:
+        assert editable.run("git", "checkout", "-q", ".").returncode == 0
+        assert editable.run("git", "clean", "-qfd").returncode == 0
+
+
+def test_a_changed_knob_runs_train_evaluate_and_plot_again_and_going_back_runs_nothing(finished):
+    before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    finished.set("tiny_sign.train.loop.learning_rate", 0.01)
+    assert ran(finished.dvc("repro").stdout) == {"train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign"}
+    assert {path: path.read_bytes() for path in before} != before
+    finished.set("tiny_sign.train.loop.learning_rate", 0.2)
+    assert ran(finished.dvc("repro").stdout) == set()
+    assert {path: path.read_bytes() for path in before} == before
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_a_checkout_restores_every_output_without_running_a_stage(finished):
+    outputs = [
+        path
+        for name in ("data", "models", "reports")
+        for path in (finished.folder / name).rglob("*")
+        if path.is_file() and "raw" not in path.parts and path.name != "metrics.json"
+    ]
+    before = {path: path.read_bytes() for path in outputs}
+    assert len(before) > 60
+    for path in outputs:
+        path.unlink()
+    finished.dvc("checkout")
+    assert {path: path.read_bytes() for path in outputs} == before
+    assert stale(finished) == set()
+
+
+@pytest.mark.parametrize("where", ["in the workspace", "in a temporary copy"])
+def test_an_experiment_arrives_in_the_real_store(finished, where):
+    options = ["--temp"] if where == "in a temporary copy" else []
+    knob = "datasets.tiny_numbers.train.loop.learning_rate=0.02"
+    finished.dvc("exp", "run", *options, "-n", "slow-rate", "-S", knob, "plot@tiny_numbers")
+    shown = json.loads(finished.dvc("exp", "show", "--json").stdout)
+    experiments = [entry for branch in shown for entry in (branch["experiments"] or [])]
+    metrics = experiments[0]["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
+    runs = finished.runs("tiny_numbers")
+    assert runs[0]["name"] == "tiny_numbers learning_rate=0.02"
+    assert runs[0]["tags"]["dvc_experiment"] == "slow-rate"
+    assert runs[0]["metrics"]["test/rmse"] == metrics["test"]["rmse"]
+    assert {"metrics.json", "history.csv", "predictions.csv", "params.json"} <= set(runs[0]["artifacts"])
+    assert len(runs) == 2
+
+
+def test_metrics_and_plots_can_be_shown_by_dvc_itself(finished):
+    assert "tiny_news" in finished.dvc("metrics", "show").stdout
+    content = (finished.folder / "dvc.yaml").read_text().replace("reports/docstrings/", "reports/tiny_news/")
+    (finished.folder / "dvc.yaml").write_text(content)
+    finished.dvc("plots", "show", "docstrings loss", "docstrings confusion", "-o", "page")
+    page = (finished.folder / "page" / "index.html").read_text()
+    for word in ("validation_loss", "train_loss", "farm", "sea"):
+        assert word in page

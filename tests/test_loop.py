@@ -1,0 +1,360 @@
+"""The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
+
+import math
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import Project, tiny_datasets, write_tiny_tables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from torch import nn
+from torch.nn import functional
+
+import prepare
+import split
+import train
+from retrain import checkpoint, description, loop, optimizers, params
+from retrain.examples import Examples, ordered_batches, shuffled_batches
+from retrain.loop import Rules, State
+from retrain.networks import mlp
+from retrain.tracking import Run
+
+unhurried = settings(deadline=None, max_examples=50)
+
+
+def numbered(count: int) -> Examples:
+    """Examples whose input and target are their number."""
+    values = np.arange(count)
+    return Examples({"targets": values}, lambda arrays, rows: (arrays["targets"][rows],))
+
+
+def order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The examples of each batch of an epoch."""
+    generator = torch.Generator().manual_seed(loop.epoch_seed(seed, epoch))
+    return [targets.tolist() for _, targets in shuffled_batches(numbered(count), batch_size, generator)]
+
+
+SEED = st.integers(0, 2**32 - 1)
+
+
+@unhurried
+@given(st.integers(1, 60), st.integers(1, 20), SEED, st.integers(0, 1000))
+def test_every_example_is_seen_exactly_once_per_epoch_in_full_batches_but_the_last(count, batch_size, seed, epoch):
+    batches = order(count, batch_size, seed, epoch)
+    assert sorted(number for batch in batches for number in batch) == list(range(count))
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    assert order(count, batch_size, seed, epoch) == batches
+
+
+@unhurried
+@given(SEED, SEED)
+def test_another_seed_or_another_epoch_gives_another_order(seed, other):
+    assert order(50, 50, seed, 0) != order(50, 50, seed, 1)
+    assert (order(50, 50, seed, 0) == order(50, 50, other, 0)) == (seed == other)
+
+
+@unhurried
+@given(SEED, st.integers(0, 2**31 - 1))
+def test_an_epochs_seed_has_no_bits_that_torch_ignores(seed, epoch):
+    assert 0 <= loop.epoch_seed(seed, epoch) < 2**32
+
+
+def test_validation_keeps_the_order_of_the_rows():
+    assert [targets.tolist() for _, targets in ordered_batches(numbered(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny datasets, split."""
+    folder = tmp_path_factory.mktemp("loop")
+    (folder / ".git").mkdir()
+    write_tiny_tables(folder)
+    Project(folder).write_params({"datasets": tiny_datasets()})
+    with chdir(folder):
+        for dataset in tiny_datasets():
+            for stage in (prepare, split):
+                assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run in an MLflow store of its own."""
+    store = tmp_path_factory.mktemp("store")
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}/mlflow.db")
+    experiment = client.create_experiment("loop", (store / "mlruns").as_uri())
+    return Run(client, client.create_run(experiment).info.run_id)
+
+
+def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, **changed: Any) -> train.Training:
+    """A training of a tiny dataset with some knobs of the section, or of the loop, changed."""
+    committed = tiny_datasets()[dataset]["train"]
+    knobs = {**committed, **(section or {}), "loop": {**committed["loop"], **changed}}
+    examples = folder / "data" / dataset / "examples"
+    return train.ready(
+        params.check(knobs, train.Train, "train"), description.read_encoding(examples), examples, "train"
+    )  # fmt: skip
+
+
+def reports(training: train.Training) -> list[loop.Report]:
+    """All reports of a training."""
+    return list(loop.train_epochs(training.state, training.train, training.validation, training.rules))
+
+
+def history(training: train.Training) -> list[list[float]]:
+    """Train loss, validation loss and validation metric of each epoch, to four digits."""
+    rows = (
+        train.history_row(report, report.validation, training.objective)
+        for report in reports(training)
+        if report.validation is not None
+    )
+    metric = f"validation_{training.objective.metric}"
+    return [[round(row[name], 4) for name in ("train_loss", "validation_loss", metric)] for row in rows]
+
+
+GOLDEN = {
+    "tiny_news": [[1.1363, 1.084, 0.3714], [1.0098, 1.0016, 0.3714], [0.933, 0.9204, 0.9714]],
+    "tiny_length": [[0.4352, 0.5215, 4.0547], [0.4248, 0.5077, 4.007], [0.4181, 0.5069, 4.0019]],
+    "tiny_numbers": [[1.2383, 1.0748, 7.2042], [0.5358, 0.5871, 5.3248], [0.3174, 0.4532, 4.678]],
+    "tiny_sign": [[0.7339, 0.3698, 0.8824], [0.2843, 0.323, 0.8824], [0.2334, 0.3109, 0.8824]],
+}
+
+
+@pytest.mark.parametrize("dataset", GOLDEN)
+def test_a_training_gives_the_figures_that_it_always_gave(folder, dataset):
+    assert history(ready(folder, dataset)) == [pytest.approx(row, abs=1.01e-4) for row in GOLDEN[dataset]]
+
+
+@pytest.mark.parametrize("dataset", ["tiny_news", "tiny_numbers"])
+def test_training_twice_gives_equal_bytes(folder, dataset, run, tmp_path):
+    written = []
+    for name in ("one", "two"):
+        best, rows = train.train(ready(folder, dataset), run, "place")
+        checkpoint.save_weights(tmp_path / name, best.weights)
+        written.append(((tmp_path / name).read_bytes(), rows))
+    assert written[0] == written[1]
+
+
+def test_another_seed_gives_other_weights_and_another_history(folder):
+    assert history(ready(folder, "tiny_news", seed=1)) != history(ready(folder, "tiny_news", seed=2))
+
+
+def test_ten_inputs_fifty_hidden_units_and_one_output_are_601_parameters():
+    network = mlp.Network(10, 1, mlp.Knobs(name="mlp", hidden=50))
+    assert sum(parameter.numel() for parameter in network.parameters()) == 601
+
+
+def test_there_is_a_report_per_batch_and_only_the_last_of_an_epoch_has_validation_figures(folder):
+    seen = reports(ready(folder, "tiny_news"))  # 86 rows in batches of 8, three epochs
+    assert [(report.epoch, report.batch) for report in seen] == [(e, b) for e in (1, 2, 3) for b in range(1, 12)]
+    assert {report.batches for report in seen} == {11}
+    assert [report.batch for report in seen if report.validation is not None] == [11, 11, 11]
+
+
+class Watched(nn.Module):
+    """A linear layer that remembers in which mode it was called, and on how many examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+        self.calls: list[tuple[bool, bool, int]] = []
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Values times a weight."""
+        self.calls.append((self.training, torch.is_grad_enabled(), len(values)))
+        return self.linear(values)
+
+
+def line(count: int) -> Examples:
+    """Examples on a straight line."""
+    values = np.linspace(-1, 1, count, dtype=np.float32)[:, None]
+    return Examples({"values": values, "targets": 3 * values}, lambda arrays, rows: (arrays["values"][rows],))
+
+
+def watched(epochs: int, learning_rate: float) -> tuple[State, Rules]:
+    """A state and rules with a watched network."""
+    torch.manual_seed(0)
+    network = Watched()
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
+    scheduler = optimizers.scheduler(optimizer, optimizers.Constant(name="constant"), 1)
+    rules = Rules(
+        loss=functional.mse_loss,
+        measure=lambda outputs, targets: (outputs - targets).double().square().squeeze(dim=1),
+        batch_size=4, epochs=epochs, clip_norm=1.0, seed=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    return State(network, optimizer, scheduler), rules
+
+
+def test_training_is_in_train_mode_with_gradients_and_validation_in_eval_mode_without():
+    state, rules = watched(epochs=2, learning_rate=0.1)
+    list(loop.train_epochs(state, line(6), line(3), rules))
+    assert state.network.calls == [(True, True, 4), (True, True, 2), (False, False, 3)] * 2
+    assert state.epoch == 2
+
+
+def test_validation_changes_nothing():
+    state, rules = watched(epochs=1, learning_rate=0.1)
+    before = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
+    loop.evaluate(state.network, ordered_batches(line(9), 4), rules)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in state.network.parameters())
+
+
+def test_a_smaller_last_batch_counts_by_its_examples():
+    state, rules = watched(epochs=1, learning_rate=0.0)  # the weights stay, so the order does not matter
+    examples = line(9)  # 4, 4 and 1
+    *_, last = loop.train_epochs(state, examples, examples, rules)
+    with torch.no_grad():
+        errors = state.network(torch.from_numpy(examples.arrays["values"])) - torch.from_numpy(
+            examples.arrays["targets"]
+        )
+    for means in (last.train, last.validation):
+        assert means.loss == pytest.approx(errors.square().mean().item())
+        assert means.measure == pytest.approx(means.loss)
+
+
+def test_a_training_goes_on_from_the_epoch_that_its_state_has_reached():
+    state, rules = watched(epochs=4, learning_rate=0.1)
+    list(loop.train_epochs(state, line(9), line(3), rules))
+    halved, half = watched(epochs=2, learning_rate=0.1)
+    list(loop.train_epochs(halved, line(9), line(3), half))
+    assert [report.epoch for report in loop.train_epochs(halved, line(9), line(3), rules)] == [3] * 3 + [4] * 3
+    assert torch.equal(halved.network.linear.weight, state.network.linear.weight)
+
+
+@pytest.mark.parametrize("learning_rate", [1e38, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_training(learning_rate):
+    state, rules = watched(epochs=9, learning_rate=learning_rate)
+    with pytest.raises(loop.NotFiniteError, match=r"^the loss (on the validation split )?is (inf|nan)"):
+        list(loop.train_epochs(state, line(9), line(3), rules))
+
+
+def test_without_progress_training_stops_after_patience_and_the_earliest_of_equal_epochs_is_best(folder, run):
+    still = {"schedule": {"name": "constant"}}
+    training = ready(folder, "tiny_news", section=still, learning_rate=1e-30, epochs=9, patience=2)
+    best, rows = train.train(training, run, "place")
+    assert best.epoch == 1
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert len({row["validation_accuracy"] for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "figure", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
+)
+def test_the_best_epochs_weights_are_kept_not_the_last_ones(folder, run, dataset, figure, sign):
+    unsteady = {"schedule": {"name": "constant"}}
+    changed = {"learning_rate": 3.0, "clip_norm": 9.0, "epochs": 8, "patience": 8}
+    best, rows = train.train(ready(folder, dataset, section=unsteady, **changed), run, "place")
+    scores = [sign * row[figure] for row in rows]
+    assert best.epoch == scores.index(max(scores)) + 1 < len(rows)
+    again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
+    reports(again)
+    weights = train.copied_weights(again.state.network)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in best.weights.items())
+
+
+def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figures(folder, run):
+    _, rows = train.train(ready(folder, "tiny_numbers"), run, "place")
+    names = ["epoch", "learning_rate", "train_loss", "validation_loss", "train_rmse", "validation_rmse"]
+    assert list(rows[0]) == names
+    recorded = run.client.get_metric_history(run.run_id, "validation_rmse")
+    assert {row["epoch"]: row["validation_rmse"] for row in rows} == {
+        metric.step: metric.value for metric in recorded[-3:]
+    }
+
+
+def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:
+    """Parameters with these gradients: the first dense, the others dense or sparse."""
+    parameters = []
+    for number, value in enumerate(values):
+        parameter = nn.Parameter(torch.zeros(len(value), 1))
+        dense = torch.tensor(value)[:, None]
+        parameter.grad = dense.to_sparse(1) if sparse and number else dense
+        parameters.append(parameter)
+    return parameters
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    ("maximum", "clipped"),
+    [(10.0, [3.0, 0.0, 4.0]), (5.0, [3.0, 0.0, 4.0]), (1.0, [0.6, 0.0, 0.8]), (0.5, [0.3, 0.0, 0.4])],
+)
+def test_gradients_are_clipped_together_sparse_ones_too(sparse, maximum, clipped):
+    parameters = gradients([3.0], [0.0, 4.0], sparse=sparse)
+    optimizers.clip(parameters, maximum)
+    found = [value for parameter in parameters for value in parameter.grad.to_dense().flatten().tolist()]
+    assert found == pytest.approx(clipped, abs=1e-6)
+
+
+def test_a_place_that_a_sparse_gradient_names_twice_is_clipped_by_its_sum():
+    parameter = nn.Parameter(torch.zeros(3, 1))
+    parameter.grad = torch.sparse_coo_tensor(
+        torch.tensor([[2, 2]]), torch.tensor([[3.0], [1.0]]), (3, 1), check_invariants=True
+    )
+    optimizers.clip([parameter], 1.0)
+    assert parameter.grad.to_dense().flatten().tolist() == pytest.approx([0.0, 0.0, 1.0])
+
+
+def test_a_parameter_without_a_gradient_is_left_alone():
+    parameters = [nn.Parameter(torch.ones(2)), *gradients([3.0, 4.0], sparse=False)]
+    optimizers.clip(parameters, 1.0)
+    assert parameters[0].grad is None
+
+
+def test_sparse_and_dense_gradients_train_the_same_network(folder):
+    bag = tiny_datasets()["tiny_news"]["train"]["network"]
+    dense = history(ready(folder, "tiny_news", section={"network": {**bag, "sparse": False}}))
+    sparse = history(ready(folder, "tiny_news", section={"network": {**bag, "sparse": True}}))
+    assert sparse == [pytest.approx(row, abs=1e-3) for row in dense]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "sgd", "momentum": 0.9, "weight_decay": 0.001},
+        {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
+        {"name": "adagrad", "weight_decay": 0.0},
+    ],
+)
+def test_every_optimizer_learns(folder, optimizer):
+    rows = history(ready(folder, "tiny_numbers", section={"optimizer": optimizer}, learning_rate=0.02))
+    assert rows[-1][0] < 0.8 * rows[0][0]
+
+
+def test_adagrad_takes_sparse_gradients(folder):
+    adagrad = {"optimizer": {"name": "adagrad", "weight_decay": 0.0}}
+    rows = history(ready(folder, "tiny_news", section=adagrad, learning_rate=0.3))
+    assert rows[-1][0] < rows[0][0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        (optimizers.Constant(name="constant"), [1, 1, 1, 1, 1]),
+        (optimizers.Linear(name="linear"), [1, 0.75, 0.5, 0.25, 0]),
+        (optimizers.Cosine(name="cosine"), [1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5, 0]),
+        (optimizers.Steps(name="steps", count=2, gamma=0.1), [1, 1, 0.1, 0.1, 0.1]),
+        (optimizers.Steps(name="steps", count=4, gamma=0.5), [1, 0.5, 0.25, 0.125, 0.125]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_schedule_multiplies_the_learning_rate_batch_by_batch(schedule, factors):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    scheduler = optimizers.scheduler(optimizer, schedule, steps=4)
+    rates = []
+    for _ in range(5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([2.0 * factor for factor in factors])
+
+
+def test_each_epochs_learning_rate_is_that_of_its_first_batch(folder):
+    rates = [report.learning_rate for report in reports(ready(folder, "tiny_news")) if report.validation is not None]
+    assert rates == pytest.approx([2.0, 2.0 * 2 / 3, 2.0 / 3])

@@ -1,0 +1,251 @@
+"""MLflow's store outlives the folder and the process that made it: kept by CI, moved, opened again, made by many at once."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+
+DATASET = "tiny_numbers"
+PROCESSES = 8
+TRAINING = """
+import sys
+from pathlib import Path
+import mlflow
+from retrain import description, tracking
+described = description.read(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+with tracking.training(described) as run:
+    run.epoch({"train_loss": 0.5}, 1)
+"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind, the project's own folder being gone."""
+
+    store: Path
+    model: Path
+    history: bytes
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Trained:
+    """A store that was made in a project, copied to an unrelated folder; the project is deleted."""
+    folder = tmp_path_factory.mktemp("made here")
+    project = copy_of_repository(folder / "project")
+    write_tiny_tables(project.folder)
+    project.write_params({"datasets": {DATASET: tiny_datasets()[DATASET]}})
+    for stage in ("prepare", "split", "train"):
+        ended = project.stage(stage, DATASET)
+        assert ended.returncode == 0, ended.said
+    kept = tmp_path_factory.mktemp("elsewhere") / "kept by Zoë"
+    kept.mkdir()
+    shutil.copy(project.folder / "mlflow.db", kept)
+    shutil.copytree(project.folder / "mlruns", kept / "mlruns")
+    shutil.copytree(project.folder / "models" / DATASET, kept.parent / "model")
+    history = (project.folder / "reports" / DATASET / "history.csv").read_bytes()
+    shutil.rmtree(folder)
+    return Trained(kept, kept.parent / "model", history)
+
+
+@pytest.fixture
+def anywhere(tmp_path) -> Project:
+    """A folder that is no repository, where commands run as a user runs them."""
+    return Project(tmp_path)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `retrain ui`."""
+
+    process: psutil.Process
+    port: int
+
+    def post(self, path: str, **body: object) -> dict:
+        answer = requests.post(f"http://127.0.0.1:{self.port}/api/2.0/mlflow/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def experiments(self) -> dict[str, dict]:
+        return {found["name"]: found for found in self.post("experiments/search", max_results=100)["experiments"]}
+
+    def runs(self, experiment: str) -> list[dict]:
+        identity = self.experiments()[experiment]["experiment_id"]
+        return self.post("runs/search", experiment_ids=[identity], max_results=100)["runs"]
+
+    def artifact(self, run_id: str, path: str) -> bytes:
+        address = f"http://127.0.0.1:{self.port}/get-artifact"
+        answer = requests.get(address, params={"path": path, "run_uuid": run_id}, timeout=30)
+        answer.raise_for_status()
+        return answer.content
+
+    def listens_on(self) -> set[tuple[str, int]]:
+        """Addresses and ports, of all processes that belong to the server."""
+        found = []
+        for process in (self.process, *self.process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found += process.net_connections(kind="inet")
+        return {tuple(connection.laddr) for connection in found if connection.status == psutil.CONN_LISTEN}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(anywhere: Project, store: Path) -> Iterator[Server]:
+    """`retrain ui` over a store, until the block ends; what it says goes to `said.txt`."""
+    port = free_port()
+    said = anywhere.folder / "said.txt"
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
+            ["retrain", "ui", "--store", store, "--port", str(port)],
+            cwd=anywhere.folder, env=anywhere.environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            wait(lambda: answers(port) or process.poll() is not None)
+            assert process.poll() is None, said.read_text()
+            yield Server(psutil.Process(process.pid), port)
+        finally:
+            end(process)
+
+
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def wait(happened: Callable[[], bool]) -> None:
+    """Wait for something, but not for ever."""
+    for _ in range(480):
+        if happened():
+            return
+        time.sleep(0.25)
+    raise AssertionError("it did not happen in time")
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process and its group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=15)
+
+
+@pytest.mark.slow
+def test_a_store_that_was_moved_opens_with_its_runs_and_their_files(trained, anywhere):
+    with served(anywhere, trained.store) as server:
+        (run,) = server.runs(DATASET)
+        assert run["info"]["status"] == "FINISHED"
+        assert run["info"]["artifact_uri"].startswith(f"{(trained.store / 'mlruns').as_uri()}/")
+        assert server.artifact(run["info"]["run_id"], "history.csv") == trained.history
+        model = server.artifact(run["info"]["run_id"], "model/model.json")
+        assert model == (trained.model / "model.json").read_bytes()
+        assert server.listens_on() == {("127.0.0.1", server.port)}
+    assert (anywhere.folder / "said.txt").read_text().startswith("mlflow.db was made under another root")
+
+
+@pytest.mark.slow
+def test_a_moved_store_is_adapted_once_and_then_left_alone(trained, anywhere):
+    store = anywhere.folder / "store"
+    shutil.copytree(trained.store, store)
+    adapt = (
+        "python3",
+        "-c",
+        "import sys, pathlib; from retrain import tracking; tracking.own_store(pathlib.Path(sys.argv[1]))",
+    )
+    first, second = (anywhere.run(*adapt, str(store)) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.said + second.said
+    assert (store / "mlruns").as_uri() in first.stderr
+    assert second.said == ""
+
+
+def test_a_port_in_use_is_an_error_in_one_line(anywhere):
+    (anywhere.folder / "mlflow.db").touch()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = anywhere.run("retrain", "ui", "--store", ".", "--port", str(port))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == f"Error: port {port}: can't be used (Address already in use); choose another: --port\n"
+
+
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_a_folder_without_a_store_is_an_error_in_one_line_and_stays_as_it_is(anywhere, name):
+    (anywhere.folder / "empty").mkdir()
+    store = anywhere.folder / name
+    ended = anywhere.run("retrain", "ui", "--store", str(store))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == f"Error: {store}: holds no mlflow.db; run the pipeline first: make repro\n"
+    assert [path.name for path in anywhere.folder.rglob("*")] == ["empty"]
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_a_path_that_mlflow_would_misread_is_an_error_and_no_store_appears_elsewhere(anywhere, name):
+    store = anywhere.folder / name
+    store.mkdir()
+    (store / "mlflow.db").touch()
+    ended = anywhere.run("retrain", "ui", "--store", str(store), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: {store}: MLflow can't keep a store below")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in anywhere.folder.iterdir()] == [name]
+
+
+@pytest.mark.slow
+def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
+    """Every process has loaded what it needs before the first one touches the store."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    ["python3", "-c", TRAINING, trained.model],
+                    cwd=anywhere.folder, env=anywhere.environment, text=True,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                )
+            )
+            for _ in range(PROCESSES)
+        ]  # fmt: skip
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * PROCESSES
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0] * PROCESSES, said
+    store = sqlite3.connect(anywhere.folder / "mlflow.db")
+    try:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert store.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        assert store.execute("SELECT count(*) FROM experiments WHERE name = ?", (DATASET,)).fetchone() == (1,)
+        runs = store.execute("SELECT status, artifact_uri FROM runs").fetchall()
+        losses = store.execute("SELECT value FROM metrics WHERE key = 'train_loss'").fetchall()
+    finally:
+        store.close()
+    here = (anywhere.folder / "mlruns" / DATASET).as_uri()
+    assert [status for status, _ in runs] == ["FINISHED"] * PROCESSES
+    assert all(uri.startswith(f"{here}/") for _, uri in runs)
+    assert losses == [(0.5,)] * PROCESSES

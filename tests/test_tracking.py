@@ -1,0 +1,148 @@
+"""What a person finds in MLflow."""
+
+import json
+import shutil
+import signal
+import subprocess
+
+import pytest
+from conftest import Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def split_project(finished_project, tmp_path_factory) -> Project:
+    """The finished project without any run: a result that came from elsewhere."""
+    project = finished_project.copy(tmp_path_factory.mktemp("split") / "project")
+    (project.folder / "mlflow.db").unlink()
+    shutil.rmtree(project.folder / "mlruns")
+    return project
+
+
+@pytest.fixture
+def without_runs(split_project, tmp_path) -> Project:
+    return split_project.copy(tmp_path / "project")
+
+
+def test_a_run_tells_everything_of_its_model(finished_project):
+    (run,) = finished_project.runs("tiny_news")
+    reports = finished_project.folder / "reports" / "tiny_news"
+    assert (run["name"], run["status"]) == ("tiny_news", "FINISHED")
+    assert run["params"]["train.loop.learning_rate"] == "2.0"
+    assert run["params"]["prepare.source"] == "files"
+    assert run["params"]["split.encoder.minimum_count"] == "1"
+    assert run["epochs"] == [1, 2, 3]
+    history = (reports / "history.csv").read_text().splitlines()
+    assert history[0] == "epoch,learning_rate,train_loss,validation_loss,train_accuracy,validation_accuracy"
+    assert run["metrics"]["validation_accuracy"] == float(history[-1].split(",")[-1])
+    metrics = json.loads((reports / "metrics.json").read_text())
+    for name, value in metrics["test"].items():
+        assert run["metrics"][f"test/{name}"] == value
+    assert set(run["inputs"]) == {"train", "validation", "test"}
+    assert len(set(run["inputs"].values())) == 3
+    assert set(run["artifacts"]) == {
+        "model", "params.json", "history.csv", "metrics.json", "predictions.csv", "classes.csv", "confusion.csv", "plots",
+    }  # fmt: skip
+    tags = run["tags"]
+    assert len(tags["result_sha256"]) == len(tags["model_sha256"]) == len(tags["data_sha256"]) == 64
+    assert len(tags["git_commit"]) == 40
+    assert (tags["git_dirty"], tags["threads"], tags["device"]) == ("false", "2", "cpu")
+    assert {"version.torch", "version.mlflow"} <= set(tags)
+
+
+def test_no_tracked_file_names_a_run_or_this_machine(finished_project):
+    folder = finished_project.folder
+    secrets = [str(folder)] + [
+        run["id"] for name in ("tiny_news", "tiny_numbers") for run in finished_project.runs(name)
+    ]
+    tracked = [path for name in ("data", "models", "reports") for path in (folder / name).rglob("*") if path.is_file()]
+    assert len(tracked) > 60
+    for path in [*tracked, folder / "dvc.lock"]:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def test_a_forced_second_run_leaves_the_same_bytes_and_a_second_run_in_mlflow(finished):
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    elsewhere = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
+    finished.dvc("repro", "--force", "plot@tiny_news", "plot@tiny_numbers", **elsewhere)
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
+    assert finished.run("git", "status", "--porcelain").stdout == ""
+    for dataset in ("tiny_news", "tiny_numbers"):
+        new, old = finished.runs(dataset)
+        assert new["tags"]["result_sha256"] == old["tags"]["result_sha256"]
+        assert new["metrics"] == old["metrics"]
+        assert new["artifacts"] == old["artifacts"]
+
+
+def test_a_result_from_elsewhere_gets_its_run_from_its_files(finished_project, without_runs):
+    (original,) = finished_project.runs("tiny_numbers")
+    assert without_runs.stage("evaluate", "tiny_numbers").returncode == 0
+    assert without_runs.stage("plot", "tiny_numbers").returncode == 0
+    (run,) = without_runs.runs("tiny_numbers")
+    for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
+        assert run[same] == original[same], same
+    assert run["tags"]["recreated"] == "true"
+    assert run["tags"]["result_sha256"] == original["tags"]["result_sha256"]
+
+
+def test_evaluating_again_writes_no_metric_twice(without_runs):
+    for _ in range(2):
+        assert without_runs.stage("evaluate", "tiny_sign").returncode == 0
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{without_runs.folder / 'mlflow.db'}")
+    (run,) = without_runs.runs("tiny_sign")
+    assert len(client.get_metric_history(run["id"], "test/accuracy")) == 1
+
+
+def test_a_failed_training_ends_as_failed(without_runs):
+    without_runs.set("tiny_numbers.train.loop.learning_rate", 1e30)
+    without_runs.set("tiny_numbers.train.loop.clip_norm", 1e30)
+    ended = without_runs.stage("train", "tiny_numbers")
+    assert ended.returncode == 1
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "FAILED"
+    assert run["name"].startswith("tiny_numbers ")
+    assert "learning_rate=1e+30" in run["name"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_ends_as_killed_and_leaves_the_earlier_model(without_runs, number):
+    before = (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", "tiny_numbers"],
+        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in training.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    training.send_signal(number)
+    training.stdout.close()
+    assert training.wait(timeout=60) == 128 + number
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "KILLED"
+    assert (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes() == before
+    assert not list(without_runs.folder.rglob("*.draft"))
+
+
+def test_a_tracking_server_that_is_named_gets_the_run(without_runs, tmp_path):
+    store = tmp_path / "other.db"
+    ended = without_runs.stage("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+    assert ended.returncode == 0, ended.said
+    assert store.exists()
+    assert not (without_runs.folder / "mlflow.db").exists()
+
+
+def test_a_store_that_moved_is_noticed_and_its_artifacts_are_found(finished_project, tmp_path):
+    moved = finished_project.copy(tmp_path / "moved here")
+    ended = moved.stage("plot", "tiny_sign")
+    assert ended.returncode == 0
+    assert ended.stderr.count("was made under another root") == 1
+    (run,) = moved.runs("tiny_sign")
+    assert "model" in run["artifacts"]
+    assert (moved.folder / "mlruns" / "tiny_sign" / run["id"] / "artifacts" / "plots" / "loss.png").exists()
+    assert "another root" not in moved.stage("plot", "tiny_sign").stderr
