@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-from pydantic import PositiveInt
-
 from retrain import cli, environment, files, params, tracking
 from retrain.errors import RetrainError
 from retrain.params import Section
 
+import click
+from pydantic import PositiveInt
+
 if TYPE_CHECKING:
+    from retrain.predictor import Predictor
+
     import pandas as pd
     from torch import Tensor
-
-    from retrain.predictor import Predictor
 
 DIGITS = 6
 CLASSES = ["class", "precision", "recall", "f1", "support"]
@@ -78,9 +78,9 @@ def evaluation(
     predictor: "Predictor", outputs: "Tensor", targets: "pd.Series[Any]"
 ) -> "tuple[Evaluation, pd.DataFrame]":
     """All figures of a network's outputs, and its predictions beside the targets."""
-    import torch
-
     from retrain.losses import LOSSES
+
+    import torch
 
     description = predictor.description
     encoded = torch.from_numpy(predictor.objective.encode(targets))
@@ -99,9 +99,9 @@ def main(dataset: str) -> None:
     knobs = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
     result = tracking.Result.of(dataset)
     environment.pin_cpu(result.description().train.threads)
-    import torch
-
     from retrain import devices, predictor, tables
+
+    import torch
 
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.place(dataset, "evaluate"))

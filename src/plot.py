@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-from pydantic import PositiveInt
-
 from retrain import cli, environment, files, params, tracking
 from retrain.description import Description
 from retrain.params import Section
+
+import click
+from pydantic import PositiveInt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +121,10 @@ FIGURES = {"label": (loss, accuracy, confusion), "number": (loss, rmse, predicte
 def main(dataset: str) -> None:
     """Plot a dataset's training and its predictions to reports/NAME/plots/."""
     knobs = params.read(environment.workspace(), dataset, "plot", Plot)
+    from retrain import tables
+
     import matplotlib as mpl
     from matplotlib.figure import Figure
-
-    from retrain import tables
 
     mpl.rcdefaults()  # a person's own style must not change the bytes
     result = tracking.Result.of(dataset)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from retrain import cli, environment, files, params, sources
 from retrain.errors import RetrainError
 from retrain.sources import Place, SourceRows
+
+import click
 
 if TYPE_CHECKING:
     import pandas as pd

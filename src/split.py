@@ -8,13 +8,13 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
-from pydantic import Field
-
 from retrain import cli, encoders, environment, files, objectives, params
 from retrain.description import Encoding, Inputs, SplitFacts, Target
 from retrain.errors import RetrainError
 from retrain.params import Section, Seed
+
+import click
+from pydantic import Field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +91,9 @@ def not_empty(splits: dict[str, "pd.DataFrame"], place: str) -> None:
 @cli.stage
 def main(dataset: str) -> None:
     """Split a dataset into train, validation and test, and encode it to data/NAME/examples/."""
-    import numpy as np
-
     from retrain import tables
+
+    import numpy as np
 
     place = params.place(dataset, "split")
     knobs = params.read(environment.workspace(), dataset, "split", Split)

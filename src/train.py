@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-from pydantic import PositiveFloat, PositiveInt
-
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
 from retrain.params import Section, Seed
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from tqdm import tqdm
+import click
+from pydantic import PositiveFloat, PositiveInt
 
+if TYPE_CHECKING:
     from retrain.examples import Examples
     from retrain.loop import Means, Report, Rules, State
     from retrain.objectives import Objective
+
+    from torch import Tensor, nn
+    from tqdm import tqdm
 
 
 class Loop(Section):
@@ -78,12 +78,12 @@ def ready(knobs: Train, encoding: Encoding, folder: Path, place: str) -> Trainin
     Raises:
         RetrainError: a knob does not fit another one, the data, or this machine.
     """
-    import torch
-
     from retrain import devices, encoders, examples, networks, objectives
     from retrain.loop import Rules, State
     from retrain.losses import LOSSES
     from retrain.optimizers import Knobs, scheduler
+
+    import torch
 
     kind = encoding.inputs.kind
     encoder_class = encoders.load(kind, str(folder)).Encoder
@@ -203,9 +203,9 @@ def main(dataset: str) -> None:
     place = params.place(dataset, "train")
     knobs = params.read(environment.workspace(), dataset, "train", Train)
     environment.pin_cpu(knobs.threads)
-    import pandas as pd
-
     from retrain import checkpoint, tables
+
+    import pandas as pd
 
     folder = Path("data", dataset, "examples")
     encoding = description.read_encoding(folder)

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from retrain.environment import pin_cpu
+
 import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
-
-from retrain.environment import pin_cpu
 
 pin_cpu(threads=2)  # before any test imports torch
 

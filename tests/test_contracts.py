@@ -7,19 +7,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pytest
-import torch
-from conftest import REPOSITORY, news_rows, number_rows
-from ruamel.yaml import YAML
-
 from retrain import encoders, networks, objectives, params, sources
 from retrain.encoders import Encoder
 from retrain.errors import RetrainError
 from retrain.examples import Examples, ordered_batches, shuffled_batches
 from retrain.losses import LOSSES
 from retrain.objectives import Objective
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import REPOSITORY, news_rows, number_rows
+from ruamel.yaml import YAML
 
 PACKAGE = REPOSITORY / "src" / "retrain"
 TEXTS = [text for text, _ in news_rows(40, seed=3)]

@@ -1,12 +1,12 @@
 """DVC re-runs a stage when, and only when, something changed that can change its result."""
 
+from retrain import params
+
 import pytest
 from conftest import REPOSITORY
 from dvc.repo import Repo
 from imports import SRC, modules, own
 from ruamel.yaml import YAML
-
-from retrain import params
 
 CANNOT_CHANGE_RESULTS = {
     "retrain": "finds the interpreter",

@@ -3,12 +3,12 @@
 import re
 import shlex
 
+from retrain import params
+from retrain.commands import main
+
 import pytest
 from conftest import REPOSITORY
 from ruamel.yaml import YAML
-
-from retrain import params
-from retrain.commands import main
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -13,19 +13,19 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import click
-import pytest
-import torch
-from click.testing import CliRunner
-from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tables
-from safetensors.torch import load_file, save_file
-
 import evaluate
 import plot
 import prepare
 import split
 import train
 from retrain.commands import predict
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from safetensors.torch import load_file, save_file
 
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
 REMOVED = object()
@@ -237,7 +237,7 @@ NUMBERS = "data/raw/tiny_numbers/rows.csv"
          "params.yaml: datasets.tiny_news.prepare: class 'farm' has a single row; give it more rows, or take it out"),
         (FILE, None, f"{FILE}: is not a file; put it there, or correct the location of tiny_news"),
         (NUMBERS, b"a,b,c,y\n1,2,3,4\n1,two,3,4\n",
-         f"{NUMBERS}, line 3, column 'b': 'two' is not a finite number of at most 1e+150; correct the value, or call the column text"),
+         f"{NUMBERS}, line 3, column 'b': 'two' is not a finite number of at most 1e+150; correct the value, or take"),
         (NUMBERS, b"a,b,c,y\n1,2,3,inf\n", f"{NUMBERS}, line 2, column 'y': 'inf' is not a finite number of at most"),
         (NUMBERS, b"a,b,c,y\n1,nan,3,4\n", f"{NUMBERS}, line 2, column 'b': 'nan' is not a finite number of at most"),
         (NUMBERS, b"a,b,c,y\n1,2,1e308,4\n", f"{NUMBERS}, line 2, column 'c': '1e308' is not a finite number of at"),

@@ -5,6 +5,15 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import prepare
+import split
+import train
+from retrain import checkpoint, description, loop, optimizers, params
+from retrain.examples import Examples, ordered_batches, shuffled_batches
+from retrain.loop import Rules, State
+from retrain.networks import mlp
+from retrain.tracking import Run
+
 import numpy as np
 import pytest
 import torch
@@ -15,15 +24,6 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from torch import nn
 from torch.nn import functional
-
-import prepare
-import split
-import train
-from retrain import checkpoint, description, loop, optimizers, params
-from retrain.examples import Examples, ordered_batches, shuffled_batches
-from retrain.loop import Rules, State
-from retrain.networks import mlp
-from retrain.tracking import Run
 
 unhurried = settings(deadline=None, max_examples=50)
 

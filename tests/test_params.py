@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from conftest import REPOSITORY
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-
 import evaluate
 import plot
 import split
 import train
 from retrain import encoders, networks, optimizers, params, sources
 from retrain.errors import RetrainError
+
+import pytest
+from conftest import REPOSITORY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 unhurried = settings(deadline=None, max_examples=200)
 COMMITTED = params.datasets(REPOSITORY)

@@ -7,13 +7,13 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
-import pytest
-from click.testing import CliRunner
-from conftest import Project, copy_of_repository, news_rows, number_rows, tiny_datasets, write_csv, write_tiny_tables
-
 import prepare
 import split
 from retrain.commands import predict
+
+import pytest
+from click.testing import CliRunner
+from conftest import Project, copy_of_repository, news_rows, number_rows, tiny_datasets, write_csv, write_tiny_tables
 
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 

@@ -10,15 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import prepare
+from retrain.sources import SourceRows
+
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import REPOSITORY, Project
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import prepare
-from retrain.sources import SourceRows
 
 unhurried = settings(deadline=None, max_examples=50)
 BOTH = ("entities", "backslashes")

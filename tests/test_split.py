@@ -4,6 +4,11 @@ import json
 from contextlib import chdir
 from pathlib import Path
 
+import prepare
+import split
+from retrain import examples
+from retrain.encoders import numbers, text
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +16,6 @@ from click.testing import CliRunner
 from conftest import Project
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import prepare
-import split
-from retrain import examples
-from retrain.encoders import numbers, text
 
 SIDES = ("train", "validation", "test")
 unhurried = settings(deadline=None, max_examples=50)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from retrain.errors import RetrainError
+
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-
-from retrain.errors import RetrainError
 
 WAY_OUT = "train the model again, or restore it with dvc checkout"
 

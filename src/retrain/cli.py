@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-import click
-
 from retrain import environment
 from retrain.errors import RetrainError
+
+import click
 
 
 def stage(work: Callable[[str], None]) -> click.Command:

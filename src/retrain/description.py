@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, NonNegativeInt, PositiveInt
-
 from retrain import files, params
 from retrain.params import Section
+
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 
 FILE = "model.json"
 WEIGHTS = "model.safetensors"

@@ -1,8 +1,8 @@
 """Where the arithmetic happens."""
 
-import torch
-
 from retrain.errors import RetrainError
+
+import torch
 
 
 def ready(name: str, threads: int, place: str) -> torch.device:

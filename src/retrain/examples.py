@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrain.errors import RetrainError
+
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
-
-from retrain.errors import RetrainError
 
 Arrays = dict[str, np.ndarray]
 Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]

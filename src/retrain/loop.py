@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from retrain.examples import Batch, Examples, ordered_batches, shuffled_batches
+from retrain.optimizers import clip
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
-
-from retrain.examples import Batch, Examples, ordered_batches, shuffled_batches
-from retrain.optimizers import clip
 
 Function = Callable[[Tensor, Tensor], Tensor]
 

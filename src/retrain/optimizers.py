@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
+from retrain.params import Section
+
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, optim
 from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-
-from retrain.params import Section
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

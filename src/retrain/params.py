@@ -9,12 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
+from retrain.errors import RetrainError
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-
-from retrain.errors import RetrainError
 
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
 FILE = "params.yaml"

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor, nn
-
 from retrain import checkpoint, description, encoders, networks, objectives, params
 from retrain.description import Description
 from retrain.encoders import Encoder
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from retrain.errors import RetrainError
+
+import pandas as pd
 
 
 def read_parquet(path: Path, way_out: str) -> pd.DataFrame:

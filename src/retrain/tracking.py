@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-import click
-
 from retrain import description, environment, files, params
 from retrain.description import Description
 from retrain.errors import RetrainError
+
+import click
 
 if TYPE_CHECKING:
     import sqlite3

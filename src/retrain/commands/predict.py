@@ -7,15 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from retrain import cli, description, environment, params
 from retrain.errors import RetrainError
 
-if TYPE_CHECKING:
-    import pandas as pd
+import click
 
+if TYPE_CHECKING:
     from retrain.predictor import Predictor
+
+    import pandas as pd
 
 ROWS_AT_ONCE = 1024
 

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
-
 from retrain import cli, environment, files, params, sources
 from retrain.errors import RetrainError, UnavailableError
 from retrain.sources import Place
+
+import click
 
 
 @click.command()

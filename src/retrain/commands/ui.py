@@ -5,10 +5,10 @@ import socket
 import sys
 from pathlib import Path
 
-import click
-
 from retrain import cli, environment, tracking
 from retrain.errors import RetrainError
+
+import click
 
 HOST = "127.0.0.1"
 PAGE = "#/experiments?workflowType=machine_learning"  # MLflow's pages for trained models, not those for chats

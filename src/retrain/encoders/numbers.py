@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Annotated, Any
 
-import numpy as np
-import pandas as pd
-from pydantic import Field, PositiveFloat, model_validator
-
 from retrain.encoders import Arrays
 from retrain.errors import RetrainError
 from retrain.params import Section
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, PositiveFloat, model_validator
 
 
 class Knobs(Section):

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Annotated, Any
 
+from retrain.encoders import Arrays
+from retrain.params import Section
+
 import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveInt
-
-from retrain.encoders import Arrays
-from retrain.params import Section
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 WORD = re.compile(r"\w+")

@@ -5,10 +5,10 @@ Each file has a `Knobs` section and a `Network` class; `tests/test_contracts.py`
 
 from typing import Any, ClassVar, Protocol, cast
 
-from torch import nn
-
 from retrain import params
 from retrain.params import Section
+
+from torch import nn
 
 
 class NetworkKnobs(Section):

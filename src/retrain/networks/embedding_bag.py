@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from pydantic import PositiveFloat, PositiveInt
-from torch import Tensor, nn
-
 from retrain import networks
 from retrain.networks import NetworkKnobs
+
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
 
 
 class Knobs(NetworkKnobs):

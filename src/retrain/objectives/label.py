@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from retrain.errors import RetrainError
+from retrain.params import Section
+
 import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
-
-from retrain.errors import RetrainError
-from retrain.params import Section
 
 if TYPE_CHECKING:
     from torch import Tensor

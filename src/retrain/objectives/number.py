@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from retrain.errors import RetrainError
+from retrain.params import Section
+
 import numpy as np
 import pandas as pd
 from pydantic import PositiveFloat
-
-from retrain.errors import RetrainError
-from retrain.params import Section
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 
-import pandas as pd
-from pydantic import PositiveInt
-
 from retrain.errors import RetrainError
 from retrain.sources import Place, Source, SourceKnobs, SourceRows, nothing_to_fetch
+
+import pandas as pd
+from pydantic import PositiveInt
 
 
 class Knobs(SourceKnobs):

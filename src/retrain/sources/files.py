@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pandas as pd
-from pydantic import Field, StringConstraints, model_validator
-
 from retrain import files
 from retrain.errors import RetrainError, UnavailableError
 from retrain.params import Section
 from retrain.sources import Place, Source, SourceKnobs, SourceRows
+
+import pandas as pd
+from pydantic import Field, StringConstraints, model_validator
 
 ATTEMPTS = 3
 TIMEOUT = 20.0
