@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain import cli, encoders, environment, files, objectives, params
 from retrain.description import Encoding, Inputs, SplitFacts, Target
+from retrain.encoders import Encoder
 from retrain.errors import RetrainError
+from retrain.objectives import Objective
 from retrain.params import Section, Seed
 
 import click
@@ -88,12 +90,43 @@ def not_empty(splits: dict[str, "pd.DataFrame"], place: str) -> None:
             raise RetrainError(place, f"the {name} split has no row", "give it more rows or a larger fraction")
 
 
+def fits_inputs(rows: "pd.DataFrame", kind: str, place: str) -> None:
+    """Raise RetrainError where an input column holds something else than the encoder takes."""
+    for name in rows.columns:
+        held = "numbers" if rows[name].dtype == "float64" else "text"
+        if held != kind:
+            fact = f"column '{name}' holds {held}, not {kind}"
+            raise RetrainError(f"{place}.inputs", fact, f"set it to {held}, or correct prepare.columns")
+
+
+def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, SplitFacts]:
+    """Write a table per split, and return their sizes and digests."""
+    from retrain import tables
+
+    folder.mkdir()
+    for name, part in splits.items():
+        tables.write_parquet(folder / f"{name}.parquet", part.reset_index(drop=True))
+    return {
+        name: SplitFacts(rows=len(part), sha256=files.sha256(folder / f"{name}.parquet"))
+        for name, part in splits.items()
+    }
+
+
+def write_arrays(folder: Path, part: "pd.DataFrame", encoder: Encoder, objective: Objective) -> None:
+    """Write a split's encoded inputs and targets, an array a file."""
+    import numpy as np
+
+    folder.mkdir(parents=True)
+    *inputs, target = part.columns
+    arrays = {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
 @cli.stage
 def main(dataset: str) -> None:
     """Split a dataset into train, validation and test, and encode it to data/NAME/examples/."""
     from retrain import tables
-
-    import numpy as np
 
     place = params.place(dataset, "split")
     knobs = params.read(environment.workspace(), dataset, "split", Split)
@@ -106,7 +139,7 @@ def main(dataset: str) -> None:
     has_test = (prepared / "test.parquet").exists()
     test = tables.read_parquet(prepared / "test.parquet", WAY_OUT) if has_test else None
     check(knobs, place, official=has_test)
-    inputs, target = list(rows.columns[:-1]), rows.columns[-1]
+    *inputs, target = rows.columns
     fits_inputs(rows[inputs], knobs.inputs, place)
     contents = encoder_file.Encoder.contents
     splits = split(rows, contents(rows[inputs]), None if test is None else (test, contents(test[inputs])), knobs)
@@ -115,22 +148,13 @@ def main(dataset: str) -> None:
     encoder = encoder_file.Encoder.fit(splits["train"][inputs], encoder_knobs)
     objective = objective_class.fit(splits["train"][target], place)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
-        tidy.mkdir()
-        for name, part in splits.items():
-            tables.write_parquet(tidy / f"{name}.parquet", part.reset_index(drop=True))
-        for name in ("train", "validation"):
-            (encoded / name).mkdir(parents=True)
-            part = splits[name]
-            arrays = {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}
-            for array_name, array in arrays.items():
-                np.save(encoded / name / f"{array_name}.npy", array, allow_pickle=False)
+        facts = write_tables(tidy, splits)
+        for name in ("train", "validation"):  # evaluation starts from the raw rows of test
+            write_arrays(encoded / name, splits[name], encoder, objective)
         encoding = Encoding(
             inputs=Inputs(kind=knobs.inputs, learned=encoder.to_json()),
             target=Target(kind=knobs.target, column=target, learned=objective.to_json()),
-            splits={
-                name: SplitFacts(rows=len(part), sha256=files.sha256(tidy / f"{name}.parquet"))
-                for name, part in splits.items()
-            },
+            splits=facts,
             prepare=files.read_json(prepared / "prepared.json", WAY_OUT)["prepare"],
             split=knobs.model_dump(mode="json", exclude_none=True),
         )
@@ -139,15 +163,6 @@ def main(dataset: str) -> None:
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     leaked = f"; left out {left:,} rows that the test file has" if left else ""
     click.echo(f"split {dataset}: {sizes} rows{leaked}; {encoder.describe()}, {objective.describe()}")
-
-
-def fits_inputs(rows: "pd.DataFrame", kind: str, place: str) -> None:
-    """Raise RetrainError where an input column holds something else than the encoder takes."""
-    for name in rows.columns:
-        held = "numbers" if rows[name].dtype == "float64" else "text"
-        if held != kind:
-            fact = f"column '{name}' holds {held}, not {kind}"
-            raise RetrainError(f"{place}.inputs", fact, f"set it to {held}, or correct prepare.columns")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from pydantic import PositiveFloat, PositiveInt
 if TYPE_CHECKING:
     from retrain.examples import Examples
     from retrain.loop import Means, Report, Rules, State
+    from retrain.networks import NetworkFile, NetworkKnobs
     from retrain.objectives import Objective
+    from retrain.optimizers import Knobs
 
     from torch import Tensor, nn
     from tqdm import tqdm
@@ -72,57 +74,65 @@ class Training:
     patience: int
 
 
+def chosen_network(knobs: Train, kind: str, place: str) -> "tuple[NetworkFile, NetworkKnobs]":
+    """The network that the knobs name; raises RetrainError where it does not fit the kind of inputs."""
+    from retrain import networks
+
+    file = networks.load(knobs.network.get("name"), f"{place}.network.name")
+    checked = params.check(knobs.network, file.Knobs, f"{place}.network")
+    if file.Network.takes != kind:
+        fact = f"'{checked.name}' takes {file.Network.takes}, the examples hold {kind}"
+        raise RetrainError(f"{place}.network.name", fact, "choose another network")
+    return file, checked
+
+
+def chosen_steps(knobs: Train, place: str) -> "Knobs":
+    """Optimizer and schedule that the knobs name; raises RetrainError where they do not fit the network."""
+    from retrain.optimizers import Knobs
+
+    chosen = params.check({"optimizer": knobs.optimizer, "schedule": knobs.schedule}, Knobs, place)
+    if knobs.network.get("sparse", False) and not chosen.optimizer.takes_sparse_gradients:
+        fact = f"'{chosen.optimizer.name}' with these knobs can't take sparse gradients"
+        raise RetrainError(f"{place}.network.sparse", fact, "set it to false, or choose sgd without momentum and decay")
+    return chosen
+
+
 def ready(knobs: Train, encoding: Encoding, folder: Path, place: str) -> Training:
     """Build everything that a training needs: examples, network with its initial weights, optimizer, schedule.
 
     Raises:
         RetrainError: a knob does not fit another one, the data, or this machine.
     """
-    from retrain import devices, encoders, examples, networks, objectives
+    from retrain import devices, encoders, examples, objectives
     from retrain.loop import Rules, State
     from retrain.losses import LOSSES
-    from retrain.optimizers import Knobs, scheduler
+    from retrain.optimizers import scheduler
 
     import torch
 
-    kind = encoding.inputs.kind
-    encoder_class = encoders.load(kind, str(folder)).Encoder
+    loop = knobs.loop
+    encoder_class = encoders.load(encoding.inputs.kind, str(folder)).Encoder
     encoder = encoder_class.from_json(encoding.inputs.learned)
     objective = objectives.load(encoding.target.kind, str(folder)).from_json(encoding.target.learned)
-    train, validation = (
-        examples.Examples(examples.read(folder / split), encoder_class.gather) for split in ("train", "validation")
-    )
-    chosen = params.check({"optimizer": knobs.optimizer, "schedule": knobs.schedule}, Knobs, place)
-    network_file = networks.load(knobs.network.get("name"), f"{place}.network.name")
-    network_knobs = params.check(knobs.network, network_file.Knobs, f"{place}.network")
-    if network_file.Network.takes != kind:
-        fact = f"'{network_knobs.name}' takes {network_file.Network.takes}, the examples hold {kind}"
-        raise RetrainError(f"{place}.network.name", fact, "choose another network")
-    if knobs.network.get("sparse", False) and not chosen.optimizer.takes_sparse_gradients:
-        fact = f"'{chosen.optimizer.name}' with these knobs can't take sparse gradients"
-        raise RetrainError(f"{place}.network.sparse", fact, "set it to false, or choose sgd without momentum and decay")
+    train = examples.Examples(examples.read(folder / "train"), encoder_class.gather)
+    validation = examples.Examples(examples.read(folder / "validation"), encoder_class.gather)
+    network_file, network_knobs = chosen_network(knobs, encoding.inputs.kind, place)
+    chosen = chosen_steps(knobs, place)
     if knobs.loss not in objective.losses:
         raise RetrainError(f"{place}.loss", f"unknown '{knobs.loss}'", params.nearest(knobs.loss, objective.losses))
-    if len(train) < knobs.loop.batch_size:
-        fact = f"the train split's {len(train):,} rows are fewer than a batch of {knobs.loop.batch_size:,}"
+    if len(train) < loop.batch_size:
+        fact = f"the train split's {len(train):,} rows are fewer than a batch of {loop.batch_size:,}"
         raise RetrainError(f"{place}.loop.batch_size", fact, "lower it")
 
     device = devices.ready(knobs.device, knobs.threads, place)
-    torch.manual_seed(knobs.loop.seed)
+    torch.manual_seed(loop.seed)
     network = network_file.Network(encoder.size, objective.outputs, network_knobs).to(device)
-    optimizer = chosen.optimizer.build(network.parameters(), knobs.loop.learning_rate)
-    steps = knobs.loop.epochs * -(-len(train) // knobs.loop.batch_size)
-    return Training(
-        State(network, optimizer, scheduler(optimizer, chosen.schedule, steps)),
-        Rules(
-            LOSSES[knobs.loss], objective.measure, knobs.loop.batch_size,
-            knobs.loop.epochs, knobs.loop.clip_norm, knobs.loop.seed, device,
-        ),
-        train,
-        validation,
-        objective,
-        knobs.loop.patience,
-    )  # fmt: skip
+    optimizer = chosen.optimizer.build(network.parameters(), loop.learning_rate)
+    steps = loop.epochs * math.ceil(len(train) / loop.batch_size)
+    state = State(network, optimizer, scheduler(optimizer, chosen.schedule, steps))
+    loss = LOSSES[knobs.loss]
+    rules = Rules(loss, objective.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
+    return Training(state, rules, train, validation, objective, loop.patience)
 
 
 def history_row(report: "Report", validation: "Means", objective: "Objective") -> dict[str, float]:
@@ -181,7 +191,7 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
     """A bar over all batches where a person watches; elsewhere only the lines."""
     from tqdm import tqdm
 
-    batches = -(-len(training.train) // training.rules.batch_size)
+    batches = math.ceil(len(training.train) / training.rules.batch_size)
     with tqdm(total=training.rules.epochs * batches, unit="batch", disable=None, leave=False) as bar:
         yield bar
 
