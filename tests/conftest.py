@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-pin_cpu(threads=2)  # before any test imports torch
+pin_cpu(threads=1)  # before any test imports torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOPICS = {
@@ -187,7 +187,7 @@ def files_section(dataset: str, columns: dict[str, str], target: str) -> dict:
 def train_section(network: dict, loss: str, learning_rate: float) -> dict:
     """A train section of three quick epochs."""
     return {
-        "network": network, "loss": loss, "device": "cpu", "threads": 2,
+        "network": network, "loss": loss, "device": "cpu", "threads": 1,
         "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}, "schedule": {"name": "linear"},
         "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0, "patience": 3, "seed": 1},
     }  # fmt: skip

@@ -47,7 +47,7 @@ def test_a_run_tells_everything_of_its_model(finished_project):
     tags = run["tags"]
     assert len(tags["result_sha256"]) == len(tags["model_sha256"]) == len(tags["data_sha256"]) == 64
     assert len(tags["git_commit"]) == 40
-    assert (tags["git_dirty"], tags["threads"], tags["device"]) == ("false", "2", "cpu")
+    assert (tags["git_dirty"], tags["threads"], tags["device"]) == ("false", "1", "cpu")
     assert {"version.torch", "version.mlflow"} <= set(tags)
 
 
