@@ -37,8 +37,8 @@ summary: setup  ## print what the last runs changed, as Markdown
 	@ls reports/*/plots/* 2> /dev/null | sed 's/.*/- `&`/'
 	@printf '\nRuns: `make ui`, and open the address that it prints\n'
 
-ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000
-	@$(BIN)/retrain ui
+ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000, or on PORT=number
+	@$(BIN)/retrain ui --port $${PORT:-5000}
 
 test: setup-dev  ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2

@@ -60,6 +60,9 @@ def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]", _name
     import pandas as pd
     from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+    if len(targets) < 2:
+        raise RetrainError("evaluate", "the test split has a single row", "give it more rows or a larger fraction")
+
     metrics = {
         "rmse": float(root_mean_squared_error(targets, predicted)),
         "mae": float(mean_absolute_error(targets, predicted)),
@@ -118,12 +121,12 @@ def main(dataset: str) -> None:
 
     reports = Path("reports", dataset)
     names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
-    with files.replacing(*(reports / name for name in names)) as (metrics, predicted, classes, confusion):
-        files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
-        tables.write_csv(predicted, predictions)
-        tables.write_csv(classes, measured.classes)
-        tables.write_csv(confusion, measured.confusion)
-    with tracking.continued(result) as run:
+    with tracking.continued(result) as run:  # first: where there is no MLflow, earlier outputs stay
+        with files.replacing(*(reports / name for name in names)) as (metrics, predicted, classes, confusion):
+            files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
+            tables.write_csv(predicted, predictions)
+            tables.write_csv(classes, measured.classes)
+            tables.write_csv(confusion, measured.confusion)
         run.final({"best_epoch": model.description.best_epoch})
         run.final({f"test/{name}": value for name, value in measured.metrics.items()})
         run.final({f"baseline/{name}": value for name, value in trivial.metrics.items()})

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # told apart without colour vision, and in grey
-METRICS = {"accuracy": "Accuracy", "rmse": "Root mean squared error"}
 
 
 class Plot(Section):
@@ -138,13 +137,13 @@ def main(dataset: str) -> None:
         result.description(),
     )
     figures = FIGURES[report.description.target.kind]
-    with files.replacing(reports / "plots") as (plots,):
-        plots.mkdir()
-        for draw in figures:
-            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-            draw(figure.subplots(), report)
-            figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
-    with tracking.continued(result) as run:
+    with tracking.continued(result) as run:  # first: where there is no MLflow, earlier outputs stay
+        with files.replacing(reports / "plots") as (plots,):
+            plots.mkdir()
+            for draw in figures:
+                figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+                draw(figure.subplots(), report)
+                figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
         run.artifacts(reports / "plots", folder="plots")
     click.echo(f"plot {dataset}: {len(figures)} pictures in {reports / 'plots'}/")
 

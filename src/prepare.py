@@ -29,43 +29,14 @@ class Cleaned:
 
 def clean(table: "pd.DataFrame", repairs: tuple[str, ...]) -> Cleaned:
     """Repair texts, then drop rows without inputs or target, then exact duplicates but for the first."""
+    from retrain.cleaning import tidy
+
     inputs, target = list(table.columns[:-1]), table.columns[-1]
     tidied = tidy(table, repairs)
     blank = tidied[inputs].isin([""]).all(axis=1) | tidied[target].isin([""]) | tidied.isna().any(axis=1)
     kept = tidied[~blank]
     repeated = kept.duplicated()
     return Cleaned(kept[~repeated].reset_index(drop=True), int(blank.sum()), int(repeated.sum()))
-
-
-def tidy(table: "pd.DataFrame", repairs: tuple[str, ...]) -> "pd.DataFrame":
-    """A table with its texts repaired; numbers stay as they are."""
-    texts = [name for name in table.columns if table[name].dtype != "float64"]
-    return table.assign(**{name: tidy_text(table[name], repairs) for name in texts})
-
-
-def tidy_text(column: "pd.Series[str]", repairs: tuple[str, ...]) -> "pd.Series[str]":
-    """One column of text: repaired, and every run of white space made one space."""
-    for name in repairs:
-        column = REPAIRS[name](column)
-    return column.str.replace(r"\s+", " ", regex=True).str.strip()
-
-
-def repair_entities(column: "pd.Series[str]") -> "pd.Series[str]":
-    """Turn entities into their characters, also those whose ampersand became a space: `Bush #39;s` -> `Bush's`."""
-    import html
-
-    lost = r"(?<![&\w])(#\d{2,4}|quot|amp|lt|gt|nbsp|hellip|rsquo);"
-    inside_a_word = r"(?<=\w) (?=&#39;(?:s|t|d|m|ll|re|ve)\b|&amp;\w)"
-    with_ampersand = column.str.replace(lost, r"&\1;", regex=True)
-    return with_ampersand.str.replace(inside_a_word, "", regex=True).map(html.unescape)
-
-
-def repair_backslashes(column: "pd.Series[str]") -> "pd.Series[str]":
-    """Turn the backslashes that stand for line breaks into spaces."""
-    return column.str.replace("\\", " ", regex=False)
-
-
-REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes}
 
 
 def class_names(rows: "pd.DataFrame", ordered: tuple[str, ...], place: str) -> list[str]:
@@ -98,6 +69,8 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], place: str) -> tuple[C
     Raises:
         RetrainError: nothing is left, a number is missing in the test file, or the classes can't be learned.
     """
+    from retrain.cleaning import tidy
+
     cleaned = clean(source.rows, repairs)
     test = None if source.official_test is None else tidy(source.official_test, repairs)
     if cleaned.rows.empty:

@@ -484,7 +484,7 @@ def damaged_versions(value: Any) -> Iterator[Any]:
         (["tiny_news", "--file", "none.txt"], "none.txt: is missing; correct the path"),
         (["tiny_news", "--file", "none.csv"], "none.csv: is missing; put the file there, or correct its location"),
         (["tiny_news", "--file", "rows.pdf"], "rows.pdf: '.pdf' files are not supported; give a .txt or a .csv"),
-        (["tiny_news", "--file", "latin.txt"], "latin.txt: is not UTF-8; save it as UTF-8"),
+        (["tiny_news", "--file", "latin.txt"], "latin.txt, line 2: is not UTF-8; save it as UTF-8"),
         (["tiny_news", "--file", "latin.csv"], "latin.csv: is not UTF-8 (byte 0xe9 after line 0); save it as UTF-8"),
         (["tiny_news", "--file", "other.csv"], "other.csv: column 'text' is missing; it has: subject"),
     ],

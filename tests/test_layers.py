@@ -21,6 +21,7 @@ ROWS = (
     ("network", ("retrain.networks.*",)),
     ("networks", ("retrain.networks",)),
     ("readers", ("retrain.description",)),
+    ("cleaning", ("retrain.cleaning",)),
     ("ground", ("retrain.params", "retrain.tables", "retrain.files")),
     ("first", ("retrain.errors", "retrain.environment")),
 )
@@ -32,7 +33,7 @@ HOMES = {
     "matplotlib": {"plot"},
     "sklearn": {"evaluate", "retrain.sources.scikit_learn"},
     "safetensors": {"retrain.checkpoint"},
-    "requests": {"retrain.sources.files"},
+    "requests": {"retrain.sources.files", "retrain.tracking"},
     "torch": {
         "train", "evaluate", "retrain.predictor", "retrain.loop", "retrain.checkpoint", "retrain.devices",
         "retrain.examples", "retrain.losses", "retrain.optimizers",

@@ -163,7 +163,7 @@ def test_a_pickle_in_the_place_of_the_weights_is_not_executed(elsewhere):
             "",
             "text.csv, line 2, column 'c': 'three' is not a finite number of at most 1e+150;",
         ),
-        (["tiny_news"], b"caf\xe9\n", "standard input, line 1: is not UTF-8; convert it to UTF-8"),
+        (["tiny_news"], b"caf\xe9\n", "standard input, line 1: is not UTF-8; save it as UTF-8"),
     ],
 )
 def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(elsewhere, arguments, stdin, expected):

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import prepare
+from retrain import cleaning
 from retrain.sources import SourceRows
 
 import pandas as pd
@@ -58,18 +59,18 @@ def table(*rows: tuple[str, str]) -> pd.DataFrame:
     ],
 )
 def test_remnants_of_entities_and_line_breaks_are_repaired(raw, clean):
-    assert prepare.tidy_text(pd.Series([raw], dtype="str"), BOTH).tolist() == [clean]
+    assert cleaning.tidy_text(pd.Series([raw], dtype="str"), BOTH).tolist() == [clean]
 
 
 def test_without_repairs_only_white_space_is_tidied():
     column = pd.Series([r" Bush #39;s   \ lead "], dtype="str")
-    assert prepare.tidy_text(column, ()).tolist() == [r"Bush #39;s \ lead"]
+    assert cleaning.tidy_text(column, ()).tolist() == [r"Bush #39;s \ lead"]
 
 
 @unhurried
 @given(st.text(st.characters(categories=("L", "N", "Z"), max_codepoint=0x2FFF), max_size=30))
 def test_words_without_remnants_are_left_as_they_are(text):
-    assert prepare.tidy_text(pd.Series([text], dtype="str"), BOTH).tolist() == [" ".join(text.split())]
+    assert cleaning.tidy_text(pd.Series([text], dtype="str"), BOTH).tolist() == [" ".join(text.split())]
 
 
 def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():

@@ -190,7 +190,10 @@ def test_a_port_in_use_is_an_error_in_one_line(anywhere):
         ended = anywhere.run("retrain", "ui", "--store", ".", "--port", str(port))
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ended.stderr == f"Error: port {port}: can't be used (Address already in use); choose another: --port\n"
+    assert (
+        ended.stderr
+        == f"Error: port {port}: can't be used (Address already in use); choose another: make ui PORT=5001\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])

@@ -48,7 +48,7 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
             sys.exit(128 + signal.SIGPIPE)
         except OSError as error:
             place = error.filename or "this machine"
-            fail(f"{place}: {error.strerror or error}; make room or correct the permissions, then try again")
+            fail(f"{place}: {error.strerror or error}; check that it is there, may be written and has room")
 
     return command
 
@@ -60,6 +60,8 @@ def leave(number: int, frame: FrameType | None) -> NoReturn:
 
 def fail(message: str) -> NoReturn:
     """Say it in one line and leave with 1. DVC has removed the stage's earlier outputs by then; its cache has them."""
-    restore = f" (earlier outputs: dvc checkout {os.environ['DVC_STAGE']})" if "DVC_STAGE" in os.environ else ""
-    click.echo(f"Error: {' '.join(message.split())}{restore}", err=True)
+    stage = os.environ.get("DVC_STAGE", "")
+    in_git = f" && git checkout reports/{stage.removeprefix('evaluate@')}/metrics.json"
+    restore = f"dvc checkout {stage}{in_git if stage.startswith('evaluate@') else ''}"
+    click.echo(f"Error: {' '.join(message.split())}{f' (earlier outputs: {restore})' if stage else ''}", err=True)
     sys.exit(1)

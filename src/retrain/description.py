@@ -35,13 +35,21 @@ class SplitFacts(Section):
     sha256: str
 
 
+class PrepareKnobs(Section):
+    """The prepare section, as far as others need it; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    repairs: tuple[str, ...]
+
+
 class Encoding(Section):
     """What the split stage learned and from what; `encoding.json`."""
 
     inputs: Inputs
     target: Target
     splits: dict[str, SplitFacts]
-    prepare: dict[str, Any]
+    prepare: PrepareKnobs
     split: dict[str, Any]
 
 

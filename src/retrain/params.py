@@ -144,8 +144,12 @@ def written(names: list[str], knobs: Any) -> list[str]:
 
 def shown(value: Any) -> str:
     """A value as the error shows it: short, on one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(" ".join(repr(value).split()), 60)
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def known_knobs(model: type[Section], path: list[str]) -> Iterable[str]:

@@ -9,12 +9,12 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from retrain import description, environment, files, params
 from retrain.description import Description
@@ -119,7 +119,7 @@ def training(described: Description) -> Iterator[Run]:
     """
     with reachable():
         client = connect()
-        run = new_run(client, described, {})
+        run = new_run(client, described, environment_tags())
     with ending(run):
         yield run
 
@@ -165,7 +165,7 @@ def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, s
     started = client.create_run(
         experiment_id(client, dataset),
         run_name=run_name(dataset, knobs),
-        tags={**environment_tags(described), **tags},
+        tags={**result_tags(described), **tags},
     )
     run = Run(client, started.info.run_id)
     client.log_batch(started.info.run_id, params=[Param(name, value) for name, value in knobs.items()])
@@ -205,10 +205,16 @@ def recreated(client: "MlflowClient", result: Result) -> Run:
 def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
     """The dataset and the knobs that differ from the committed ones: `diabetes learning_rate=0.1`."""
     committed = committed_knobs(dataset)
-    changed = [
-        f"{name.rsplit('.', 1)[-1]}={value}" for name, value in knobs.items() if committed.get(name, value) != value
-    ]
-    return " ".join([dataset, *changed])
+    changed = {name: value for name, value in knobs.items() if committed and committed.get(name) != value}
+    return " ".join([dataset, *(f"{short(name, knobs)}={value[:20]}" for name, value in changed.items())])
+
+
+def short(knob: str, knobs: Iterable[str]) -> str:
+    """The end of a knob's path, as far as no other knob ends like it: `learning_rate`, but `split.seed`."""
+    parts = knob.split(".")
+    ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
+    alone = (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in knobs) == 1)
+    return next(alone, knob)
 
 
 def committed_knobs(dataset: str) -> dict[str, str]:
@@ -234,19 +240,27 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix[:-1]: str(value)}
 
 
-def environment_tags(described: Description) -> dict[str, str]:
-    """What a person needs to know to get the same result again."""
-    from importlib.metadata import version
-
-    tags = {
+def result_tags(described: Description) -> dict[str, str]:
+    """What the result's own files say of it."""
+    return {
         "data_sha256": described.data_sha256,
         "threads": str(described.train.threads),
         "device": described.train.device,
-        "git_commit": git("rev-parse", "HEAD").strip() or "none",
+        "mlflow.source.name": "src/train.py",
+    }
+
+
+def environment_tags() -> dict[str, str]:
+    """Where a training ran: true of it, and not of a result that was found later."""
+    from importlib.metadata import version
+
+    commit = git("rev-parse", "HEAD").strip() or "none"
+    tags = {
+        "git_commit": commit,
         "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
+        "mlflow.source.git.commit": commit,
         **{f"version.{library}": version(library) for library in LIBRARIES},
     }
-    tags |= {"mlflow.source.name": "src/train.py", "mlflow.source.git.commit": tags["git_commit"]}
     if "DVC_EXP_NAME" in os.environ:
         tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
     return tags
@@ -344,23 +358,20 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Say in one line that the store does not answer."""
+    """Say in one line that the store does not answer, or that there can be none of that name."""
     import sqlite3
 
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-        uri = urlsplit(os.environ.get("MLFLOW_TRACKING_URI") or own_uri(environment.root()))
-        shown = uri._replace(netloc=uri.netloc.rpartition("@")[2]).geturl()
-        reason = " ".join(str(error).split())
-        raise RetrainError(
-            f"MLflow ({shown})",
-            f"does not take part ({params.shown(reason)})",
-            "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db",
-        ) from None
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, RequestException, ImportError, ValueError) as error:
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+        fact = f"does not take part ({params.shortened(' '.join(str(error).split()), 200)})"
+        way_out = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
+        raise RetrainError(f"MLflow ({uri})", fact, way_out) from None
 
 
 def relocate(root: Path) -> None:

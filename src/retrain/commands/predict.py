@@ -35,7 +35,11 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
     predictor = load(environment.workspace() / "models", dataset)
-    for rows in batches(predictor, texts, file):
+    from retrain.cleaning import tidy
+
+    repairs = predictor.description.prepare.repairs
+    for raw in batches(predictor, texts, file):
+        rows = tidy(raw, repairs)
         predictions = predictor.objective.predictions(predictor.outputs(rows, ROWS_AT_ONCE))
         for prediction in predictions.to_dict("records"):
             click.echo(json.dumps(predictor.objective.answer(prediction), ensure_ascii=False))
@@ -59,11 +63,11 @@ def load(models: Path, dataset: str) -> "Predictor":
 
 def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> "Iterator[pd.DataFrame]":
     """The rows to be predicted, some at a time."""
-    if file is not None and file.suffix == ".csv":
+    if file is not None and file.suffix.lower() == ".csv":
         rows = table(predictor, file)
         yield from (rows[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(rows), ROWS_AT_ONCE))
         return
-    lines = iter(texts or (lines_of(file) if file is not None else standard_input()))
+    lines = iter(texts or (lines_of(file) if file is not None else decoded(sys.stdin.buffer, "standard input")))
     while some := list(islice(lines, ROWS_AT_ONCE)):
         yield predictor.encoder.rows_of_texts(some)
 
@@ -92,25 +96,21 @@ def lines_of(file: Path) -> Iterator[str]:
     Raises:
         RetrainError: it is neither .txt nor .csv, missing, or not UTF-8.
     """
-    if file.suffix != ".txt":
+    if file.suffix.lower() != ".txt":
         raise RetrainError(str(file), f"'{file.suffix}' files are not supported", "give a .txt or a .csv")
     try:
-        with file.open(encoding="utf-8") as stream:
-            yield from (line.rstrip("\n") for line in stream)
+        with file.open("rb") as stream:
+            yield from decoded(stream, str(file))
     except FileNotFoundError:
         raise RetrainError(str(file), "is missing", "correct the path") from None
-    except UnicodeDecodeError:
-        raise RetrainError(str(file), "is not UTF-8", "save it as UTF-8") from None
+    except IsADirectoryError:
+        raise RetrainError(str(file), "is a folder", "give a file") from None
 
 
-def standard_input() -> Iterable[str]:
-    """The lines of standard input.
-
-    Raises:
-        RetrainError: they are not UTF-8.
-    """
-    for number, line in enumerate(sys.stdin.buffer, start=1):
+def decoded(stream: Iterable[bytes], shown: str) -> Iterator[str]:
+    """Lines of UTF-8, without their ends and without a byte order mark; raises RetrainError, naming the line."""
+    for number, line in enumerate(stream, start=1):
         try:
-            yield line.decode("utf-8").rstrip("\r\n")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
-            raise RetrainError(f"standard input, line {number}", "is not UTF-8", "convert it to UTF-8") from None
+            raise RetrainError(f"{shown}, line {number}", "is not UTF-8", "save it as UTF-8") from None

@@ -1,5 +1,7 @@
 """`retrain repro`: the pipeline of every dataset whose rows can be had. `make repro` calls it."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +28,26 @@ def command(dataset: str | None) -> None:
     else:
         ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
     stages = [f"plot@{name}" for name in ready]
-    if subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], cwd=workspace, check=False).returncode:
+    if run_to_its_end([sys.executable, "-m", "dvc", "repro", *stages], workspace):
         raise RetrainError("repro", "a stage failed", "see above")
     click.echo()
     for line in summary(workspace, ready):
         click.echo(line)
+
+
+def run_to_its_end(command: list[str], folder: Path) -> int:
+    """Run a command in a process group of its own, hand Ctrl-C and SIGTERM on to all of it, and wait for its end.
+
+    Returns:
+        Its exit status. A stage that is interrupted has the time to end its run and to leave nothing half-written.
+    """
+    with subprocess.Popen(command, cwd=folder, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            os.killpg(process.pid, signal.SIGINT if isinstance(interruption, KeyboardInterrupt) else signal.SIGTERM)
+            process.wait()
+            raise
 
 
 def fetch(workspace: Path, dataset: str) -> None:

@@ -24,6 +24,9 @@ PAGE = "#/experiments?workflowType=machine_learning"  # MLflow's pages for train
 @cli.one_line_errors
 def command(port: int, store: Path | None) -> None:
     """Open the runs in MLflow's UI on 127.0.0.1. A store that was made elsewhere is adapted to where it lies now."""
+    elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+    if elsewhere and store is None:
+        raise RetrainError("MLFLOW_TRACKING_URI", f"the runs are in {elsewhere}", "open that server, or unset it")
     folder = (store or environment.root()).resolve()
     if not (folder / "mlflow.db").exists():
         raise RetrainError(str(folder), "holds no mlflow.db", "run the pipeline first: make repro")
@@ -32,9 +35,11 @@ def command(port: int, store: Path | None) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise RetrainError(f"port {port}", f"can't be used ({error.strerror})", "choose another: --port") from None
+            raise RetrainError(
+                f"port {port}", f"can't be used ({error.strerror})", "choose another: make ui PORT=5001"
+            ) from None
     uri = tracking.own_store(folder)
-    click.echo(f"open http://{HOST}:{port}/{PAGE} (end with Ctrl-C)")
+    click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [sys.executable, *server, *options])

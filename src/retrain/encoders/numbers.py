@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveFloat, model_validator
 
+FARTHEST = 1e6
+"""Standard deviations from the mean; float32 is exact enough up to there."""
+
 
 class Knobs(Section):
     """Knobs of `inputs: numbers`: none."""
@@ -81,8 +84,13 @@ class Encoder:
 
     def encode(self, rows: pd.DataFrame) -> Arrays:
         """`values`: float32, (rows, columns), each column with mean 0 and deviation 1 on the train split."""
-        values = rows[list(self.columns)].to_numpy("float64")
-        return {"values": ((values - np.array(self.means)) / np.array(self.deviations)).astype(np.float32)}
+        values = (rows[list(self.columns)].to_numpy("float64") - np.array(self.means)) / np.array(self.deviations)
+        far = np.argwhere(~(np.abs(values) <= FARTHEST))
+        if len(far):
+            row, column = far[0]
+            fact = f"row {row + 1} has {rows[self.columns[column]].iloc[row]:g}, which is far from all that was learned"
+            raise RetrainError(f"column '{self.columns[column]}'", fact, "correct the value")
+        return {"values": values.astype(np.float32)}
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:

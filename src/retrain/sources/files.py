@@ -17,7 +17,9 @@ import pandas as pd
 from pydantic import Field, StringConstraints, model_validator
 
 ATTEMPTS = 3
-TIMEOUT = 20.0
+TIMEOUT = (5.0, 20.0)
+"""Seconds to connect, and to wait for the next bytes."""
+GONE = (404, 410)
 CHUNK = 1 << 16
 LONGEST = 1 << 30
 """Characters in a field of a CSV file; the standard library's limit is too low for texts."""
@@ -244,14 +246,14 @@ def download(url: str, path: Path) -> str:
 
 
 def download_once(url: str, path: Path) -> str:
-    """One attempt. A refusal by the server (4xx) is final, all else may pass."""
+    """One attempt. That there is no such file (404, 410) is final, all else may pass."""
     import requests
     from tqdm import tqdm
 
     digest, received = hashlib.sha256(), 0
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response, path.open("wb") as output:
-            if 400 <= response.status_code < 500:
+            if response.status_code in GONE:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
             total = int(response.headers.get("Content-Length", 0))

@@ -1,0 +1,65 @@
+"""The course's news classifier on genuine rows, where there are some."""
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import copy_of_repository
+
+ROWS = os.environ.get("AG_NEWS_DIR")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder with AG News' train.csv and test.csv"),
+]
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves a folder and counts what is asked for."""
+
+    asked: list[str]
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), functools.partial(Handler, directory=ROWS)) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_the_committed_recipe_reads_the_news_well(server, tmp_path):
+    project = copy_of_repository(tmp_path / "project")
+    for name in ("train", "test"):
+        digest = hashlib.sha256(Path(ROWS, f"{name}.csv").read_bytes()).hexdigest()
+        project.set(f"ag_news.prepare.{name}.location", f"http://127.0.0.1:{server.server_port}/{name}.csv")
+        project.set(f"ag_news.prepare.{name}.sha256", digest)
+    ended = project.run("retrain", "repro", "ag_news", timeout=540)
+    assert ended.returncode == 0, ended.said
+    assert sorted(server.asked) == ["/test.csv", "/train.csv"]
+    metrics = json.loads((project.folder / "reports/ag_news/metrics.json").read_text())
+    assert metrics["test"]["accuracy"] >= 0.895
+    assert metrics["baseline"]["accuracy"] == 0.25
+    assert len((project.folder / "reports/ag_news/predictions.csv").read_text().splitlines()) == 7601
+    (run,) = project.runs("ag_news")
+    assert run["metrics"]["test/accuracy"] == metrics["test"]["accuracy"]
+    assert run["status"] == "FINISHED"
+    said = project.run("retrain", "predict", "ag_news", "The striker scored twice in the cup final last night.")
+    assert json.loads(said.stdout)["label"] == "Sports"
