@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro summary ui test test-slow check format lock clean
+.PHONY: help setup setup-dev repro repro-all summary ui test test-slow check format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
@@ -30,12 +30,17 @@ setup-dev: .venv/installed-dev  ## also install the tools that requirements-dev.
 repro: setup  ## run the pipeline of every dataset whose rows can be had, or of DATASET=name
 	@$(BIN)/retrain repro $${DATASET:+"$$DATASET"}
 
+repro-all: setup  ## run the pipeline of every dataset, and fail where one can't be had
+	@$(BIN)/dvc repro
+
 summary: setup  ## print what the last runs changed, as Markdown
 	@printf 'Metrics, in the last commit and now:\n\n'
 	@$(BIN)/dvc metrics diff --all --md
 	@printf 'Plots:\n\n'
 	@ls reports/*/plots/* 2> /dev/null | sed 's/.*/- `&`/'
-	@printf '\nRuns: `make ui`, and open the address that it prints\n'
+	@printf '\n'
+	@$(BIN)/retrain curves
+	@printf 'Runs: `make ui`, and open the address that it prints\n'
 
 ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@$(BIN)/retrain ui --port $${PORT:-5000}

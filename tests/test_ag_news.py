@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import copy_of_repository
 
@@ -61,5 +62,10 @@ def test_the_committed_recipe_reads_the_news_well(server, tmp_path):
     (run,) = project.runs("ag_news")
     assert run["metrics"]["test/accuracy"] == metrics["test"]["accuracy"]
     assert run["status"] == "FINISHED"
+    table = tmp_path / "raw.csv"
+    table.write_text("topic,title,description\n" + Path(ROWS, "test.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    answers = project.run("retrain", "predict", "ag_news", "--file", str(table)).stdout.splitlines()
+    predictions = pd.read_csv(project.folder / "reports/ag_news/predictions.csv")
+    assert [json.loads(answer)["label"] for answer in answers] == predictions["predicted"].tolist()
     said = project.run("retrain", "predict", "ag_news", "The striker scored twice in the cup final last night.")
     assert json.loads(said.stdout)["label"] == "Sports"

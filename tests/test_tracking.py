@@ -146,3 +146,41 @@ def test_a_store_that_moved_is_noticed_and_its_artifacts_are_found(finished_proj
     assert "model" in run["artifacts"]
     assert (moved.folder / "mlruns" / "tiny_sign" / run["id"] / "artifacts" / "plots" / "loss.png").exists()
     assert "another root" not in moved.stage("plot", "tiny_sign").stderr
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "plot"])
+def test_without_mlflow_earlier_reports_stay_and_no_password_is_shown(without_runs, stage):
+    reports = without_runs.folder / "reports" / "tiny_sign"
+    before = {path: path.read_bytes() for path in reports.rglob("*") if path.is_file()}
+    (reports / "metrics.json").write_text("{}")
+    before[reports / "metrics.json"] = b"{}"
+    ended = without_runs.stage(stage, "tiny_sign", MLFLOW_TRACKING_URI="http://user:s3cret@127.0.0.1:9")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: MLflow (http://127.0.0.1:9): does not take part (")
+    assert "s3cret" not in ended.said
+    assert {path: path.read_bytes() for path in reports.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("uri", ["mysql://127.0.0.1/runs", "http://[bad", "./mlruns"])
+def test_a_store_that_can_not_be_is_refused_in_one_line(without_runs, uri):
+    ended = without_runs.stage("plot", "tiny_sign", MLFLOW_TRACKING_URI=uri)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"Error: MLflow ({uri}): does not take part (")
+
+
+def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
+    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+    repro = subprocess.Popen(
+        ["retrain", "repro", "tiny_numbers"],
+        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in repro.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    repro.send_signal(signal.SIGTERM)
+    repro.stdout.read()  # ends when the last process that can write to it has ended
+    assert repro.wait(timeout=60) == 128 + signal.SIGTERM
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "KILLED"

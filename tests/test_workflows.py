@@ -143,7 +143,8 @@ def test_the_weekly_run_keeps_its_reports_and_runs_also_when_it_fails():
 
 def test_the_summary_names_the_artifact_that_holds_the_runs():
     workflow = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")
-    (store,) = [step for step in steps(workflow) if "mlflow.db" in step.get("with", {}).get("path", "")]
+    uploads = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/upload-artifact")]
+    (store,) = [step for step in uploads if "mlflow.db" in step["with"]["path"]]
     said = " ".join(commands(workflow))
     assert f"artifact `{store['with']['name']}`" in said
     assert "`.venv/bin/retrain ui --store FOLDER`" in said
