@@ -2,12 +2,15 @@
 
 import re
 import shlex
+import subprocess
+from typing import get_args
 
-from retrain import params
+from retrain import cleaning, optimizers, params
 from retrain.commands import main
+from retrain.losses import LOSSES
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, write_csv
 from ruamel.yaml import YAML
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -68,6 +71,61 @@ def test_the_tree_in_the_readme_is_the_top_level():
     block = next(block for block in re.findall(r"```text\n(.*?)```", README, re.DOTALL) if block.startswith("dvc.yaml"))
     for line in block.splitlines():
         assert (REPOSITORY / line.split()[0]).exists() or line.split()[0] == "models/", line
+
+
+def test_no_page_has_a_placeholder():
+    for page in PAGES:
+        assert not re.search(r"^[A-Z]{4,}$", page.read_text(encoding="utf-8"), re.MULTILINE), page
+
+
+def test_every_top_level_file_that_a_user_meets_is_in_the_tree():
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    top = {name.partition("/")[0] + ("/" if "/" in name else "") for name in listed.stdout.decode().splitlines()}
+    block = next(block for block in re.findall(r"```text\n(.*?)```", README, re.DOTALL) if block.startswith("dvc.yaml"))
+    shown = {line.split()[0] for line in block.splitlines()}
+    known = {
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Makefile",
+        "dvc.lock",
+        "pyproject.toml",
+        "requirements-dev.lock",
+    }
+    assert {name for name in top if not name.startswith(".")} - known <= shown
+
+
+def test_the_choices_in_the_readme_are_the_ones_of_the_code():
+    rows = dict(re.findall(r"^\| `([a-z.]+)` \| (.*) \|$", README, re.MULTILINE))
+    modules = {
+        "prepare.source": "sources", "split.inputs": "encoders", "split.target": "objectives", "train.network.name": "networks",
+    }  # fmt: skip
+    for knob, folder in modules.items():
+        files = {path.stem for path in (REPOSITORY / "src/retrain" / folder).glob("*.py")} - {"__init__"}
+        assert set(re.findall(r"`(\w+)`", rows[knob])) == files
+    names = {"train.optimizer.name": optimizers.AnyOptimizer, "train.schedule.name": optimizers.AnySchedule}
+    for knob, union in names.items():
+        members = get_args(get_args(union)[0])
+        known = {get_args(member.model_fields["name"].annotation)[0] for member in members}
+        assert set(re.findall(r"`(\w+)`", rows[knob])) == known
+    assert set(re.findall(r"`(\w+)`", rows["train.loss"])) == set(LOSSES)
+    assert set(re.findall(r"`(\w+)`", rows["prepare.repairs"])) == set(cleaning.REPAIRS)
+
+
+@pytest.mark.slow
+def test_the_block_in_the_readme_runs(project):
+    block = YAML(typ="safe").load(re.search(r"```yaml\n(.*?)```", README, re.DOTALL).group(1))
+    project.write_params({"datasets": block})
+    texts = [f"{'good ' * (number % 5)}{['book', 'film', 'song'][number % 3]} {number}" for number in range(200)]
+    write_csv(
+        project.folder / "data/raw/reviews/rows.csv", ["text", "stars"], [[t, t.count("good") + 1] for t in texts]
+    )
+    ended = project.run("retrain", "repro", "reviews")
+    assert ended.returncode == 0, ended.said
+    assert "rmse" in ended.stdout
 
 
 def test_functions_that_the_lessons_table_names_exist():
