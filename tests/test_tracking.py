@@ -181,6 +181,7 @@ def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
             break
     repro.send_signal(signal.SIGTERM)
     repro.stdout.read()  # ends when the last process that can write to it has ended
+    repro.stdout.close()
     assert repro.wait(timeout=60) == 128 + signal.SIGTERM
     (run,) = without_runs.runs("tiny_numbers")
     assert run["status"] == "KILLED"

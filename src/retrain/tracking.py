@@ -68,7 +68,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with reachable():
+        with writing(self.client):
             self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in row.items()])
 
     def final(self, metrics: Mapping[str, float]) -> None:
@@ -76,7 +76,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with reachable():
+        with writing(self.client):
             recorded = self.client.get_run(self.run_id).data.metrics
             new = [Metric(name, value, now, 0) for name, value in metrics.items() if recorded.get(name) != value]
             self.client.log_batch(self.run_id, new)
@@ -85,7 +85,7 @@ class Run:
         """Set tags."""
         from mlflow.entities import RunTag
 
-        with reachable():
+        with writing(self.client):
             self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def artifacts(self, *paths: Path, folder: str | None = None) -> None:
@@ -136,6 +136,7 @@ def continued(result: Result) -> Iterator[Run]:
             order_by=["attributes.start_time DESC"],
         )
         run = Run(client, found[0].info.run_id) if found else recreated(client, result)
+    with writing(client):
         client.update_run(run.run_id, status="RUNNING")
     with ending(run):
         yield run
@@ -148,10 +149,10 @@ def ending(run: Run) -> Iterator[None]:
         yield
     except BaseException as error:
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        with suppress(RetrainError), reachable():  # what went wrong first is what the user has to know
+        with suppress(RetrainError), writing(run.client):  # what went wrong first is what the user has to know
             run.client.set_terminated(run.run_id, status)
         raise
-    with reachable():
+    with writing(run.client):
         run.client.set_terminated(run.run_id, "FINISHED")
 
 
@@ -162,30 +163,26 @@ def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, s
     dataset = described.dataset
     sections = described.model_dump(mode="json", include=set(STAGES))
     knobs = flat(sections)
-    started = client.create_run(
-        experiment_id(client, dataset),
-        run_name=run_name(dataset, knobs),
-        tags={**result_tags(described), **tags},
-    )
-    run = Run(client, started.info.run_id)
-    client.log_batch(started.info.run_id, params=[Param(name, value) for name, value in knobs.items()])
-    client.log_dict(started.info.run_id, sections, "params.json")
-    client.log_inputs(
-        started.info.run_id,
-        [
-            DatasetInput(
-                Dataset(
-                    name=f"{dataset} {split}",
-                    digest=facts.sha256[:36],
-                    source_type="local",
-                    source=json.dumps({"uri": f"data/{dataset}/examples/{split}"}),
-                    profile=json.dumps({"num_rows": facts.rows}),
-                ),
-                [InputTag("mlflow.data.context", split)],
-            )
-            for split, facts in described.splits.items()
-        ],
-    )
+    name, tags = run_name(dataset, knobs), {**result_tags(described), **tags}
+    splits = [
+        DatasetInput(
+            Dataset(
+                name=f"{dataset} {split}",
+                digest=facts.sha256[:36],
+                source_type="local",
+                source=json.dumps({"uri": f"data/{dataset}/examples/{split}"}),
+                profile=json.dumps({"num_rows": facts.rows}),
+            ),
+            [InputTag("mlflow.data.context", split)],
+        )
+        for split, facts in described.splits.items()
+    ]
+    experiment = experiment_id(client, dataset)
+    with writing(client):
+        run = Run(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        client.log_batch(run.run_id, params=[Param(knob, value) for knob, value in knobs.items()])
+        client.log_inputs(run.run_id, splits)
+        client.log_dict(run.run_id, sections, "params.json")
     return run
 
 
@@ -354,6 +351,17 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
         ours = client.tracking_uri.startswith("sqlite:")
         location = (root / "mlruns" / dataset).as_uri() if ours else None
         return str(client.create_experiment(dataset, location, tags=EXPERIMENT_TAGS))
+
+
+@contextmanager
+def writing(client: "MlflowClient") -> Iterator[None]:
+    """One process at a time writes to a SQLite store, which turns down a second writer at once in some of its states."""
+    with reachable():
+        if not client.tracking_uri.startswith("sqlite:"):
+            yield
+            return
+        with store_lock(environment.root()):
+            yield
 
 
 @contextmanager
