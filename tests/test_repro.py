@@ -42,6 +42,15 @@ def test_what_cannot_be_had_is_left_out_with_a_reason_and_the_rest_is_shown(fini
     assert "make ui" in ended.stdout
 
 
+def test_where_nothing_can_be_had_nothing_is_run(project, closed_port):
+    add_remote_dataset(project, closed_port)
+    project.write_params({"datasets": {"remote": project.params()["datasets"]["remote"]}})
+    ended = project.run("retrain", "repro")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "Error: repro: no dataset can be had; see above"
+    assert ended.stdout == ""
+
+
 def test_a_dataset_that_is_named_must_be_had(finished, closed_port):
     add_remote_dataset(finished, closed_port)
     ended = finished.run("retrain", "repro", "remote")

@@ -34,9 +34,9 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
-    predictor = load(environment.workspace() / "models", dataset)
     from retrain.cleaning import tidy
 
+    predictor = load(environment.workspace() / "models", dataset)
     repairs = predictor.description.prepare.repairs
     for raw in batches(predictor, texts, file):
         rows = tidy(raw, repairs)

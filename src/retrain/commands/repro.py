@@ -27,6 +27,8 @@ def command(dataset: str | None) -> None:
         ready = [dataset]
     else:
         ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
+    if not ready:  # a bare `dvc repro` would run them all
+        raise RetrainError("repro", "no dataset can be had", "see above")
     stages = [f"plot@{name}" for name in ready]
     if run_to_its_end([sys.executable, "-m", "dvc", "repro", *stages], workspace):
         raise RetrainError("repro", "a stage failed", "see above")
