@@ -365,6 +365,14 @@ def test_what_an_earlier_stage_left_must_be_there_and_whole(project, stage, path
     assert re.fullmatch(rf"{place}: (is missing|is not (a )?readable|holds).*; run the \w+ stage .+", line)
 
 
+def test_a_history_without_figures_makes_no_run(project):
+    (project.folder / "mlflow.db").unlink()
+    (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
+    line = stage_error(project, "evaluate", "tiny_news")
+    assert re.fullmatch(r"reports/tiny_news/history.csv: is no history of a training \(.+\); restore it .+", line)
+    assert project.runs("tiny_news") == []
+
+
 def without(path: Path) -> None:
     path.unlink()
 

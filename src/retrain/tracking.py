@@ -190,11 +190,16 @@ def recreated(client: "MlflowClient", result: Result) -> Run:
     """A run made from a result's files: restored from a cache, or trained on another machine."""
     from retrain import tables
 
+    restore = "restore it with dvc checkout"
+    history = tables.read_csv(result.history, restore)
+    try:
+        epochs = [int(epoch) for epoch in history.pop("epoch")]
+        rows = history.astype(float).to_dict("records")
+    except (KeyError, ValueError) as error:
+        raise RetrainError(str(result.history), f"is no history of a training ({error})", restore) from None
     run = new_run(client, result.description(), {"recreated": "true"})
-    history = tables.read_csv(result.history, "restore it with dvc checkout")
-    for row in history.to_dict("records"):
-        epoch = int(row.pop("epoch"))
-        run.epoch({str(name): float(value) for name, value in row.items()}, epoch)
+    for epoch, row in zip(epochs, rows, strict=True):
+        run.epoch({str(name): value for name, value in row.items()}, epoch)
     run.result(result)
     return run
 
