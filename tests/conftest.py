@@ -25,6 +25,14 @@ TOPICS = {
 COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "small", "two"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One test that needs the finished project comes first, the others last: no worker waits while it is being made."""
+    slow = [item for item in items if "finished_project" in getattr(item, "fixturenames", ())]
+    rest = [item for item in items if item not in set(slow)]
+    items[:] = [*slow[:1], *rest, *slow[1:]]
+
+
 class Finished(subprocess.CompletedProcess[str]):
     """A command that has ended; `said` is all that it printed."""
 

@@ -31,7 +31,7 @@ HOMES = {
     "mlflow": {"retrain.tracking"},
     "sqlalchemy": {"retrain.tracking"},
     "matplotlib": {"plot"},
-    "sklearn": {"evaluate", "retrain.sources.scikit_learn"},
+    "sklearn": {"retrain.sources.scikit_learn"},
     "safetensors": {"retrain.checkpoint"},
     "requests": {"retrain.sources.files", "retrain.tracking"},
     "torch": {

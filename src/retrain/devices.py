@@ -17,7 +17,7 @@ def ready(name: str, threads: int, place: str) -> torch.device:
         RetrainError: torch does not know the device, or this machine does not have it.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # what use_deterministic_algorithms sets, without loading the compiler
     torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # else Adagrad warns
     try:
         device = torch.device(name)
