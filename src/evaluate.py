@@ -96,7 +96,7 @@ def evaluation(
 
     description = predictor.description
     encoded = torch.from_numpy(predictor.objective.encode(targets))
-    loss = LOSSES[description.train.loss](outputs, encoded).item()
+    loss = LOSSES[description.train.loss.name](outputs, encoded).item()
     predictions = predictor.objective.predictions(outputs)
     names = description.target.learned.get("classes", [])
     figures = EVALUATIONS[description.target.kind](targets, predictions["predicted"], names)

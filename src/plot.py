@@ -41,7 +41,7 @@ class Report:
 
 def loss(axes: "Axes", report: Report) -> None:
     """Loss over the epochs."""
-    curves(axes, report, "loss", f"Loss ({report.description.train.loss.replace('_', ' ')})")
+    curves(axes, report, "loss", f"Loss ({report.description.train.loss.name.replace('_', ' ')})")
 
 
 def accuracy(axes: "Axes", report: Report) -> None:

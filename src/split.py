@@ -90,12 +90,12 @@ def not_empty(splits: dict[str, "pd.DataFrame"], place: str) -> None:
             raise RetrainError(place, f"the {name} split has no row", "give it more rows or a larger fraction")
 
 
-def fits_inputs(rows: "pd.DataFrame", kind: str, place: str) -> None:
+def fits_inputs(rows: "pd.DataFrame", holds: str, place: str) -> None:
     """Raise RetrainError where an input column holds something else than the encoder takes."""
     for name in rows.columns:
         held = "numbers" if rows[name].dtype == "float64" else "text"
-        if held != kind:
-            fact = f"column '{name}' holds {held}, not {kind}"
+        if held != holds:
+            fact = f"column '{name}' holds {held}, not {holds}"
             raise RetrainError(f"{place}.inputs", fact, f"set it to {held}, or correct prepare.columns")
 
 
@@ -140,13 +140,14 @@ def main(dataset: str) -> None:
     test = tables.read_parquet(prepared / "test.parquet", WAY_OUT) if has_test else None
     check(knobs, place, official=has_test)
     *inputs, target = rows.columns
-    fits_inputs(rows[inputs], knobs.inputs, place)
+    fits_inputs(rows[inputs], encoder_file.Encoder.holds, place)
     contents = encoder_file.Encoder.contents
     splits = split(rows, contents(rows[inputs]), None if test is None else (test, contents(test[inputs])), knobs)
     not_empty(splits, place)
 
-    encoder = encoder_file.Encoder.fit(splits["train"][inputs], encoder_knobs)
-    objective = objective_class.fit(splits["train"][target], place)
+    train = splits["train"]
+    objective = objective_class.fit(train[target], place)
+    encoder = encoder_file.Encoder.fit(train[inputs], objective.encode(train[target]), encoder_knobs)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
         facts = write_tables(tidy, splits)
         for name in ("train", "validation"):  # evaluation starts from the raw rows of test

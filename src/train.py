@@ -20,8 +20,10 @@ import click
 from pydantic import PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from retrain.encoders import Encoder
     from retrain.examples import Examples
     from retrain.loop import Means, Report, Rules, State
+    from retrain.losses import AnyLoss
     from retrain.networks import NetworkFile, NetworkKnobs
     from retrain.objectives import Objective
     from retrain.optimizers import Knobs
@@ -36,7 +38,8 @@ class Loop(Section):
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
-    clip_norm: PositiveFloat
+    clip_norm: PositiveFloat | None
+    """None where gradients are used as they are."""
     patience: PositiveInt
     seed: Seed
 
@@ -47,7 +50,7 @@ class Train(Section):
     network: dict[str, Any]
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
-    loss: str
+    loss: dict[str, Any]
     loop: Loop
     device: str
     threads: PositiveInt
@@ -60,6 +63,17 @@ class Best:
     score: float
     epoch: int
     weights: "dict[str, Tensor]"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned: from which examples, with which kind of inputs."""
+
+    inputs: str
+    encoder: "Encoder"
+    objective: "Objective"
+    train: "Examples"
+    validation: "Examples"
 
 
 @dataclass(frozen=True)
@@ -97,42 +111,57 @@ def chosen_steps(knobs: Train, place: str) -> "Knobs":
     return chosen
 
 
-def ready(knobs: Train, encoding: Encoding, folder: Path, place: str) -> Training:
-    """Build everything that a training needs: examples, network with its initial weights, optimizer, schedule.
+def chosen_loss(knobs: Train, objective: "Objective", place: str) -> "AnyLoss":
+    """The loss that the knobs name; raises RetrainError where it does not fit the objective."""
+    from retrain.losses import Knobs
+
+    name = str(knobs.loss.get("name"))
+    if name not in objective.losses:
+        raise RetrainError(f"{place}.loss.name", f"unknown '{name}'", params.nearest(name, objective.losses))
+    return params.check({"loss": knobs.loss}, Knobs, place).loss
+
+
+def task_in(folder: Path, encoding: Encoding) -> Task:
+    """What the split stage wrote, its arrays memory-mapped; raises RetrainError where they are missing or damaged."""
+    from retrain import encoders, examples, objectives
+
+    encoder_class = encoders.load(encoding.inputs.kind, str(folder)).Encoder
+    encoder = encoder_class.from_json(encoding.inputs.learned)
+    objective = objectives.load(encoding.target.kind, str(folder)).from_json(encoding.target.learned)
+    train, validation = (
+        examples.Examples(examples.read(folder / name), encoder_class.gather) for name in ("train", "validation")
+    )
+    return Task(encoding.inputs.kind, encoder, objective, train, validation)
+
+
+def ready(knobs: Train, task: Task, place: str) -> Training:
+    """Build everything that a training needs: network with its initial weights, optimizer, schedule.
 
     Raises:
         RetrainError: a knob does not fit another one, the data, or this machine.
     """
-    from retrain import devices, encoders, examples, objectives
+    from retrain import devices
     from retrain.loop import Rules, State
-    from retrain.losses import LOSSES
     from retrain.optimizers import scheduler
 
     import torch
 
-    loop = knobs.loop
-    encoder_class = encoders.load(encoding.inputs.kind, str(folder)).Encoder
-    encoder = encoder_class.from_json(encoding.inputs.learned)
-    objective = objectives.load(encoding.target.kind, str(folder)).from_json(encoding.target.learned)
-    train = examples.Examples(examples.read(folder / "train"), encoder_class.gather)
-    validation = examples.Examples(examples.read(folder / "validation"), encoder_class.gather)
-    network_file, network_knobs = chosen_network(knobs, encoding.inputs.kind, place)
+    loop, objective, train = knobs.loop, task.objective, task.train
+    network_file, network_knobs = chosen_network(knobs, task.inputs, place)
     chosen = chosen_steps(knobs, place)
-    if knobs.loss not in objective.losses:
-        raise RetrainError(f"{place}.loss", f"unknown '{knobs.loss}'", params.nearest(knobs.loss, objective.losses))
+    loss = chosen_loss(knobs, objective, place)
     if len(train) < loop.batch_size:
         fact = f"the train split's {len(train):,} rows are fewer than a batch of {loop.batch_size:,}"
         raise RetrainError(f"{place}.loop.batch_size", fact, "lower it")
 
     device = devices.ready(knobs.device, knobs.threads, place)
     torch.manual_seed(loop.seed)
-    network = network_file.Network(encoder.size, objective.outputs, network_knobs).to(device)
+    network = network_file.Network(task.encoder.size, objective.outputs, network_knobs).to(device)
     optimizer = chosen.optimizer.build(network.parameters(), loop.learning_rate)
     steps = loop.epochs * math.ceil(len(train) / loop.batch_size)
     state = State(network, optimizer, scheduler(optimizer, chosen.schedule, steps))
-    loss = LOSSES[knobs.loss]
-    rules = Rules(loss, objective.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
-    return Training(state, rules, train, validation, objective, loop.patience)
+    rules = Rules(loss.build(), objective.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
+    return Training(state, rules, train, task.validation, objective, loop.patience)
 
 
 def history_row(report: "Report", validation: "Means", objective: "Objective") -> dict[str, float]:
@@ -219,7 +248,7 @@ def main(dataset: str) -> None:
 
     folder = Path("data", dataset, "examples")
     encoding = description.read_encoding(folder)
-    training = ready(knobs, encoding, folder, place)
+    training = ready(knobs, task_in(folder, encoding), place)
     described = Description(
         **dict(encoding),
         format=1,

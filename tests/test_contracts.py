@@ -29,6 +29,10 @@ NUMBERS = number_rows(40, seed=4)
 # For each encoder: knobs, and rows with two columns.
 INPUTS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
     "text": ({"minimum_count": 2}, pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str")),
+    "ngrams": (
+        {"minimum_count": 2, "minimum_ratio": 0.1, "bits": 12},
+        pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str"),
+    ),
     "numbers": ({}, pd.DataFrame([row[:2] for row in NUMBERS], columns=["a", "b"])),
 }
 TARGETS: dict[str, pd.Series] = {
@@ -40,6 +44,7 @@ TARGETS: dict[str, pd.Series] = {
 NETWORKS: dict[str, dict[str, Any]] = {
     "embedding_bag": {"width": 4, "initial_range": 0.5, "sparse": False},
     "mlp": {"hidden": 3},
+    "ngram_bag": {"width": 4, "initial_range": 0.05, "output_range": 0.5, "sparse": False},
 }
 SOURCES: dict[str, dict[str, Any]] = {
     "files": {
@@ -65,7 +70,8 @@ def fitted_encoder(name: str) -> tuple[Encoder, pd.DataFrame]:
     """An encoder, and the rows that it learned from."""
     knobs, rows = INPUTS[name]
     file = encoders.load(name, "split.inputs")
-    return file.Encoder.fit(rows, params.check(knobs, file.Knobs, "split.encoder")), rows
+    labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
+    return file.Encoder.fit(rows, labels, params.check(knobs, file.Knobs, "split.encoder")), rows
 
 
 def fitted_objective(name: str) -> tuple[Objective, pd.Series]:
@@ -104,7 +110,7 @@ def test_every_method_of_the_protocol_is_there_with_its_parameters_and_documente
             continue  # a field of the dataclass will do
         expected = inspect.signature(getattr(protocol, name)).parameters
         assert list(inspect.signature(getattr(found, name)).parameters) == list(expected), name
-        assert inspect.getdoc(vars(found)[name]), name
+        assert inspect.getdoc(getattr(found, name)), name
 
 
 @pytest.mark.parametrize("name", names_in("encoders"))

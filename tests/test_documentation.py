@@ -111,7 +111,7 @@ def test_the_choices_in_the_readme_are_the_ones_of_the_code():
         members = get_args(get_args(union)[0])
         known = {get_args(member.model_fields["name"].annotation)[0] for member in members}
         assert set(re.findall(r"`(\w+)`", rows[knob])) == known
-    assert set(re.findall(r"`(\w+)`", rows["train.loss"])) == set(LOSSES)
+    assert set(re.findall(r"`(\w+)`", rows["train.loss.name"])) == set(LOSSES)
     assert set(re.findall(r"`(\w+)`", rows["prepare.repairs"])) == set(cleaning.REPAIRS)
 
 

@@ -111,9 +111,9 @@ KNOBS = [
     ("tiny_news.prepare.repairs", ["entitys"], "tiny_news.prepare.repairs.0: unknown 'entitys'; did you mean 'entities'?"),
     ("tiny_news.split.inputs", "txt", "tiny_news.split.inputs: unknown 'txt'; did you mean 'text'?"),
     ("tiny_news.split.target", "labels", "tiny_news.split.target: unknown 'labels'; did you mean 'label'?"),
-    ("tiny_news.train.loss", "cross_entropie",
-     "tiny_news.train.loss: unknown 'cross_entropie'; did you mean 'cross_entropy'?"),
-    ("tiny_news.train.loss", "huber", "tiny_news.train.loss: unknown 'huber'; known are: cross_entropy"),
+    ("tiny_news.train.loss.name", "cross_entropie",
+     "tiny_news.train.loss.name: unknown 'cross_entropie'; did you mean 'cross_entropy'?"),
+    ("tiny_news.train.loss.name", "huber", "tiny_news.train.loss.name: unknown 'huber'; known are: cross_entropy"),
     ("tiny_news.train.optimizer.name", "adam", "tiny_news.train.optimizer.name: unknown 'adam'; did you mean 'adamw'?"),
     ("tiny_news.train.schedule.name", "cosin", "tiny_news.train.schedule.name: unknown 'cosin'; did you mean 'cosine'?"),
     ("tiny_news.train.network.name", "embeding_bag",
@@ -195,7 +195,7 @@ def test_an_unknown_dataset_is_answered_with_the_nearest_name(project, stage):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "params.yaml: is not in "),
+        (None, "params.yaml: is missing; it is not in "),
         ("", "params.yaml: has no dataset; add one below 'datasets:'"),
         ("datasets: [a]", "params.yaml: has no dataset"),
         ("datasets: {a: 1\n", "params.yaml: is not valid YAML ("),

@@ -37,7 +37,7 @@ HOMES = {
     "torch": {
         "train", "evaluate", "retrain.predictor", "retrain.loop", "retrain.checkpoint", "retrain.devices",
         "retrain.examples", "retrain.losses", "retrain.optimizers",
-        "retrain.networks", "retrain.networks.embedding_bag", "retrain.networks.mlp",
+        "retrain.networks", "retrain.networks.embedding_bag", "retrain.networks.mlp", "retrain.networks.ngram_bag",
     },
 }  # fmt: skip
 ALLOWED_FOR_HELP = {"click", "pydantic", "pydantic_core", "ruamel"}

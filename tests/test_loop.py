@@ -97,9 +97,8 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
     committed = tiny_datasets()[dataset]["train"]
     knobs = {**committed, **(section or {}), "loop": {**committed["loop"], **changed}}
     examples = folder / "data" / dataset / "examples"
-    return train.ready(
-        params.check(knobs, train.Train, "train"), description.read_encoding(examples), examples, "train"
-    )  # fmt: skip
+    task = train.task_in(examples, description.read_encoding(examples))
+    return train.ready(params.check(knobs, train.Train, "train"), task, "train")
 
 
 def reports(training: train.Training) -> list[loop.Report]:
@@ -320,6 +319,7 @@ def test_sparse_and_dense_gradients_train_the_same_network(folder):
         {"name": "sgd", "momentum": 0.9, "weight_decay": 0.001},
         {"name": "adamw", "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
         {"name": "adagrad", "weight_decay": 0.0},
+        {"name": "rowwise_adagrad"},
     ],
 )
 def test_every_optimizer_learns(folder, optimizer):

@@ -111,7 +111,7 @@ def test_a_section_can_not_be_changed():
 
 def test_lists_become_tuples_which_can_not_be_changed():
     knobs = params.check(COMMITTED["ag_news"]["prepare"], sources.load({"source": "files"}, "d").knobs, "prepare")
-    assert knobs.repairs == ("entities", "backslashes")
+    assert knobs.columns == ("topic", "title", "description")
     assert knobs.inputs == ("title", "description")
 
 

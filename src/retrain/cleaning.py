@@ -26,10 +26,10 @@ def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
 
 
 def tidy_text(column: "pd.Series[str]", repairs: Sequence[str]) -> "pd.Series[str]":
-    """One column of text: repaired, and every run of white space made one space."""
+    """One column of text: repaired, and without white space around it."""
     for name in repairs:
         column = REPAIRS[name](column)
-    return column.str.replace(r"\s+", " ", regex=True).str.strip()
+    return column.str.strip()
 
 
 def repair_entities(column: "pd.Series[str]") -> "pd.Series[str]":
@@ -45,4 +45,9 @@ def repair_backslashes(column: "pd.Series[str]") -> "pd.Series[str]":
     return column.str.replace("\\", " ", regex=False)
 
 
-REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes}
+def repair_spaces(column: "pd.Series[str]") -> "pd.Series[str]":
+    """Make every run of white space one space."""
+    return column.str.replace(r"\s+", " ", regex=True)
+
+
+REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes, "spaces": repair_spaces}

@@ -53,13 +53,21 @@ class Encoding(Section):
     split: dict[str, Any]
 
 
+class LossKnobs(Section):
+    """Which loss; its other knobs are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
 class TrainKnobs(Section):
     """The train section, as far as others need it; the rest is kept as it is."""
 
     model_config = ConfigDict(extra="allow")
 
     network: dict[str, Any]
-    loss: str
+    loss: LossKnobs
     device: str
     threads: PositiveInt
 

@@ -28,7 +28,7 @@ class Rules:
     measure: Function
     batch_size: int
     epochs: int
-    clip_norm: float
+    clip_norm: float | None
     seed: int
     device: torch.device
 

@@ -1,11 +1,12 @@
 """Optimizers and learning-rate schedules by name, with the knobs that each has."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
 from retrain.params import Section
 
+import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, optim
 from torch.nn import Parameter
@@ -68,7 +69,70 @@ class Adagrad(Section):
         return optim.Adagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
 
 
-AnyOptimizer = Annotated[SGD | AdamW | Adagrad, Field(discriminator="name")]
+class RowwiseAdagrad(Section):
+    """Adagrad with one rate per row of a weight, such as a word's vector; sparse gradients are used as they come."""
+
+    name: Literal["rowwise_adagrad"]
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these knobs allow a network with sparse gradients."""
+        return True
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return RowwiseAdagradOptimizer(parameters, learning_rate)
+
+
+class RowwiseAdagradOptimizer(Optimizer):
+    """Adagrad (Duchi et al. 2011) whose accumulator has one number per row (Gupta et al. 2014).
+
+    A row is what stands under one index of a parameter's first dimension. It moves by `lr * gradient / sqrt(sum)`, where
+    the sum runs over the mean squares of all its gradients so far. Entries of a sparse gradient are taken one by one
+    and not added up first: where a batch has an index twice, its sum grows by both squares. That saves sorting all
+    indices in every step, which is most of the time of other sparse optimizers.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: the learning rate.
+        initial_sum: what the sums start from; it limits a row's first step.
+    """
+
+    def __init__(self, params: Iterable[Parameter], lr: float, initial_sum: float = 1e-6) -> None:
+        super().__init__(params, {"lr": lr, "initial_sum": initial_sum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move all parameters that have a gradient; `closure`, if any, computes the loss first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["sum"] = parameter.new_full((len(parameter),), group["initial_sum"])
+                move(parameter, parameter.grad, state["sum"], group["lr"])
+        return loss
+
+
+def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float) -> None:
+    """One step of `RowwiseAdagradOptimizer` for one parameter; `sums` has a number per row."""
+    if gradient.is_sparse:
+        rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public ones want sorted indices)
+        sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
+        rates = sums[rows].rsqrt_().mul_(-learning_rate)
+        parameter.index_add_(0, rows, values * rates.reshape(-1, *[1] * (values.dim() - 1)))
+    else:
+        sums += gradient.square().reshape(len(sums), -1).mean(dim=1)
+        rates = sums.rsqrt().mul_(-learning_rate)
+        parameter += gradient * rates.reshape(-1, *[1] * (gradient.dim() - 1))
+
+
+AnyOptimizer = Annotated[SGD | AdamW | Adagrad | RowwiseAdagrad, Field(discriminator="name")]
 
 
 class Constant(Section):
@@ -121,8 +185,10 @@ def scheduler(optimizer: Optimizer, schedule: AnySchedule, steps: int) -> Lambda
     return LambdaLR(optimizer, lambda step: schedule.factor(min(step / steps, 1.0)))
 
 
-def clip(parameters: Iterable[Parameter], maximum_norm: float) -> None:
+def clip(parameters: Iterable[Parameter], maximum_norm: float | None) -> None:
     """Scale all gradients together so that their joint Euclidean norm is at most `maximum_norm`, sparse ones too."""
+    if maximum_norm is None:
+        return
     stored = (stored_gradient(parameter) for parameter in parameters)
     gradients = [gradient for gradient in stored if gradient is not None]
     factor = (maximum_norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)

@@ -52,17 +52,36 @@ def datasets(folder: Path) -> Mapping[str, Any]:
     Raises:
         RetrainError: the file is missing, no YAML, or holds no dataset.
     """
-    try:
-        content = YAML(typ="safe").load((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RetrainError(FILE, f"is not in {folder}", "run this inside the repository") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        fact = " ".join(str(error).split())
-        raise RetrainError(FILE, f"is not valid YAML ({fact})", "mend the line that it names") from None
+    content = load_yaml(folder / FILE, FILE, f"it is not in {folder}: run this inside the repository")
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
     if not isinstance(blocks, Mapping) or not blocks:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
     return blocks
+
+
+def load_yaml(path: Path, place: str, way_out: str, yaml: YAML | None = None) -> Any:
+    """What a YAML file holds; `yaml`, if given, reads it.
+
+    Raises:
+        RetrainError: it is missing (`way_out` says what to do then), unreadable or no YAML.
+    """
+    try:
+        return (yaml or YAML(typ="safe")).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RetrainError(place, "is missing", way_out) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        fact = " ".join(str(error).split())
+        raise RetrainError(place, f"is not valid YAML ({fact})", "mend the line that it names") from None
+
+
+def round_trip() -> YAML:
+    """A reader and writer of YAML that keeps comments, order and line breaks."""
+    yaml = YAML()
+    yaml.width = 4096
+    yaml.preserve_quotes = True
+    null = "tag:yaml.org,2002:null"
+    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(null, "null"))
+    return yaml
 
 
 def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:

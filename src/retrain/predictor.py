@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from retrain import checkpoint, description, encoders, networks, objectives, params
 from retrain.description import Description
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,17 @@ class Predictor:
             return torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])
 
 
+class Unfilled(TorchFunctionMode):
+    """Leaves initial weights out: they are overwritten, and making them on the meta device loads torch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call everything but what `nn.init` has."""
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if getattr(func, "__module__", None) == nn.init.__name__ else func(*args, **kwargs)
+
+
 def load(folder: Path) -> Predictor:
     """Rebuild a model from its folder, on the CPU, in eval mode.
 
@@ -46,7 +59,7 @@ def load(folder: Path) -> Predictor:
         objective = objectives.load(described.target.kind, place).from_json(described.target.learned)
         file = networks.load(described.train.network.get("name"), place)
         knobs = params.check(described.train.network, file.Knobs, f"{place}: train.network")
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             network = file.Network(encoder.size, objective.outputs, knobs)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         fact = f"does not describe a model ({type(error).__name__}: {error})"

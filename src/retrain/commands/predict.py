@@ -67,7 +67,11 @@ def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -
         rows = table(predictor, file)
         yield from (rows[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(rows), ROWS_AT_ONCE))
         return
-    lines = iter(texts or (lines_of(file) if file is not None else decoded(sys.stdin.buffer, "standard input")))
+    lines = iter(
+        map(checked, texts)
+        if texts
+        else (lines_of(file) if file is not None else decoded(sys.stdin.buffer, "standard input"))
+    )
     while some := list(islice(lines, ROWS_AT_ONCE)):
         yield predictor.encoder.rows_of_texts(some)
 
@@ -88,6 +92,15 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
         if len(empty):
             raise RetrainError(f"{file}, line {empty[0]}, column '{name}'", "is empty", "give it a number")
     return rows
+
+
+def checked(text: str) -> str:
+    """A text of the command line; raises RetrainError where its bytes were not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RetrainError("TEXTS", f"{text!r} is not UTF-8", "give it by --file, saved as UTF-8") from None
+    return text
 
 
 def lines_of(file: Path) -> Iterator[str]:

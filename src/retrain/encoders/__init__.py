@@ -4,8 +4,10 @@ Each file has a `Knobs` section and an `Encoder` class, as `EncoderClass` says; 
 file in this folder to it.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, cast
 
 from retrain import params
 from retrain.params import Section
@@ -21,9 +23,12 @@ Arrays: TypeAlias = "dict[str, np.ndarray]"
 class Encoder(Protocol):
     """Turns rows into arrays and batches of them into what a network takes. Whatever it learned, it can write down."""
 
+    holds: ClassVar[str]
+    """What its columns hold: text or numbers."""
+
     @classmethod
-    def fit(cls, rows: "pd.DataFrame", knobs: Any) -> Self:
-        """Learn from the input columns of the train split alone."""
+    def fit(cls, rows: "pd.DataFrame", targets: "np.ndarray", knobs: Any) -> Self:
+        """Learn from the train split alone: its input columns, and its targets as the objective encodes them."""
 
     @classmethod
     def from_json(cls, learned: Any) -> Self:
@@ -56,6 +61,32 @@ class Encoder(Protocol):
     @staticmethod
     def gather(arrays: Arrays, rows: "np.ndarray") -> "tuple[np.ndarray, ...]":
         """The network's inputs for a batch of rows, in that order. `rows`: int64, (batch,)."""
+
+
+class OfText:
+    """What all encoders of text share; `columns` are their own."""
+
+    holds: ClassVar[str] = "text"
+    columns: tuple[str, ...]
+
+    @staticmethod
+    def contents(rows: "pd.DataFrame") -> list[bytes]:
+        """The words of each row without case, accents' spelling, punctuation and spacing."""
+        word = re.compile(r"\w+")
+        normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows))
+        return [" ".join(word.findall(text)).encode() for text in normalised]
+
+    def rows_of_texts(self, texts: Sequence[str]) -> "pd.DataFrame":
+        """Bare texts as the last input column, which is the one that is never a title; the others stay empty."""
+        import pandas as pd
+
+        rows = {name: [""] * len(texts) for name in self.columns}
+        return pd.DataFrame({**rows, self.columns[-1]: list(texts)}, dtype="str")
+
+
+def joined(rows: "pd.DataFrame") -> list[str]:
+    """The input columns of each row as one text."""
+    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in rows.columns), strict=True)]
 
 
 class EncoderFile(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from retrain.encoders import Arrays
 from retrain.errors import RetrainError
@@ -40,12 +40,13 @@ class Learned(Section):
 class Encoder:
     """Each column's name, mean and standard deviation."""
 
+    holds: ClassVar[str] = "numbers"
     columns: tuple[str, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
     @classmethod
-    def fit(cls, rows: pd.DataFrame, knobs: Knobs) -> "Encoder":
+    def fit(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "Encoder":
         """Learn means and deviations.
 
         Raises:

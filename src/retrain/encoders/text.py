@@ -1,14 +1,12 @@
 """Text as bags of words: tokens looked up in a vocabulary that was learned from the train split."""
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Annotated, Any
 
-from retrain.encoders import Arrays
+from retrain.encoders import Arrays, OfText, joined
 from retrain.params import Section
 
 import numpy as np
@@ -16,7 +14,6 @@ import pandas as pd
 from pydantic import Field, PositiveInt
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
-WORD = re.compile(r"\w+")
 UNKNOWN = "<unknown>"
 
 
@@ -39,13 +36,8 @@ def tokenize(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
-def joined(rows: pd.DataFrame) -> list[str]:
-    """The input columns of each row as one text."""
-    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in rows.columns), strict=True)]
-
-
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(OfText):
     """A vocabulary: `tokens[i]` has the id `i`; id 0 stands for every word that is not in it."""
 
     columns: tuple[str, ...]
@@ -56,7 +48,7 @@ class Encoder:
         object.__setattr__(self, "ids", {token: number for number, token in enumerate(self.tokens)})
 
     @classmethod
-    def fit(cls, rows: pd.DataFrame, knobs: Knobs) -> "Encoder":
+    def fit(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "Encoder":
         """Learn the vocabulary: the most frequent word first, equals in alphabetical order."""
         counts = Counter(chain.from_iterable(map(tokenize, joined(rows))))
         kept = [token for token, count in counts.items() if count >= knobs.minimum_count]
@@ -79,18 +71,6 @@ class Encoder:
     def describe(self) -> str:
         """How many words were learned."""
         return f"{self.size - 1:,} words"
-
-    @staticmethod
-    def contents(rows: pd.DataFrame) -> list[bytes]:
-        """The words of each row without case, accents' spelling, punctuation and spacing."""
-        return [
-            " ".join(WORD.findall(unicodedata.normalize("NFKC", text).casefold())).encode() for text in joined(rows)
-        ]
-
-    def rows_of_texts(self, texts: Sequence[str]) -> pd.DataFrame:
-        """Bare texts as the first input column; the columns are joined anyway."""
-        rows = {name: [""] * len(texts) for name in self.columns}
-        return pd.DataFrame({**rows, self.columns[0]: list(texts)}, dtype="str")
 
     def encode(self, rows: pd.DataFrame) -> Arrays:
         """Ids of all tokens end to end, and where each row's begin.

@@ -16,7 +16,7 @@ class SourceKnobs(Section):
     """What `prepare` knows of every dataset; each source adds its own knobs."""
 
     source: str
-    repairs: tuple[Literal["entities", "backslashes"], ...]
+    repairs: tuple[Literal["entities", "backslashes", "spaces"], ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""How the knobs of AG News were chosen: variants of the committed ones, compared on validation alone.
+
+`AG_NEWS_DIR=folder python benchmarks/choose.py` prints a table. The test file only says which texts leave train and
+validation; nothing is measured on it.
+"""
+
+import copy
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from retrain import cli, environment, files, params
+
+import click
+
+ROOT = Path(__file__).resolve().parents[1]
+SPLIT_SEEDS = (1, 2, 3, 4)
+VARIANTS = {
+    "as committed": {},
+    "texts repaired (entities, backslashes, spaces)": {"prepare.repairs": ["entities", "backslashes", "spaces"]},
+    "only spaces made one": {"prepare.repairs": ["spaces"]},
+    "only entities repaired": {"prepare.repairs": ["entities"]},
+    "words and pairs seen once kept": {"split.encoder.minimum_count": 1},
+    "words and pairs seen twice left out": {"split.encoder.minimum_count": 3},
+    "every ratio kept": {"split.encoder.minimum_ratio": 0.0},
+    "ratios under 1.3 left out": {"split.encoder.minimum_ratio": 1.3},
+    "a hash of 20 bits": {"split.encoder.bits": 20},
+    "a hash of 25 bits": {"split.encoder.bits": 25},
+    "width 4": {"train.network.width": 4},
+    "width 16": {"train.network.width": 16},
+    "width 32": {"train.network.width": 32},
+    "no label smoothing": {"train.loss.label_smoothing": 0.0},
+    "label smoothing 0.2": {"train.loss.label_smoothing": 0.2},
+    "learning rate 0.15": {"train.loop.learning_rate": 0.15},
+    "learning rate 0.6": {"train.loop.learning_rate": 0.6},
+    "one epoch": {"train.loop.epochs": 1},
+    "three epochs": {"train.loop.epochs": 3},
+    "batches of 512, learning rate 0.15": {"train.loop.batch_size": 512, "train.loop.learning_rate": 0.15},
+    "batches of 1024, learning rate 0.22": {"train.loop.batch_size": 1024, "train.loop.learning_rate": 0.22},
+    "learning rate constant": {"train.schedule.name": "constant"},
+    "learning rate along a cosine": {"train.schedule.name": "cosine"},
+    "vectors start within 0.01": {"train.network.initial_range": 0.01},
+    "vectors start within 0.2": {"train.network.initial_range": 0.2},
+}
+
+
+def varied(block, changes):
+    """A dataset's block with some knobs changed, given by their paths."""
+    block = copy.deepcopy(block)
+    for path, value in changes.items():
+        *sections, knob = path.split(".")
+        place = block
+        for section in sections:
+            place = place[section]
+        place[knob] = value
+    return block
+
+
+def validated(block, read, seed):
+    """The best validation accuracy of a training, and its seconds from rows in memory."""
+    import prepare
+    import split
+    import train
+    from retrain import encoders, loop
+
+    import ours
+
+    cleaned, test = prepare.prepare(read, tuple(block["prepare"]["repairs"]), "prepare")
+    *inputs, _ = cleaned.rows.columns
+    section = {**block["split"], "seed": seed}
+    contents = encoders.load(section["inputs"], "split").Encoder.contents
+    knobs = params.check(section, split.Split, "split")
+    parts = split.split(cleaned.rows, contents(cleaned.rows[inputs]), (test, contents(test[inputs])), knobs)
+    begin = time.perf_counter()
+    task = ours.rows_to_task(section, {name: parts[name] for name in ("train", "validation")})
+    loop_knobs = {**block["train"]["loop"], "seed": seed}
+    training = train.ready(params.check({**block["train"], "loop": loop_knobs}, train.Train, "train"), task, "train")
+    reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
+    accuracies = [report.validation.measure for report in reports if report.validation]
+    return max(accuracies), time.perf_counter() - begin
+
+
+@click.command()
+@cli.one_line_errors
+def main():
+    """Compare variants of the committed knobs of AG News on validation, a line of Markdown each."""
+    committed = params.dataset_block(ROOT, "ag_news")
+    environment.pin_cpu(committed["train"]["threads"])
+    sys.path.insert(0, str(ROOT / "src"))
+    from retrain import sources
+    from retrain.sources import Place
+
+    rows = Path(os.environ["AG_NEWS_DIR"]).resolve()
+    given = {}
+    for name in ("train", "test"):
+        path = rows / f"{name}.csv"
+        given[f"prepare.{name}"] = {"location": str(path), "sha256": files.sha256(path)}
+    committed = varied(committed, given)
+    source = sources.load(committed["prepare"], "ag_news")
+    read = source.read(params.check(committed["prepare"], source.knobs, "prepare"), Place("ag_news", ROOT, ROOT))
+    click.echo(f"| variant | validation accuracy, mean of {len(SPLIT_SEEDS)} splits | least, largest | seconds |")
+    click.echo("|---|---|---|---|")
+    for name, changes in VARIANTS.items():
+        found = [validated(varied(committed, changes), read, seed) for seed in SPLIT_SEEDS]
+        accuracies = [100 * accuracy for accuracy, _ in found]
+        seconds = statistics.median(taken for _, taken in found)
+        mean = f"{statistics.mean(accuracies):.2f}"
+        click.echo(f"| {name} | {mean} | {min(accuracies):.2f}, {max(accuracies):.2f} | {seconds:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Ours, in a fresh process: `ours.py train FOLDER DATASET SEED THREADS GOAL` or `ours.py predict MODEL ROWS`.
+
+FOLDER is a workspace in which prepare and split have run. Prints a line of JSON.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from retrain import environment
+
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+
+
+def knobs_of(folder, dataset, seed, threads):
+    """The train section of a workspace's params.yaml, with another seed and number of threads."""
+    import train
+    from retrain import params
+
+    section = params.dataset_block(folder, dataset)["train"]
+    changed = {**section, "threads": threads, "loop": {**section["loop"], "seed": seed}}
+    return params.check(changed, train.Train, params.place(dataset, "train"))
+
+
+def rows_to_task(section, splits):
+    """Everything between rows in memory and examples, by a split section: vocabulary, features, arrays."""
+    import split
+    import train
+    from retrain import encoders, examples, objectives, params
+
+    knobs = params.check(section, split.Split, "split")
+    file = encoders.load(knobs.inputs, "split.inputs")
+    *inputs, target = splits["train"].columns
+    objective = objectives.load(knobs.target, "split.target").fit(splits["train"][target], "split")
+    encoder_knobs = params.check(knobs.encoder, file.Knobs, "split.encoder")
+    encoder = file.Encoder.fit(splits["train"][inputs], objective.encode(splits["train"][target]), encoder_knobs)
+    ready = {
+        name: examples.Examples(
+            {**encoder.encode(rows[inputs]), "targets": objective.encode(rows[target])}, file.Encoder.gather
+        )
+        for name, rows in splits.items()
+    }
+    return train.Task(knobs.inputs, encoder, objective, ready["train"], ready["validation"])
+
+
+def train_once(folder, dataset, seed, threads, goal):
+    """Train from rows in memory; then measure on the test split, at the end and when `goal` is first reached.
+
+    The clock of the loop stands still while accuracy on the test split is measured.
+    """
+    knobs = knobs_of(folder, dataset, seed, threads)
+    environment.pin_cpu(threads)
+    import train
+    from retrain import examples, loop, params, tables
+
+    paths = {name: folder / "data" / dataset / "splits" / f"{name}.parquet" for name in ("train", "validation", "test")}
+    rows = {name: tables.read_parquet(path, "run split") for name, path in paths.items()}
+    section = params.dataset_block(folder, dataset)["split"]
+    begin = time.perf_counter()
+    task = rows_to_task(section, {name: rows[name] for name in ("train", "validation")})
+    features = time.perf_counter() - begin
+    training = train.ready(knobs, task, "train")
+    *inputs, target = rows["test"].columns
+    test = examples.Examples(
+        {**task.encoder.encode(rows["test"][inputs]), "targets": task.objective.encode(rows["test"][target])},
+        type(task.encoder).gather,
+    )
+
+    def measured():
+        means = loop.evaluate(training.state.network, examples.ordered_batches(test, 4096), training.rules)
+        training.state.network.train()
+        return task.objective.metric_of(means.measure)
+
+    best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
+    begin = time.perf_counter()
+    for report in loop.train_epochs(training.state, training.train, training.validation, training.rules):
+        if report.validation is not None:
+            metric = task.objective.metric_of(report.validation.measure)
+            if task.objective.score(report.validation.loss, metric) > best:
+                best = task.objective.score(report.validation.loss, metric)
+                best_weights = train.copied_weights(training.state.network)
+        if goal and reached is None and (report.batch % 4 == 0 or report.validation is not None):
+            clock += time.perf_counter() - begin
+            now = measured()
+            curve.append([clock, now])
+            reached = clock if now >= goal else None
+            begin = time.perf_counter()
+    clock += time.perf_counter() - begin
+    training.state.network.load_state_dict(best_weights)
+    return {
+        "feature_seconds": features,
+        "loop_seconds": clock,
+        "validation": best,
+        "test": measured(),
+        "seconds_to_goal": reached,
+        "curve": curve,
+        "train_rows": len(rows["train"]),
+    }
+
+
+def predict(folder, rows):
+    """How fast a saved model is loaded, answers a single row, and labels many, on one thread."""
+    environment.pin_cpu(1)
+    from retrain import cleaning, predictor, tables
+
+    import torch
+
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    model = predictor.load(folder)
+    loaded = time.perf_counter() - begin
+    table = tables.read_parquet(rows, "run split")[list(model.encoder.columns)]
+
+    def labels(some):
+        tidy = cleaning.tidy(some, model.description.prepare.repairs)
+        return model.objective.predictions(model.outputs(tidy, 1024))["predicted"].tolist()
+
+    labels(table[:100])
+    begin = time.perf_counter()
+    labels(table)
+    elapsed = time.perf_counter() - begin
+    singles = [table[number : number + 1] for number in range(200)]
+    begin = time.perf_counter()
+    for single in singles:
+        labels(single)
+    return {
+        "load_seconds": loaded,
+        "rows_per_second": len(table) / elapsed,
+        "single_row_milliseconds": (time.perf_counter() - begin) / len(singles) * 1000,
+        "model_bytes": sum(path.stat().st_size for path in folder.iterdir()),
+    }
+
+
+def main():
+    """Run what the command line names."""
+    sys.path.insert(0, str(SOURCES))
+    if sys.argv[1] == "train":
+        folder, dataset, seed, threads, goal = sys.argv[2:]
+        print(json.dumps(train_once(Path(folder), dataset, int(seed), int(threads), float(goal))))
+    else:
+        print(json.dumps(predict(Path(sys.argv[2]), Path(sys.argv[3]))))
+
+
+if __name__ == "__main__":
+    main()

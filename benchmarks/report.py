@@ -1,0 +1,105 @@
+"""What `make bench` found, for people: a table and a picture."""
+
+import math
+import re
+
+BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- end of benchmarks -->"
+
+
+def table(results):
+    """The figures as lines of Markdown."""
+    ratio, accuracy, seconds = results["ratio"], results["accuracy"], results["seconds"]
+    rows = [
+        ("test accuracy", f"{accuracy['ours']['mean']:.4f}", f"{accuracy['fasttext']['mean']:.4f}", ""),
+        ("training loop", f"{seconds['ours_loop']['median']:.2f} s", f"{seconds['fasttext_train']['median']:.2f} s", f"{ratio['train_loop']:.2f}"),
+        ("rows in memory to a trained model", f"{seconds['ours_loop']['median'] + seconds['ours_features']['median']:.2f} s", f"{seconds['fasttext_train']['median']:.2f} s", f"{ratio['rows_to_model']:.2f}"),
+        ("time to fastText's accuracy", f"{seconds['ours_to_fasttext_accuracy']['median']:.2f} s", f"{seconds['fasttext_train']['median']:.2f} s", f"{ratio['time_to_quality']:.2f}"),
+        ("rows predicted per second, one thread", f"{results['rows_per_second']['ours']['median']:,.0f}", f"{results['rows_per_second']['fasttext']['median']:,.0f}", f"{ratio['predict_rows_per_second']:.2f}"),
+        ("size of the model", f"{results['bytes']['ours'] / 1e6:.1f} MB", f"{results['bytes']['fasttext'] / 1e6:.1f} MB", f"{ratio['model_bytes']:.3f}"),
+    ]  # fmt: skip
+    lines = ["| | ours | fastText | ours / fastText |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    singles = f"A single row takes {seconds['single_row']['median'] * 1000:.2f} ms, loading the model {seconds['load']['median']:.2f} s."
+    lines += ["", singles]
+    if "others" in results:
+        named = {"linear_svc": "TF-IDF and LinearSVC", "nb_svm": "NB-SVM"}
+        found = [
+            f"{named[name]} {other['accuracy']:.4f} in {other['feature_seconds'] + other['train_seconds']:.1f} s"
+            for name, other in results["others"].items()
+        ]
+        course = results["course"]
+        found.append(
+            f"the course's recipe {course['test']:.4f} in {course['feature_seconds'] + course['loop_seconds']:.1f} s"
+        )
+        lines += ["", f"The same rows elsewhere: {'; '.join(found)}."]
+    return lines
+
+
+def described(results):
+    """What was measured where, in a paragraph."""
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return (
+        f"{results['rows']:,} train rows, official test rows; {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['threads']} threads each; Python {machine['python']}, {versions}; "
+        f"medians of {len(results['accuracy']['ours']['values'])} runs by turns, a seed each."
+    )
+
+
+def write(results, picture, readme):
+    """Put the table between its marks in a README, and draw the picture."""
+    text = readme.read_text(encoding="utf-8")
+    block = "\n".join(
+        [
+            BEGIN,
+            "",
+            *table(results),
+            "",
+            described(results),
+            "",
+            "![Accuracy against seconds](benchmarks/frontier.png)",
+            "",
+            END,
+        ]
+    )
+    readme.write_text(
+        re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: block, text, flags=re.DOTALL), encoding="utf-8"
+    )
+    draw(results, picture)
+
+
+def draw(results, picture):
+    """Accuracy on the test split against seconds from rows in memory to a model."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    features = results["seconds"]["ours_features"]["median"]
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    for curve in results["curves"]:
+        axes.plot(
+            [features + at for at, _ in curve], [100 * metric for _, metric in curve], color="#9ecae1", linewidth=1
+        )
+    points = [
+        ("ours", features + results["seconds"]["ours_loop"]["median"], results["accuracy"]["ours"]["mean"]),
+        ("fastText", results["seconds"]["fasttext_train"]["median"], results["accuracy"]["fasttext"]["mean"]),
+        ("LinearSVC", sum(results["others"]["linear_svc"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["linear_svc"]["accuracy"]),
+        ("NB-SVM", sum(results["others"]["nb_svm"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["nb_svm"]["accuracy"]),
+        ("the course's recipe", results["course"]["feature_seconds"] + results["course"]["loop_seconds"], results["course"]["test"]),
+    ]  # fmt: skip
+    for name, at, metric in points:
+        axes.plot(at, 100 * metric, "o", color="#08519c" if name == "ours" else "#555555")
+        axes.annotate(
+            f"{name} {100 * metric:.2f}", (at, 100 * metric), textcoords="offset points", xytext=(6, 5), fontsize=9
+        )
+    axes.set_xscale("log")
+    axes.set_ylim(
+        math.floor(100 * min(metric for *_, metric in points)) - 0.5,
+        math.ceil(100 * max(metric for *_, metric in points)) + 0.2,
+    )
+    axes.set_xlabel("seconds from rows in memory to a model (logarithmic)")
+    axes.set_ylabel("accuracy on the test split (%)")
+    axes.set_title("AG News: accuracy against time")
+    axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=150)

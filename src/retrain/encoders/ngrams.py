@@ -1,0 +1,281 @@
+"""Text as bags of words and word pairs, each weighted by how much it tells of the target.
+
+The features are found by hashing whole arrays of bytes: there is no Python object per word, so this is faster than any
+dictionary of strings. Sources: hashed features, Weinberger et al. 2009; weights by naive-Bayes log-count ratios, Wang
+and Manning 2012 (NB-SVM).
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Annotated, Any
+
+from retrain.encoders import Arrays, OfText
+from retrain.errors import RetrainError
+from retrain.params import Section
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+SPACE, WORD, MARK = 0, 1, 2
+"""Kinds of bytes: what parts words, what words are made of (all of non-ASCII counts as that), what stands alone."""
+
+KINDS = np.full(256, MARK, dtype=np.uint8)
+KINDS[[ord(character) for character in " \t\n\v\f\r"]] = SPACE
+KINDS[[*map(ord, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), *range(128, 256)]] = WORD
+
+FIRST, LAST = "\x02", "\x03"
+"""Marks around each column: what begins or ends a headline is told from what stands in it."""
+
+BASE = np.uint64(0x100000001B3)
+"""The polynomial's base; it is odd, so it has an inverse modulo 2**64."""
+PAIR, TITLE, SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(0xC2B2AE3D27D4EB4F)
+"""Odd multipliers: of a pair's first word, of a title's words, and of what becomes a bucket."""
+
+PLACE = "split.encoder"
+ROWS_AT_ONCE = 1024
+NONE = -1
+
+
+class Knobs(Section):
+    """Knobs of `inputs: ngrams`."""
+
+    minimum_count: PositiveInt
+    """Words and pairs that the train split has less often are left out."""
+    minimum_ratio: NonNegativeFloat
+    """So are those whose largest naive-Bayes log-count ratio is smaller: they tell little of any class."""
+    bits: Annotated[int, Field(ge=8, le=26)]
+    """Features are told apart by a hash of so many bits."""
+
+
+class Learned(Section):
+    """What `Encoder.to_json` gives."""
+
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    bits: Annotated[int, Field(ge=8, le=26)]
+    buckets: str
+    importance: str
+
+    @model_validator(mode="after")
+    def of_one_length(self) -> "Learned":
+        """Every bucket that is told apart has its importance."""
+        buckets = np.frombuffer(decoded(self.buckets), "<i4")
+        importance = np.frombuffer(decoded(self.importance), "<f2")
+        if not len(buckets) == len(importance) > 0:
+            raise ValueError("buckets and importance differ in number")
+        if buckets[0] < 0 or buckets[-1] >= 1 << self.bits or (buckets[1:] <= buckets[:-1]).any():
+            raise ValueError("buckets are not in order")
+        if not (np.isfinite(importance) & (importance > 0)).all():
+            raise ValueError("importance is not positive")
+        return self
+
+
+@dataclass(frozen=True)
+class Encoder(OfText):
+    """The buckets of the hash that are features, in ascending order (int32), and the importance of each (float16)."""
+
+    columns: tuple[str, ...]
+    bits: int
+    buckets: bytes = field(repr=False)
+    importance: bytes = field(repr=False)
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "Encoder":
+        """Learn which features there are and how much each tells. Numbers count as two classes: above the mean, or not.
+
+        Raises:
+            RetrainError: no word is left.
+        """
+        classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
+        columns = tuple(rows.columns)
+        chunks = list(chunks_of(rows, columns, knobs.bits))
+        found = np.concatenate([buckets for buckets, _ in chunks])
+        labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths for _, lengths in chunks]))
+        frequent = np.flatnonzero(np.bincount(found, minlength=1 << knobs.bits) >= knobs.minimum_count)
+        if not len(frequent):
+            raise RetrainError(
+                PLACE, f"no word occurs {knobs.minimum_count:,} times in the train split", "lower minimum_count"
+            )
+        features = table_of(frequent, knobs.bits)[found]
+        known = features != NONE
+        shape = (len(frequent), int(classes.max()) + 1)
+        cells = features[known] * np.int64(shape[1]) + labels[known]
+        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        ratios = largest_ratios(counts)
+        importance = (ratios * inverse_frequencies(counts, len(rows))).astype("<f2")
+        telling = (ratios >= knobs.minimum_ratio) & (importance > 0)
+        if not telling.any():
+            raise RetrainError(PLACE, f"no word has a ratio of {knobs.minimum_ratio:g}", "lower minimum_ratio")
+        return cls(columns, knobs.bits, frequent[telling].astype("<i4").tobytes(), importance[telling].tobytes())
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Encoder":
+        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        read = Learned.model_validate(learned)
+        return cls(read.columns, read.bits, decoded(read.buckets), decoded(read.importance))
+
+    def to_json(self) -> dict[str, Any]:
+        """Columns, bits, and the two arrays as base64 of their little-endian bytes."""
+        arrays = {"buckets": self.buckets, "importance": self.importance}
+        encoded = {name: base64.b64encode(array).decode() for name, array in arrays.items()}
+        return {"columns": list(self.columns), "bits": self.bits, **encoded}
+
+    @property
+    def size(self) -> int:
+        """How many features there are."""
+        return len(self.buckets) // 4
+
+    def describe(self) -> str:
+        """How many features were learned."""
+        return f"{self.size:,} words and pairs"
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """The feature of each bucket, or NONE."""
+        return table_of(np.frombuffer(self.buckets, "<i4"), self.bits)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """The importance of each feature: float32, (features,)."""
+        return np.frombuffer(self.importance, "<f2").astype(np.float32)
+
+    def encode(self, rows: pd.DataFrame) -> Arrays:
+        """Features of all rows end to end, where each row's begin, and what scales each row to unit length.
+
+        Returns:
+            `features`: int32, (features of all rows,); `offsets`: int64, (rows + 1,); `scales`: float32, (rows,);
+            `importance`: float32, (features that there are,).
+        """
+        features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for buckets, counts in chunks_of(rows, self.columns, self.bits):
+            found = self.table[buckets]
+            known = found != NONE
+            features.append(found[known])
+            lengths.append(sums_of(known, counts))
+        every, counts = np.concatenate(features), np.concatenate(lengths)
+        norms = np.sqrt(sums_of(np.square(self.weights)[every], counts))
+        return {
+            "features": every,
+            "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
+            "importance": self.weights,
+        }
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The batch's features end to end (int64), their weights (float32), and where each row's begin (int64, (batch,))."""
+        begins, ends = arrays["offsets"][rows], arrays["offsets"][rows + 1]
+        lengths = ends - begins
+        offsets = np.cumsum(lengths) - lengths
+        places = np.arange(lengths.sum()) + np.repeat(begins - offsets, lengths)
+        features = arrays["features"][places].astype(np.int64)
+        weights = arrays["importance"][features] * np.repeat(arrays["scales"][rows], lengths)
+        return features, weights, offsets
+
+
+def decoded(text: str) -> bytes:
+    """The bytes that a text in base64 stands for; raises ValueError where it is none."""
+    return base64.b64decode(text, validate=True)
+
+
+def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
+    """The place of each bucket among some of them, NONE for the others: int32, (2**bits,)."""
+    table = np.full(1 << bits, NONE, dtype=np.int32)
+    table[buckets] = np.arange(len(buckets), dtype=np.int32)
+    return table
+
+
+def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The sums of consecutive parts of these lengths, in 64 bits; a part that is empty has 0."""
+    total = np.float64 if values.dtype.kind == "f" else np.int64
+    sums = np.zeros(len(lengths), dtype=total)
+    some = lengths > 0
+    if some.any():
+        sums[some] = np.add.reduceat(values, (np.cumsum(lengths) - lengths)[some], dtype=total)
+    return sums
+
+
+def largest_ratios(counts: np.ndarray) -> np.ndarray:
+    """The largest absolute log-count ratio of each feature, one class against all others, smoothed by half a count.
+
+    Args:
+        counts: how often each class has each feature, (features, classes).
+    """
+    smoothing = 0.5
+    inside, outside = counts + smoothing, counts.sum(axis=1, keepdims=True) - counts + smoothing
+    ratios = np.log(inside) - np.log(outside) - np.log(inside.sum(axis=0)) + np.log(outside.sum(axis=0))
+    largest: np.ndarray = np.abs(ratios).max(axis=1)
+    return largest
+
+
+def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
+    """1 + the logarithm of how rare each feature is among the rows."""
+    frequencies: np.ndarray = 1.0 + np.log((1.0 + rows) / (1.0 + counts.sum(axis=1).clip(max=rows)))
+    return frequencies
+
+
+def chunks_of(rows: pd.DataFrame, columns: tuple[str, ...], bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The buckets of some rows at a time, end to end: int32, and how many each of these rows has.
+
+    A word has a bucket of its own, one for the pair with the next word of its row, and one as a title's word where it
+    stands in a column that is not the row's last one with text.
+    """
+    texts = list(zip(*(rows[name].to_numpy(object) for name in columns), strict=True))
+    for begin in range(0, len(texts), ROWS_AT_ONCE):
+        marked = (
+            "".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in texts[begin : begin + ROWS_AT_ONCE]
+        )
+        encoded = [text.lower().encode() for text in marked]
+        ends = np.cumsum([0, *map(len, encoded)])
+        yield buckets_of(np.frombuffer(b"".join(encoded), np.uint8), ends, bits, titles=len(columns) > 1)
+
+
+def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: bool) -> tuple[np.ndarray, np.ndarray]:
+    """See `chunks_of`. `characters`: the UTF-8 of all rows end to end; `rows`: where each begins, and where the last ends."""
+    hashes, places = words_of(characters, rows)
+    lengths = np.diff(places)
+    buckets = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
+    shift = np.uint64(64 - bits)
+    buckets[:, 0] = hashes * SPREAD >> shift
+    buckets[:-1, 1] = (hashes[:-1] * PAIR + hashes[1:]) * SPREAD >> shift
+    ending = places[1:][lengths > 0] - 1
+    buckets[ending, 1] = NONE
+    if titles:
+        closed = np.cumsum(hashes == ord(LAST))
+        title = np.repeat(closed[ending], lengths[lengths > 0]) - closed >= 2
+        buckets[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
+    known = buckets.ravel() != NONE
+    return buckets.ravel()[known], sums_of(known, lengths * buckets.shape[1])
+
+
+def words_of(characters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
+
+    A word is a run of letters, digits, underscores and non-ASCII characters; every other character but white space
+    stands alone, and so does the second of several spaces: in news it tells the feed. The hash is a polynomial of the
+    word's bytes, modulo 2**64, and comes from differences of one running sum over all characters.
+    """
+    kinds = KINDS[characters]
+    word, begins = kinds == WORD, kinds == MARK
+    begins[1:] |= (characters[1:] == ord(" ")) & (characters[:-1] == ord(" "))
+    begins[2:] &= ~((characters[2:] == ord(" ")) & (characters[:-2] == ord(" ")) & (characters[1:-1] == ord(" ")))
+    ends = begins.copy()
+    begins[:1] |= word[:1]
+    begins[1:] |= word[1:] & ~word[:-1]
+    ends[-1:] |= word[-1:]
+    ends[:-1] |= word[:-1] & ~word[1:]
+    first, last = np.flatnonzero(begins), np.flatnonzero(ends)
+    powers, inverses = powers_of(1 << max(len(characters) - 1, 0).bit_length())
+    values = characters * powers[: len(characters)]
+    running = np.cumsum(values)
+    hashes = (running[last] - running[first] + values[first]) * inverses[first]
+    return hashes, np.searchsorted(first, rows)
+
+
+@lru_cache(maxsize=32)
+def powers_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first powers of the hash's base, and their inverses, modulo 2**64."""
+    inverse = np.uint64(pow(int(BASE), -1, 1 << 64))
+    return np.cumprod(np.full(count, BASE)), np.cumprod(np.full(count, inverse))

@@ -1,0 +1,81 @@
+"""Losses: what only training is helped by is no part of what models are evaluated with."""
+
+from retrain import losses, params
+from retrain.errors import RetrainError
+
+import pytest
+import torch
+from torch.nn import functional
+
+OUTPUTS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0], [-4.0, 0.0, 4.0]], dtype=torch.float64)
+CLASSES = torch.tensor([0, 1, 2, 0])
+NUMBERS = torch.tensor([[0.5], [-3.0], [0.0], [2.0]], dtype=torch.float64)
+
+
+def chosen(**loss: object) -> losses.Loss:
+    """The loss to train with that a section of knobs names."""
+    return params.check({"loss": loss}, losses.Knobs, "train").loss.build()
+
+
+def refusal(**loss: object) -> str:
+    """Why a section of knobs is refused."""
+    with pytest.raises(RetrainError) as error:
+        chosen(**loss)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
+def test_label_smoothing_gives_a_share_of_each_target_to_all_classes_alike(smoothing):
+    logarithms = OUTPUTS - OUTPUTS.exp().sum(dim=1, keepdim=True).log()
+    targets = (1 - smoothing) * torch.eye(3, dtype=torch.float64)[CLASSES] + smoothing / 3
+    expected = -(targets * logarithms).sum(dim=1).mean()
+    found = chosen(name="cross_entropy", label_smoothing=smoothing)(OUTPUTS, CLASSES)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_models_are_evaluated_without_label_smoothing():
+    logarithms = OUTPUTS - OUTPUTS.exp().sum(dim=1, keepdim=True).log()
+    evaluated = losses.LOSSES["cross_entropy"](OUTPUTS, CLASSES)
+    assert evaluated.item() == pytest.approx(-logarithms[range(4), CLASSES].mean().item(), rel=1e-12)
+    assert chosen(name="cross_entropy", label_smoothing=0.1)(OUTPUTS, CLASSES) != evaluated
+    assert chosen(name="cross_entropy", label_smoothing=0.0)(OUTPUTS, CLASSES) == evaluated
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mean_squared_error", functional.mse_loss),
+        ("mean_absolute_error", functional.l1_loss),
+        ("huber", functional.huber_loss),
+    ],
+)
+def test_losses_of_numbers_are_the_same_in_training_and_evaluation(name, expected):
+    outputs = OUTPUTS[:, :1]
+    assert chosen(name=name)(outputs, NUMBERS) == losses.LOSSES[name](outputs, NUMBERS) == expected(outputs, NUMBERS)
+
+
+def test_every_loss_can_be_trained_with_and_evaluated_with():
+    for name in losses.LOSSES:
+        assert chosen(name=name, **({"label_smoothing": 0.0} if name == "cross_entropy" else {}))
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ({"name": "huber", "label_smoothing": 0.1}, "train.loss: unknown knob 'label_smoothing'; known are: name"),
+        ({"name": "cross_entropy", "label_smoothin": 0.1},
+         "train.loss: unknown knob 'label_smoothin'; did you mean 'label_smoothing'?"),
+        ({"name": "cross_entropy", "label_smoothing": 0.1, "delta": 1.0},
+         "train.loss: unknown knob 'delta'; known are: label_smoothing, name"),
+        ({"name": "cross_entropy"}, "train.loss.label_smoothing: is missing; add it: knobs have no defaults"),
+        ({"label_smoothing": 0.1}, "train.loss.name: is missing; add it: knobs have no defaults"),
+        ({"name": "cross_entropie", "label_smoothing": 0.1},
+         "train.loss.name: unknown 'cross_entropie'; did you mean 'cross_entropy'?"),
+        ({"name": "cross_entropy", "label_smoothing": 1.0}, "train.loss.label_smoothing: 1.0 will not do; it should be"),
+        ({"name": "cross_entropy", "label_smoothing": -0.1}, "train.loss.label_smoothing: -0.1 will not do; it should be"),
+        ({"name": "cross_entropy", "label_smoothing": None}, "train.loss.label_smoothing: None will not do; it should be"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_knob_that_is_unknown_missing_or_out_of_range_is_refused(loss, expected):
+    assert refusal(**loss).startswith(expected)

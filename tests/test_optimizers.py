@@ -1,0 +1,226 @@
+"""One rate per row: the rule of its docstring, sparse gradients as they come, and a state that can be saved."""
+
+import io
+import math
+from collections.abc import Callable
+
+from retrain import optimizers, params
+from retrain.errors import RetrainError
+from retrain.optimizers import RowwiseAdagradOptimizer
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+unhurried = settings(deadline=None, max_examples=100)
+INITIAL = 1e-6
+SHAPES = [(6,), (6, 3), (6, 2, 3)]
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def drawn(shape: tuple[int, ...], count: int, seed: int = 0) -> list[Tensor]:
+    """Some tensors of normal numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for _ in range(count)]
+
+
+def sparse(rows: list[int], values: Tensor, size: int) -> Tensor:
+    """A gradient that holds only these rows, as often as they are named."""
+    shape = (size, *values.shape[1:])
+    return torch.sparse_coo_tensor(torch.tensor([rows]), values.clone(), shape, check_invariants=True)
+
+
+def stepped(parameter: nn.Parameter, gradients: list[Tensor], optimizer: RowwiseAdagradOptimizer) -> nn.Parameter:
+    """The parameter after a step for each gradient."""
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    return parameter
+
+
+def moved(start: Tensor, gradients: list[Tensor], learning_rates: list[float]) -> np.ndarray:
+    """Where the docstring's formula leads, row by row and number by number."""
+    rows = start.double().reshape(len(start), -1).tolist()
+    sums = [INITIAL] * len(rows)
+    for gradient, learning_rate in zip(gradients, learning_rates, strict=True):
+        for number, row in enumerate(gradient.double().reshape(len(start), -1).tolist()):
+            sums[number] += sum(value * value for value in row) / len(row)
+            rate = learning_rate / math.sqrt(sums[number])
+            rows[number] = [old - rate * value for old, value in zip(rows[number], row, strict=True)]
+    return np.array(rows).reshape(start.shape)
+
+
+@shapes
+def test_dense_gradients_move_rows_as_the_formula_says(shape):
+    start, *gradients = drawn(shape, 6)
+    parameter = nn.Parameter(start.clone())
+    stepped(parameter, gradients, RowwiseAdagradOptimizer([parameter], 0.3))
+    np.testing.assert_allclose(parameter.detach(), moved(start, gradients, [0.3] * 5), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("initial", [1e-6, 0.5])
+def test_the_initial_sum_limits_the_first_step(initial):
+    parameter = nn.Parameter(torch.zeros(1, 2))
+    stepped(parameter, [torch.tensor([[3.0, 4.0]])], RowwiseAdagradOptimizer([parameter], 1.0, initial_sum=initial))
+    length = math.sqrt(initial + 12.5)
+    assert parameter.flatten().tolist() == pytest.approx([-3 / length, -4 / length])
+
+
+@shapes
+def test_sparse_gradients_that_name_no_row_twice_move_exactly_as_dense_ones(shape):
+    start, *values = drawn(shape, 5)
+    named = [[2, 0, 5], [1, 2, 3, 4, 5, 0], [4], [5, 2]]
+    gradients = [sparse(rows, value[: len(rows)], 6) for rows, value in zip(named, values, strict=True)]
+    thin, full = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    optimizer = RowwiseAdagradOptimizer([thin, full], 0.3)
+    for gradient in gradients:
+        thin.grad, full.grad = gradient.clone(), gradient.to_dense()
+        optimizer.step()
+    assert torch.equal(thin, full)
+    assert torch.equal(optimizer.state[thin]["sum"], optimizer.state[full]["sum"])
+    assert not torch.equal(thin, start)
+
+
+def test_a_sparse_gradient_of_as_many_matrices_as_these_have_rows_gives_each_matrix_its_own_rate():
+    start, values = drawn((3, 3, 2), 2)
+    parameter = nn.Parameter(start.clone())
+    stepped(parameter, [sparse([0, 1, 2], values, 3)], RowwiseAdagradOptimizer([parameter], 0.3))
+    np.testing.assert_allclose(parameter.detach(), moved(start, [values], [0.3]), rtol=1e-5, atol=1e-6)
+
+
+@unhurried
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=4))
+def test_a_row_that_a_sparse_gradient_names_twice_grows_by_both_squares_and_moves_by_both(batches):
+    parameter = nn.Parameter(torch.zeros(4, 2))
+    optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
+    sums, places = [INITIAL] * 4, np.zeros((4, 2))
+    for number, rows in enumerate(batches):
+        (values,) = drawn((len(rows), 2), 1, seed=number)
+        stepped(parameter, [sparse(rows, values, 4)], optimizer)
+        entries = list(zip(rows, values.double().numpy(), strict=True))
+        for row, value in entries:
+            sums[row] += np.square(value).mean()
+        for row, value in entries:
+            places[row] -= 0.3 * value / math.sqrt(sums[row])
+    assert optimizer.state[parameter]["sum"].tolist() == pytest.approx(sums, rel=1e-5)
+    np.testing.assert_allclose(parameter.detach(), places, rtol=1e-4, atol=1e-5)
+
+
+@unhurried
+@given(st.lists(st.integers(0, 5), max_size=9), st.booleans())
+def test_rows_without_a_gradient_do_not_move(rows, as_dense):
+    start, values = drawn((6, 3), 1)[0], drawn((len(rows), 3), 1, seed=1)[0]
+    gradient = sparse(rows, values, 6)
+    parameter = nn.Parameter(start.clone())
+    optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
+    stepped(parameter, [gradient.to_dense() if as_dense else gradient] * 2, optimizer)
+    still = [row not in rows for row in range(6)]
+    assert (parameter == start).all(dim=1).tolist() == still
+    assert (optimizer.state[parameter]["sum"] == np.float32(INITIAL)).tolist() == still
+
+
+def test_a_parameter_without_a_gradient_does_not_move_and_has_no_state():
+    with_one, without = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    optimizer = RowwiseAdagradOptimizer([with_one, without], 0.3)
+    stepped(with_one, [torch.ones(2, 2)], optimizer)
+    assert torch.equal(without, torch.ones(2, 2))
+    assert list(optimizer.state) == [with_one]
+
+
+def test_each_group_of_parameters_has_its_own_learning_rate():
+    start, *gradients = drawn((6, 3), 4)
+    slow, fast = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    optimizer = RowwiseAdagradOptimizer([{"params": [slow], "lr": 0.01}, {"params": [fast]}], 0.3)
+    for gradient in gradients:
+        slow.grad = fast.grad = gradient
+        optimizer.step()
+    np.testing.assert_allclose(slow.detach(), moved(start, gradients, [0.01] * 3), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fast.detach(), moved(start, gradients, [0.3] * 3), rtol=1e-5, atol=1e-6)
+
+
+def through_a_file(optimizer: RowwiseAdagradOptimizer) -> dict:
+    """An optimizer's state, saved and loaded."""
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("as_rows", [torch.clone, lambda gradient: gradient.to_sparse(1)], ids=["dense", "sparse"])
+def test_a_state_that_was_saved_and_loaded_goes_on_with_the_same_bits(as_rows: Callable[[Tensor], Tensor]):
+    start, *values = drawn((6, 3), 7)
+    gradients = [as_rows(value) for value in values]
+    through = nn.Parameter(start.clone())
+    stepped(through, gradients, RowwiseAdagradOptimizer([through], 0.3))
+    half = nn.Parameter(start.clone())
+    optimizer = RowwiseAdagradOptimizer([half], 0.3)
+    stepped(half, gradients[:3], optimizer)
+    again, forgetful = nn.Parameter(half.detach().clone()), nn.Parameter(half.detach().clone())
+    loaded = RowwiseAdagradOptimizer([again], 9.0)
+    loaded.load_state_dict(through_a_file(optimizer))
+    assert torch.equal(stepped(again, gradients[3:], loaded), through)
+    stepped(forgetful, gradients[3:], RowwiseAdagradOptimizer([forgetful], 0.3))
+    assert not torch.equal(forgetful, through)
+
+
+def test_a_closure_is_called_with_gradients_and_its_loss_is_returned():
+    parameter = nn.Parameter(torch.tensor([3.0]))
+    optimizer = RowwiseAdagradOptimizer([parameter], 0.5)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = parameter.square().sum()
+        loss.backward()
+        return loss.item()
+
+    with torch.no_grad():
+        assert optimizer.step(closure) == 9.0
+        assert not torch.is_grad_enabled()
+    assert parameter.item() == pytest.approx(2.5, abs=1e-6)
+    assert optimizer.step() is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (optimizers.Linear(name="linear"), [0.4, 0.3, 0.2, 0.1, 0.0]),
+        (optimizers.Steps(name="steps", count=2, gamma=0.1), [0.4, 0.4, 0.04, 0.04, 0.04]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_schedule_changes_how_far_the_rows_move(schedule, rates):
+    start, *gradients = drawn((6, 3), 6)
+    parameter = nn.Parameter(start.clone())
+    optimizer = RowwiseAdagradOptimizer([parameter], 0.4)
+    scheduler = optimizers.scheduler(optimizer, schedule, steps=4)
+    for gradient in gradients:
+        stepped(parameter, [gradient], optimizer)
+        scheduler.step()
+    np.testing.assert_allclose(parameter.detach(), moved(start, gradients, rates), rtol=1e-5, atol=1e-6)
+
+
+def test_its_knobs_are_its_name_alone_and_it_takes_sparse_gradients():
+    constant = {"name": "constant"}
+    chosen = params.check({"optimizer": {"name": "rowwise_adagrad"}, "schedule": constant}, optimizers.Knobs, "train")
+    assert chosen.optimizer.takes_sparse_gradients
+    built = chosen.optimizer.build([nn.Parameter(torch.zeros(2))], 0.7)
+    assert (type(built), built.param_groups[0]["lr"]) == (RowwiseAdagradOptimizer, 0.7)
+    knobs = {"optimizer": {"name": "rowwise_adagrad", "momentum": 0.0}, "schedule": constant}
+    with pytest.raises(RetrainError, match=r"^train.optimizer: unknown knob 'momentum'; known are: name$"):
+        params.check(knobs, optimizers.Knobs, "train")
+
+
+def test_gradients_are_left_as_they_are_where_no_norm_is_given():
+    dense, thin, none = (nn.Parameter(torch.zeros(6, 3)) for _ in range(3))
+    (values,) = drawn((4, 3), 1)
+    dense.grad, thin.grad = torch.full((6, 3), 1e6), sparse([5, 1, 5, 0], values, 6)
+    before = dense.grad, thin.grad
+    optimizers.clip([dense, thin, none], None)
+    assert (dense.grad, thin.grad, none.grad) == (*before, None)
+    assert torch.equal(dense.grad, torch.full((6, 3), 1e6))
+    assert not thin.grad.is_coalesced()
+    assert thin.grad._indices().tolist() == [[5, 1, 5, 0]]
+    assert torch.equal(thin.grad._values(), values)
