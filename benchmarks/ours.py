@@ -80,11 +80,11 @@ def train_once(folder, dataset, seed, threads, goal):
             if task.objective.score(report.validation.loss, metric) > best:
                 best = task.objective.score(report.validation.loss, metric)
                 best_weights = train.copied_weights(training.state.network)
-        if goal and reached is None and (report.batch % 4 == 0 or report.validation is not None):
+        if goal and (report.batch % 4 == 0 or report.validation is not None):
             clock += time.perf_counter() - begin
             now = measured()
             curve.append([clock, now])
-            reached = clock if now >= goal else None
+            reached = clock if reached is None and now >= goal else reached
             begin = time.perf_counter()
     clock += time.perf_counter() - begin
     training.state.network.load_state_dict(best_weights)

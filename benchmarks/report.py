@@ -74,6 +74,7 @@ def draw(results, picture):
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     features = results["seconds"]["ours_features"]["median"]
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
@@ -90,10 +91,20 @@ def draw(results, picture):
     ]  # fmt: skip
     for name, at, metric in points:
         axes.plot(at, 100 * metric, "o", color="#08519c" if name == "ours" else "#555555")
+        place, side = ((-8, -4), "right") if name in ("LinearSVC", "the course's recipe") else ((8, -4), "left")
         axes.annotate(
-            f"{name} {100 * metric:.2f}", (at, 100 * metric), textcoords="offset points", xytext=(6, 5), fontsize=9
+            f"{name} {100 * metric:.2f}",
+            (at, 100 * metric),
+            textcoords="offset points",
+            xytext=place,
+            ha=side,
+            fontsize=9,
         )
     axes.set_xscale("log")
+    axes.set_xlim(1, 2 * max(at for _, at, _ in points))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticks([1, 2, 5, 10, 20, 50])
     axes.set_ylim(
         math.floor(100 * min(metric for *_, metric in points)) - 0.5,
         math.ceil(100 * max(metric for *_, metric in points)) + 0.2,

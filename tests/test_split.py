@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 SIDES = ("train", "validation", "test")
 unhurried = settings(deadline=None, max_examples=50)
+NO_TARGETS = np.empty(0, dtype=np.int64)
 TEXTS = st.lists(st.text("ab éÉ.!", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
 
 
@@ -181,13 +182,13 @@ def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
 
 def test_words_below_the_minimum_count_share_the_unknown_words_entry():
     rows = rows_of(["ship ship wave", "wave gull ship"])
-    encoder = text.Encoder.fit(rows, text.Knobs(minimum_count=2))
+    encoder = text.Encoder.fit(rows, NO_TARGETS, text.Knobs(minimum_count=2))
     assert encoder.tokens == ("<unknown>", "ship", "wave")
     assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
 
 
 def test_equally_frequent_words_are_ordered_by_the_alphabet():
-    assert text.Encoder.fit(rows_of(["b a d c c"]), text.Knobs(minimum_count=1)).tokens[1:] == ("c", "a", "b", "d")
+    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Knobs(minimum_count=1)).tokens[1:] == ("c", "a", "b", "d")
 
 
 def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
