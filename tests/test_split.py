@@ -188,7 +188,12 @@ def test_words_below_the_minimum_count_share_the_unknown_words_entry():
 
 
 def test_equally_frequent_words_are_ordered_by_the_alphabet():
-    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Knobs(minimum_count=1)).tokens[1:] == ("c", "a", "b", "d")
+    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Knobs(minimum_count=1)).tokens[1:] == (
+        "c",
+        "a",
+        "b",
+        "d",
+    )
 
 
 def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
