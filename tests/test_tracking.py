@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 
+from retrain import tracking
+
 import pytest
 from conftest import Project
 
@@ -185,3 +187,16 @@ def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
     assert repro.wait(timeout=60) == 128 + signal.SIGTERM
     (run,) = without_runs.runs("tiny_numbers")
     assert run["status"] == "KILLED"
+
+
+def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_are(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    block = finished.params()["datasets"]["tiny_news"]
+    knobs = tracking.flat({stage: block[stage] for stage in tracking.STAGES})
+    assert tracking.run_name("tiny_news", knobs) == "tiny_news"
+    few = dict.fromkeys(["train.network.width", "train.loop.epochs"], "5")
+    assert tracking.run_name("tiny_news", {**knobs, **few}) == "tiny_news width=5 epochs=5"
+    every = dict.fromkeys(knobs, "other")
+    name = tracking.run_name("tiny_news", every)
+    assert name.endswith(f" and {len(every) - 6} more")
+    assert name.count("=other") == 6

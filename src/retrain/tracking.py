@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
+NAMED = 6
+"""Changed knobs that stand in a run's name; a recipe changes more."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -205,10 +207,12 @@ def recreated(client: "MlflowClient", result: Result) -> Run:
 
 
 def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
-    """The dataset and the knobs that differ from the committed ones: `diabetes learning_rate=0.1`."""
+    """The dataset and the knobs that differ from the committed ones, the first few: `diabetes learning_rate=0.1`."""
     committed = committed_knobs(dataset)
     changed = {name: value for name, value in knobs.items() if committed and committed.get(name) != value}
-    return " ".join([dataset, *(f"{short(name, knobs)}={value[:20]}" for name, value in changed.items())])
+    named = [f"{short(name, knobs)}={value[:20]}" for name, value in changed.items()]
+    more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
+    return " ".join([dataset, *named[:NAMED], *more])
 
 
 def short(knob: str, knobs: Iterable[str]) -> str:
