@@ -195,7 +195,7 @@ def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_ar
     knobs = tracking.flat({stage: block[stage] for stage in tracking.STAGES})
     assert tracking.run_name("tiny_news", knobs) == "tiny_news"
     few = dict.fromkeys(["train.network.width", "train.loop.epochs"], "5")
-    assert tracking.run_name("tiny_news", {**knobs, **few}) == "tiny_news width=5 epochs=5"
+    assert tracking.run_name("tiny_news", {**knobs, **few}) == "tiny_news epochs=5 width=5"
     every = dict.fromkeys(knobs, "other")
     name = tracking.run_name("tiny_news", every)
     assert name.endswith(f" and {len(every) - 6} more")
