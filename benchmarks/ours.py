@@ -31,16 +31,10 @@ def rows_to_task(section, splits):
 
     knobs = params.check(section, split.Split, "split")
     file = encoders.load(knobs.inputs, "split.inputs")
-    *inputs, target = splits["train"].columns
-    objective = objectives.load(knobs.target, "split.target").fit(splits["train"][target], "split")
+    objective = objectives.load(knobs.target, "split.target").fit(splits["train"].iloc[:, -1], "split")
     encoder_knobs = params.check(knobs.encoder, file.Knobs, "split.encoder")
-    encoder = file.Encoder.fit(splits["train"][inputs], objective.encode(splits["train"][target]), encoder_knobs)
-    ready = {
-        name: examples.Examples(
-            {**encoder.encode(rows[inputs]), "targets": objective.encode(rows[target])}, file.Encoder.gather
-        )
-        for name, rows in splits.items()
-    }
+    encoder, arrays = split.encode(splits, file.Encoder, objective, encoder_knobs)
+    ready = {name: examples.Examples(arrays[name], file.Encoder.gather) for name in split.ENCODED}
     return train.Task(knobs.inputs, encoder, objective, ready["train"], ready["validation"])
 
 
@@ -111,19 +105,24 @@ def predict(folder, rows):
     model = predictor.load(folder)
     loaded = time.perf_counter() - begin
     table = tables.read_parquet(rows, "run split")[list(model.encoder.columns)]
+    texts = {name: table[name].tolist() for name in table.columns}
+    repairs = model.description.prepare.repairs
 
-    def labels(some):
-        tidy = cleaning.tidy(some, model.description.prepare.repairs)
-        return model.objective.predictions(model.outputs(tidy, 1024))["predicted"].tolist()
+    def answers(some):
+        tidy = {name: cleaning.tidy_texts(column, repairs) for name, column in some.items()}
+        return model.objective.answers(model.outputs(tidy, 1024))
 
-    labels(table[:100])
+    def part(begin, end):
+        return {name: column[begin:end] for name, column in texts.items()}
+
+    answers(part(0, 100))
     begin = time.perf_counter()
-    labels(table)
+    answers(texts)
     elapsed = time.perf_counter() - begin
-    singles = [table[number : number + 1] for number in range(200)]
+    singles = [part(number, number + 1) for number in range(200)]
     begin = time.perf_counter()
     for single in singles:
-        labels(single)
+        answers(single)
     return {
         "load_seconds": loaded,
         "rows_per_second": len(table) / elapsed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain import cli, encoders, environment, files, objectives, params
 from retrain.description import Encoding, Inputs, SplitFacts, Target
-from retrain.encoders import Encoder
+from retrain.encoders import Arrays, Encoder
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
 from retrain.params import Section, Seed
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+ENCODED = ("train", "validation")
+"""Evaluation starts from the raw rows of test."""
 WAY_OUT = "run the prepare stage first"
 
 
@@ -112,15 +114,24 @@ def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, S
     }
 
 
-def write_arrays(folder: Path, part: "pd.DataFrame", encoder: Encoder, objective: Objective) -> None:
+def write_arrays(folder: Path, arrays: Arrays) -> None:
     """Write a split's encoded inputs and targets, an array a file."""
     import numpy as np
 
     folder.mkdir(parents=True)
-    *inputs, target = part.columns
-    arrays = {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def encode(
+    splits: "dict[str, pd.DataFrame]", encoder_class: type[Encoder], objective: Objective, knobs: Section
+) -> tuple[Encoder, dict[str, Arrays]]:
+    """An encoder learned from the train split, and the arrays of the splits that training needs."""
+    *inputs, target = splits["train"].columns
+    targets = {name: objective.encode(splits[name][target]) for name in ENCODED}
+    encoder, train = encoder_class.fit_encode(splits["train"][inputs], targets["train"], knobs)
+    encoded = {"train": train, "validation": encoder.encode(splits["validation"][inputs])}
+    return encoder, {name: {**encoded[name], "targets": targets[name]} for name in ENCODED}
 
 
 @cli.stage
@@ -147,11 +158,11 @@ def main(dataset: str) -> None:
 
     train = splits["train"]
     objective = objective_class.fit(train[target], place)
-    encoder = encoder_file.Encoder.fit(train[inputs], objective.encode(train[target]), encoder_knobs)
+    encoder, arrays = encode(splits, encoder_file.Encoder, objective, encoder_knobs)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
         facts = write_tables(tidy, splits)
-        for name in ("train", "validation"):  # evaluation starts from the raw rows of test
-            write_arrays(encoded / name, splits[name], encoder, objective)
+        for name in ENCODED:
+            write_arrays(encoded / name, arrays[name])
         encoding = Encoding(
             inputs=Inputs(kind=knobs.inputs, learned=encoder.to_json()),
             target=Target(kind=knobs.target, column=target, learned=objective.to_json()),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
@@ -54,6 +54,8 @@ class Train(Section):
     loop: Loop
     device: str
     threads: PositiveInt
+    saved_dtype: Literal["float32", "float16", "bfloat16"]
+    """What the best epoch's weights are rounded to when they are saved."""
 
 
 @dataclass
@@ -262,7 +264,7 @@ def main(dataset: str) -> None:
         best, history = train(training, run, place)
         with files.replacing(result.model, result.history) as (model, history_csv):
             model.mkdir()
-            checkpoint.save_weights(model / description.WEIGHTS, best.weights)
+            checkpoint.save_weights(model / description.WEIGHTS, best.weights, knobs.saved_dtype)
             trained = described.model_copy(update={"best_epoch": best.epoch})
             files.write_json(model / description.FILE, trained.model_dump(mode="json"))
             tables.write_csv(history_csv, pd.DataFrame(history))

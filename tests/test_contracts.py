@@ -164,6 +164,18 @@ def test_rows_with_equal_content_have_equal_bytes_and_others_have_not(name):
 
 
 @pytest.mark.parametrize("name", names_in("encoders"))
+def test_learning_and_encoding_at_once_is_learning_and_then_encoding_tables_or_lists(name):
+    encoder, rows = fitted_encoder(name)
+    labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
+    knobs = params.check(INPUTS[name][0], encoders.load(name, "split.inputs").Knobs, "split.encoder")
+    at_once, arrays = type(encoder).fit_encode(rows, labels, knobs)
+    assert at_once == encoder
+    for encoded in (encoder.encode(rows), encoder.encode({name: rows[name].tolist() for name in rows.columns})):
+        assert list(encoded) == list(arrays)
+        assert all(np.array_equal(encoded[key], arrays[key]) for key in arrays)
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
 def test_bare_texts_become_rows_or_an_error_that_says_what_to_give(name):
     encoder, _ = fitted_encoder(name)
     try:
@@ -171,8 +183,8 @@ def test_bare_texts_become_rows_or_an_error_that_says_what_to_give(name):
     except RetrainError as error:
         assert error.way_out == "give it a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
     else:
-        assert tuple(rows.columns) == encoder.columns
-        assert len(rows) == 3
+        assert tuple(rows) == encoder.columns
+        assert {len(column) for column in rows.values()} == {3}
         assert encoder.encode(rows)
 
 
@@ -225,10 +237,12 @@ def test_predictions_have_a_row_per_example_and_each_is_answered_with_json(name)
     predictions = objective.predictions(outputs)
     assert len(predictions) == len(targets)
     assert predictions.columns[0] == "predicted"
-    for prediction in predictions.to_dict("records"):
-        answer = objective.answer(prediction)
-        assert through_json(answer) == answer
+    answers = objective.answers(outputs)
+    assert through_json(answers) == answers
+    for prediction, answer in zip(predictions.to_dict("records"), answers, strict=True):
         assert prediction["predicted"] in answer.values()
+        for label, probability in answer.get("probabilities", {}).items():
+            assert prediction[f"probability_{label}"] == probability
 
 
 @pytest.mark.parametrize("name", names_in("objectives"))

@@ -135,7 +135,7 @@ def test_training_twice_gives_equal_bytes(folder, dataset, run, tmp_path):
     written = []
     for name in ("one", "two"):
         best, rows = train.train(ready(folder, dataset), run, "place")
-        checkpoint.save_weights(tmp_path / name, best.weights)
+        checkpoint.save_weights(tmp_path / name, best.weights, "float32")
         written.append(((tmp_path / name).read_bytes(), rows))
     assert written[0] == written[1]
 

@@ -27,7 +27,7 @@ unhurried = settings(deadline=None, max_examples=200)
 BITS = 20
 BASE, PAIR, TITLE, SPREAD = (int(number) for number in (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD))
 
-CHARACTERS = st.sampled_from([*"aBz09_ .!#;'\t\n\v\f\r\0\\", "  ", "   ", *"éÉßİ中 \u2028", "\N{PILE OF POO}"])
+CHARACTERS = st.sampled_from([*"aBz09_ .!#;'\t\n\v\f\r\0\\", "  ", "   ", *"éÉßİ中 \u2028’—“‿⁀", "\N{PILE OF POO}"])
 TEXTS = (
     st.lists(CHARACTERS, max_size=12).map("".join)
     | st.text(st.characters(codec="utf-8", exclude_characters=FIRST + LAST), max_size=12)
@@ -42,7 +42,7 @@ Feature = tuple[str, ...]
 
 def words(row: Row) -> list[list[str]]:
     """The words of each column that has text, with the marks around it, as a tokenizer of its own finds them."""
-    runs = re.compile(r"[0-9a-z_\x80-\U0010ffff]+|  +|[^ \t\n\v\f\r]")
+    runs = re.compile(r"[0-9a-z_\x80-\u1fff\u2040-\U0010ffff]+|  +|[^ \t\v\f\r]")
     return [
         [FIRST, *(" " if word.isspace() and word[0] == " " else word for word in runs.findall(part.lower())), LAST]
         for part in row
@@ -165,9 +165,10 @@ def test_the_hash_of_a_word_is_a_function_of_its_bytes_wherever_it_stands(rows):
         ("Élan-vital", ["élan", "-", "vital"]),
         ("a  b", ["a", " ", "b"]),
         ("a     b", ["a", " ", "b"]),
-        (" a\t\tb\n", ["a", "b"]),
+        (" a\t\tb\n", ["a", "b", "\n"]),
+        ("“It’s so”—or not", ["“", "it", "’", "s", "so", "”", "—", "or", "not"]),
         ("   ", [" "]),
-        ("a \n b", ["a", "b"]),
+        ("a \n b", ["a", "\n", "b"]),
     ],
 )
 def test_words_are_what_a_reader_expects(text, expected):

@@ -122,7 +122,7 @@ def test_lists_become_tuples_which_can_not_be_changed():
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=6,
     ),
-    st.sampled_from(["network", "optimizer", "schedule", "loss", "loop", "device", "threads"]),
+    st.sampled_from(["network", "optimizer", "schedule", "loss", "loop", "device", "threads", "saved_dtype"]),
 )
 def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value: Any, knob):
     section = {**COMMITTED["diabetes"]["train"], knob: value}

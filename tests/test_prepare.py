@@ -41,13 +41,16 @@ def table(*rows: tuple[str, str]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("raw", "clean"),
     [
-        ("Bush #39;s lead", "Bush's lead"),
-        ("they don #39;t and they #39;ll", "they don't and they'll"),
-        ("the #39;big #39; one", "the 'big ' one"),
-        ("a #36;10 billion deal", "a $10 billion deal"),
+        ("Bush #39;s lead", "Bush’s lead"),
+        ("they don #39;t and they #39;ll", "they don’t and they’ll"),
+        ("the  #39;big #39; one", "the ’big’ one"),
+        ("a  #36;10 billion deal", "a $10 billion deal"),
+        (r"a \$10 billion deal", "a $10 billion deal"),
         ("AT amp;T and S amp;P", "AT&T and S&P"),
-        ("Research amp; Development", "Research & Development"),
-        ("quot;We won, quot; he said", '"We won, " he said'),
+        ("Research  amp; Development", "Research & Development"),
+        ("quot;We won, quot; he said", "“We won,” he said"),
+        ("he (&quot;We won&quot;) won", "he (“We won”) won"),
+        ("typed 'so' and \"so\"", "typed 'so' and \"so\""),
         ("&lt;b&gt;bold&lt;/b&gt;", "<b>bold</b>"),
         ("caf&eacute; &amp; bar", "café & bar"),
         ("a&nbsp;wide nbsp; space", "a wide space"),
@@ -59,18 +62,21 @@ def table(*rows: tuple[str, str]) -> pd.DataFrame:
     ],
 )
 def test_remnants_of_entities_and_line_breaks_are_repaired(raw, clean):
-    assert cleaning.tidy_text(pd.Series([raw], dtype="str"), ALL).tolist() == [clean]
+    assert cleaning.tidy_texts([raw], ALL) == [clean]
 
 
 def test_without_repairs_only_white_space_around_a_text_goes():
-    column = pd.Series([" Bush #39;s   \\ lead \n"], dtype="str")
-    assert cleaning.tidy_text(column, ()).tolist() == ["Bush #39;s   \\ lead"]
+    assert cleaning.tidy_texts([" Bush #39;s   \\ lead \n"], ()) == ["Bush #39;s   \\ lead"]
+
+
+def test_backslashes_become_the_line_breaks_that_they_stand_for():
+    assert cleaning.tidy_texts([r"two\\breaks\of a line, \$5"], ("backslashes",)) == ["two\nbreaks\nof a line, $5"]
 
 
 @unhurried
 @given(st.text(st.characters(categories=("L", "N", "Z"), max_codepoint=0x2FFF), max_size=30))
 def test_words_without_remnants_are_left_as_they_are(text):
-    assert cleaning.tidy_text(pd.Series([text], dtype="str"), ALL).tolist() == [" ".join(text.split())]
+    assert cleaning.tidy_texts([text], ALL) == [" ".join(text.split())]
 
 
 def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():
@@ -81,7 +87,7 @@ def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():
 
 
 def test_rows_that_are_equal_once_repaired_are_duplicates():
-    cleaned = prepare.clean(table(("dog #39;s", "x"), ("dog's", "x")), ALL)
+    cleaned = prepare.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
     assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
 
 

@@ -12,13 +12,23 @@ from torch import Tensor, nn
 WAY_OUT = "train the model again, or restore it with dvc checkout"
 
 
-def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a network's weights: same numbers, same bytes."""
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], dtype: str) -> None:
+    """Write a network's weights, rounded to a type of `DTYPES`: same numbers, same bytes.
+
+    Raises:
+        RetrainError: a weight is too large for the type.
+    """
+    rounded = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in weights.items()}
+    if not all(tensor.isfinite().all() for tensor in rounded.values()):
+        raise RetrainError("train.saved_dtype", f"a weight is too large for {dtype}", "set it to float32")
+    save_file(rounded, path)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill a network that was built on the meta device.
+    """Fill a network that was built on the meta device, in the type that it has there.
 
     Names and shapes are compared before anything is read, so a foreign file can't make us allocate more than it holds.
 
@@ -36,8 +46,8 @@ def load_weights(path: Path, network: nn.Module) -> None:
         raise RetrainError(str(path), "is missing", WAY_OUT) from None
     except (SafetensorError, OSError) as error:
         raise RetrainError(str(path), f"is damaged ({error})", WAY_OUT) from None
-    if any(weights[name].dtype != tensor.dtype for name, tensor in expected.items()):
+    if any(tensor.dtype not in DTYPES.values() for tensor in weights.values()):
         raise RetrainError(str(path), "holds numbers of another type", WAY_OUT)
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         raise RetrainError(str(path), "holds numbers that are not finite", WAY_OUT)
-    network.load_state_dict(weights, assign=True)
+    network.load_state_dict({name: weights[name].to(tensor.dtype) for name, tensor in expected.items()}, assign=True)

@@ -6,12 +6,11 @@ from typing import Any
 
 from retrain import checkpoint, description, encoders, networks, objectives, params
 from retrain.description import Description
-from retrain.encoders import Encoder
+from retrain.encoders import Encoder, Rows
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -26,10 +25,11 @@ class Predictor:
     objective: Objective
     description: Description
 
-    def outputs(self, rows: pd.DataFrame, batch_size: int) -> Tensor:
+    def outputs(self, rows: Rows, batch_size: int) -> Tensor:
         """The network's outputs for raw rows, in their order: (rows, outputs)."""
         arrays = self.encoder.encode(rows)
-        batches = np.split(np.arange(len(rows)), range(batch_size, len(rows), batch_size))
+        count = len(rows[self.encoder.columns[0]])
+        batches = np.split(np.arange(count), range(batch_size, count, batch_size))
         with torch.no_grad():
             gathered = (self.encoder.gather(arrays, batch) for batch in batches)
             return torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain import cli, description, environment, params
 from retrain.errors import RetrainError
@@ -34,15 +34,15 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
-    from retrain.cleaning import tidy
+    from retrain.cleaning import tidy_texts
 
     predictor = load(environment.workspace() / "models", dataset)
     repairs = predictor.description.prepare.repairs
     for raw in batches(predictor, texts, file):
-        rows = tidy(raw, repairs)
-        predictions = predictor.objective.predictions(predictor.outputs(rows, ROWS_AT_ONCE))
-        for prediction in predictions.to_dict("records"):
-            click.echo(json.dumps(predictor.objective.answer(prediction), ensure_ascii=False))
+        is_text = predictor.encoder.holds == "text"
+        rows = {name: tidy_texts(column, repairs) for name, column in raw.items()} if is_text else raw
+        for answer in predictor.objective.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
+            click.echo(json.dumps(answer, ensure_ascii=False))
 
 
 def load(models: Path, dataset: str) -> "Predictor":
@@ -61,11 +61,12 @@ def load(models: Path, dataset: str) -> "Predictor":
     return predictor.load(models / dataset)
 
 
-def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> "Iterator[pd.DataFrame]":
-    """The rows to be predicted, some at a time."""
+def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> Iterator[dict[str, list[Any]]]:
+    """The rows to be predicted, as columns by name, some at a time."""
     if file is not None and file.suffix.lower() == ".csv":
         rows = table(predictor, file)
-        yield from (rows[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(rows), ROWS_AT_ONCE))
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            yield {name: rows[name][begin : begin + ROWS_AT_ONCE].tolist() for name in predictor.encoder.columns}
         return
     lines = iter(
         map(checked, texts)

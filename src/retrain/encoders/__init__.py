@@ -6,7 +6,7 @@ file in this folder to it.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, cast
 
 from retrain import params
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Arrays: TypeAlias = "dict[str, np.ndarray]"
 """Encoded examples: named arrays, each written to a file of its own that training memory-maps."""
 
+Rows: TypeAlias = "pd.DataFrame | Mapping[str, Sequence[Any]]"
+"""Columns by name: a table, or lists, which are faster for a few rows."""
+
 
 class Encoder(Protocol):
     """Turns rows into arrays and batches of them into what a network takes. Whatever it learned, it can write down."""
@@ -29,6 +32,10 @@ class Encoder(Protocol):
     @classmethod
     def fit(cls, rows: "pd.DataFrame", targets: "np.ndarray", knobs: Any) -> Self:
         """Learn from the train split alone: its input columns, and its targets as the objective encodes them."""
+
+    @classmethod
+    def fit_encode(cls, rows: "pd.DataFrame", targets: "np.ndarray", knobs: Any) -> tuple[Self, Arrays]:
+        """What `fit` gives, and the same rows encoded: where both need the same work, it is done once."""
 
     @classmethod
     def from_json(cls, learned: Any) -> Self:
@@ -52,10 +59,10 @@ class Encoder(Protocol):
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """Each row's normalised content: rows that must not straddle two splits give equal bytes."""
 
-    def rows_of_texts(self, texts: Sequence[str]) -> "pd.DataFrame":
+    def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
         """Rows made from bare texts, for prediction; raises RetrainError where rows are not texts."""
 
-    def encode(self, rows: "pd.DataFrame") -> Arrays:
+    def encode(self, rows: Rows) -> Arrays:
         """The input columns as arrays."""
 
     @staticmethod
@@ -73,20 +80,37 @@ class OfText:
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The words of each row without case, accents' spelling, punctuation and spacing."""
         word = re.compile(r"\w+")
-        normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows))
+        normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows, list(rows.columns)))
         return [" ".join(word.findall(text)).encode() for text in normalised]
 
-    def rows_of_texts(self, texts: Sequence[str]) -> "pd.DataFrame":
+    def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
         """Bare texts as the last input column, which is the one that is never a title; the others stay empty."""
-        import pandas as pd
-
-        rows = {name: [""] * len(texts) for name in self.columns}
-        return pd.DataFrame({**rows, self.columns[-1]: list(texts)}, dtype="str")
+        return {**{name: [""] * len(texts) for name in self.columns}, self.columns[-1]: list(texts)}
 
 
-def joined(rows: "pd.DataFrame") -> list[str]:
-    """The input columns of each row as one text."""
-    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in rows.columns), strict=True)]
+def joined(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """Some columns of each row as one text."""
+    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in columns), strict=True)]
+
+
+def places_of(offsets: "np.ndarray", rows: "np.ndarray") -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """Where the parts of some rows stand in arrays that hold all rows end to end.
+
+    Args:
+        offsets: where each row's parts begin, and where the last one's end: int64, (all rows + 1,).
+        rows: the rows of a batch: int64, (batch,).
+
+    Returns:
+        The places: int64, (parts of the batch,); how many each row has, and where its own begin in the batch: int64,
+        (batch,).
+    """
+    import numpy as np
+
+    begins = offsets[rows]
+    lengths = offsets[rows + 1] - begins
+    ends = np.cumsum(lengths)
+    shift = begins - ends + lengths
+    return np.arange(ends[-1]) + np.repeat(shift, lengths), lengths, ends - lengths
 
 
 class EncoderFile(Protocol):

@@ -6,12 +6,12 @@ and Manning 2012 (NB-SVM).
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
-from retrain.encoders import Arrays, OfText
+from retrain.encoders import Arrays, OfText, Rows, places_of
 from retrain.errors import RetrainError
 from retrain.params import Section
 
@@ -23,8 +23,11 @@ SPACE, WORD, MARK = 0, 1, 2
 """Kinds of bytes: what parts words, what words are made of (all of non-ASCII counts as that), what stands alone."""
 
 KINDS = np.full(256, MARK, dtype=np.uint8)
-KINDS[[ord(character) for character in " \t\n\v\f\r"]] = SPACE
+KINDS[[ord(character) for character in " \t\v\f\r"]] = SPACE
 KINDS[[*map(ord, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), *range(128, 256)]] = WORD
+
+PUNCTUATION = (0xE2, 0x80)
+"""The first two of the three bytes of dashes and typographic quotation marks: U+2000 to U+203F."""
 
 FIRST, LAST = "\x02", "\x03"
 """Marks around each column: what begins or ends a headline is told from what stands in it."""
@@ -33,6 +36,9 @@ BASE = np.uint64(0x100000001B3)
 """The polynomial's base; it is odd, so it has an inverse modulo 2**64."""
 PAIR, TITLE, SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd multipliers: of a pair's first word, of a title's words, and of what becomes a bucket."""
+
+Chunk = tuple[np.ndarray, np.ndarray]
+"""The buckets of some rows, end to end, and how many each row has."""
 
 PLACE = "split.encoder"
 ROWS_AT_ONCE = 1024
@@ -88,9 +94,23 @@ class Encoder(OfText):
         Raises:
             RetrainError: no word is left.
         """
-        classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
+        columns = tuple(rows.columns)
+        return cls.of_chunks(columns, list(chunks_of(rows, columns, knobs.bits)), targets, knobs)
+
+    @classmethod
+    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "tuple[Encoder, Arrays]":
+        """What `fit` gives, and the rows encoded, their words looked for only once."""
         columns = tuple(rows.columns)
         chunks = list(chunks_of(rows, columns, knobs.bits))
+        encoder = cls.of_chunks(columns, chunks, targets, knobs)
+        return encoder, encoder.arrays_of(chunks)
+
+    @classmethod
+    def of_chunks(
+        cls, columns: tuple[str, ...], chunks: Sequence[Chunk], targets: np.ndarray, knobs: Knobs
+    ) -> "Encoder":
+        """See `fit`; `chunks` as `chunks_of` gives them."""
+        classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
         found = np.concatenate([buckets for buckets, _ in chunks])
         labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths for _, lengths in chunks]))
         frequent = np.flatnonzero(np.bincount(found, minlength=1 << knobs.bits) >= knobs.minimum_count)
@@ -104,7 +124,7 @@ class Encoder(OfText):
         cells = features[known] * np.int64(shape[1]) + labels[known]
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
         ratios = largest_ratios(counts)
-        importance = (ratios * inverse_frequencies(counts, len(rows))).astype("<f2")
+        importance = (ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
         telling = (ratios >= knobs.minimum_ratio) & (importance > 0)
         if not telling.any():
             raise RetrainError(PLACE, f"no word has a ratio of {knobs.minimum_ratio:g}", "lower minimum_ratio")
@@ -141,7 +161,11 @@ class Encoder(OfText):
         """The importance of each feature: float32, (features,)."""
         return np.frombuffer(self.importance, "<f2").astype(np.float32)
 
-    def encode(self, rows: pd.DataFrame) -> Arrays:
+    def encode(self, rows: Rows) -> Arrays:
+        """See `arrays_of`."""
+        return self.arrays_of(chunks_of(rows, self.columns, self.bits))
+
+    def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
         """Features of all rows end to end, where each row's begin, and what scales each row to unit length.
 
         Returns:
@@ -149,13 +173,13 @@ class Encoder(OfText):
             `importance`: float32, (features that there are,).
         """
         features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
-        for buckets, counts in chunks_of(rows, self.columns, self.bits):
+        for buckets, counts in chunks:
             found = self.table[buckets]
             known = found != NONE
             features.append(found[known])
             lengths.append(sums_of(known, counts))
         every, counts = np.concatenate(features), np.concatenate(lengths)
-        norms = np.sqrt(sums_of(np.square(self.weights)[every], counts))
+        norms = np.sqrt(sums_of(np.square(self.weights[every]), counts))
         return {
             "features": every,
             "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -166,10 +190,7 @@ class Encoder(OfText):
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's features end to end (int64), their weights (float32), and where each row's begin (int64, (batch,))."""
-        begins, ends = arrays["offsets"][rows], arrays["offsets"][rows + 1]
-        lengths = ends - begins
-        offsets = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(begins - offsets, lengths)
+        places, lengths, offsets = places_of(arrays["offsets"], rows)
         features = arrays["features"][places].astype(np.int64)
         weights = arrays["importance"][features] * np.repeat(arrays["scales"][rows], lengths)
         return features, weights, offsets
@@ -216,13 +237,13 @@ def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
     return frequencies
 
 
-def chunks_of(rows: pd.DataFrame, columns: tuple[str, ...], bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int) -> Iterator[Chunk]:
     """The buckets of some rows at a time, end to end: int32, and how many each of these rows has.
 
     A word has a bucket of its own, one for the pair with the next word of its row, and one as a title's word where it
     stands in a column that is not the row's last one with text.
     """
-    texts = list(zip(*(rows[name].to_numpy(object) for name in columns), strict=True))
+    texts = list(zip(*(rows[name] for name in columns), strict=True))
     for begin in range(0, len(texts), ROWS_AT_ONCE):
         marked = (
             "".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in texts[begin : begin + ROWS_AT_ONCE]
@@ -253,8 +274,8 @@ def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: b
 def words_of(characters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
 
-    A word is a run of letters, digits, underscores and non-ASCII characters; every other character but white space
-    stands alone, and so does the second of several spaces: in news it tells the feed. The hash is a polynomial of the
+    A word is a run of letters, digits, underscores and non-ASCII characters; punctuation marks and line breaks stand
+    alone, and so does the second of several spaces: in news it tells the feed. The hash is a polynomial of the
     word's bytes, modulo 2**64, and comes from differences of one running sum over all characters.
     """
     kinds = KINDS[characters]
@@ -262,6 +283,9 @@ def words_of(characters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     begins[1:] |= (characters[1:] == ord(" ")) & (characters[:-1] == ord(" "))
     begins[2:] &= ~((characters[2:] == ord(" ")) & (characters[:-2] == ord(" ")) & (characters[1:-1] == ord(" ")))
     ends = begins.copy()
+    of_three = np.flatnonzero((characters[:-2] == PUNCTUATION[0]) & (characters[1:-1] == PUNCTUATION[1]))
+    word[of_three[:, None] + np.arange(3)] = False
+    begins[of_three], ends[of_three + 2] = True, True
     begins[:1] |= word[:1]
     begins[1:] |= word[1:] & ~word[:-1]
     ends[-1:] |= word[-1:]

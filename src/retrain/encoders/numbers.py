@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Annotated, Any, ClassVar
 
-from retrain.encoders import Arrays
+from retrain.encoders import Arrays, Rows
 from retrain.errors import RetrainError
 from retrain.params import Section
 
@@ -56,6 +56,12 @@ class Encoder:
         return cls(tuple(rows.columns), tuple(m for m, _ in moments), tuple(d for _, d in moments))
 
     @classmethod
+    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "tuple[Encoder, Arrays]":
+        """Means and deviations, and the rows encoded with them."""
+        encoder = cls.fit(rows, targets, knobs)
+        return encoder, encoder.encode(rows)
+
+    @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
         """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
         return cls(**dict(Learned.model_validate(learned)))
@@ -78,18 +84,19 @@ class Encoder:
         """The bytes of each row's numbers, minus zero taken as zero."""
         return [row.tobytes() for row in rows.to_numpy("<f8") + 0.0]
 
-    def rows_of_texts(self, texts: Sequence[str]) -> pd.DataFrame:
+    def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
         """Bare texts are no rows of numbers."""
         fact = f"this model takes numbers ({', '.join(self.columns)}), not texts"
         raise RetrainError("predict", fact, "give it a table: --file rows.csv")
 
-    def encode(self, rows: pd.DataFrame) -> Arrays:
+    def encode(self, rows: Rows) -> Arrays:
         """`values`: float32, (rows, columns), each column with mean 0 and deviation 1 on the train split."""
-        values = (rows[list(self.columns)].to_numpy("float64") - np.array(self.means)) / np.array(self.deviations)
+        raw = np.column_stack([np.asarray(rows[name], dtype="float64") for name in self.columns])
+        values = (raw - np.array(self.means)) / np.array(self.deviations)
         far = np.argwhere(~(np.abs(values) <= FARTHEST))
         if len(far):
             row, column = far[0]
-            fact = f"row {row + 1} has {rows[self.columns[column]].iloc[row]:g}, which is far from all that was learned"
+            fact = f"row {row + 1} has {raw[row, column]:g}, which is far from all that was learned"
             raise RetrainError(f"column '{self.columns[column]}'", fact, "correct the value")
         return {"values": values.astype(np.float32)}
 

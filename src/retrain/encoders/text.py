@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Annotated, Any
 
-from retrain.encoders import Arrays, OfText, joined
+from retrain.encoders import Arrays, OfText, Rows, joined, places_of
 from retrain.params import Section
 
 import numpy as np
@@ -50,9 +50,15 @@ class Encoder(OfText):
     @classmethod
     def fit(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "Encoder":
         """Learn the vocabulary: the most frequent word first, equals in alphabetical order."""
-        counts = Counter(chain.from_iterable(map(tokenize, joined(rows))))
+        counts = Counter(chain.from_iterable(map(tokenize, joined(rows, list(rows.columns)))))
         kept = [token for token, count in counts.items() if count >= knobs.minimum_count]
         return cls(tuple(rows.columns), (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
+
+    @classmethod
+    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "tuple[Encoder, Arrays]":
+        """The vocabulary, and the rows encoded with it."""
+        encoder = cls.fit(rows, targets, knobs)
+        return encoder, encoder.encode(rows)
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
@@ -72,13 +78,13 @@ class Encoder(OfText):
         """How many words were learned."""
         return f"{self.size - 1:,} words"
 
-    def encode(self, rows: pd.DataFrame) -> Arrays:
+    def encode(self, rows: Rows) -> Arrays:
         """Ids of all tokens end to end, and where each row's begin.
 
         Returns:
             `tokens`: int32, (tokens of all rows,); `offsets`: int64, (rows + 1,).
         """
-        ids = [[self.ids.get(token, 0) for token in tokenize(text)] for text in joined(rows)]
+        ids = [[self.ids.get(token, 0) for token in tokenize(text)] for text in joined(rows, self.columns)]
         return {
             "tokens": np.fromiter(chain.from_iterable(ids), dtype=np.int32),
             "offsets": np.cumsum([0, *map(len, ids)], dtype=np.int64),
@@ -87,8 +93,5 @@ class Encoder(OfText):
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's token ids end to end (int64) and where each row's begin (int64, (batch,))."""
-        begins, ends = arrays["offsets"][rows], arrays["offsets"][rows + 1]
-        lengths = ends - begins
-        offsets = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(begins - offsets, lengths)
+        places, _, offsets = places_of(arrays["offsets"], rows)
         return arrays["tokens"][places].astype(np.int64), offsets

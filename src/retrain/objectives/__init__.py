@@ -59,8 +59,8 @@ class Objective(Protocol):
     def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
         """A row per example from the network's outputs, (examples, outputs): what is predicted, and how surely."""
 
-    def answer(self, prediction: Any) -> dict[str, Any]:
-        """One row of `predictions`, a mapping, as the JSON object that `retrain predict` prints."""
+    def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
+        """The same as `predictions`, as the JSON objects that `retrain predict` prints."""
 
 
 def load(name: str, place: str) -> type[Objective]:

@@ -97,12 +97,21 @@ class Objective:
 
     def predictions(self, outputs: "Tensor") -> pd.DataFrame:
         """`predicted`, and a column of probabilities per class (softmax, six digits)."""
-        probabilities = outputs.double().softmax(dim=1).numpy().round(6)
-        predicted = [self.classes[number] for number in outputs.argmax(dim=1).tolist()]
+        probabilities = probabilities_of(outputs)
         columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
-        return pd.DataFrame({"predicted": predicted, **columns})
+        return pd.DataFrame({"predicted": self.labels_of(outputs), **columns})
 
-    def answer(self, prediction: Any) -> dict[str, Any]:
+    def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
         """`label`, and `probabilities` by class."""
-        probabilities = {name: float(prediction[f"probability_{name}"]) for name in self.classes}
-        return {"label": prediction["predicted"], "probabilities": probabilities}
+        rows = zip(self.labels_of(outputs), probabilities_of(outputs).tolist(), strict=True)
+        return [{"label": label, "probabilities": dict(zip(self.classes, row, strict=True))} for label, row in rows]
+
+    def labels_of(self, outputs: "Tensor") -> list[str]:
+        """The class of each row's largest output."""
+        return [self.classes[number] for number in outputs.argmax(dim=1).tolist()]
+
+
+def probabilities_of(outputs: "Tensor") -> np.ndarray:
+    """The softmax of each row, rounded to six digits: float64, (rows, classes)."""
+    probabilities: np.ndarray = outputs.double().softmax(dim=1).numpy().round(6)
+    return probabilities

@@ -90,8 +90,13 @@ class Objective:
 
     def predictions(self, outputs: "Tensor") -> pd.DataFrame:
         """`predicted`, in the target's own units (six digits)."""
-        return pd.DataFrame({"predicted": (outputs.double()[:, 0] * self.deviation + self.mean).numpy().round(6)})
+        return pd.DataFrame({"predicted": self.numbers_of(outputs)})
 
-    def answer(self, prediction: Any) -> dict[str, Any]:
+    def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
         """The predicted `number`."""
-        return {"number": float(prediction["predicted"])}
+        return [{"number": number} for number in self.numbers_of(outputs).tolist()]
+
+    def numbers_of(self, outputs: "Tensor") -> np.ndarray:
+        """The outputs in the target's own units, rounded to six digits: float64, (rows,)."""
+        numbers: np.ndarray = (outputs.double()[:, 0] * self.deviation + self.mean).numpy().round(6)
+        return numbers
