@@ -189,7 +189,7 @@ def main(quick):
             }
             results["course"] = course(folder)
             results["curves"] = [run["curve"] for run in reached]
-            results["growth"] = growth.measure()
+            results["growth"] = growth.measure(folder / "data" / DATASET / "prepared" / "rows.parquet")
             results["overhead"] = overhead.measure()
             results["small"] = small.measure()
     if not quick:

@@ -81,12 +81,16 @@ def train_once(folder, dataset, seed, threads, goal):
             reached = clock if reached is None and now >= goal else reached
             begin = time.perf_counter()
     clock += time.perf_counter() - begin
+    halved = {name: tensor.half().float() for name, tensor in best_weights.items()}
+    training.state.network.load_state_dict(halved)
+    in_half = measured()
     training.state.network.load_state_dict(best_weights)
     return {
         "feature_seconds": features,
         "loop_seconds": clock,
         "validation": best,
         "test": measured(),
+        "test_float16": in_half,
         "seconds_to_goal": reached,
         "curve": curve,
         "train_rows": len(rows["train"]),
