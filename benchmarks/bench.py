@@ -4,6 +4,7 @@ Writes results.json, a table into README.md, and frontier.png. All figures of ti
 """
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from retrain import cli, environment, files, params
 from retrain.errors import RetrainError
 
+import ag_news
 import click
 import growth
 import overhead
@@ -41,8 +43,8 @@ def child(python, script, *arguments):
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
 
-def workspace_with_rows(folder):
-    """A copy of the project in which prepare, split, train and evaluate of AG News have run on `AG_NEWS_DIR`'s rows."""
+def workspace_with_rows(folder, given):
+    """A copy of the project in which prepare, split and train of AG News have run, on the given files or downloaded ones."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():
@@ -51,13 +53,8 @@ def workspace_with_rows(folder):
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     yaml = params.round_trip()
     content = yaml.load((folder / params.FILE).read_text(encoding="utf-8"))
-    rows = os.environ.get("AG_NEWS_DIR")
-    if rows:
-        for name in ("train", "test"):
-            path = Path(rows).resolve() / f"{name}.csv"
-            if not path.exists():
-                raise RetrainError("AG_NEWS_DIR", f"has no {name}.csv", "name the folder that has AG News")
-            content["datasets"][DATASET]["prepare"][name] = {"location": str(path), "sha256": files.sha256(path)}
+    if given is not None:
+        content["datasets"][DATASET]["prepare"].update(given)
         with (folder / params.FILE).open("w", encoding="utf-8") as stream:
             yaml.dump(content, stream)
     for stage in ("prepare", "split", "train"):
@@ -66,11 +63,14 @@ def workspace_with_rows(folder):
 
 def run_stage(folder, stage):
     """Run a stage of AG News in a workspace, as DVC would, but for its output."""
-    surroundings = {**os.environ, "DVC_ROOT": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    root = ROOT if stage == "prepare" else folder  # downloads are kept, runs are not
+    surroundings = {**os.environ, "DVC_ROOT": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     command = [sys.executable, str(folder / "src" / f"{stage}.py"), "--dataset", DATASET]
     ended = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise RetrainError(stage, ended.stderr.strip().removeprefix("Error: "), "set AG_NEWS_DIR to AG News' folder")
+        lines = ended.stderr.strip().splitlines() or ["it printed nothing"]
+        way_out = f"or set {ag_news.VARIABLE} to the folder that has AG News" if stage == "prepare" else "mend that"
+        raise RetrainError(stage, lines[-1].removeprefix("Error: "), way_out)
 
 
 def write_rows_for_others(folder, path):
@@ -87,36 +87,58 @@ def write_rows_for_others(folder, path):
 
 
 def spread(values):
-    """Median, least and largest of some measurements."""
-    return {"median": statistics.median(values), "least": min(values), "largest": max(values), "values": values}
+    """Median, least and largest of some measurements; None for what was never reached."""
+    found = {"median": statistics.median(values), "least": min(values), "largest": max(values)}
+    found = {name: value if math.isfinite(value) else None for name, value in found.items()}
+    return {**found, "values": [value if math.isfinite(value) else None for value in values]}
 
 
 def compare(folder, rows, repeats):
-    """Ours and fastText by turns, so that both see the machine in the same moods; then one run each of the others."""
-    theirs, ours = [], []
-    for seed in range(1, repeats + 1):
-        theirs.append(child(OTHERS, "others.py", "fasttext", rows, THREADS))
+    """Ours and fastText by turns, a seed each: the machine's speed drifts, and so it does for both.
+
+    Each turn trains both, once more ours until it is as accurate as fastText was in that turn, and predicts with ours;
+    fastText predicts right after its training. Who is first changes from turn to turn.
+    """
+    test = folder / "data" / DATASET / "splits" / "test.parquet"
+    theirs, ours, reached, prediction = [], [], [], []
+
+    def fasttext(seed):
+        theirs.append(child(OTHERS, "others.py", "fasttext", rows, THREADS, seed))
         click.echo(f"fastText        {theirs[-1]['accuracy']:.4f}  {theirs[-1]['train_seconds']:.2f} s")
+
+    def retrain(seed):
         ours.append(child(sys.executable, "ours.py", "train", folder, DATASET, seed, THREADS, 0))
         click.echo(f"ours, seed {seed}    {ours[-1]['test']:.4f}  {ours[-1]['loop_seconds']:.2f} s in the loop")
-    goal = statistics.mean(run["accuracy"] for run in theirs)
-    reached = [
-        child(sys.executable, "ours.py", "train", folder, DATASET, seed, THREADS, goal)
-        for seed in range(1, repeats + 1)
-    ]
-    return theirs, ours, reached
+
+    for seed in range(1, repeats + 1):
+        for measured in (fasttext, retrain) if seed % 2 else (retrain, fasttext):
+            measured(seed)
+        goal = theirs[-1]["accuracy"]
+        reached.append(child(sys.executable, "ours.py", "train", folder, DATASET, seed, THREADS, goal))
+        prediction.append(child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test))
+    return theirs, ours, reached, prediction
 
 
 def figures(theirs, ours, reached, prediction):
-    """The figures that the issue of speed and accuracy is judged by; each ratio is ours / fastText."""
-    trained = statistics.median(run["train_seconds"] for run in theirs)
+    """The figures that the issue of speed and accuracy is judged by; a ratio is ours / fastText, the median of the turns'."""
 
-    def ratio(values):
-        return spread([value / trained for value in values])
+    def by_turns(values, others):
+        return spread([value / other for value, other in zip(values, others, strict=True)])
 
+    trained = [run["train_seconds"] for run in theirs]
+    goal_seconds = [run["seconds_to_goal"] or float("inf") for run in reached]
+    ratios = {
+        "train_loop": by_turns([run["loop_seconds"] for run in ours], trained),
+        "rows_to_model": by_turns([run["feature_seconds"] + run["loop_seconds"] for run in ours], trained),
+        "time_to_quality": by_turns(goal_seconds, trained),
+        "predict_rows_per_second": by_turns(
+            [run["rows_per_second"] for run in prediction], [run["predict_rows_per_second"] for run in theirs]
+        ),
+    }
     return {
         "accuracy": {
             "ours": {"mean": statistics.mean(run["test"] for run in ours), **spread([run["test"] for run in ours])},
+            "ours_float16": {"mean": statistics.mean(run["test_float16"] for run in ours)},
             "ours_validation": {"mean": statistics.mean(run["validation"] for run in ours)},
             "fasttext": {
                 "mean": statistics.mean(run["accuracy"] for run in theirs),
@@ -128,18 +150,15 @@ def figures(theirs, ours, reached, prediction):
             "fasttext_spacing": spread([run["spacing_seconds"] for run in theirs]),
             "ours_features": spread([run["feature_seconds"] for run in ours]),
             "ours_loop": spread([run["loop_seconds"] for run in ours]),
-            "ours_to_fasttext_accuracy": spread([run["seconds_to_goal"] or float("nan") for run in reached]),
+            "ours_to_fasttext_accuracy": spread(goal_seconds),
             "load": spread([run["load_seconds"] for run in prediction]),
             "single_row": spread([run["single_row_milliseconds"] / 1000 for run in prediction]),
         },
         "ratio": {
-            "train_loop": ratio([run["loop_seconds"] for run in ours])["median"],
-            "rows_to_model": ratio([run["feature_seconds"] + run["loop_seconds"] for run in ours])["median"],
-            "time_to_quality": ratio([run["seconds_to_goal"] or float("nan") for run in reached])["median"],
-            "predict_rows_per_second": statistics.median(run["rows_per_second"] for run in prediction)
-            / statistics.median(run["predict_rows_per_second"] for run in theirs),
+            **{name: turns["median"] for name, turns in ratios.items()},
             "model_bytes": prediction[0]["model_bytes"] / theirs[0]["model_bytes"],
         },
+        "ratio_by_turns": ratios,
         "rows_per_second": {
             "ours": spread([run["rows_per_second"] for run in prediction]),
             "fasttext": spread([run["predict_rows_per_second"] for run in theirs]),
@@ -170,17 +189,16 @@ def machine():
 @cli.one_line_errors
 def main(quick):
     """Measure ours beside others on AG News: `AG_NEWS_DIR`'s rows, or those that prepare downloads."""
+    given = ag_news.given()
     os.chdir(environment.workspace())
     if not OTHERS.exists():
         raise RetrainError(str(OTHERS), "is missing", "run this by make bench, which makes it")
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         folder, rows = Path(temporary, "workspace"), Path(temporary, "rows.json")
-        workspace_with_rows(folder)
+        workspace_with_rows(folder, given)
         write_rows_for_others(folder, rows)
-        theirs, ours, reached = compare(folder, rows, 2 if quick else 5)
-        test = folder / "data" / DATASET / "splits" / "test.parquet"
-        prediction = [child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test) for _ in theirs]
+        theirs, ours, reached, prediction = compare(folder, rows, 2 if quick else 5)
         results = {"machine": machine(), "rows": ours[0]["train_rows"], **figures(theirs, ours, reached, prediction)}
         if not quick:
             results["machine"]["versions"] |= child(OTHERS, "others.py", "versions", rows)

@@ -5,14 +5,15 @@ validation; nothing is measured on it.
 """
 
 import copy
-import os
 import statistics
 import sys
 import time
 from pathlib import Path
 
-from retrain import cli, environment, files, params
+from retrain import cli, environment, params
+from retrain.errors import RetrainError
 
+import ag_news
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,18 +89,16 @@ def validated(block, read, seed):
 @cli.one_line_errors
 def main():
     """Compare variants of the committed knobs of AG News on validation, a line of Markdown each."""
+    given = ag_news.given()
+    if given is None:
+        raise RetrainError(ag_news.VARIABLE, "is not set", "set it to the folder that has AG News")
     committed = params.dataset_block(ROOT, "ag_news")
     environment.pin_cpu(committed["train"]["threads"])
     sys.path.insert(0, str(ROOT / "src"))
     from retrain import sources
     from retrain.sources import Place
 
-    rows = Path(os.environ["AG_NEWS_DIR"]).resolve()
-    given = {}
-    for name in ("train", "test"):
-        path = rows / f"{name}.csv"
-        given[f"prepare.{name}"] = {"location": str(path), "sha256": files.sha256(path)}
-    committed = varied(committed, given)
+    committed = varied(committed, {f"prepare.{name}": file for name, file in given.items()})
     source = sources.load(committed["prepare"], "ag_news")
     read = source.read(params.check(committed["prepare"], source.knobs, "prepare"), Place("ag_news", ROOT, ROOT))
     click.echo(f"| variant | validation accuracy, mean of {len(SPLIT_SEEDS)} splits | least, largest | seconds |")

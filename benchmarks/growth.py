@@ -24,7 +24,7 @@ REPEATS = 3
 
 def stage(folder, name):
     """Run a stage of `growth` in a workspace; seconds, and the largest memory in MiB."""
-    surroundings = {**os.environ, "DVC_ROOT": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    surroundings = {**os.environ, "DVC_ROOT": str(folder), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     begin = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, folder / "src" / f"{name}.py", "--dataset", "growth"], cwd=folder, env=surroundings,

@@ -26,7 +26,7 @@ def accuracy(predicted, labels):
     return sum(one == other for one, other in zip(predicted, labels, strict=True)) / len(labels)
 
 
-def fasttext(rows, threads):
+def fasttext(rows, threads, seed):
     """Train once; then predict all test rows and single ones, on one thread as it always does."""
     import fasttext as library
 
@@ -40,7 +40,7 @@ def fasttext(rows, threads):
         path = Path(folder, "train.txt")
         path.write_text("\n".join(train) + "\n", encoding="utf-8")
         begin = time.perf_counter()
-        model = library.train_supervised(str(path), thread=threads, **SETTING)
+        model = library.train_supervised(str(path), thread=threads, seed=seed, **SETTING)
         trained = time.perf_counter() - begin
         model.save_model(str(Path(folder, "model.bin")))
         size = Path(folder, "model.bin").stat().st_size
@@ -72,9 +72,9 @@ def linear(rows, *, naive_bayes):
     if not naive_bayes:
         predicted = LinearSVC(C=0.5).fit(train, labels).predict(test)
     else:
-        scores = []
+        scores, present = [], train > 0  # ratios of rows that have a word, not of TF-IDF: the better of the two
         for label in sorted(set(labels)):
-            inside, outside = train[labels == label].sum(axis=0) + 1.0, train[labels != label].sum(axis=0) + 1.0
+            inside, outside = present[labels == label].sum(axis=0) + 1.0, present[labels != label].sum(axis=0) + 1.0
             ratios = np.asarray(np.log(inside / inside.sum()) - np.log(outside / outside.sum()))
             model = LinearSVC(C=0.5).fit(train.multiply(ratios).tocsr(), labels == label)
             scores.append(model.decision_function(test.multiply(ratios).tocsr()))
@@ -103,11 +103,11 @@ def ridge(tables):
 
 
 def main():
-    """`others.py METHOD FILE [THREADS]`."""
+    """`others.py METHOD FILE [THREADS SEED]`."""
     method, file = sys.argv[1:3]
     rows = json.loads(Path(file).read_text(encoding="utf-8"))
     methods = {
-        "fasttext": lambda: fasttext(rows, int(sys.argv[3])),
+        "fasttext": lambda: fasttext(rows, int(sys.argv[3]), int(sys.argv[4])),
         "linear_svc": lambda: linear(rows, naive_bayes=False),
         "nb_svm": lambda: linear(rows, naive_bayes=True),
         "ridge": lambda: ridge(rows),

@@ -13,9 +13,11 @@ from pathlib import Path
 from retrain import params
 
 ROOT = Path(__file__).resolve().parents[1]
-REPEATS = 3
+REPEATS = 5
 STAGES = 10
 
+LIBRARIES = "import sys, click, pydantic, ruamel.yaml, pandas; pydantic.create_model('Knobs', knob=int)\n"
+"""What every stage reads its command line, its knobs and its tables with."""
 RUN = """
 from mlflow import MlflowClient
 client = MlflowClient(tracking_uri=sys.argv[1])
@@ -24,27 +26,66 @@ run = client.create_run(experiment.experiment_id)
 client.set_terminated(run.info.run_id)
 """
 NEEDS = {
-    "prepare": "import sys, pandas, pyarrow.parquet, sklearn.datasets",
-    "split": "import sys, pandas, pyarrow.parquet",
-    "train": "import sys, pandas, torch; torch.optim.SGD([torch.zeros(1, requires_grad=True)])" + RUN,
-    "evaluate": "import sys, pandas, pyarrow.parquet, torch" + RUN,
-    "plot": "import sys, pandas, matplotlib.pyplot" + RUN,
+    "prepare": LIBRARIES + "import pyarrow.parquet, sklearn.datasets",
+    "split": LIBRARIES + "import pyarrow.dataset, pyarrow.parquet",
+    "train": LIBRARIES + "import safetensors.torch, torch; torch.optim.SGD([torch.zeros(1, requires_grad=True)])" + RUN,
+    "evaluate": LIBRARIES + "import pyarrow.dataset, pyarrow.parquet, safetensors.torch, torch" + RUN,
+    "plot": LIBRARIES + "import matplotlib.figure, matplotlib.backends.backend_agg" + RUN,
 }
-"""What each stage must import, and a run that it opens: the least that it can take."""
-
-
-def seconds(command, folder, **surroundings):
-    """The median wall time of a command."""
-    taken = []
-    for _ in range(REPEATS):
+"""What each stage must import, and a run where it opens one: the least that it can take."""
+WORK = {
+    "prepare": ("prepare.prepare", "retrain.tables.write_parquet"),
+    "split": ("retrain.tables.read_parquet", "split.split", "split.write_tables", "split.write_arrays"),
+    "train": (),
+    "evaluate": (),
+    "plot": ("matplotlib.figure.Figure.savefig",),
+}
+"""The functions that do a stage's own work; none where that is next to nothing for so few rows."""
+CLOCK = """
+import functools, importlib, pkgutil, time
+sys.path.insert(0, "src")
+spent = 0.0
+def clocked(function):
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        global spent
         begin = time.perf_counter()
-        subprocess.run(command, cwd=folder, env={**os.environ, **surroundings}, check=True, capture_output=True)
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
+        result = function(*arguments, **options)
+        spent += time.perf_counter() - begin
+        return result
+    return call
+stage = importlib.import_module(sys.argv[2])
+for path in sys.argv[3:]:
+    owner, _, name = path.rpartition(".")
+    owner = pkgutil.resolve_name(owner)
+    setattr(owner, name, clocked(getattr(owner, name)))
+stage.main(["--dataset", "diabetes"], standalone_mode=False)
+print(spent)
+"""
+
+
+def run(command, folder, **surroundings):
+    """Run a command; its wall time and what it printed."""
+    begin = time.perf_counter()
+    ended = subprocess.run(
+        command, cwd=folder, env={**os.environ, **surroundings}, check=True, capture_output=True, text=True
+    )
+    return time.perf_counter() - begin, ended.stdout
+
+
+def compared(taken, least, work):
+    """Medians, and the median of the ratios of each turn: the machine's speed drifts from one turn to the next."""
+    beyond = [one - own for one, own in zip(taken, work, strict=True)]
+    return {
+        "seconds": statistics.median(taken),
+        "work": statistics.median(work),
+        "least": statistics.median(least),
+        "ratio": statistics.median(one / other for one, other in zip(beyond, least, strict=True)),
+    }
 
 
 def stages():
-    """Each stage of the smallest dataset, trained for a single epoch, beside what it must import."""
+    """Each stage of the smallest dataset, trained for a single epoch, and what it must import, by turns."""
     found = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -55,12 +96,17 @@ def stages():
         with (folder / params.FILE).open("w", encoding="utf-8") as file:
             params.round_trip().dump({"datasets": {"diabetes": block}}, file)
         store = f"sqlite:///{folder / 'mlflow.db'}"
-        surroundings = {"DVC_ROOT": str(ROOT), "MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        surroundings = {"DVC_ROOT": str(folder), "MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true"}
         for stage, needs in NEEDS.items():  # in order: each needs what the one before it left
             command = [sys.executable, folder / "src" / f"{stage}.py", "--dataset", "diabetes"]
-            taken = seconds(command, folder, **surroundings)
-            least = seconds([sys.executable, "-c", needs, store], folder, **surroundings)
-            found[stage] = {"seconds": taken, "least": least, "ratio": taken / least}
+            clock = [sys.executable, "-c", needs + CLOCK, store, stage, *WORK[stage]]
+            taken, least, work = [], [], []
+            for _ in range(1 + REPEATS):
+                taken.append(run(command, folder, **surroundings)[0])
+                least.append(run([sys.executable, "-c", needs, store], folder, **surroundings)[0])
+                printed = run(clock, folder, **surroundings)[1] if WORK[stage] else "0"
+                work.append(float(printed.splitlines()[-1]))
+            found[stage] = compared(taken[1:], least[1:], work[1:])  # the first turn reads all from disk
     return found
 
 
@@ -68,17 +114,19 @@ def idle():
     """`dvc repro` with nothing to do, here and in a pipeline of as many stages that have next to nothing."""
     dvc = Path(sys.executable).with_name("dvc")
     command = [dvc, "repro", "plot@docstrings", "plot@diabetes"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    taken = seconds(command, ROOT)
+    run(command, ROOT)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
         subprocess.run([dvc, "init", "-q"], cwd=folder, check=True)
         subprocess.run([dvc, "config", "core.analytics", "false"], cwd=folder, check=True)
         stages = {f"stage{n}": {"cmd": f"echo {n} > {n}.txt", "outs": [f"{n}.txt"]} for n in range(STAGES)}
         Path(folder, "dvc.yaml").write_text(json.dumps({"stages": stages}), encoding="utf-8")
-        subprocess.run([dvc, "repro"], cwd=folder, check=True, capture_output=True)
-        least = seconds([dvc, "repro"], folder)
-    return {"seconds": taken, "least": least, "ratio": taken / least}
+        run([dvc, "repro"], folder)
+        taken, least = [], []
+        for _ in range(REPEATS):
+            taken.append(run(command, ROOT)[0])
+            least.append(run([dvc, "repro"], folder)[0])
+    return compared(taken, least, [0.0] * REPEATS)
 
 
 def measure():

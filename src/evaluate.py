@@ -136,9 +136,11 @@ def main(dataset: str) -> None:
             tables.write_csv(predicted, predictions)
             tables.write_csv(classes, measured.classes)
             tables.write_csv(confusion, measured.confusion)
-        run.final({"best_epoch": model.description.best_epoch})
-        run.final({f"test/{name}": value for name, value in measured.metrics.items()})
-        run.final({f"baseline/{name}": value for name, value in trivial.metrics.items()})
+        run.final({
+            "best_epoch": model.description.best_epoch,
+            **{f"test/{name}": value for name, value in measured.metrics.items()},
+            **{f"baseline/{name}": value for name, value in trivial.metrics.items()},
+        })  # fmt: skip
         run.artifacts(*(reports / name for name in names))
     shown = ", ".join(
         f"{name} {value:.4f} (baseline {trivial.metrics[name]:.4f})" for name, value in measured.metrics.items()
