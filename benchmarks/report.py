@@ -58,11 +58,15 @@ def beyond_fasttext(results):
     ridge, diabetes = small["diabetes"]["ridge"]["mean"], small["diabetes"]["ours"]["mean"]
     return [
         f"* Saved in 16 bits (`train.saved_dtype: float16`), accuracy is {half:.4f}, and the weights take half the space.",
-        f"* A stage beside importing what it must and opening a run, without its own work: {stages}. "
-        f"`dvc repro` with nothing to do, beside DVC on ten empty stages: {overhead['idle_repro']['ratio']:.2f}.",
+        (
+            f"* A stage beside importing what it must and opening a run, without its own work: {stages}. "
+            f"`dvc repro` with nothing to do, beside DVC on ten empty stages: {overhead['idle_repro']['ratio']:.2f}."
+        ),
         f"* Time per row (features and loop), beside {growth['sizes'][0]['rows']:,} generated rows: {sizes}.",
-        f"* `docstrings` {small['docstrings']['ours']:.4f}, LinearSVC on the same split {small['docstrings']['linear_svc']:.4f}. "
-        f"`diabetes`, mean r² over {small['diabetes']['split_seeds']} splits: {diabetes:.3f}, Ridge {ridge:.3f}.",
+        (
+            f"* `docstrings` {small['docstrings']['ours']:.4f}, LinearSVC on the same split {small['docstrings']['linear_svc']:.4f}. "
+            f"`diabetes`, mean r² over {small['diabetes']['split_seeds']} splits: {diabetes:.3f}, Ridge {ridge:.3f}."
+        ),
     ]
 
 
