@@ -14,9 +14,14 @@ NAMES = "quot|amp|lt|gt|nbsp|apos|hellip|mdash|ndash|lsquo|rsquo|ldquo|rdquo|pou
 
 LOST = re.compile(rf"(?: |(?<![&\w]))(#\d{{2,4}}|{NAMES});")
 """An entity whose ampersand became a space, or went missing."""
-APOSTROPHE = re.compile("&(?:#39|apos);")
-OPENING = re.compile(r"(?<![^\s(\[])&(?:#34|quot);(?=\S)")
-CLOSING = re.compile("&(?:#34|quot);")
+QUOTES = (
+    (re.compile(r"(?<![^\s(\[])&(?:#39|apos);(?=[^\W\d])"), "‘"),
+    (re.compile("&(?:#39|apos);"), "’"),
+    (re.compile(r"(?<![^\s(\[])&(?:#34|quot);(?=\S)"), "“"),
+    (re.compile(r"&(?:#34|quot);(?=\w)"), " “"),  # the space before it was not its ampersand
+    (re.compile("&(?:#34|quot);"), "”"),
+)
+"""Apostrophes and quotation marks, opening ones first, and what they become."""
 ESCAPED = re.compile(r"\\(?=\$)")
 BREAK = re.compile(r"\\+")
 SPACES = re.compile(r"\s+")
@@ -51,8 +56,8 @@ def repair_entities(text: str) -> str:
     if ";" not in text:
         return text
     text = LOST.sub(r"&\1;", text)
-    for entity, character in ((APOSTROPHE, "’"), (OPENING, "“"), (CLOSING, "”")):
-        text = entity.sub(character, text)
+    for quote, character in QUOTES:
+        text = quote.sub(character, text)
     return html.unescape(text)
 
 
