@@ -125,7 +125,7 @@ def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float
         rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public ones want sorted indices)
         sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
         rates = sums[rows].rsqrt_().mul_(-learning_rate)
-        parameter.index_put_((rows,), values * rates.reshape(-1, *[1] * (values.dim() - 1)), accumulate=True)
+        parameter.index_add_(0, rows, values * rates.reshape(-1, *[1] * (values.dim() - 1)))
     else:
         sums += gradient.square().reshape(len(sums), -1).mean(dim=1)
         rates = sums.rsqrt().mul_(-learning_rate)
