@@ -41,7 +41,9 @@ class Report:
 
 def loss(axes: "Axes", report: Report) -> None:
     """Loss over the epochs."""
-    curves(axes, report, "loss", f"Loss ({report.description.train.loss.name.replace('_', ' ')})")
+    name = report.description.train.loss.name.replace("_", " ")
+    of = " of the standardised target" if report.description.target.kind == "number" else ""
+    curves(axes, report, "loss", f"Loss ({name}{of})")
 
 
 def accuracy(axes: "Axes", report: Report) -> None:

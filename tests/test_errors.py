@@ -226,7 +226,7 @@ NUMBERS = "data/raw/tiny_numbers/rows.csv"
         (FILE, HEADER, f"{FILE}: has no rows; give it at least one"),
         (FILE, HEADER + b'the cow,farm\n"the shi', f"{FILE}, line 3: is not valid CSV (unexpected end of data); mend"),
         (FILE, HEADER + b'"the" cow,farm\n', f"{FILE}, line 2: is not valid CSV (',' expected after '\"'); mend"),
-        (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}: is not UTF-8 (byte 0xe9 after line 0); save it as UTF-8"),
+        (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}, line 2: is not UTF-8 (byte 0xe9); save it as UTF-8"),
         (FILE, HEADER + b"a,farm\nb,sea,x\n", f"{FILE}, line 3: has 3 values where 2 columns are expected; mend the"),
         (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3: has 1 values where 2 columns are expected; mend the line"),
         (FILE, b"text,text\na,b\n", f"{FILE}, line 1: names column 'text' twice; rename one of them"),
@@ -435,8 +435,8 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("model.json", emptied, "is not readable JSON ("),
     ("model.json", truncated, "is not readable JSON ("),
     ("model.json", nested_too_deep, "is not readable JSON ("),
-    ("model.json", a_list, "[1] will not do; it should be"),
-    ("model.json", of_a_later_format, "unknown '2'; known are: 1"),
+    ("model.json", a_list, "[1] will not do; train the model first, or restore it with dvc checkout"),
+    ("model.json", of_a_later_format, "unknown '2'; train the model first, or restore it with dvc checkout"),
 ]
 
 
@@ -493,7 +493,7 @@ def damaged_versions(value: Any) -> Iterator[Any]:
         (["tiny_news", "--file", "none.csv"], "none.csv: is missing; put the file there, or correct its location"),
         (["tiny_news", "--file", "rows.pdf"], "rows.pdf: '.pdf' files are not supported; give a .txt or a .csv"),
         (["tiny_news", "--file", "latin.txt"], "latin.txt, line 2: is not UTF-8; save it as UTF-8"),
-        (["tiny_news", "--file", "latin.csv"], "latin.csv: is not UTF-8 (byte 0xe9 after line 0); save it as UTF-8"),
+        (["tiny_news", "--file", "latin.csv"], "latin.csv, line 2: is not UTF-8 (byte 0xe9); save it as UTF-8"),
         (["tiny_news", "--file", "other.csv"], "other.csv: column 'text' is missing; it has: subject"),
     ],
 )

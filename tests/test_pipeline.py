@@ -26,4 +26,6 @@ def test_the_committed_results_are_what_everyone_gets(tmp_path):
     assert ended.returncode == 0, ended.said
     changed = project.run("git", "status", "--porcelain").stdout
     assert changed == "", "the code or a knob is newer than the results: run make repro, and commit what it changes"
-    assert project.dvc("status", "plot@docstrings", "plot@diabetes").stdout == "Data and pipelines are up to date.\n"
+    for options in ([], ["--with-deps"]):
+        said = project.dvc("status", *options, "plot@docstrings", "plot@diabetes").stdout
+        assert said == "Data and pipelines are up to date.\n"

@@ -1,6 +1,8 @@
 """`retrain recipe`: knobs are written into params.yaml, and nothing else there changes."""
 
 import re
+import shutil
+import sys
 from contextlib import chdir
 from pathlib import Path
 
@@ -131,6 +133,38 @@ def test_a_new_knob_is_added_to_its_section(folder):
     before = content(COMMENTED)
     before["datasets"]["tiny"]["evaluate"].update(colour="red", null_one=None)
     assert after == before
+
+
+@pytest.mark.parametrize(
+    "laid_out",
+    [
+        "prepare:\n      repairs:     # why\n      - entities\n      - spaces\n      train: x\n",
+        "prepare:\n      repairs:\n      # why\n      - entities   # this\n      - spaces\n      train: x\n",
+        "prepare:\n      train: x\n      repairs: [entities,   # this\n        spaces]   # that\n",
+        "prepare:   # all\n      repairs:   # why\n        name: x   # that\n        size: 3\n      train: x\n",
+    ],
+)
+def test_lists_and_mappings_over_several_lines_are_replaced_whole(project: Project, laid_out):
+    text = f"datasets:\n  one:\n    {laid_out}    split: {{seed: 1}}\n    train: {{}}\n    evaluate: {{}}\n    plot: {{}}\n"
+    (project.folder / params.FILE).write_text(text)
+    after = content(followed(project.folder, "one", "prepare: {repairs: [backslashes], train: {name: y}}\n"))
+    before = content(text)
+    before["datasets"]["one"]["prepare"].update(repairs=["backslashes"], train={"name": "y"})
+    assert after == before
+
+
+def test_an_experiment_in_the_workspace_does_not_stop_a_recipe(project: Project):
+    shutil.copy(REPOSITORY / params.FILE, project.folder / params.FILE)
+    command = (
+        "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('params.yaml') as knobs: knobs['changed'] = 1"
+    )
+    ended = project.run(sys.executable, "-c", command)  # as `dvc exp run -S` does: it lays the whole file out anew
+    assert ended.returncode == 0, ended.said
+    before = content((project.folder / params.FILE).read_text(encoding="utf-8"))
+    recipe = COURSE.read_text(encoding="utf-8")
+    for stage, knobs in content(recipe).items():
+        before["datasets"]["ag_news"][stage].update(knobs)
+    assert content(followed(project.folder, "ag_news", recipe)) == before
 
 
 def test_a_recipe_that_is_followed_twice_changes_nothing_the_second_time(folder):

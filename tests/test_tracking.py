@@ -196,6 +196,10 @@ def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_ar
     assert tracking.run_name("tiny_news", knobs) == "tiny_news"
     few = dict.fromkeys(["train.network.width", "train.loop.epochs"], "5")
     assert tracking.run_name("tiny_news", {**knobs, **few}) == "tiny_news epochs=5 width=5"
+    assert tracking.run_name("tiny_news", {**knobs, "prepare.repairs": '["entities", "spaces"]'}).endswith(
+        " repairs=[entities,spaces]"
+    )
+    assert tracking.run_name("tiny_news", {**knobs, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
     every = dict.fromkeys(knobs, "other")
     name = tracking.run_name("tiny_news", every)
     assert name.endswith(f" and {len(every) - 6} more")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from retrain import files, params
+from retrain.errors import RetrainError
 from retrain.params import Section
 
 from pydantic import ConfigDict, NonNegativeInt, PositiveInt
@@ -99,4 +100,7 @@ def read(folder: Path) -> Description:
         RetrainError: it is missing, damaged, or of another format.
     """
     path = folder / FILE
-    return params.check(files.read_json(path, WAY_OUT), Description, str(path))
+    try:
+        return params.check(files.read_json(path, WAY_OUT), Description, str(path))
+    except RetrainError as error:
+        raise RetrainError(error.place, error.fact, WAY_OUT) from None

@@ -31,6 +31,8 @@ LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
 NAMED = 6
 """Changed knobs that stand in a run's name; a recipe changes more."""
+LONGEST_VALUE = 36
+"""Characters of a value in a run's name."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -172,7 +174,7 @@ def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, s
                 name=f"{dataset} {split}",
                 digest=facts.sha256[:36],
                 source_type="local",
-                source=json.dumps({"uri": f"data/{dataset}/examples/{split}"}),
+                source=json.dumps({"uri": f"data/{dataset}/splits/{split}.parquet"}),
                 profile=json.dumps({"num_rows": facts.rows}),
             ),
             [InputTag("mlflow.data.context", split)],
@@ -210,9 +212,15 @@ def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
     """The dataset and the knobs that differ from the committed ones, the first few: `diabetes learning_rate=0.1`."""
     committed = committed_knobs(dataset)
     changed = {name: value for name, value in knobs.items() if committed and committed.get(name) != value}
-    named = [f"{short(name, knobs)}={value[:20]}" for name, value in changed.items()]
+    plain = {name: value.replace('"', "").replace(", ", ",") for name, value in changed.items()}
+    named = [f"{short(name, knobs)}={shortened(value)}" for name, value in plain.items()]
     more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
     return " ".join([dataset, *named[:NAMED], *more])
+
+
+def shortened(value: str) -> str:
+    """A value, or the beginning of one that is too long for a name."""
+    return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"
 
 
 def short(knob: str, knobs: Iterable[str]) -> str:

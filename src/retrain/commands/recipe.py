@@ -7,6 +7,7 @@ from retrain import cli, environment, files, params
 from retrain.errors import RetrainError
 
 import click
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 
 @click.command()
@@ -25,11 +26,29 @@ def command(dataset: str, file: Path) -> None:
         if not isinstance(block[stage], dict):
             raise RetrainError(params.place(dataset, stage), "is not a mapping", "give it knobs")
     content = params.round_trip().load((here / params.FILE).read_text(encoding="utf-8"))
+    expected = params.load_yaml(here / params.FILE, params.FILE, "restore it")
     for stage, knobs in recipe.items():
-        content["datasets"][dataset][stage].update(knobs)
-    with files.replacing(here / params.FILE) as (draft,), draft.open("w", encoding="utf-8") as stream:
-        params.round_trip().dump(content, stream)
+        expected["datasets"][dataset][stage].update(knobs)
+        replace(content["datasets"][dataset][stage], knobs)
+    with files.replacing(here / params.FILE) as (draft,):
+        with draft.open("w", encoding="utf-8") as stream:
+            params.round_trip().dump(content, stream)
+        if params.load_yaml(draft, params.FILE, "lay it out as in the last commit") != expected:
+            raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")
     click.echo(f"params.yaml: {dataset} follows {file}; now: dvc exp run --name {file.stem} plot@{dataset}")
+
+
+def replace(section: Any, knobs: dict[str, Any]) -> None:
+    """Replace knobs of a section that was read for a round trip.
+
+    A list or mapping that is laid out over several lines loses the comment on the line of its name: a value on that
+    line would end up behind it.
+    """
+    for name, knob in knobs.items():
+        old = section.get(name)
+        if isinstance(old, CommentedSeq | CommentedMap) and not old.fa.flow_style():
+            section.ca.items.pop(name, None)
+        section[name] = knob
 
 
 def sections(file: Path) -> dict[str, dict[str, Any]]:

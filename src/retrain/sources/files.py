@@ -133,12 +133,23 @@ def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
         fact = f"is not valid CSV ({error})"
         raise RetrainError(f"{shown}, line {reader.line_num}", fact, "mend the line, or fetch the file again") from None
     except UnicodeDecodeError as error:
-        fact = f"is not UTF-8 (byte {error.object[error.start]:#04x} after line {reader.line_num})"
-        raise RetrainError(shown, fact, "save it as UTF-8") from None
+        fact = f"is not UTF-8 (byte {error.object[error.start]:#04x})"
+        raise RetrainError(f"{shown}, line {foreign_line(path)}", fact, "save it as UTF-8") from None
     except FileNotFoundError:
         raise RetrainError(shown, "is missing", "put the file there, or correct its location") from None
     except OSError as error:
         raise RetrainError(shown, f"can't be read ({error.strerror})", "check the file and its permissions") from None
+
+
+def foreign_line(path: Path) -> int:
+    """The first line of a file that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 0
 
 
 def unique_columns(header: list[str], shown: str) -> list[str]:
