@@ -123,6 +123,7 @@ def test_an_interrupted_training_ends_as_killed_and_leaves_the_earlier_model(wit
         if line.startswith("epoch   2/"):
             break
     training.send_signal(number)
+    training.stdout.read()  # to its end: it may print a line before it sees the signal, and a closed pipe would end it
     training.stdout.close()
     assert training.wait(timeout=60) == 128 + number
     (run,) = without_runs.runs("tiny_numbers")
