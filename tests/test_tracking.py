@@ -115,6 +115,7 @@ def test_an_interrupted_training_ends_as_killed_and_leaves_the_earlier_model(wit
     before = (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes()
     without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
     without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
     training = subprocess.Popen(
         ["python3", "src/train.py", "--dataset", "tiny_numbers"],
         cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
