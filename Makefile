@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all summary ui test test-slow check bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all summary ui test test-slow campaigns check bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ test: setup-dev  ## run all tests
 
 test-slow: setup-dev  ## run the end-to-end tests alone
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
+
+campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full disks) and print what was tried
+	$(BIN)/python -m pytest --numprocesses 2 -m campaign
 
 bench: setup benchmarks/.venv/installed  ## measure speed and accuracy beside fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py
