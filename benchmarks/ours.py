@@ -62,9 +62,10 @@ def train_once(folder, dataset, seed, threads, goal):
     )
 
     def measured():
-        means = loop.evaluate(training.state.network, examples.ordered_batches(test, 4096), training.rules)
-        training.state.network.train()
-        return task.objective.metric_of(means.measure)
+        mode = training.state.network.training
+        *_, sums = loop.evaluate(training.state.network, examples.ordered_batches(test, 4096), training.rules)
+        training.state.network.train(mode)
+        return task.objective.metric_of(sums.means.measure)
 
     best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
     begin = time.perf_counter()

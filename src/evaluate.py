@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from retrain import cli, environment, files, params, tracking
 from retrain.errors import RetrainError
 from retrain.params import Section
+from retrain.results import Result
 
 import click
 from pydantic import PositiveInt
@@ -109,12 +110,13 @@ def evaluation(
 def main(dataset: str) -> None:
     """Evaluate a dataset's saved model on the test split and write the figures to reports/NAME/."""
     knobs = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
-    result = tracking.Result.of(dataset)
+    result = Result(dataset, Path(), ("train", "evaluate"))
     environment.pin_cpu(result.description().train.threads)
     from retrain import devices, predictor, tables
 
     import torch
 
+    client = tracking.connect()
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.place(dataset, "evaluate"))
     split = Path("data", dataset, "splits", "test.parquet")
@@ -128,20 +130,13 @@ def main(dataset: str) -> None:
     measured, predictions = evaluation(model, outputs, targets)
     trivial, _ = evaluation(model, baseline, targets)
 
-    reports = Path("reports", dataset)
     names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
-    with tracking.continued(result) as run:  # first: where there is no MLflow, earlier outputs stay
-        with files.replacing(*(reports / name for name in names)) as (metrics, predicted, classes, confusion):
-            files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
-            tables.write_csv(predicted, predictions)
-            tables.write_csv(classes, measured.classes)
-            tables.write_csv(confusion, measured.confusion)
-        run.final({
-            "best_epoch": model.description.best_epoch,
-            **{f"test/{name}": value for name, value in measured.metrics.items()},
-            **{f"baseline/{name}": value for name, value in trivial.metrics.items()},
-        })  # fmt: skip
-        run.artifacts(*(reports / name for name in names))
+    with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, classes, confusion):
+        files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
+        tables.write_csv(predicted, predictions)
+        tables.write_csv(classes, measured.classes)
+        tables.write_csv(confusion, measured.confusion)
+    tracking.record(client, result)
     shown = ", ".join(
         f"{name} {value:.4f} (baseline {trivial.metrics[name]:.4f})" for name, value in measured.metrics.items()
     )

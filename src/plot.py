@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, files, params, tracking
 from retrain.description import Description
 from retrain.params import Section
+from retrain.results import Result
 
 import click
 from pydantic import PositiveInt
@@ -128,26 +129,25 @@ def main(dataset: str) -> None:
     from matplotlib.figure import Figure
 
     mpl.rcdefaults()  # a person's own style must not change the bytes
-    result = tracking.Result.of(dataset)
-    reports = Path("reports", dataset)
+    client = tracking.connect()
+    result = Result(dataset, Path(), ("train", "evaluate", "plot"))
     way_out = "run the evaluate stage first"
     report = Report(
         dataset,
         tables.read_csv(result.history, "run the train stage first"),
-        tables.read_csv(reports / "predictions.csv", way_out),
-        tables.read_csv(reports / "confusion.csv", way_out, text=("target", "predicted")),
+        tables.read_csv(result.reports / "predictions.csv", way_out),
+        tables.read_csv(result.reports / "confusion.csv", way_out, text=("target", "predicted")),
         result.description(),
     )
     figures = FIGURES[report.description.target.kind]
-    with tracking.continued(result) as run:  # first: where there is no MLflow, earlier outputs stay
-        with files.replacing(reports / "plots") as (plots,):
-            plots.mkdir()
-            for draw in figures:
-                figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-                draw(figure.subplots(), report)
-                figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
-        run.artifacts(reports / "plots", folder="plots")
-    click.echo(f"plot {dataset}: {len(figures)} pictures in {reports / 'plots'}/")
+    with files.replacing(result.reports / "plots") as (plots,):
+        plots.mkdir()
+        for draw in figures:
+            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+            draw(figure.subplots(), report)
+            figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
+    tracking.record(client, result)
+    click.echo(f"plot {dataset}: {len(figures)} pictures in {result.reports / 'plots'}/")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Train: encoded examples become a model, the best epoch's on the validation split.
 
 Reads `datasets.<name>.train` and writes `models/<name>/` (`model.safetensors`, `model.json`) and
-`reports/<name>/history.csv`.
+`reports/<name>/history.csv`. Until these are written, a journal in `.retrain/journals/` has all that is needed to go on: after
+every epoch, inside a long one by time, and when the training is interrupted.
 """
 
 import math
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +18,7 @@ from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
 from retrain.params import Section, Seed
+from retrain.results import Result
 
 import click
 from pydantic import PositiveFloat, PositiveInt
@@ -22,6 +26,7 @@ from pydantic import PositiveFloat, PositiveInt
 if TYPE_CHECKING:
     from retrain.encoders import Encoder
     from retrain.examples import Examples
+    from retrain.journal import Identity, Journal, Say
     from retrain.loop import Means, Report, Rules, State
     from retrain.losses import AnyLoss
     from retrain.networks import NetworkFile, NetworkKnobs
@@ -67,6 +72,22 @@ class Best:
     weights: "dict[str, Tensor]"
 
 
+@dataclass
+class Record:
+    """What a training has to show so far: a row per epoch, and the best one."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: Best = field(default_factory=lambda: Best(score=-math.inf, epoch=0, weights={}))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as nested dicts of tensors and numbers."""
+        return {"history": self.history, "best": vars(self.best)}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go back to what `state_dict` gave."""
+        self.history, self.best = saved["history"], Best(**saved["best"])
+
+
 @dataclass(frozen=True)
 class Task:
     """What is to be learned: from which examples, with which kind of inputs."""
@@ -88,6 +109,22 @@ class Training:
     validation: "Examples"
     objective: "Objective"
     patience: int
+    record: Record
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch was reached, or `patience` epochs brought nothing better."""
+        stalled = self.state.epoch - self.record.best.epoch
+        return self.state.epoch == self.rules.epochs or stalled >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes."""
+        return {"state": self.state.state_dict(), "record": self.record.state_dict()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go back to what `state_dict` gave."""
+        self.state.load_state_dict(saved["state"])
+        self.record.load_state_dict(saved["record"])
 
 
 def chosen_network(knobs: Train, kind: str, place: str) -> "tuple[NetworkFile, NetworkKnobs]":
@@ -163,7 +200,7 @@ def ready(knobs: Train, task: Task, place: str) -> Training:
     steps = loop.epochs * math.ceil(len(train) / loop.batch_size)
     state = State(network, optimizer, scheduler(optimizer, chosen.schedule, steps))
     rules = Rules(loss.build(), objective.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
-    return Training(state, rules, train, task.validation, objective, loop.patience)
+    return Training(state, rules, train, task.validation, objective, loop.patience, Record())
 
 
 def history_row(report: "Report", validation: "Means", objective: "Objective") -> dict[str, float]:
@@ -182,39 +219,86 @@ def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
 
-def train(training: Training, run: tracking.Run, place: str) -> tuple[Best, list[dict[str, float]]]:
-    """Train until the last epoch, or until `patience` epochs brought nothing better.
-
-    Returns:
-        The best epoch (of equals the earliest), and a row per epoch.
+def train(training: Training, run: tracking.Recording, keeper: "Keeper", place: str) -> None:
+    """Train until the training is over; its record and state are those of then.
 
     Raises:
-        RetrainError: the loss is not finite any more.
+        RetrainError: the loss is not finite any more, or the journal can't be written.
+        SystemExit: interrupted by a signal; the journal has all that was done.
     """
     from retrain.loop import NotFiniteError, train_epochs
 
-    state, objective = training.state, training.objective
-    best = Best(score=-math.inf, epoch=0, weights={})
-    history: list[dict[str, float]] = []
+    for row in training.record.history:
+        run.epoch(row)
+    reports = train_epochs(training.state, training.train, training.validation, training.rules)
     try:
-        with progress(training) as bar:
-            for report in train_epochs(state, training.train, training.validation, training.rules):
+        with progress(training) as bar, cli.patient_signals() as interruption:
+            while not training.is_over:
+                report = next(reports)
                 bar.update()
-                if report.validation is None:
-                    continue
-                row = history_row(report, report.validation, objective)
-                score = objective.score(report.validation.loss, row[f"validation_{objective.metric}"])
-                if score > best.score:
-                    best = Best(score, report.epoch, copied_weights(state.network))
-                history.append({"epoch": report.epoch, **row})
-                run.epoch(row, report.epoch)
-                bar.write(line(report.epoch, training, row, is_best=best.epoch == report.epoch))
-                if report.epoch - best.epoch >= training.patience:
-                    bar.write(f"stopped: no better epoch than {best.epoch} in {training.patience}")
-                    break
+                if report.validation is not None:
+                    run.epoch(recorded(training, report, report.validation))
+                    bar.write(line(training))
+                if report.validation is not None or interruption.number or keeper.is_due:
+                    keeper.save(training)
+                if interruption.number:
+                    cli.leave(interruption.number, None)
+            if training.state.epoch < training.rules.epochs:
+                bar.write(f"stopped: no better epoch than {training.record.best.epoch} in {training.patience}")
     except NotFiniteError as error:
-        raise RetrainError(f"{place}.loop.learning_rate", str(error), "lower it, or lower clip_norm") from None
-    return best, history
+        keeper.journal.remove()  # it would end like this again
+        raise RetrainError(f"{place}.loop.learning_rate", str(error), "lower it, or set or lower clip_norm") from None
+
+
+def recorded(training: Training, report: "Report", validation: "Means") -> dict[str, float]:
+    """Enter an epoch into the record, and as its best where it is (of equals the earliest is); return its row."""
+    record, objective = training.record, training.objective
+    row = {"epoch": report.epoch, **history_row(report, validation, objective)}
+    score = objective.score(validation.loss, row[f"validation_{objective.metric}"])
+    if score > record.best.score:
+        record.best = Best(score, report.epoch, copied_weights(training.state.network))
+    record.history.append(row)
+    return row
+
+
+@dataclass
+class Keeper:
+    """Keeps the journal of a training."""
+
+    journal: "Journal"
+    seconds: float
+    """Inside an epoch, the state is saved when this much time has passed since it last was."""
+    saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so much time has passed."""
+        return time.monotonic() - self.saved >= self.seconds
+
+    def save(self, training: Training) -> None:
+        """Save all that changes."""
+        self.journal.save(training.state_dict())
+        self.saved = time.monotonic()
+
+
+def continued(journal: "Journal", knobs: Train, task: Task, place: str, say: "Say") -> Training:
+    """A training as its journal has it, and from its beginning where there is none, or none that can be used."""
+    from retrain.journal import DamagedError
+
+    training = ready(knobs, task, place)
+    try:
+        saved = journal.load()
+        if saved is None:
+            return training
+        training.load_state_dict(saved)
+    except (DamagedError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = error if isinstance(error, DamagedError) else "is damaged"
+        say(f"the journal of an unfinished training {reason}: starting from the beginning")
+        return ready(knobs, task, place)
+    state = training.state
+    batch = f" and {state.batch} batches" if state.batch else ""
+    say(f"continuing after epoch {state.epoch} of {training.rules.epochs}{batch}")
+    return training
 
 
 @contextmanager
@@ -222,35 +306,55 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
     """A bar over all batches where a person watches; elsewhere only the lines."""
     from tqdm import tqdm
 
-    batches = math.ceil(len(training.train) / training.rules.batch_size)
-    with tqdm(total=training.rules.epochs * batches, unit="batch", disable=None, leave=False) as bar:
+    size, state = training.rules.batch_size, training.state
+    train, validation = (math.ceil(len(examples) / size) for examples in (training.train, training.validation))
+    done, total = state.epoch * (train + validation) + state.batch, training.rules.epochs * (train + validation)
+    with tqdm(initial=done, total=total, unit="batch", disable=None, leave=False) as bar:
         yield bar
 
 
-def line(epoch: int, training: Training, row: dict[str, float], *, is_best: bool) -> str:
-    """An epoch's figures on one line."""
-    metric = training.objective.metric
+def line(training: Training) -> str:
+    """The last epoch's figures on one line."""
+    row, metric = training.record.history[-1], training.objective.metric
     return (
-        f"epoch {epoch:3d}/{training.rules.epochs}"
+        f"epoch {row['epoch']:3d}/{training.rules.epochs}"
         f"  train loss {row['train_loss']:.4f} {metric} {row[f'train_{metric}']:.4f}"
         f"  validation loss {row['validation_loss']:.4f} {metric} {row[f'validation_{metric}']:.4f}"
-        f"{'  best' if is_best else ''}"
+        f"{'  best' if training.record.best.epoch == row['epoch'] else ''}"
     )
 
 
+def identity(described: Description) -> "Identity":
+    """All that the course of a training depends on."""
+    from retrain import devices
+
+    return {
+        "knobs": described.train.model_dump(mode="json"),
+        "data": described.data_sha256,
+        "code": environment.loaded_code(),
+        "libraries": environment.versions("torch", "numpy"),
+        "machine": {"processor": platform.machine(), "device": devices.name(described.train.device)},
+    }
+
+
 @cli.stage
-def main(dataset: str) -> None:
-    """Train a dataset's model, the best epoch's, and write it to models/NAME/."""
+@click.option(
+    "--save-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, envvar="RETRAIN_SAVE_SECONDS",
+    show_envvar=True, help="Inside an epoch, save the state for resuming when so much time has passed since it last was.",
+)  # fmt: skip
+def main(dataset: str, save_seconds: float) -> None:
+    """Train a dataset's model, the best epoch's, and write it to models/NAME/; an interrupted training is continued."""
     place = params.place(dataset, "train")
     knobs = params.read(environment.workspace(), dataset, "train", Train)
     environment.pin_cpu(knobs.threads)
-    from retrain import checkpoint, tables
+    from retrain import checkpoint, journal, tables
 
     import pandas as pd
 
     folder = Path("data", dataset, "examples")
     encoding = description.read_encoding(folder)
-    training = ready(knobs, task_in(folder, encoding), place)
+    task = task_in(folder, encoding)
+    ready(knobs, task, place)  # what does not fit is said before anything else is done
     described = Description(
         **dict(encoding),
         format=1,
@@ -259,9 +363,19 @@ def main(dataset: str) -> None:
         data_sha256=files.sha256(folder),
         best_epoch=0,
     )
-    result = tracking.Result.of(dataset)
-    with tracking.training(described) as run:
-        best, history = train(training, run, place)
+    own = identity(described)
+
+    def say(what: str) -> None:
+        click.echo(f"train {dataset}: {what}", err=True)
+
+    result = Result(dataset, Path(), ("train",))
+    with (
+        journal.opened(environment.root() / ".retrain" / "journals", dataset, own, say) as book,
+        tracking.training(described, journal.digest(own)) as run,
+    ):
+        training = continued(book, knobs, task, place, say)
+        train(training, run, Keeper(book, save_seconds), place)
+        best, history = training.record.best, training.record.history
         with files.replacing(result.model, result.history) as (model, history_csv):
             model.mkdir()
             checkpoint.save_weights(model / description.WEIGHTS, best.weights, knobs.saved_dtype)
@@ -269,6 +383,7 @@ def main(dataset: str) -> None:
             files.write_json(model / description.FILE, trained.model_dump(mode="json"))
             tables.write_csv(history_csv, pd.DataFrame(history))
         run.result(result)
+        book.remove()
     parameters = sum(tensor.numel() for tensor in best.weights.values())
     click.echo(f"train {dataset}: {parameters:,} parameters; best epoch {best.epoch} of {len(history)}")
 

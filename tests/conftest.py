@@ -202,8 +202,8 @@ def train_section(network: dict, loss: str, learning_rate: float) -> dict:
     }  # fmt: skip
 
 
-BAG = {"name": "embedding_bag", "width": 8, "initial_range": 0.5, "sparse": True}
-MLP = {"name": "mlp", "hidden": 5}
+BAG = {"name": "embedding_bag", "width": 8, "initial_range": 0.5, "dropout": 0.0, "sparse": True}
+MLP = {"name": "mlp", "hidden": 5, "dropout": 0.0}
 
 
 def block(prepare: dict, inputs: str, target: str, train: dict) -> dict:

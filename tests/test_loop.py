@@ -10,9 +10,10 @@ import split
 import train
 from retrain import checkpoint, description, loop, optimizers, params
 from retrain.examples import Examples, ordered_batches, shuffled_batches
+from retrain.journal import Journal
 from retrain.loop import Rules, State
 from retrain.networks import mlp
-from retrain.tracking import Run
+from retrain.tracking import Recording, Run
 
 import numpy as np
 import pytest
@@ -36,8 +37,8 @@ def numbered(count: int) -> Examples:
 
 def order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """The examples of each batch of an epoch."""
-    generator = torch.Generator().manual_seed(loop.epoch_seed(seed, epoch))
-    return [targets.tolist() for _, targets in shuffled_batches(numbered(count), batch_size, generator)]
+    batches = shuffled_batches(numbered(count), batch_size, loop.derived_seed(seed, epoch), 0)
+    return [targets.tolist() for _, targets in batches]
 
 
 SEED = st.integers(0, 2**32 - 1)
@@ -61,8 +62,15 @@ def test_another_seed_or_another_epoch_gives_another_order(seed, other):
 
 @unhurried
 @given(SEED, st.integers(0, 2**31 - 1))
-def test_an_epochs_seed_has_no_bits_that_torch_ignores(seed, epoch):
-    assert 0 <= loop.epoch_seed(seed, epoch) < 2**32
+def test_a_derived_seed_has_no_bits_that_torch_ignores(seed, epoch):
+    assert 0 <= loop.derived_seed(seed, epoch) < 2**32
+
+
+@unhurried
+@given(st.integers(1, 60), st.integers(1, 20), SEED, st.integers(0, 60))
+def test_the_batches_from_some_number_on_are_those_that_would_have_come(count, batch_size, seed, start):
+    rest = shuffled_batches(numbered(count), batch_size, loop.derived_seed(seed, 0), start)
+    assert [targets.tolist() for _, targets in rest] == order(count, batch_size, seed, 0)[start:]
 
 
 def test_validation_keeps_the_order_of_the_rows():
@@ -83,12 +91,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
     """A run in an MLflow store of its own."""
-    store = tmp_path_factory.mktemp("store")
-    client = MlflowClient(tracking_uri=f"sqlite:///{store}/mlflow.db")
-    experiment = client.create_experiment("loop", (store / "mlruns").as_uri())
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.create_experiment("loop", (tmp_path / "mlruns").as_uri())
     return Run(client, client.create_run(experiment).info.run_id)
 
 
@@ -99,6 +106,15 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
     examples = folder / "data" / dataset / "examples"
     task = train.task_in(examples, description.read_encoding(examples))
     return train.ready(params.check(knobs, train.Train, "train"), task, "train")
+
+
+def trained(training: train.Training, folder: Path, run: Run | None) -> train.Record:
+    """What a training comes to, its journal being in a folder."""
+    recording = Recording(run)
+    train.train(training, recording, train.Keeper(Journal(folder / "journal", {}), seconds=60), "place")
+    recording.calls.put(None)
+    recording.thread.join()
+    return training.record
 
 
 def reports(training: train.Training) -> list[loop.Report]:
@@ -131,12 +147,12 @@ def test_a_training_gives_the_figures_that_it_always_gave(folder, dataset):
 
 
 @pytest.mark.parametrize("dataset", ["tiny_news", "tiny_numbers"])
-def test_training_twice_gives_equal_bytes(folder, dataset, run, tmp_path):
+def test_training_twice_gives_equal_bytes(folder, dataset, tmp_path):
     written = []
     for name in ("one", "two"):
-        best, rows = train.train(ready(folder, dataset), run, "place")
-        checkpoint.save_weights(tmp_path / name, best.weights, "float32")
-        written.append(((tmp_path / name).read_bytes(), rows))
+        record = trained(ready(folder, dataset), tmp_path, None)
+        checkpoint.save_weights(tmp_path / name, record.best.weights, "float32")
+        written.append(((tmp_path / name).read_bytes(), record.history))
     assert written[0] == written[1]
 
 
@@ -145,15 +161,19 @@ def test_another_seed_gives_other_weights_and_another_history(folder):
 
 
 def test_ten_inputs_fifty_hidden_units_and_one_output_are_601_parameters():
-    network = mlp.Network(10, 1, mlp.Knobs(name="mlp", hidden=50))
+    network = mlp.Network(10, 1, mlp.Knobs(name="mlp", hidden=50, dropout=0.0))
     assert sum(parameter.numel() for parameter in network.parameters()) == 601
 
 
 def test_there_is_a_report_per_batch_and_only_the_last_of_an_epoch_has_validation_figures(folder):
-    seen = reports(ready(folder, "tiny_news"))  # 86 rows in batches of 8, three epochs
-    assert [(report.epoch, report.batch) for report in seen] == [(e, b) for e in (1, 2, 3) for b in range(1, 12)]
+    training = ready(folder, "tiny_news")  # 86 rows and 35 for validation in batches of 8, three epochs
+    seen = reports(training)
+    batches = [*range(1, 12), *[11] * math.ceil(len(training.validation) / 8)]
+    assert [(report.epoch, report.batch) for report in seen] == [(e, b) for e in (1, 2, 3) for b in batches]
     assert {report.batches for report in seen} == {11}
-    assert [report.batch for report in seen if report.validation is not None] == [11, 11, 11]
+    assert [n for n, report in enumerate(seen, 1) if report.validation is not None] == [
+        epochs * len(batches) for epochs in (1, 2, 3)
+    ]
 
 
 class Watched(nn.Module):
@@ -200,7 +220,7 @@ def test_training_is_in_train_mode_with_gradients_and_validation_in_eval_mode_wi
 def test_validation_changes_nothing():
     state, rules = watched(epochs=1, learning_rate=0.1)
     before = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
-    loop.evaluate(state.network, ordered_batches(line(9), 4), rules)
+    assert [sums.examples for sums in loop.evaluate(state.network, ordered_batches(line(9), 4), rules)] == [4, 8, 9]
     assert all(torch.equal(tensor, before[name]) for name, tensor in state.network.state_dict().items())
     assert all(parameter.grad is None for parameter in state.network.parameters())
 
@@ -223,7 +243,7 @@ def test_a_training_goes_on_from_the_epoch_that_its_state_has_reached():
     list(loop.train_epochs(state, line(9), line(3), rules))
     halved, half = watched(epochs=2, learning_rate=0.1)
     list(loop.train_epochs(halved, line(9), line(3), half))
-    assert [report.epoch for report in loop.train_epochs(halved, line(9), line(3), rules)] == [3] * 3 + [4] * 3
+    assert [report.epoch for report in loop.train_epochs(halved, line(9), line(3), rules)] == [3] * 4 + [4] * 4
     assert torch.equal(halved.network.linear.weight, state.network.linear.weight)
 
 
@@ -234,38 +254,36 @@ def test_a_loss_that_is_not_finite_ends_the_training(learning_rate):
         list(loop.train_epochs(state, line(9), line(3), rules))
 
 
-def test_without_progress_training_stops_after_patience_and_the_earliest_of_equal_epochs_is_best(folder, run):
+def test_without_progress_training_stops_after_patience_and_the_earliest_of_equal_epochs_is_best(folder, tmp_path):
     still = {"schedule": {"name": "constant"}}
     training = ready(folder, "tiny_news", section=still, learning_rate=1e-30, epochs=9, patience=2)
-    best, rows = train.train(training, run, "place")
-    assert best.epoch == 1
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert len({row["validation_accuracy"] for row in rows}) == 1
+    record = trained(training, tmp_path, None)
+    assert record.best.epoch == 1
+    assert [row["epoch"] for row in record.history] == [1, 2, 3]
+    assert len({row["validation_accuracy"] for row in record.history}) == 1
 
 
 @pytest.mark.parametrize(
     ("dataset", "figure", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
 )
-def test_the_best_epochs_weights_are_kept_not_the_last_ones(folder, run, dataset, figure, sign):
+def test_the_best_epochs_weights_are_kept_not_the_last_ones(folder, tmp_path, dataset, figure, sign):
     unsteady = {"schedule": {"name": "constant"}}
     changed = {"learning_rate": 3.0, "clip_norm": 9.0, "epochs": 8, "patience": 8}
-    best, rows = train.train(ready(folder, dataset, section=unsteady, **changed), run, "place")
-    scores = [sign * row[figure] for row in rows]
-    assert best.epoch == scores.index(max(scores)) + 1 < len(rows)
+    record = trained(ready(folder, dataset, section=unsteady, **changed), tmp_path, None)
+    scores, best = [sign * row[figure] for row in record.history], record.best
+    assert best.epoch == scores.index(max(scores)) + 1 < len(record.history)
     again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
     reports(again)
     weights = train.copied_weights(again.state.network)
     assert all(torch.equal(weights[name], tensor) for name, tensor in best.weights.items())
 
 
-def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figures(folder, run):
-    _, rows = train.train(ready(folder, "tiny_numbers"), run, "place")
+def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figures(folder, tmp_path, run):
+    rows = trained(ready(folder, "tiny_numbers"), tmp_path, run).history
     names = ["epoch", "learning_rate", "train_loss", "validation_loss", "train_rmse", "validation_rmse"]
     assert list(rows[0]) == names
     recorded = run.client.get_metric_history(run.run_id, "validation_rmse")
-    assert {row["epoch"]: row["validation_rmse"] for row in rows} == {
-        metric.step: metric.value for metric in recorded[-3:]
-    }
+    assert {row["epoch"]: row["validation_rmse"] for row in rows} == {metric.step: metric.value for metric in recorded}
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:

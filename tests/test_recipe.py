@@ -34,7 +34,7 @@ datasets:
       encoder: {minimum_count: 2, bits: 8}
     train:
       # above network
-      network: {name: mlp, hidden: 5}
+      network: {name: mlp, hidden: 5, dropout: 0.0}
       clip_norm: null           # beside null
       title: "a 'quoted' one"
       loop:
@@ -114,7 +114,7 @@ def test_a_user_runs_it_anywhere_in_the_repository(project: Project):
         ("plot: {dots_per_inch: 60}", "dots_per_inch: 50 ", "dots_per_inch: 60 "),
         ("split: {seed: 2}", "seed: 1 ", "seed: 2 "),
         ("train: {device: cuda}", "device: cpu", "device: cuda"),
-        ("train: {network: {name: mlp, hidden: 9}}", "hidden: 5}", "hidden: 9}"),
+        ("train: {network: {name: mlp, hidden: 9, dropout: 0.0}}", "hidden: 5, ", "hidden: 9, "),
         ("train: {clip_norm: 1.0}", "clip_norm: null           #", "clip_norm: 1.0            #"),
         ("train:\n  loop:\n    epochs: 4\n", "        epochs: 3               # beside epochs\n        seed: 0x10\n",
          "        epochs: 4\n"),

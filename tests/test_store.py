@@ -27,8 +27,8 @@ from retrain import description, tracking
 described = description.read(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-with tracking.training(described) as run:
-    run.epoch({"train_loss": 0.5}, 1)
+with tracking.training(described, sys.argv[2]) as run:
+    run.epoch({"epoch": 1, "train_loss": 0.5})
 """
 
 
@@ -226,12 +226,12 @@ def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
         processes = [
             stack.enter_context(
                 subprocess.Popen(
-                    ["python3", "-c", TRAINING, trained.model],
+                    ["python3", "-c", TRAINING, trained.model, str(number)],
                     cwd=anywhere.folder, env=anywhere.environment, text=True,
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 )
             )
-            for _ in range(PROCESSES)
+            for number in range(PROCESSES)
         ]  # fmt: skip
         assert [process.stdout.readline() for process in processes] == ["ready\n"] * PROCESSES
         for process in processes:

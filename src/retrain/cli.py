@@ -4,7 +4,9 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -13,17 +15,20 @@ from retrain.errors import RetrainError
 
 import click
 
+GRACE_SECONDS = 1.0
+"""How long work may take to come to a good place before a signal unwinds it."""
 
-def stage(work: Callable[[str], None]) -> click.Command:
-    """A stage's command: `--dataset NAME`, run at the top of the workspace."""
+
+def stage(work: Callable[..., None]) -> click.Command:
+    """A stage's command: `--dataset NAME`, run at the top of the workspace; `work` may have options of its own."""
 
     @click.command(help=work.__doc__)
     @click.option("--dataset", required=True, metavar="NAME", help="A dataset of params.yaml, such as ag_news.")
     @one_line_errors
     @functools.wraps(work)
-    def command(dataset: str) -> None:
+    def command(dataset: str, **options: Any) -> None:
         os.chdir(environment.workspace())
-        work(dataset)
+        work(dataset, **options)
 
     return command
 
@@ -56,6 +61,37 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
 def leave(number: int, frame: FrameType | None) -> NoReturn:
     """A signal handler that unwinds the work."""
     sys.exit(128 + number)
+
+
+@dataclass
+class Interruption:
+    """The signal that asks the work to end; 0 as long as there was none."""
+
+    number: int = 0
+
+
+@contextmanager
+def patient_signals() -> Iterator[Interruption]:
+    """Note Ctrl-C and SIGTERM, so that the work can end itself at a good place; after some grace it is unwound."""
+    interruption = Interruption()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not interruption.number:
+            interruption.number = number
+            signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+
+    def unwind(number: int, frame: FrameType | None) -> None:
+        leave(interruption.number, frame)
+
+    handlers = {signal.SIGINT: note, signal.SIGTERM: note, signal.SIGALRM: unwind}
+    heard = [number for number in handlers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handlers[number]) for number in heard}
+    try:
+        yield interruption
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fail(message: str) -> NoReturn:

@@ -26,3 +26,24 @@ def ready(name: str, threads: int, place: str) -> torch.device:
         fact = f"device '{name}' can't be used ({str(error).splitlines()[0]})"
         raise RetrainError(f"{place}.device", fact, "set it to cpu") from None
     return device
+
+
+def name(device: str) -> str:
+    """What a device is called by its maker; of the CPU its kind of instructions, since the work is the same on all."""
+    kind = torch.device(device)
+    return (
+        torch.backends.cpu.get_cpu_capability()
+        if kind.type == "cpu"
+        else torch.get_device_module(kind).get_device_name(kind)
+    )
+
+
+def seed(device: torch.device, number: int) -> None:
+    """Seed the generator that a device's random operators draw from.
+
+    `torch.manual_seed` would seed those of all devices, which takes two hundred times as long where there is no GPU.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.get_device_module(device).manual_seed(number)

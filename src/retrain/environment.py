@@ -56,3 +56,20 @@ def pin_cpu(threads: int) -> None:
     if "torch" in sys.modules and any(os.environ.get(name) != value for name, value in pins.items()):
         raise RuntimeError("pin_cpu must come before the first import of torch")
     os.environ.update(pins)
+
+
+def loaded_code() -> dict[str, str]:
+    """The project's own modules that this process has loaded, each with a digest of its file."""
+    import hashlib
+
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    own = sorted(path for path in (Path(file).resolve() for file in loaded if file) if path.is_relative_to(SCRIPTS))
+    return {str(path.relative_to(SCRIPTS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+
+
+def versions(*libraries: str) -> dict[str, str]:
+    """The versions of Python and of some libraries."""
+    import platform
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), **{library: version(library) for library in libraries}}

@@ -1,7 +1,8 @@
 """Encoded examples on disk, and the batches that a DataLoader makes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from retrain.errors import RetrainError
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler
 
 Arrays = dict[str, np.ndarray]
 Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
@@ -56,9 +57,22 @@ def whole(batch: Any) -> Any:
     return batch
 
 
-def shuffled_batches(examples: Examples, batch_size: int, generator: torch.Generator) -> DataLoader[Batch]:
-    """Batches in an order that the generator's state decides; the last one may be smaller."""
-    return DataLoader(examples, batch_size, shuffle=True, generator=generator, collate_fn=whole)
+class Remaining(Sampler[list[int]]):
+    """Another sampler's batches without the first ones."""
+
+    def __init__(self, batches: Sampler[list[int]], start: int) -> None:
+        super().__init__()
+        self.batches, self.start = batches, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return islice(self.batches, self.start, None)
+
+
+def shuffled_batches(examples: Examples, batch_size: int, seed: int, start: int) -> DataLoader[Batch]:
+    """Batches in an order that the seed decides, from the one of number `start` on; the last one may be smaller."""
+    generator = torch.Generator().manual_seed(seed)
+    batches = BatchSampler(RandomSampler(examples, generator=generator), batch_size, drop_last=False)
+    return DataLoader(examples, batch_sampler=Remaining(batches, start), generator=generator, collate_fn=whole)
 
 
 def ordered_batches(examples: Examples, batch_size: int) -> DataLoader[Batch]:

@@ -3,8 +3,10 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from retrain import devices
 from retrain.examples import Batch, Examples, ordered_batches, shuffled_batches
 from retrain.optimizers import clip
 
@@ -63,22 +65,42 @@ class Means:
 
 @dataclass
 class State:
-    """All that changes while training."""
+    """All that changes while training. As with torch's own, `state_dict` and `load_state_dict` save and restore it."""
 
     network: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler
     epoch: int = 0
     """Epochs that are complete."""
+    batch: int = 0
+    """Batches of the present epoch that are complete."""
+    learning_rate: float = 0.0
+    """The present epoch's first."""
     sums: Sums = field(default_factory=Sums)
+    """Of the present epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as nested dicts of tensors and numbers; the tensors are those in use, not copies."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
+        figures = {name: getattr(self, name) for name in ("epoch", "batch", "learning_rate")}
+        return {**parts, **figures, "sums": asdict(self.sums)}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go back to a state that `state_dict` gave."""
+        for name in ("network", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(saved[name])
+        for name in ("epoch", "batch", "learning_rate"):
+            setattr(self, name, saved[name])
+        self.sums = Sums(**saved["sums"])
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the training stands after a batch. Only the last report of an epoch has figures of the validation split."""
+    """Where the training stands after a batch, of train or validation. Only an epoch's last has figures of validation."""
 
     epoch: int
     batch: int
+    """Batches of the train split that this epoch has had."""
     batches: int
     learning_rate: float
     train: Means
@@ -90,53 +112,57 @@ class NotFiniteError(ArithmeticError):
 
 
 def train_epochs(state: State, train: Examples, validation: Examples, rules: Rules) -> Iterator[Report]:
-    """Train, epoch by epoch, and report after every batch.
+    """Train, epoch by epoch, and report after every batch: between two reports the state is whole and may be saved.
 
-    Each epoch draws from its own generator, seeded from `(seed, epoch)`, so the order of the batches is a function of
-    the seed and an epoch does not depend on how the one before it was reached.
+    The order of an epoch's batches is a function of `(seed, epoch)`, and what is drawn at random in a batch (dropout) of
+    `(seed, epoch, batch)`. So it does not matter how a batch was reached, and a restored state goes on with the same bits.
 
     Raises:
         NotFiniteError: the loss of a batch is not finite.
     """
-    generator = torch.Generator()
-    batches = shuffled_batches(train, rules.batch_size, generator)
+    count = math.ceil(len(train) / rules.batch_size)
     while state.epoch < rules.epochs:
-        generator.manual_seed(epoch_seed(rules.seed, state.epoch))
-        torch.manual_seed(epoch_seed(rules.seed, state.epoch))  # dropout
-        state.sums = Sums()
-        learning_rate = state.optimizer.param_groups[0]["lr"]
+        if state.batch == 0:
+            state.sums, state.learning_rate = Sums(), state.optimizer.param_groups[0]["lr"]
         state.network.train()
-        for number, batch in enumerate(batches, start=1):
+        for batch in shuffled_batches(train, rules.batch_size, derived_seed(rules.seed, state.epoch), state.batch):
+            devices.seed(rules.device, derived_seed(rules.seed, state.epoch, state.batch))
             inputs, targets = on_device(batch, rules.device)
             outputs = state.network(*inputs)
             loss = rules.loss(outputs, targets)
             if not math.isfinite(loss.item()):
-                raise NotFiniteError(f"the loss is {loss.item()} in epoch {state.epoch + 1}, batch {number}")
+                raise NotFiniteError(f"the loss is {loss.item()} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             clip(state.network.parameters(), rules.clip_norm)
             state.optimizer.step()
             state.scheduler.step()
             state.sums.add(loss.detach(), rules.measure(outputs.detach(), targets))
-            if number < len(batches):
-                yield Report(state.epoch + 1, number, len(batches), learning_rate, state.sums.means, None)
-        state.epoch += 1
-        measured = evaluate(state.network, ordered_batches(validation, rules.batch_size), rules)
-        yield Report(state.epoch, len(batches), len(batches), learning_rate, state.sums.means, measured)
+            state.batch += 1
+            yield Report(state.epoch + 1, state.batch, count, state.learning_rate, state.sums.means, None)
+        for sums in evaluate(state.network, ordered_batches(validation, rules.batch_size), rules):
+            if sums.examples < len(validation):
+                yield Report(state.epoch + 1, state.batch, count, state.learning_rate, state.sums.means, None)
+        state.epoch, state.batch = state.epoch + 1, 0
+        yield Report(state.epoch, count, count, state.learning_rate, state.sums.means, sums.means)
 
 
-def evaluate(network: nn.Module, batches: DataLoader[Batch], rules: Rules) -> Means:
-    """Loss and measure of a network on a split, in eval mode and without gradients."""
+def evaluate(network: nn.Module, batches: DataLoader[Batch], rules: Rules) -> Iterator[Sums]:
+    """Loss and measure of a network on a split, in eval mode and without gradients: the sums so far after every batch.
+
+    Raises:
+        NotFiniteError: the loss is not finite.
+    """
     sums = Sums()
     network.eval()
-    with torch.no_grad():
-        for batch in batches:
+    for batch in batches:
+        with torch.no_grad():
             inputs, targets = on_device(batch, rules.device)
             outputs = network(*inputs)
             sums.add(rules.loss(outputs, targets), rules.measure(outputs, targets))
-    if not math.isfinite(sums.loss):
-        raise NotFiniteError(f"the loss on the validation split is {sums.loss}")
-    return sums.means
+        if not math.isfinite(sums.loss):
+            raise NotFiniteError(f"the loss on the validation split is {sums.loss}")
+        yield sums
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
@@ -145,6 +171,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return tuple(tensor.to(device) for tensor in inputs), targets.to(device)
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed per epoch, of 32 bits: torch's CPU generator ignores all higher ones."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {epoch}".encode(), digest_size=4).digest())
+def derived_seed(*numbers: int) -> int:
+    """A seed of 32 bits that depends on all numbers: torch's CPU generator ignores all higher bits."""
+    text = " ".join(map(str, numbers))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
-from retrain.params import Section
+from retrain.params import Section, Share
 
 from pydantic import Field
 from torch import Tensor
@@ -26,7 +26,7 @@ class CrossEntropy(Section):
     """The negative logarithm of the target class's probability."""
 
     name: Literal["cross_entropy"]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Share
     """The share of each target that goes to all classes alike (Szegedy et al. 2016)."""
 
     def build(self) -> Loss:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
-from retrain.params import Section
+from retrain.params import Section, Share
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
@@ -13,8 +13,6 @@ from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SGD(Section):

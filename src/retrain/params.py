@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,8 @@ class Section(BaseModel):
 AnySection = TypeVar("AnySection", bound=Section)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every generator takes."""
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A part of a whole, which is never all of it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -169,6 +172,15 @@ def shown(value: Any) -> str:
 def shortened(text: str, length: int) -> str:
     """A text of at most so many characters."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested knobs as `train.loop.learning_rate` -> text."""
+    if isinstance(value, Mapping):
+        return {k: v for name, child in value.items() for k, v in flat(child, f"{prefix}{name}.").items()}
+    if isinstance(value, list | tuple):
+        return {prefix[:-1]: json.dumps(value, ensure_ascii=False)}
+    return {prefix[:-1]: str(value)}
 
 
 def known_knobs(model: type[Section], path: list[str]) -> Iterable[str]:

@@ -1,31 +1,35 @@
-"""Runs in MLflow: one per trained model, from train through plot. The only file that imports mlflow.
+"""Runs in MLflow: one per result, made while it is trained or from its files. The only file that imports mlflow.
 
 Runs are found by content: the tag `result_sha256` is a digest of the model's files and its history. No run id ever
-stands in a file that DVC or git tracks.
+stands in a file that DVC or git tracks. Once a stage has begun, no fault of a server can harm it: its files are
+written, the fault is said in a line, and `retrain sync` completes the run from the files.
 """
 
 import json
 import logging
 import os
+import platform
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
 
-from retrain import description, environment, files, params
+from retrain import description, environment, files, params, store
 from retrain.description import Description
 from retrain.errors import RetrainError
+from retrain.results import Result
 
 import click
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from mlflow import MlflowClient
+    from mlflow.entities import Run as StoredRun
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
@@ -33,179 +37,292 @@ NAMED = 6
 """Changed knobs that stand in a run's name; a recipe changes more."""
 LONGEST_VALUE = 36
 """Characters of a value in a run's name."""
+LARGEST_BATCH = 1000
+"""Metrics that MLflow takes in one call."""
+PARTING_SECONDS = 0.8
+"""What an interrupted training gives a server to take its last words."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a training left behind: enough to find its run, or to make it again."""
+class StoreError(RetrainError):
+    """The store does not take part."""
 
-    dataset: str
-    model: Path
-    history: Path
 
-    @classmethod
-    def of(cls, dataset: str) -> "Result":
-        """The result in the current workspace."""
-        return cls(dataset, Path("models", dataset), Path("reports", dataset, "history.csv"))
-
-    @property
-    def sha256(self) -> str:
-        """The digest that names this result."""
-        parts = [*(self.model / name for name in (description.WEIGHTS, description.FILE)), self.history]
-        return files.combined_sha256({path.name: files.sha256(path) for path in parts})
-
-    def description(self) -> Description:
-        """What `model.json` says; raises RetrainError where there is no model."""
-        return description.read(self.model)
+class UnreachableError(StoreError):
+    """A tracking server does not answer, now; nothing is wrong with what the user has set."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """An open run."""
+    """A run in a store. Its methods raise StoreError where the store does not take part."""
 
     client: "MlflowClient"
     run_id: str
 
-    def epoch(self, row: Mapping[str, float], step: int) -> None:
-        """Record all figures of an epoch, in one call."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        with writing(self.client):
-            self.client.log_batch(self.run_id, [Metric(name, value, now, step) for name, value in row.items()])
-
-    def final(self, metrics: Mapping[str, float]) -> None:
-        """Record final figures; one that stands there already is not written twice."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        with writing(self.client):
-            recorded = self.client.get_run(self.run_id).data.metrics
-            new = [Metric(name, value, now, 0) for name, value in metrics.items() if recorded.get(name) != value]
-            self.client.log_batch(self.run_id, new)
-
-    def tag(self, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        from mlflow.entities import RunTag
-
-        with writing(self.client):
-            self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-    def artifacts(self, *paths: Path, folder: str | None = None) -> None:
-        """Keep files, or a folder's files below `folder`."""
+    def stored(self) -> "StoredRun":
+        """What the store has of it."""
         with reachable():
-            for path in paths:
-                if path.is_dir():
-                    self.client.log_artifacts(self.run_id, str(path), folder)
-                else:
-                    self.client.log_artifact(self.run_id, str(path), folder)
+            return self.client.get_run(self.run_id)
+
+    def epochs(self, rows: Mapping[int, Mapping[str, float]]) -> None:
+        """Record the figures of epochs that it does not have yet."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with writing(self.client):
+            recorded = {metric.step for metric in self.client.get_metric_history(self.run_id, "train_loss")}
+            metrics = [
+                Metric(name, value, now, step)
+                for step, row in rows.items()
+                if step not in recorded
+                for name, value in row.items()
+            ]
+            for begin in range(0, len(metrics), LARGEST_BATCH):
+                self.client.log_batch(self.run_id, metrics[begin : begin + LARGEST_BATCH])
+
+    def end(self, status: str) -> None:
+        """Give it its last status: FINISHED, FAILED or KILLED."""
+        with writing(self.client):
+            self.client.set_terminated(self.run_id, status)
+
+    def begin(self, described: Description, tags: Mapping[str, str]) -> None:
+        """Record what is known before training: parameters, the splits as dataset inputs, tags."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+
+        stored = self.stored()
+        sections = described.model_dump(mode="json", include=set(STAGES))
+        knobs = {name: value for name, value in params.flat(sections).items() if name not in stored.data.params}
+        wanted = {**result_tags(described), **tags}
+        new = [RunTag(name, value) for name, value in wanted.items() if stored.data.tags.get(name) != value]
+        splits = [
+            DatasetInput(
+                Dataset(
+                    name=f"{described.dataset} {split}",
+                    digest=facts.sha256[:36],
+                    source_type="local",
+                    source=json.dumps({"uri": f"data/{described.dataset}/splits/{split}.parquet"}),
+                    profile=json.dumps({"num_rows": facts.rows}),
+                ),
+                [InputTag("mlflow.data.context", split)],
+            )
+            for split, facts in described.splits.items()
+        ]
+        with writing(self.client):
+            if knobs:  # last of all: as long as some are missing, the others may be
+                self.client.log_inputs(self.run_id, [] if stored.inputs and stored.inputs.dataset_inputs else splits)
+                self.client.log_dict(self.run_id, sections, "params.json")
+            if knobs or new:
+                parameters = [Param(name, value) for name, value in knobs.items()]
+                self.client.log_batch(self.run_id, params=parameters, tags=new)
+
+    def fill(self, result: Result) -> None:
+        """Bring it up to what the result's files say. What stands there already is not written again."""
+        from mlflow.entities import Metric, RunTag
+
+        self.begin(result.description(), {})
+        self.epochs(result.epochs())
+        data, now, artifacts = self.stored().data, int(time.time() * 1000), result.artifacts()
+        kept = json.loads(data.tags.get("artifacts_sha256", "{}"))
+        digests = {name: files.sha256(path)[:16] for name, path in artifacts.items()}
+        with reachable():
+            for name, path in artifacts.items():
+                if kept.get(name) != digests[name]:
+                    self.client.log_artifact(self.run_id, str(path), name.rpartition("/")[0] or None)
+        tags = {
+            "artifacts_sha256": json.dumps(kept | digests, sort_keys=True),
+            "model_sha256": files.sha256(result.model / description.WEIGHTS),
+            "result_sha256": result.sha256,
+        }
+        new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
+        metrics = [
+            Metric(name, value, now, 0) for name, value in result.metrics().items() if data.metrics.get(name) != value
+        ]
+        with writing(self.client):
+            if metrics or new:
+                self.client.log_batch(self.run_id, metrics, tags=new)
+        if self.stored().info.status != "FINISHED":
+            self.end("FINISHED")
+
+
+@dataclass
+class Recording:
+    """What a training tells its run, in a thread of its own: the training never waits for a server."""
+
+    run: Run | None
+    """None where the server did not answer in the beginning."""
+    unsent: dict[int, dict[str, float]] = field(default_factory=dict)
+    faults: list[StoreError] = field(default_factory=list)
+    calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self.thread = Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self) -> None:
+        """Make the calls, one after the other."""
+        for call in iter(self.calls.get, None):
+            try:
+                call()
+            except StoreError as error:
+                self.faults.append(error)
+                if len(self.faults) == 1:
+                    later(error)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Record a row of the history; where that fails, it goes with the next one."""
+        figures = dict(row)
+        self.unsent[int(figures.pop("epoch"))] = figures
+        if self.run:
+            self.calls.put(self.send)
+
+    def send(self) -> None:
+        """Hand over all epochs that were not taken yet, unless a later call is waiting to do that."""
+        if self.calls.empty():
+            self.send_all()
+
+    def send_all(self) -> None:
+        """Hand over all epochs that were not taken yet."""
+        rows = dict(self.unsent)
+        if self.run and rows:
+            self.run.epochs(rows)
+            for step in rows:
+                del self.unsent[step]
+
+    def end(self, status: str, seconds: float | None) -> None:
+        """End the run, in so many seconds or, with None, in as many as it takes."""
+        if self.run:
+            self.calls.put(self.send_all)
+            self.calls.put(partial(self.run.end, status))
+        self.calls.put(None)
+        self.thread.join(seconds)
 
     def result(self, result: Result) -> None:
-        """Link the run with its result, by content, and keep its files."""
-        self.tag({
-            "result_sha256": result.sha256,
-            "model_sha256": files.sha256(result.model / description.WEIGHTS),
-        })  # fmt: skip
-        self.artifacts(result.history)
-        self.artifacts(result.model, folder="model")
+        """Complete the run from the files that the training has written; if it can't be now, note which run it was."""
+        self.calls.put(None)
+        self.thread.join()
+        if not self.run:
+            return
+        note = note_of(result)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(self.run.run_id, encoding="utf-8")
+        try:
+            self.run.fill(result)
+        except StoreError as error:
+            later(error)
+        else:
+            note.unlink()
+
+
+def later(error: StoreError) -> None:
+    """Say that MLflow does not take part, and that this does no harm."""
+    click.echo(
+        f"{error.place}: {error.fact}; nothing is lost: once it answers, `retrain sync` completes the run", err=True
+    )
+
+
+def note_of(result: Result) -> Path:
+    """Where the run of a result is noted that could not be completed; it may carry no tag of the result yet."""
+    return environment.root() / ".retrain" / "runs" / result.sha256
 
 
 @contextmanager
-def training(described: Description) -> Iterator[Run]:
-    """A new run for a training; it ends FINISHED, FAILED on an error, KILLED when interrupted.
+def training(described: Description, identity: str) -> Iterator[Recording]:
+    """The run of a training: the one that an interrupted or unfinished training of the same identity has, else a new one.
+
+    It ends FAILED on an error and KILLED when interrupted; `Recording.result` ends it FINISHED.
 
     Args:
         described: what `model.json` will say of sections, data and device.
+        identity: the digest of all that the training depends on.
 
     Raises:
-        RetrainError: the tracking server does not answer.
+        RetrainError: there can be no store as it is set.
     """
-    with reachable():
-        client = connect()
-        run = new_run(client, described, environment_tags())
-    with ending(run):
-        yield run
+    client = connect()
+    recording = Recording(None if client is None else started(client, described, identity))
+    try:
+        yield recording
+    except BaseException as error:
+        recording.end("FAILED" if isinstance(error, Exception) else "KILLED", PARTING_SECONDS)
+        raise
+    if recording.thread.is_alive():
+        recording.end("FINISHED", None)
 
 
-@contextmanager
-def continued(result: Result) -> Iterator[Run]:
-    """The newest run of a result, opened again; made from the result's files where there is none."""
+def started(client: "MlflowClient", described: Description, identity: str) -> Run | None:
+    """The run that a training tells its epochs; None where the server stopped answering."""
+    here = files.combined_sha256({platform.node(): identity, str(environment.root()): identity})
+    try:
+        with reachable():
+            found = client.search_runs(
+                [experiment_id(client, described.dataset)],
+                f"tags.training_sha256 = '{here}'",
+                max_results=1,
+                order_by=["attributes.start_time DESC"],
+            )
+        if found and "best_epoch" not in found[0].data.metrics:  # not evaluated: nobody took its result
+            run = Run(client, found[0].info.run_id)
+        else:
+            run = new_run(client, described)
+        run.begin(described, {**environment_tags(), "training_sha256": here})
+        with writing(client):
+            client.update_run(run.run_id, status="RUNNING")
+    except StoreError as error:
+        later(error)
+        return None
+    return run
+
+
+def record(client: "MlflowClient | None", result: Result) -> str:
+    """Bring the run of a result up to what its files say, and make it where there is none.
+
+    Args:
+        client: what `connect` gave.
+        result: the files; done twice with the same, nothing changes.
+
+    Returns:
+        The run's id; nothing where the server does not answer, which is said.
+    """
+    if client is None:
+        return ""
+    try:
+        run = run_of(client, result)
+        if run is None:
+            run = new_run(client, result.description())
+            run.begin(result.description(), {"recreated": "true"})
+        run.fill(result)
+    except StoreError as error:
+        later(error)
+        return ""
+    note_of(result).unlink(missing_ok=True)
+    return run.run_id
+
+
+def run_of(client: "MlflowClient", result: Result) -> Run | None:
+    """The newest run of a result, or the one that was noted; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
     with reachable():
-        client = connect()
         found = client.search_runs(
             [experiment_id(client, result.dataset)],
             f"tags.result_sha256 = '{result.sha256}'",
             max_results=1,
             order_by=["attributes.start_time DESC"],
         )
-        run = Run(client, found[0].info.run_id) if found else recreated(client, result)
+        if found:
+            return Run(client, found[0].info.run_id)
+        with suppress(OSError, MlflowException):  # another store does not know it
+            noted = client.get_run(note_of(result).read_text(encoding="utf-8")).info
+            return Run(client, noted.run_id) if noted.lifecycle_stage == "active" else None
+    return None
+
+
+def new_run(client: "MlflowClient", described: Description) -> Run:
+    """An empty run, named after the knobs that were changed."""
+    name = run_name(described.dataset, params.flat(described.model_dump(mode="json", include=set(STAGES))))
+    experiment = experiment_id(client, described.dataset)
     with writing(client):
-        client.update_run(run.run_id, status="RUNNING")
-    with ending(run):
-        yield run
-
-
-@contextmanager
-def ending(run: Run) -> Iterator[None]:
-    """Give the run its last status, whatever happens."""
-    try:
-        yield
-    except BaseException as error:
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        with suppress(RetrainError), writing(run.client):  # what went wrong first is what the user has to know
-            run.client.set_terminated(run.run_id, status)
-        raise
-    with writing(run.client):
-        run.client.set_terminated(run.run_id, "FINISHED")
-
-
-def new_run(client: "MlflowClient", described: Description, tags: Mapping[str, str]) -> Run:
-    """Start a run: name, tags, parameters, and the splits as dataset inputs."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-    dataset = described.dataset
-    sections = described.model_dump(mode="json", include=set(STAGES))
-    knobs = flat(sections)
-    name, tags = run_name(dataset, knobs), {**result_tags(described), **tags}
-    splits = [
-        DatasetInput(
-            Dataset(
-                name=f"{dataset} {split}",
-                digest=facts.sha256[:36],
-                source_type="local",
-                source=json.dumps({"uri": f"data/{dataset}/splits/{split}.parquet"}),
-                profile=json.dumps({"num_rows": facts.rows}),
-            ),
-            [InputTag("mlflow.data.context", split)],
-        )
-        for split, facts in described.splits.items()
-    ]
-    experiment = experiment_id(client, dataset)
-    with writing(client):
-        run = Run(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        client.log_batch(run.run_id, params=[Param(knob, value) for knob, value in knobs.items()])
-        client.log_inputs(run.run_id, splits)
-        client.log_dict(run.run_id, sections, "params.json")
-    return run
-
-
-def recreated(client: "MlflowClient", result: Result) -> Run:
-    """A run made from a result's files: restored from a cache, or trained on another machine."""
-    from retrain import tables
-
-    restore = "restore it with dvc checkout"
-    history = tables.read_csv(result.history, restore)
-    try:
-        epochs = [int(epoch) for epoch in history.pop("epoch")]
-        rows = history.astype(float).to_dict("records")
-    except (KeyError, ValueError) as error:
-        raise RetrainError(str(result.history), f"is no history of a training ({error})", restore) from None
-    run = new_run(client, result.description(), {"recreated": "true"})
-    for epoch, row in zip(epochs, rows, strict=True):
-        run.epoch({str(name): value for name, value in row.items()}, epoch)
-    run.result(result)
-    return run
+        return Run(client, client.create_run(experiment, run_name=name).info.run_id)
 
 
 def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
@@ -240,18 +357,9 @@ def committed_knobs(dataset: str) -> dict[str, str]:
     try:
         content = YAML(typ="safe").load(git("show", f"{revision}:{params.FILE}"))
         block = content["datasets"][dataset]
-        return flat({stage: block[stage] for stage in STAGES})
+        return params.flat({stage: block[stage] for stage in STAGES})
     except (YAMLError, KeyError, TypeError):
         return {}
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested knobs as `train.loop.learning_rate` -> text."""
-    if isinstance(value, Mapping):
-        return {k: v for name, child in value.items() for k, v in flat(child, f"{prefix}{name}.").items()}
-    if isinstance(value, list | tuple):
-        return {prefix[:-1]: json.dumps(value, ensure_ascii=False)}
-    return {prefix[:-1]: str(value)}
 
 
 def result_tags(described: Description) -> dict[str, str]:
@@ -289,18 +397,31 @@ def git(*arguments: str) -> str:
     return answer.stdout
 
 
-def connect() -> "MlflowClient":
-    """A client of the store that is meant: `MLFLOW_TRACKING_URI`, else the root's own SQLite file."""
+def connect() -> "MlflowClient | None":
+    """A client of the store that is meant: `MLFLOW_TRACKING_URI`, else the root's own SQLite file.
+
+    Returns:
+        None where a server does not answer, which is said.
+
+    Raises:
+        StoreError: there can be no store of that name, or the server turns us down.
+    """
     settle()
     from mlflow import MlflowClient
 
     root = environment.root()
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        return MlflowClient(tracking_uri=own_store(root))
-    if uri.startswith("sqlite:"):
-        initialise(uri, root)
-    return MlflowClient(tracking_uri=uri)
+    named = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if named.startswith("sqlite:"):
+        initialise(named, root)
+    uri = named or own_store(root)
+    try:
+        with reachable():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
+    except UnreachableError as error:
+        later(error)
+        return None
+    return client
 
 
 def settle() -> None:
@@ -316,43 +437,19 @@ def settle() -> None:
 def own_store(root: Path) -> str:
     """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
     settle()
-    uri = own_uri(root)
-    with store_lock(root):
-        relocate(root)
+    uri = store.uri(root)
+    with store.lock(root):
+        store.relocate(root)
     initialise(uri, root)
     return uri
-
-
-def own_uri(root: Path) -> str:
-    """The tracking URI of a root's own store.
-
-    Raises:
-        RetrainError: the path holds what a URI would read as something else.
-    """
-    path = str(root / "mlflow.db")
-    if "?" in path or unquote(path) != path:
-        fact = "MLflow can't keep a store below a name with '?' or an escape such as '%20'"
-        raise RetrainError(str(root), fact, "rename the folder, or set MLFLOW_TRACKING_URI")
-    return f"sqlite:///{path}"
 
 
 def initialise(uri: str, root: Path) -> None:
     """Let one process at a time make a fresh SQLite store; several at once break it for good."""
     from mlflow import MlflowClient
 
-    with store_lock(root):
+    with reachable(), store.lock(root):
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-
-
-@contextmanager
-def store_lock(root: Path) -> Iterator[None]:
-    """One process at a time, for what must not happen twice in a store."""
-    from filelock import FileLock
-
-    path = root / ".retrain" / "mlflow.lock"
-    path.parent.mkdir(exist_ok=True)
-    with FileLock(path):
-        yield
 
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
@@ -361,7 +458,7 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     root = environment.root()
-    with store_lock(root):
+    with store.lock(root):
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None:
             return str(experiment.experiment_id)
@@ -377,13 +474,13 @@ def writing(client: "MlflowClient") -> Iterator[None]:
         if not client.tracking_uri.startswith("sqlite:"):
             yield
             return
-        with store_lock(environment.root()):
+        with store.lock(environment.root()):
             yield
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Say in one line that the store does not answer, or that there can be none of that name."""
+    """Say in one line that the store does not take part: it does not answer, or there can be none of that name."""
     import sqlite3
 
     from mlflow.exceptions import MlflowException
@@ -396,36 +493,7 @@ def reachable() -> Iterator[None]:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
         fact = f"does not take part ({params.shortened(' '.join(str(error).split()), 200)})"
         way_out = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
-        raise RetrainError(f"MLflow ({uri})", fact, way_out) from None
-
-
-def relocate(root: Path) -> None:
-    """Mend the paths of a store that was made under another root, so that its artifacts are found, and say so.
-
-    MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
-    another machine, they point nowhere.
-    """
-    import sqlite3
-
-    database = root / "mlflow.db"
-    if not database.exists():
-        return
-    with sqlite3.connect(database) as connection:
-        for before, now in moved_folders(connection, root):
-            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
-                    (now, len(before) + 1, len(before), before),
-                )
-            click.echo(f"mlflow.db was made under another root; artifacts are now looked for in {now}", err=True)
-    connection.close()
-
-
-def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[str, str]]:
-    """Artifact roots of experiments that are not this root's, each with the one that it should be."""
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
-    rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
-    now = (root / "mlruns").as_uri()
-    ends = [(location, f"/{quote(name)}") for name, location in rows]
-    roots = {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
-    return [(before, now) for before in sorted(roots) if before != now]
+        refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500  # type: ignore[no-untyped-call]
+        unanswered = uri.startswith(("http:", "https:")) and not refused and not isinstance(error, ValueError)
+        kind = UnreachableError if unanswered else StoreError
+        raise kind(f"MLflow ({uri})", fact, way_out) from None

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from retrain import networks
 from retrain.networks import NetworkKnobs
+from retrain.params import Share
 
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ class Knobs(NetworkKnobs):
     width: PositiveInt
     initial_range: PositiveFloat
     """Weights start uniform between minus this and this, biases at zero."""
+    dropout: Share
+    """The share of the mean vector's numbers that a training step leaves out (Srivastava et al. 2014)."""
     sparse: bool
     """Gradients only for the words of the batch: much faster, for optimizers that can take them."""
 
@@ -27,6 +30,7 @@ class Network(networks.Network):
     def __init__(self, size: int, outputs: int, knobs: Knobs) -> None:
         nn.Module.__init__(self)
         self.embedding = nn.EmbeddingBag(size, knobs.width, mode="mean", sparse=knobs.sparse)
+        self.dropout = nn.Dropout(knobs.dropout)
         self.linear = nn.Linear(knobs.width, outputs)
         nn.init.uniform_(self.embedding.weight, -knobs.initial_range, knobs.initial_range)
         nn.init.uniform_(self.linear.weight, -knobs.initial_range, knobs.initial_range)
@@ -34,5 +38,5 @@ class Network(networks.Network):
 
     def forward(self, tokens: Tensor, offsets: Tensor) -> Tensor:
         """`tokens`: int64, the batch's ids end to end; `offsets`: int64, (batch,). Returns (batch, outputs)."""
-        outputs: Tensor = self.linear(self.embedding(tokens, offsets))
+        outputs: Tensor = self.linear(self.dropout(self.embedding(tokens, offsets)))
         return outputs

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from retrain import networks
 from retrain.networks import NetworkKnobs
+from retrain.params import Share
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ class Knobs(NetworkKnobs):
     """Knobs of `name: mlp`."""
 
     hidden: PositiveInt
+    dropout: Share
+    """The share of hidden units that a training step leaves out (Srivastava et al. 2014)."""
 
 
 class Network(networks.Network):
@@ -23,6 +26,7 @@ class Network(networks.Network):
     def __init__(self, size: int, outputs: int, knobs: Knobs) -> None:
         nn.Module.__init__(self)
         self.hidden = nn.Linear(size, knobs.hidden)
+        self.dropout = nn.Dropout(knobs.dropout)
         self.output = nn.Linear(knobs.hidden, outputs)
         nn.init.kaiming_uniform_(self.hidden.weight, nonlinearity="relu")  # He et al. 2015
         nn.init.xavier_uniform_(self.output.weight)  # Glorot and Bengio 2010
@@ -31,5 +35,5 @@ class Network(networks.Network):
 
     def forward(self, values: Tensor) -> Tensor:
         """`values`: float32, (batch, inputs). Returns (batch, outputs)."""
-        outputs: Tensor = self.output(self.hidden(values).relu())
+        outputs: Tensor = self.output(self.dropout(self.hidden(values).relu()))
         return outputs

@@ -1,0 +1,215 @@
+"""The journal of an unfinished training: all that is needed to go on as if it had never stopped.
+
+Journals lie in one folder, each under the digest of everything that its training depends on. Whoever trains holds the
+lock of its journal, so a training that outlived the command that started it is noticed. A journal is a line of JSON
+(what the training depends on), what `torch.save` makes of its state, and the SHA-256 of both. Loading one can't run code.
+"""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from retrain import params
+from retrain.errors import RetrainError
+
+import torch
+from filelock import FileLock, Timeout
+
+Identity = dict[str, Any]
+"""All that a training depends on; its first keys say of what kind a difference is: knobs, data, code, libraries."""
+Say = Callable[[str], None]
+
+KEPT = 3
+"""Unfinished trainings of a dataset whose journals stay: other knobs that may come back."""
+POLL_SECONDS = 0.2
+DIGEST_LENGTH = 64
+
+
+class DamagedError(ValueError):
+    """A journal that is not what was once written."""
+
+
+class Hashed:
+    """A file that remembers the SHA-256 of what was written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        """Write bytes."""
+        self.sha256.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self.file.flush()
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The journal of one training."""
+
+    path: Path
+    identity: Identity
+
+    @property
+    def draft(self) -> Path:
+        """Where the next state is written before it takes the journal's place."""
+        return self.path.with_suffix(".draft")
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the journal. It is on the disk before the earlier one goes: a power loss leaves one of the two.
+
+        Raises:
+            RetrainError: it can't be written; the earlier one stays.
+        """
+        try:
+            with self.draft.open("wb") as file:
+                hashed = Hashed(file)
+                hashed.write(json.dumps(self.identity).encode() + b"\n")
+                torch.save(state, hashed)  # type: ignore[arg-type]  # it needs `write` and `flush`
+                file.write(hashed.sha256.hexdigest().encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self.draft.replace(self.path)
+            sync(self.path.parent)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError where its writer can't write
+            with suppress(OSError):
+                self.draft.unlink(missing_ok=True)
+            fact = f"can't be written ({getattr(error, 'strerror', None) or str(error).splitlines()[0]})"
+            raise RetrainError(str(self.path), fact, "make room, then run it again: it goes on from there") from None
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, or None where nothing was; tensors are on the CPU.
+
+        Raises:
+            DamagedError: the journal is truncated or altered.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedError(f"can't be read: {error.strerror}") from None
+        body, written_digest = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
+        if hashlib.sha256(body).hexdigest().encode() != written_digest:
+            raise DamagedError("is damaged")
+        header, _, state_bytes = body.partition(b"\n")
+        if json.loads(header) != self.identity:
+            raise DamagedError("is of another training")
+        try:
+            state: dict[str, Any] = torch.load(BytesIO(state_bytes), weights_only=True, map_location="cpu")
+        except Exception as error:  # noqa: BLE001 (whatever a forged one makes torch raise)
+            raise DamagedError(f"is damaged ({type(error).__name__})") from None
+        return state
+
+    def remove(self) -> None:
+        """Forget the training."""
+        self.path.unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Have a folder's names on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def digest(identity: Identity) -> str:
+    """The SHA-256 that stands for everything that a training depends on."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def opened(folder: Path, dataset: str, identity: Identity, say: Say) -> Iterator[Journal]:
+    """A training's journal, locked; while another process trains the same, wait for its end, and say so.
+
+    Locks are taken and removed under one lock of the whole folder, so that none is removed while somebody takes it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(folder / f"{dataset}-{digest(identity)[:16]}.journal", identity)
+    lock, owner = FileLock(journal.path.with_suffix(".lock")), journal.path.with_suffix(".owner")
+    waiting = False
+    while not taken(folder, lock):
+        if not waiting:
+            waiting = True
+            say(f"{owner_of(owner)} trains the same; waiting for its end")
+        time.sleep(POLL_SECONDS)
+    try:
+        owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
+        tidy(folder, dataset, journal, say)
+        yield journal
+    finally:
+        with FileLock(folder / "lock"):
+            owner.unlink(missing_ok=True)
+            journal.draft.unlink(missing_ok=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
+
+
+def taken(folder: Path, lock: FileLock) -> bool:
+    """Take a lock of the folder, if it is free."""
+    with FileLock(folder / "lock"):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+    return True
+
+
+def owner_of(path: Path) -> str:
+    """Who holds a lock, as far as it has been said."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return "another process"
+
+
+def tidy(folder: Path, dataset: str, own: Journal, say: Say) -> None:
+    """Remove what dead processes left of this dataset, but for the newest journals; say why the newest is no use here."""
+    name = re.compile(re.escape(dataset) + r"-[0-9a-f]{16}")
+    others = {path.stem for path in folder.iterdir() if name.fullmatch(path.stem)} - {own.path.stem}
+    abandoned = []
+    for stem in others:
+        lock = FileLock(folder / f"{stem}.lock")
+        if taken(folder, lock):
+            abandoned.append((folder / f"{stem}.journal", lock))
+    abandoned.sort(key=lambda entry: written(entry[0]), reverse=True)
+    for number, (path, lock) in enumerate(abandoned):
+        difference = why_not(path, own.identity)
+        if number == 0 and difference and not own.path.exists():
+            say(f"an unfinished training {difference} is not continued")
+        gone = [".owner", ".draft", ".lock"] + ([".journal"] if number >= KEPT or not difference else [])
+        with FileLock(folder / "lock"):
+            for suffix in gone:
+                path.with_suffix(suffix).unlink(missing_ok=True)
+            lock.release()
+
+
+def written(path: Path) -> float:
+    """When a journal was written; long ago where there is none."""
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def why_not(path: Path, own: Identity) -> str:
+    """What distinguishes a journal's training: `of other knobs (loop.epochs)`; nothing where it is no journal."""
+    try:
+        with path.open("rb") as file:
+            other = params.flat(json.loads(file.readline()))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    mine = params.flat(own)
+    differing = [tuple(name.split(".", 1)) for name in mine | other if mine.get(name) != other.get(name)]
+    kind = next((kind for kind in own if any(parts[0] == kind for parts in differing)), "make")
+    names = params.shortened(", ".join(parts[1] for parts in differing if parts[0] == kind and len(parts) > 1), 80)
+    return f"of other {kind} ({names})" if names else f"of other {kind}"

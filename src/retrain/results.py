@@ -1,0 +1,87 @@
+"""A trained model with its reports: the files from which a run in MLflow can be made, at any time and place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain import description, files
+from retrain.description import Description
+from retrain.errors import RetrainError
+
+RESTORE = "restore it with dvc checkout"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the stages left of a dataset.
+
+    Attributes:
+        dataset: its name.
+        folder: what holds `models/` and `reports/`.
+        stages: those whose outputs belong together: another stage's may be left from an earlier model.
+    """
+
+    dataset: str
+    folder: Path
+    stages: tuple[str, ...]
+
+    @property
+    def model(self) -> Path:
+        """The model's folder."""
+        return self.folder / "models" / self.dataset
+
+    @property
+    def reports(self) -> Path:
+        """The reports' folder."""
+        return self.folder / "reports" / self.dataset
+
+    @property
+    def history(self) -> Path:
+        """The table of epochs."""
+        return self.reports / "history.csv"
+
+    @property
+    def sha256(self) -> str:
+        """The digest that names this result: of weights, `model.json` and history."""
+        parts = [self.model / description.WEIGHTS, self.model / description.FILE, self.history]
+        return files.combined_sha256({path.name: files.sha256(path) for path in parts})
+
+    def description(self) -> Description:
+        """What `model.json` says; raises RetrainError where there is no model."""
+        return description.read(self.model)
+
+    def epochs(self) -> dict[int, dict[str, float]]:
+        """The figures of each epoch.
+
+        Raises:
+            RetrainError: the history is missing or damaged.
+        """
+        from retrain import tables
+
+        history = tables.read_csv(self.history, RESTORE)
+        try:
+            numbers = [int(epoch) for epoch in history.pop("epoch")]
+            rows = history.astype(float).to_dict("records")
+        except (KeyError, ValueError) as error:
+            raise RetrainError(str(self.history), f"is no history of a training ({error})", RESTORE) from None
+        return {
+            epoch: {str(name): value for name, value in row.items()} for epoch, row in zip(numbers, rows, strict=True)
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """The final figures: `best_epoch`, `test/accuracy`, `baseline/accuracy` and so on; none before evaluation."""
+        if "evaluate" not in self.stages:
+            return {}
+        parts = files.read_json(self.reports / "metrics.json", RESTORE)
+        figures = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+        return {"best_epoch": self.description().best_epoch, **figures}
+
+    def artifacts(self) -> dict[str, Path]:
+        """The files of the result by the names that a run keeps them under."""
+        reports = {
+            "train": ["history.csv"],
+            "evaluate": ["metrics.json", "predictions.csv", "classes.csv", "confusion.csv"],
+        }
+        found = {f"model/{path.name}": path for path in sorted(self.model.iterdir())}
+        found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
+        plots = sorted((self.reports / "plots").iterdir()) if "plot" in self.stages else []
+        return found | {f"plots/{path.name}": path for path in plots}

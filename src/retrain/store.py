@@ -1,0 +1,70 @@
+"""This repository's own MLflow store: `mlflow.db`, with the artifacts in `mlruns/` beside it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from retrain.errors import RetrainError
+
+import click
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def uri(root: Path) -> str:
+    """The tracking URI of a root's own store.
+
+    Raises:
+        RetrainError: the path holds what a URI would read as something else.
+    """
+    path = str(root / "mlflow.db")
+    if "?" in path or unquote(path) != path:
+        fact = "MLflow can't keep a store below a name with '?' or an escape such as '%20'"
+        raise RetrainError(str(root), fact, "rename the folder, or set MLFLOW_TRACKING_URI")
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """One process at a time, for what must not happen twice in a store."""
+    from filelock import FileLock
+
+    path = root / ".retrain" / "mlflow.lock"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def relocate(root: Path) -> None:
+    """Mend the paths of a store that was made under another root, so that its artifacts are found, and say so.
+
+    MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
+    another machine, they point nowhere.
+    """
+    import sqlite3
+
+    database = root / "mlflow.db"
+    if not database.exists():
+        return
+    with sqlite3.connect(database) as connection:
+        for before, now in moved_folders(connection, root):
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
+                    (now, len(before) + 1, len(before), before),
+                )
+            click.echo(f"mlflow.db was made under another root; artifacts are now looked for in {now}", err=True)
+    connection.close()
+
+
+def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[str, str]]:
+    """Artifact roots of experiments that are not this root's, each with the one that it should be."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
+    now = (root / "mlruns").as_uri()
+    ends = [(location, f"/{quote(name)}") for name, location in rows]
+    roots = {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
+    return [(before, now) for before in sorted(roots) if before != now]

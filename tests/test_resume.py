@@ -1,0 +1,192 @@
+"""A training that was interrupted goes on and ends in the same bytes."""
+
+from contextlib import chdir
+from io import BytesIO
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import prepare
+import split
+import train
+from retrain import checkpoint, description, journal, loop, params
+from retrain.journal import DamagedError, Journal
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import BAG, MLP, Project, tiny_datasets, write_tiny_tables
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "weight_decay": 0.01},
+    "adamw": {"beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
+    "adagrad": {"weight_decay": 0.0},
+    "rowwise_adagrad": {},
+}
+SCHEDULES: dict[str, dict[str, Any]] = {"constant": {}, "linear": {}, "cosine": {}, "steps": {"count": 3, "gamma": 0.5}}
+DROPPED = {"tiny_news": {**BAG, "sparse": False, "dropout": 0.3}, "tiny_numbers": {**MLP, "dropout": 0.3}}
+IDENTITY = {"knobs": {"loop": {"epochs": 3}}, "data": "0" * 64, "code": {"train.py": "1"}, "libraries": {"torch": "2"}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny datasets, split."""
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / ".git").mkdir()
+    write_tiny_tables(folder)
+    Project(folder).write_params({"datasets": tiny_datasets()})
+    with chdir(folder):
+        for dataset in tiny_datasets():
+            for stage in (prepare, split):
+                assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
+    return folder
+
+
+def ready(folder: Path, dataset: str, **section: Any) -> train.Training:
+    """A training of a tiny dataset from its beginning."""
+    examples = folder / "data" / dataset / "examples"
+    task = train.task_in(examples, description.read_encoding(examples))
+    knobs = {**tiny_datasets()[dataset]["train"], **section}
+    return train.ready(params.check(knobs, train.Train, "train"), task, "train")
+
+
+def advance(training: train.Training, batches: int) -> None:
+    """Train for some batches, of train and validation alike, or until the training is over."""
+    reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
+    for report in islice(reports, batches):
+        if report.validation is not None:
+            train.recorded(training, report, report.validation)
+        if training.is_over:
+            return
+
+
+def bytes_of(training: train.Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
+    """What a finished training leaves."""
+    checkpoint.save_weights(folder / "weights", training.record.best.weights, "float32")
+    return (folder / "weights").read_bytes(), training.record.history
+
+
+def carried_over(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as another process gets it."""
+    file = BytesIO()
+    torch.save(state, file)
+    return torch.load(BytesIO(file.getvalue()), weights_only=True)
+
+
+@pytest.mark.parametrize("dataset", DROPPED)
+@pytest.mark.parametrize(("optimizer", "schedule"), list(product(OPTIMIZERS, SCHEDULES)))
+def test_a_training_that_stops_between_any_two_batches_ends_in_the_same_bytes(
+    folder, tmp_path, dataset, optimizer, schedule
+):
+    section = {
+        "network": DROPPED[dataset],
+        "optimizer": {"name": optimizer, **OPTIMIZERS[optimizer]},
+        "schedule": {"name": schedule, **SCHEDULES[schedule]},
+        "loop": {**tiny_datasets()[dataset]["train"]["loop"], "learning_rate": 0.05, "patience": 2, "epochs": 4},
+    }
+    whole = ready(folder, dataset, **section)
+    advance(whole, 10**6)
+    first = section["loop"]["learning_rate"]
+    for stride in (7, 30):  # parts of an epoch; more than an epoch
+        training = ready(folder, dataset, **section)
+        while not training.is_over:
+            advance(training, stride)
+            state = carried_over(training.state_dict())
+            training = ready(folder, dataset, **section)
+            assert training.state.optimizer.param_groups[0]["lr"] == first
+            training.load_state_dict(state)
+        assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
+    assert len(whole.record.history) > 1
+
+
+def test_dropout_takes_part(folder):
+    """Else the test above would show nothing of it."""
+    rows = []
+    for share in (0.0, 0.3):
+        training = ready(folder, "tiny_numbers", network={**MLP, "dropout": share})
+        advance(training, 10**6)
+        rows.append(training.record.history)
+    assert rows[0] != rows[1]
+
+
+def test_a_journal_gives_back_what_was_saved_last(tmp_path):
+    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    assert kept.load() is None
+    for epoch in (1, 2):
+        kept.save({"epoch": epoch, "weights": torch.arange(3) * epoch, "scores": [float("-inf"), 0.1]})
+    state = kept.load()
+    assert (state["epoch"], state["weights"].tolist(), state["scores"]) == (2, [0, 2, 4], [float("-inf"), 0.1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.journal"]
+
+
+@pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, place, damage):
+    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    kept.save({"weights": torch.zeros(1000)})
+    content = bytearray(kept.path.read_bytes())
+    position = int(place * len(content))
+    content = content[:position] if damage == "cut" else content[:position] + b"?" + content[position + 1 :]
+    kept.path.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"^is damaged$"):
+        kept.load()
+
+
+def test_a_journal_of_another_training_under_this_ones_name_is_not_taken(tmp_path):
+    Journal(tmp_path / "a.journal", {**IDENTITY, "data": "2"}).save({"epoch": 1})
+    with pytest.raises(DamagedError, match="is of another training"):
+        Journal(tmp_path / "a.journal", IDENTITY).load()
+
+
+def left(folder: Path, identity: dict[str, Any]) -> Journal:
+    """A journal that a process left that was killed."""
+    kept = Journal(folder / f"tiny-{journal.digest(identity)[:16]}.journal", identity)
+    kept.save({"epoch": 1})
+    for suffix in (".lock", ".owner", ".draft"):
+        kept.path.with_suffix(suffix).touch()
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"knobs": {"loop": {"epochs": 4}}}, "of other knobs (loop.epochs)"),
+        ({"data": "1" * 64}, "of other data"),
+        ({"code": {"train.py": "2", "loop.py": "1"}}, "of other code (train.py, loop.py)"),
+        ({"libraries": {"torch": "3"}}, "of other libraries (torch)"),
+    ],
+)
+def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(tmp_path, other, reason):
+    abandoned = left(tmp_path, {**IDENTITY, **other})
+    said: list[str] = []
+    with journal.opened(tmp_path, "tiny", IDENTITY, said.append) as kept:
+        assert kept.load() is None
+    assert said == [f"an unfinished training {reason} is not continued"]
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
+
+
+def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_touched(tmp_path):
+    abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(journal.KEPT + 3)]
+    foreign = tmp_path / "tiny_news-0123456789abcdef.journal"
+    foreign.touch()
+    said: list[str] = []
+    with journal.opened(tmp_path, "tiny", IDENTITY, said.append):
+        pass
+    stay = {kept.path for kept in abandoned[-journal.KEPT :]} | {foreign, tmp_path / "lock"}
+    assert set(tmp_path.iterdir()) == stay
+    assert len(said) == 1
+
+
+def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(folder, tmp_path):
+    section = tiny_datasets()["tiny_numbers"]["train"]
+    examples = folder / "data" / "tiny_numbers" / "examples"
+    task = train.task_in(examples, description.read_encoding(examples))
+    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    kept.save(ready(folder, "tiny_numbers", network={**MLP, "hidden": 6}).state_dict())
+    said: list[str] = []
+    training = train.continued(kept, params.check(section, train.Train, "train"), task, "train", said.append)
+    assert said == ["the journal of an unfinished training is damaged: starting from the beginning"]
+    advance(training, 10**6)
+    whole = ready(folder, "tiny_numbers")
+    advance(whole, 10**6)
+    assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
