@@ -383,7 +383,7 @@ def main(dataset: str, save_seconds: float) -> None:
             files.write_json(model / description.FILE, trained.model_dump(mode="json"))
             tables.write_csv(history_csv, pd.DataFrame(history))
         run.result(result)
-        book.remove()
+        book.finish(say)
     parameters = sum(tensor.numel() for tensor in best.weights.values())
     click.echo(f"train {dataset}: {parameters:,} parameters; best epoch {best.epoch} of {len(history)}")
 

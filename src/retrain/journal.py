@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,6 +59,8 @@ class Journal:
 
     path: Path
     identity: Identity
+    parent: int = field(default_factory=os.getppid)
+    """The process that started this one."""
 
     @property
     def draft(self) -> Path:
@@ -114,6 +116,16 @@ class Journal:
     def remove(self) -> None:
         """Forget the training."""
         self.path.unlink(missing_ok=True)
+
+    def finish(self, say: Say) -> None:
+        """Forget the training, now that its result is written: unless the one who asked for it is gone, as a killed DVC is.
+
+        Nobody takes the result then. The next training of the same finds the journal, and has nothing left to do.
+        """
+        if os.getppid() == self.parent:
+            self.remove()
+        else:
+            say("what started this training has ended; the next one of the same will take its result over")
 
 
 def sync(folder: Path) -> None:

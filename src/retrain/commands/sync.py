@@ -1,0 +1,182 @@
+"""`retrain sync`: runs in MLflow for results that have none, or an incomplete one, made from the results' files."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from retrain import cli, environment, params, promises, tracking
+from retrain.errors import RetrainError
+from retrain.promises import Entry, Kept, Lock, Stage
+from retrain.results import Result
+
+import click
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+RECORDED = ("train", "evaluate", "plot")
+"""The stages whose outputs a run has."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit, or the working tree as it is."""
+
+    folder: Path
+    commit: str
+    """Nothing for the working tree."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"commit {self.commit[:7]}" if self.commit else "the working tree"
+
+    def read(self, path: str) -> bytes | None:
+        """A file that git keeps, or None where there is none."""
+        if not self.commit:
+            return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
+        shown = subprocess.run(
+            ["git", "show", f"{self.commit}:{path}"], cwd=self.folder, capture_output=True, check=False
+        )
+        return None if shown.returncode else shown.stdout
+
+    def lock(self) -> Lock:
+        """Its dvc.lock; raises RetrainError where it is none."""
+        if not self.commit:
+            return promises.read(self.folder)
+        try:
+            content = YAML(typ="safe").load(self.read(promises.FILE) or b"stages: {}")
+        except YAMLError as error:
+            fact = f"has a {promises.FILE} that is no YAML ({' '.join(str(error).split())})"
+            raise RetrainError(self.name, fact, "leave --all-commits away") from None
+        return params.check(content, Lock, f"{promises.FILE} of {self.name}")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a revision's dvc.lock says of a dataset's result."""
+
+    revision: Revision
+    dataset: str
+    stages: dict[str, Stage]
+    """Those whose outputs belong together, in their order."""
+
+    @property
+    def outputs(self) -> tuple[Entry, ...]:
+        """All of their outputs."""
+        return tuple(out for stage in self.stages.values() for out in stage.outs)
+
+    @property
+    def trained(self) -> tuple[Entry, ...]:
+        """What names the result."""
+        return self.stages["train"].outs
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@click.option("--all-commits", is_flag=True, help="The results of every commit, as far as DVC's cache has them.")
+@cli.one_line_errors
+def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (click gives it by name)
+    """Complete the runs of DATASET's result, or of every dataset's, in the MLflow store that is set; make those that are missing.
+
+    A run is found by its result's content. Done twice, nothing changes. A run that is made here is tagged `recreated`.
+    """
+    workspace = environment.workspace()
+    client = tracking.connect()
+    if client is None:
+        sys.exit(1)
+    kept = Kept(cache_folder(workspace), (workspace,))
+    missing, done = 0, 0
+    for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
+        with TemporaryDirectory() as folder:
+            lacking = brought(promise, kept, Path(folder))
+            if lacking:
+                missing += 1
+                click.echo(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand", err=True)
+                continue
+            run = tracking.record(client, Result(promise.dataset, Path(folder), tuple(promise.stages)))
+        if not run:
+            sys.exit(1)
+        done += 1
+        click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}")
+    click.echo(
+        f"{done} results are recorded{f'; {missing} are not at hand: dvc fetch --all-commits' if missing else ''}"
+    )
+
+
+def revisions(workspace: Path) -> list[Revision]:
+    """Every commit that changed dvc.lock, on any branch or tag, the newest first."""
+    listed = subprocess.run(
+        ["git", "rev-list", "--all", "--", promises.FILE], cwd=workspace, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        raise RetrainError("git rev-list", "fails here", "run this inside a git repository that has a commit")
+    return [Revision(workspace, commit) for commit in listed.stdout.split()]
+
+
+def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[Promise]:
+    """Every result that these revisions promise, once: of equal ones the newest.
+
+    Raises:
+        RetrainError: the dataset has none.
+    """
+    seen: set[tuple[Entry, ...]] = set()
+    found = 0
+    for revision in among:
+        lock = revision.lock()
+        for name in lock.datasets() if dataset is None else [dataset]:
+            promise = Promise(revision, name, together(lock, name))
+            if promise.stages and promise.trained not in seen:
+                seen.add(promise.trained)
+                found += 1
+                yield promise
+    if not found:
+        raise RetrainError(promises.FILE, f"has no result{f' of {dataset}' if dataset else ''}", "run dvc repro first")
+
+
+def together(lock: Lock, dataset: str) -> dict[str, Stage]:
+    """The stages from train on, as far as each was run with what the one before it made."""
+    chain: dict[str, Stage] = {}
+    for name in RECORDED:
+        stage = lock.stages.get(f"{name}@{dataset}")
+        made = {out.path: out.md5 for before in chain.values() for out in before.outs}
+        if stage is None or any(made.get(entry.path, entry.md5) != entry.md5 for entry in stage.deps):
+            break
+        chain[name] = stage
+    return chain
+
+
+def brought(promise: Promise, kept: Kept, folder: Path) -> str:
+    """Put the files of a result into a folder as a workspace has them; what is not at hand, or nothing."""
+    for out in promise.outputs:
+        whole = not out.md5.endswith(promises.FOLDER)
+        listing = {"": out.md5} if whole else kept.listing(out.path, out.md5)
+        if listing is None:
+            return out.path
+        for name, digest in listing.items():
+            path = f"{out.path}/{name}" if name else out.path
+            target = folder / path
+            content = content_of(path, digest, promise.revision, kept)
+            if content is None or not target.resolve().is_relative_to(folder.resolve()):
+                return path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return ""
+
+
+def content_of(path: str, digest: str, revision: Revision, kept: Kept) -> bytes | None:
+    """A file's content: from DVC's cache or the workspace, else from git."""
+    place = kept.file(path, digest)
+    if place:
+        return place.read_bytes()
+    content = revision.read(path)
+    return content if content is not None and promises.digest(content) == digest else None
+
+
+def cache_folder(workspace: Path) -> Path:
+    """Where DVC keeps its cache."""
+    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
+    ended = subprocess.run(asked, cwd=workspace, capture_output=True, text=True, check=False)
+    return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")

@@ -1,0 +1,149 @@
+"""One run per result, whatever happened to the store, the server or the machine."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from test_store import answers, end, free_port, wait
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def forgotten(finished) -> Project:
+    """The finished project whose store was deleted."""
+    (finished.folder / "mlflow.db").unlink()
+    shutil.rmtree(finished.folder / "mlruns")
+    return finished
+
+
+def content(store: Path) -> dict[str, list[tuple]]:
+    """All that a store holds."""
+    connection = sqlite3.connect(store)
+    tables = ("runs", "metrics", "params", "tags", "inputs", "experiments", "latest_metrics")
+    try:
+        return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=str) for table in tables}  # noqa: S608 (our names)
+    finally:
+        connection.close()
+
+
+def test_sync_makes_the_runs_of_all_results_again_and_a_second_time_changes_nothing(finished_project, forgotten):
+    ended = forgotten.run("retrain", "sync")
+    assert ended.returncode == 0, ended.said
+    assert ended.stdout.splitlines()[-1] == "4 results are recorded"
+    for dataset in ("tiny_news", "tiny_numbers"):
+        (original,), (run,) = finished_project.runs(dataset), forgotten.runs(dataset)
+        for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
+            assert run[same] == original[same], same
+        assert run["tags"]["recreated"] == "true"
+        for same in ("result_sha256", "model_sha256", "data_sha256", "threads", "device", "artifacts_sha256"):
+            assert run["tags"][same] == original["tags"][same], same
+    before = content(forgotten.folder / "mlflow.db")
+    assert forgotten.run("retrain", "sync").returncode == 0
+    assert content(forgotten.folder / "mlflow.db") == before
+
+
+def test_sync_of_all_commits_finds_earlier_results_in_the_cache_and_says_what_is_not_there(forgotten):
+    forgotten.set("tiny_sign.train.loop.learning_rate", 0.1)
+    forgotten.dvc("repro", "train@tiny_sign")  # evaluate and plot have not seen this model
+    forgotten.commit()
+    (forgotten.folder / "mlflow.db").unlink()
+    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
+    assert ended.returncode == 0, ended.said
+    assert ended.stdout.splitlines()[-1] == "2 results are recorded"
+    earlier, newest = forgotten.runs("tiny_sign")
+    assert (newest["params"]["train.loop.learning_rate"], "best_epoch" in newest["metrics"]) == ("0.1", False)
+    assert (earlier["params"]["train.loop.learning_rate"], "best_epoch" in earlier["metrics"]) == ("0.2", True)
+    assert "plots" in earlier["artifacts"]
+    assert "plots" not in newest["artifacts"]
+    shutil.rmtree(forgotten.folder / ".dvc" / "cache")
+    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
+    assert ended.returncode == 0, ended.said
+    assert "models/tiny_sign of commit " in ended.stderr
+    assert ended.stdout.splitlines()[-1] == "1 results are recorded; 1 are not at hand: dvc fetch --all-commits"
+
+
+def test_sync_without_a_result_or_a_server_says_so(forgotten):
+    ended = forgotten.run("retrain", "sync", "nothing")
+    assert (ended.returncode, ended.stderr) == (1, "Error: dvc.lock: has no result of nothing; run dvc repro first\n")
+    ended = forgotten.run("retrain", "sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("MLflow (http://127.0.0.1:9): does not take part (")
+
+
+def served(project: Project, port: int) -> subprocess.Popen:
+    """An MLflow server with a store of its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{project.folder}/server.db",
+         "--artifacts-destination", f"{project.folder}/served", "--port", str(port), "--workers", "1"],
+        cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    wait(lambda: answers(port))
+    return server
+
+
+def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten):
+    port, dataset = free_port(), "tiny_numbers"
+    for knob in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{knob}", 600)
+    forgotten.set(f"{dataset}.train.schedule", {"name": "constant"})
+    address = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    server = served(forgotten, port)
+    training = subprocess.Popen(
+        ["dvc", "repro", f"plot@{dataset}"], cwd=forgotten.folder, env=forgotten.environment | address,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in training.stdout:
+        if line.startswith("epoch  20/"):
+            break
+    end(server)
+    said = training.communicate(timeout=240)[1]
+    assert training.returncode == 0, said
+    assert said.count("nothing is lost: once it answers, `retrain sync` completes the run") == 3  # a line per stage
+    server = served(forgotten, port)
+    try:
+        assert forgotten.run("retrain", "sync", dataset, **address).returncode == 0
+    finally:
+        end(server)
+    forgotten.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{forgotten.folder}/server.db"
+    (forgotten.folder / "server.db").rename(forgotten.folder / "mlflow.db")
+    (run,) = forgotten.runs(dataset)
+    rows = (forgotten.folder / "reports" / dataset / "history.csv").read_text().splitlines()[1:]
+    assert run["status"] == "FINISHED"
+    assert run["epochs"] == list(range(1, len(rows) + 1))
+    assert {"test/r2", "best_epoch"} <= set(run["metrics"])
+    assert "recreated" not in run["tags"]
+
+
+def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgotten):
+    dataset = "tiny_sign"
+    for knob in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{knob}", 300)
+    command = ["dvc", "repro", f"train@{dataset}"]
+    first = subprocess.Popen(
+        command,
+        cwd=forgotten.folder,
+        env=forgotten.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    for line in first.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    first.send_signal(signal.SIGKILL)  # dvc alone
+    first.wait()
+    second = forgotten.run(*command)
+    first.stdout.read()
+    first.stdout.close()
+    assert second.returncode == 0, second.said
+    assert "trains the same; waiting for its end" in second.stderr
+    assert "continuing after epoch 300 of 300" in second.stderr
+    assert [run["status"] for run in forgotten.runs(dataset)] == ["FINISHED"]
+    assert not list((forgotten.folder / ".retrain" / "journals").glob("*.journal"))
