@@ -10,6 +10,7 @@ ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
     ("edges", ("retrain.cli", "retrain.pipeline", "retrain.tracking")),
+    ("evidence", ("retrain.comparison",)),
     ("predictor", ("retrain.predictor",)),
     (
         "meaning",
@@ -32,12 +33,14 @@ HOMES = {
     "sqlalchemy": {"retrain.tracking"},
     "matplotlib": {"plot"},
     "sklearn": {"retrain.sources.scikit_learn"},
-    "safetensors": {"retrain.checkpoint"},
+    "safetensors": {"retrain.checkpoint", "retrain.comparison"},
+    "PIL": {"retrain.comparison"},
     "requests": {"retrain.sources.files", "retrain.tracking"},
     "torch": {
         "train", "evaluate", "retrain.predictor", "retrain.loop", "retrain.checkpoint", "retrain.devices",
         "retrain.examples", "retrain.losses", "retrain.optimizers",
         "retrain.networks", "retrain.networks.embedding_bag", "retrain.networks.mlp", "retrain.networks.ngram_bag",
+        "retrain.comparison",
     },
 }  # fmt: skip
 ALLOWED_FOR_HELP = {"click", "pydantic", "pydantic_core", "ruamel"}
