@@ -9,8 +9,10 @@ from imports import SRC, imported, modules, own
 ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
+    ("clones", ("retrain.clones",)),
     ("edges", ("retrain.cli", "retrain.pipeline", "retrain.tracking")),
-    ("evidence", ("retrain.comparison",)),
+    ("verification", ("retrain.explanation",)),
+    ("evidence", ("retrain.comparison", "retrain.promises")),
     ("predictor", ("retrain.predictor",)),
     (
         "meaning",
@@ -40,7 +42,7 @@ HOMES = {
         "train", "evaluate", "retrain.predictor", "retrain.loop", "retrain.checkpoint", "retrain.devices",
         "retrain.examples", "retrain.losses", "retrain.optimizers",
         "retrain.networks", "retrain.networks.embedding_bag", "retrain.networks.mlp", "retrain.networks.ngram_bag",
-        "retrain.comparison",
+        "retrain.comparison", "retrain.explanation",
     },
 }  # fmt: skip
 ALLOWED_FOR_HELP = {"click", "pydantic", "pydantic_core", "ruamel"}
