@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all summary ui test test-slow campaigns check bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all verify summary ui test test-slow campaigns check bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ repro: setup  ## run the pipeline of every dataset whose rows can be had, or of 
 
 repro-all: setup  ## run the pipeline of every dataset, and fail where one can't be had
 	@$(BIN)/dvc repro
+
+verify: setup  ## run the committed results again from nothing, of every dataset or of DATASET=name, and compare
+	@$(BIN)/retrain verify $${DATASET:+"$$DATASET"}
 
 summary: setup  ## print what the last runs changed, as Markdown
 	@printf 'Metrics, in the last commit and now:\n\n'

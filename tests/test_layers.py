@@ -9,8 +9,10 @@ from imports import SRC, imported, modules, own
 ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
-    ("edges", ("retrain.cli", "retrain.tracking")),
-    ("of edges", ("retrain.store", "retrain.results")),
+    ("clones", ("retrain.clones",)),
+    ("edges", ("retrain.cli", "retrain.pipeline", "retrain.tracking")),
+    ("of edges", ("retrain.explanation", "retrain.store", "retrain.results")),
+    ("evidence", ("retrain.comparison", "retrain.promises")),
     ("predictor", ("retrain.predictor",)),
     (
         "meaning",
@@ -34,12 +36,14 @@ HOMES = {
     "sqlalchemy": {"retrain.tracking"},
     "matplotlib": {"plot"},
     "sklearn": {"retrain.sources.scikit_learn"},
-    "safetensors": {"retrain.checkpoint"},
+    "safetensors": {"retrain.checkpoint", "retrain.comparison"},
+    "PIL": {"retrain.comparison"},
     "requests": {"retrain.sources.files", "retrain.tracking"},
     "torch": {
         "train", "evaluate", "retrain.predictor", "retrain.loop", "retrain.checkpoint", "retrain.devices",
         "retrain.examples", "retrain.journal", "retrain.losses", "retrain.optimizers",
         "retrain.networks", "retrain.networks.embedding_bag", "retrain.networks.mlp", "retrain.networks.ngram_bag",
+        "retrain.comparison", "retrain.explanation",
     },
 }  # fmt: skip
 ALLOWED_FOR_HELP = {"click", "pydantic", "pydantic_core", "ruamel"}

@@ -1,14 +1,11 @@
 """`retrain repro`: the pipeline of every dataset whose rows can be had. `make repro` calls it."""
 
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, params, sources
+from retrain import cli, environment, files, params, pipeline
 from retrain.errors import RetrainError, UnavailableError
-from retrain.sources import Place
 
 import click
 
@@ -23,47 +20,25 @@ def command(dataset: str | None) -> None:
     """
     workspace = environment.workspace()
     if dataset is not None:
-        fetch(workspace, dataset)
+        pipeline.fetch(workspace, dataset)
         ready = [dataset]
     else:
         ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
     if not ready:  # a bare `dvc repro` would run them all
         raise RetrainError("repro", "no dataset can be had", "see above")
     stages = [f"plot@{name}" for name in ready]
-    if run_to_its_end([sys.executable, "-m", "dvc", "repro", *stages], workspace):
+    repro = [sys.executable, "-m", "dvc", "repro", *stages]
+    if pipeline.run_to_its_end(repro, workspace, os.environ, sys.stdout.fileno()):
         raise RetrainError("repro", "a stage failed", "see above")
     click.echo()
     for line in summary(workspace, ready):
         click.echo(line)
 
 
-def run_to_its_end(command: list[str], folder: Path) -> int:
-    """Run a command in a process group of its own, hand Ctrl-C and SIGTERM on to all of it, and wait for its end.
-
-    Returns:
-        Its exit status. A stage that is interrupted has the time to end its run and to leave nothing half-written.
-    """
-    with subprocess.Popen(command, cwd=folder, start_new_session=True) as process:
-        try:
-            return process.wait()
-        except (KeyboardInterrupt, SystemExit) as interruption:
-            os.killpg(process.pid, signal.SIGINT if isinstance(interruption, KeyboardInterrupt) else signal.SIGTERM)
-            process.wait()
-            raise
-
-
-def fetch(workspace: Path, dataset: str) -> None:
-    """Make sure that a dataset's rows can be had."""
-    block = params.dataset_block(workspace, dataset)["prepare"]
-    source = sources.load(block, dataset)
-    knobs = params.check(block, source.knobs, params.place(dataset, "prepare"))
-    source.fetch(knobs, Place(dataset, workspace, environment.root()))
-
-
 def can_be_had(workspace: Path, dataset: str) -> bool:
     """Whether a dataset's rows can be had; where they can't, one line says why."""
     try:
-        fetch(workspace, dataset)
+        pipeline.fetch(workspace, dataset)
     except UnavailableError as error:
         click.echo(f"{dataset} is left out: {error}", err=True)
         return False
