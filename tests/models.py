@@ -10,6 +10,17 @@ import pandas as pd
 from conftest import BAG, MLP
 from safetensors.torch import save_file
 
+
+class Trap:
+    """Unpickling one makes a file."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.sprung,)
+
+
 TEXTS = ["the ship and the harbour", "a cow near the barn", "the tram over the bridge", "an anchor of a ship"]
 TOPICS = ["sea", "farm", "city", "sea"]
 KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

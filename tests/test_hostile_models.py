@@ -17,7 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import BAG, MLP
-from models import TEXTS, change, write_model
+from models import TEXTS, Trap, change, write_model
 from safetensors.torch import load_file, save_file
 
 HUGE = 1 << 60
@@ -25,16 +25,6 @@ ROOM = 1 << 29
 """Bytes that reading a model of a few kilobytes may take: an encoder's table of 2**26 buckets takes half of it."""
 
 pytestmark = pytest.mark.timeout(60)  # the end of what would never end
-
-
-class Trap:
-    """Unpickling one makes a file."""
-
-    def __init__(self, sprung: Path) -> None:
-        self.sprung = sprung
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.sprung,)
 
 
 @contextmanager
