@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # told apart without colour vision, and in grey
+LONGEST_LABEL = 40
+"""Characters of a class's name in a picture."""
 
 
 class Plot(Section):
@@ -40,9 +42,15 @@ class Report:
     description: Description
 
 
+def drawn(text: str) -> str:
+    """A text of the data as it may stand in a picture: printable, and not endless."""
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return params.shortened(printable, LONGEST_LABEL)
+
+
 def loss(axes: "Axes", report: Report) -> None:
     """Loss over the epochs."""
-    name = report.description.train.loss.name.replace("_", " ")
+    name = drawn(report.description.train.loss.name.replace("_", " "))
     of = " of the standardised target" if report.description.target.kind == "number" else ""
     curves(axes, report, "loss", f"Loss ({name}{of})")
 
@@ -57,7 +65,7 @@ def accuracy(axes: "Axes", report: Report) -> None:
 
 def rmse(axes: "Axes", report: Report) -> None:
     """Root mean squared error over the epochs."""
-    curves(axes, report, "rmse", f"Root mean squared error (units of {report.description.target.column})")
+    curves(axes, report, "rmse", f"Root mean squared error (units of {drawn(report.description.target.column)})")
 
 
 def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
@@ -96,15 +104,16 @@ def confusion(axes: "Axes", report: Report) -> None:
             colour = "white" if shares[i, j] > 0.5 else "black"
             axes.text(j, i, f"{matrix[i, j]:,}\n{shares[i, j]:.1%}", ha="center", va="center", color=colour)
     ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=30, ha="right")
-    axes.set_yticks(ticks, names)
+    labels = list(map(drawn, names))
+    axes.set_xticks(ticks, labels, rotation=30, ha="right")
+    axes.set_yticks(ticks, labels)
     title = f"{report.dataset}: confusion matrix, {matrix.sum():,} test rows"
     axes.set(title=title, xlabel="Predicted", ylabel="Target")
 
 
 def predicted(axes: "Axes", report: Report) -> None:
     """Predicted against target, with the line on which a perfect prediction lies."""
-    values, column = report.predictions, report.description.target.column
+    values, column = report.predictions, drawn(report.description.target.column)
     ends = [values[["target", "predicted"]].min().min(), values[["target", "predicted"]].max().max()]
     axes.plot(ends, ends, color=CHOSEN, linestyle=":", label="perfect prediction")
     axes.scatter(values["target"], values["predicted"], color=TRAIN, alpha=0.7, edgecolor="white", label="test row")
@@ -116,6 +125,14 @@ def predicted(axes: "Axes", report: Report) -> None:
     axes.legend()
 
 
+def settle_style() -> None:
+    """Take matplotlib's own style, since a person's would change the bytes; a class called `$x^$` is no formula."""
+    import matplotlib as mpl
+
+    mpl.rcdefaults()
+    mpl.rcParams["text.parse_math"] = False
+
+
 FIGURES = {"label": (loss, accuracy, confusion), "number": (loss, rmse, predicted)}
 
 
@@ -125,10 +142,9 @@ def main(dataset: str) -> None:
     knobs = params.read(environment.workspace(), dataset, "plot", Plot)
     from retrain import tables
 
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcdefaults()  # a person's own style must not change the bytes
+    settle_style()
     client = tracking.connect()
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
     way_out = "run the evaluate stage first"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
-from retrain.params import Section, Seed
+from retrain.params import Section, Seed, Threads
 from retrain.results import Result
 
 import click
@@ -58,7 +58,7 @@ class Train(Section):
     loss: dict[str, Any]
     loop: Loop
     device: str
-    threads: PositiveInt
+    threads: Threads
     saved_dtype: Literal["float32", "float16", "bfloat16"]
     """What the best epoch's weights are rounded to when they are saved."""
 

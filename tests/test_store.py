@@ -19,6 +19,7 @@ from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tabl
 
 DATASET = "tiny_numbers"
 PROCESSES = 8
+OWN = "http://127.0.0.1"
 TRAINING = """
 import sys
 from pathlib import Path
@@ -92,6 +93,12 @@ class Server:
         answer.raise_for_status()
         return answer.content
 
+    def status(self, host: str, origin: str) -> int:
+        """How it answers a page of another origin, or a browser that was led here under another name."""
+        address = f"http://127.0.0.1:{self.port}/api/2.0/mlflow/experiments/search"
+        headers = {"Host": host, "Origin": origin}
+        return requests.post(address, json={"max_results": 1}, headers=headers, timeout=30).status_code
+
     def listens_on(self) -> set[tuple[str, int]]:
         """Addresses and ports, of all processes that belong to the server."""
         found = []
@@ -154,7 +161,7 @@ def end(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_a_store_that_was_moved_opens_with_its_runs_and_their_files(trained, anywhere):
+def test_a_store_that_was_moved_opens_with_its_runs_and_their_files_for_this_machine_alone(trained, anywhere):
     with served(anywhere, trained.store) as server:
         (run,) = server.runs(DATASET)
         assert run["info"]["status"] == "FINISHED"
@@ -163,6 +170,11 @@ def test_a_store_that_was_moved_opens_with_its_runs_and_their_files(trained, any
         model = server.artifact(run["info"]["run_id"], "model/model.json")
         assert model == (trained.model / "model.json").read_bytes()
         assert server.listens_on() == {("127.0.0.1", server.port)}
+        for name in ("127.0.0.1", "localhost"):
+            assert server.status(f"{name}:{server.port}", OWN) == 200, name
+        for name in ("evil.example", "10.evil.example", "192.168.evil.example", "127.0.0.1.evil.example"):
+            assert server.status(f"{name}:{server.port}", OWN) == 403, name
+        assert server.status(f"127.0.0.1:{server.port}", "https://evil.example") == 403
     assert (anywhere.folder / "said.txt").read_text().startswith("mlflow.db was made under another root")
 
 

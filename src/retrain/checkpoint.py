@@ -46,6 +46,8 @@ def load_weights(path: Path, network: nn.Module) -> None:
         raise RetrainError(str(path), "is missing", WAY_OUT) from None
     except (SafetensorError, OSError) as error:
         raise RetrainError(str(path), f"is damaged ({error})", WAY_OUT) from None
+    except MemoryError:
+        raise RetrainError(str(path), "does not fit into memory", WAY_OUT) from None
     if any(tensor.dtype not in DTYPES.values() for tensor in weights.values()):
         raise RetrainError(str(path), "holds numbers of another type", WAY_OUT)
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):

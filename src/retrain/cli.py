@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from retrain import environment
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, printable
 
 import click
 
@@ -99,5 +99,6 @@ def fail(message: str) -> NoReturn:
     stage = os.environ.get("DVC_STAGE", "")
     in_git = f" && git checkout reports/{stage.removeprefix('evaluate@')}/metrics.json"
     restore = f"dvc checkout {stage}{in_git if stage.startswith('evaluate@') else ''}"
-    click.echo(f"Error: {' '.join(message.split())}{f' (earlier outputs: {restore})' if stage else ''}", err=True)
+    line = printable(" ".join(message.split()))
+    click.echo(f"Error: {line}{f' (earlier outputs: {restore})' if stage else ''}", err=True)
     sys.exit(1)

@@ -1,5 +1,6 @@
 """A commit in a temporary clone, where its pipeline runs again from nothing."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -56,6 +57,14 @@ def git(folder: Path, *arguments: str) -> str:
 def own_variables() -> dict[str, str]:
     """The environment without what would lead out of a clone."""
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+@functools.cache
+def cache_folder(workspace: Path) -> Path:
+    """Where a repository's DVC keeps its cache, which its configuration may have moved."""
+    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
+    ended = subprocess.run(asked, cwd=workspace, env=own_variables(), capture_output=True, text=True, check=False)
+    return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")
 
 
 def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from retrain import files, params
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Count, DatasetName, Section, Threads
 
-from pydantic import ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import ConfigDict
 
 FILE = "model.json"
 WEIGHTS = "model.safetensors"
@@ -32,7 +32,7 @@ class Target(Section):
 class SplitFacts(Section):
     """A split, by size and content."""
 
-    rows: NonNegativeInt
+    rows: Count
     sha256: str
 
 
@@ -70,17 +70,17 @@ class TrainKnobs(Section):
     network: dict[str, Any]
     loss: LossKnobs
     device: str
-    threads: PositiveInt
+    threads: Threads
 
 
 class Description(Encoding):
     """A trained model."""
 
     format: Literal[1]
-    dataset: str
+    dataset: DatasetName
     train: TrainKnobs
     data_sha256: str
-    best_epoch: NonNegativeInt
+    best_epoch: Count
 
 
 def read_encoding(folder: Path) -> Encoding:
@@ -94,12 +94,14 @@ def read_encoding(folder: Path) -> Encoding:
 
 
 def read(folder: Path) -> Description:
-    """What a model's `model.json` says.
+    """What a model's `model.json` says; the folder may be from elsewhere.
 
     Raises:
-        RetrainError: it is missing, damaged, or of another format.
+        RetrainError: it is missing, damaged, or of another format, or a file of the model is none.
     """
     path = folder / FILE
+    for name in (FILE, WEIGHTS):
+        files.check_inside(folder, name)
     try:
         return params.check(files.read_json(path, WAY_OUT), Description, str(path))
     except RetrainError as error:

@@ -1,11 +1,30 @@
-"""What a user can mend, said in one line."""
+"""What a user can mend, said in one line: without secrets, without what a terminal would take for a command."""
 
 import re
 
+LONGEST = 1000
+"""Characters of each part of an error; a file that is none could otherwise fill the screen."""
 
-def without_passwords(text: str) -> str:
-    """A text whose URLs name no user and no password."""
-    return re.sub(r"://[^/@\s'\"]*@", "://", text)
+PASSWORD = re.compile(r"://(?:[^/@\s'\"]*|[^/@:\s'\"]*:(?!\d+/)[^@\s'\"]*)@")
+"""User and password of a URL. Databases take passwords with a slash; after a port, one begins the path."""
+QUERY = re.compile(r"(://[^\s'\"?#]*)[?#][^\s'\"]*[^\s'\",;:.)]")
+"""A URL up to its query or fragment, and these."""
+
+
+def without_secrets(text: str) -> str:
+    """A text whose URLs name no user, no password and no query, which may be a token or a signature."""
+    return QUERY.sub(r"\1?...", PASSWORD.sub("://", text))
+
+
+def printable(text: str) -> str:
+    r"""A text whose control characters are spelled out, such as `\x1b`: a terminal would take them for commands."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def one_line(text: str) -> str:
+    """A text as a part of an error: on one line, of bounded length, printable, and without secrets."""
+    line = printable(" ".join(without_secrets(text[: 2 * LONGEST]).split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
 class RetrainError(Exception):
@@ -18,10 +37,8 @@ class RetrainError(Exception):
     """
 
     def __init__(self, place: str, fact: str, way_out: str) -> None:
-        super().__init__(without_passwords(f"{place}: {fact}; {way_out}"))
-        self.place = place
-        self.fact = fact
-        self.way_out = way_out
+        self.place, self.fact, self.way_out = map(one_line, (place, fact, way_out))
+        super().__init__(f"{self.place}: {self.fact}; {self.way_out}")
 
 
 class UnavailableError(RetrainError):

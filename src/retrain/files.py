@@ -3,13 +3,21 @@
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from retrain.errors import RetrainError
+
+DEEPEST = 64
+"""Lists and mappings inside each other in a JSON file; ours have six."""
+LARGEST_JSON = 1 << 30
+"""Bytes; an encoder that learned all of 2**26 buckets takes half of it."""
+CACHED = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
+"""The end of a path in DVC's cache, which names files by their digest."""
 
 
 def remove(path: Path) -> None:
@@ -47,17 +55,71 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, way_out: str) -> Any:
-    """Read a JSON file.
+    """Read a JSON file as `strict_json` does.
 
     Raises:
         RetrainError: it is missing, unreadable or not JSON; `way_out` says what to do then.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return strict_json(path)
     except FileNotFoundError:
         raise RetrainError(str(path), "is missing", way_out) from None
     except (OSError, ValueError, RecursionError) as error:
         raise RetrainError(str(path), f"is not readable JSON ({error})", way_out) from None
+
+
+def strict_json(path: Path) -> Any:
+    """What a JSON file holds: every name once, no NaN, and neither nested nor long beyond all that we write.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+    value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique, parse_constant=not_json)
+    if nesting(value) > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return value
+
+
+def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises ValueError where a name stands in it twice: two readers could take two values for it."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return value
+
+
+def not_json(word: str) -> NoReturn:
+    """Refuse the NaN and Infinity that Python takes, and JSON does not have."""
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def nesting(value: Any) -> int:
+    """How many lists and mappings stand inside each other."""
+    depth, level = 0, [value]
+    while level := [child for child in level if isinstance(child, dict | list)]:
+        depth += 1
+        level = [part for child in level for part in (child.values() if isinstance(child, dict) else child)]
+    return depth
+
+
+def check_inside(folder: Path, name: str) -> None:
+    """Refuse a file of a folder from elsewhere that is a device, a pipe or a folder, or a link that leads out of it.
+
+    A link into DVC's cache may stay, because that is how DVC can be told to keep its outputs; so may a missing file.
+
+    Raises:
+        RetrainError: the file is one of these.
+    """
+    path = folder / name
+    if not path.exists():
+        return
+    target = path.resolve()
+    if not target.is_file():
+        raise RetrainError(str(path), "is not a file", "put the file itself there")
+    if target.parent != folder.resolve() and not CACHED.search(str(target)):
+        raise RetrainError(str(path), "is a link that leads out of its folder", "put the file itself there")
 
 
 def sha256(path: Path) -> str:

@@ -5,20 +5,24 @@ import importlib
 import json
 import pkgutil
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, without_secrets
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
 FILE = "params.yaml"
+LONGEST_NAME = 100
+NAME = rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}"
+"""A dataset's name. Folders and experiments are called like it, so it can't be a path, which could lead anywhere."""
 
 
 class Section(BaseModel):
@@ -35,17 +39,31 @@ class Section(BaseModel):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
 
 
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names themselves; raises ValueError where one stands among them twice."""
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
+
+
 AnySection = TypeVar("AnySection", bound=Section)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every generator takes."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole, which is never all of it."""
+DatasetName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+Threads = Annotated[int, Field(gt=0, le=1024)]
+"""How many threads a model asks for; each takes memory of this machine."""
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+"""How many there are of something: few enough to be exact as a floating-point number."""
+Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(each_once)]
+"""Columns, classes or words: at least one, and none twice."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean 'sgd'?`, or the list of what is known where nothing is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}"
 
 
@@ -96,6 +114,9 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     blocks = datasets(folder)
     if dataset not in blocks:
         raise RetrainError(f"{FILE}: datasets", f"unknown dataset '{dataset}'", nearest(dataset, map(str, blocks)))
+    if not re.fullmatch(NAME, dataset):
+        way_out = "use up to 100 letters, digits, '_', '-' and '.', and begin with none of the last two"
+        raise RetrainError(f"{FILE}: datasets", f"{shown(dataset)} will not do as a name", way_out)
     block = blocks[dataset]
     place = f"{FILE}: datasets.{dataset}"
     if not isinstance(block, Mapping):
@@ -145,7 +166,8 @@ def knob_error(detail: ErrorDetails, knobs: Any, model: type[Section], place: st
         return RetrainError(f"{knob}.name", f"unknown '{context['tag']}'", nearest(context["tag"], tags))
     if kind == "literal_error":
         options = [option.strip(" '") for option in context["expected"].replace(" or ", ",").split(",")]
-        return RetrainError(knob, f"unknown '{detail['input']}'", nearest(str(detail["input"]), options))
+        unknown = shown(detail["input"]).strip("'")
+        return RetrainError(knob, f"unknown '{unknown}'", nearest(unknown, options))
     if kind == "value_error":
         return RetrainError(knob, detail["msg"].removeprefix("Value error, "), "make the knobs agree")
     way_out = re.sub(r"^\w+ should", "it should", detail["msg"]).replace("tuple", "list")
@@ -165,8 +187,16 @@ def written(names: list[str], knobs: Any) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value as the error shows it: short, on one line."""
-    return shortened(" ".join(repr(value).split()), 60)
+    """A value as the error shows it: short, on one line.
+
+    A YAML value that names another one twice, which names another one twice, has no end; it is never written out. A
+    secret goes before the value is cut, because its end tells that it is one.
+    """
+    if isinstance(value, int) and value.bit_length() > LONGEST_NAME:
+        return f"a number of {value.bit_length():,} bits"
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = 10 * LONGEST_NAME
+    return shortened(" ".join(without_secrets(brief.repr(value)).split()), 60)
 
 
 def shortened(text: str, length: int) -> str:
@@ -231,5 +261,6 @@ def choose(package: str, name: Any, place: str) -> ModuleType:
         raise RetrainError(place, "is missing", "add it: knobs have no defaults")
     known = [module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)]
     if name not in known:
-        raise RetrainError(place, f"unknown '{name}'", nearest(str(name), known))
+        unknown = shown(name).strip("'")
+        raise RetrainError(place, f"unknown '{unknown}'", nearest(unknown, known))
     return importlib.import_module(f"{package}.{name}")

@@ -42,7 +42,13 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
         is_text = predictor.encoder.holds == "text"
         rows = {name: tidy_texts(column, repairs) for name, column in raw.items()} if is_text else raw
         for answer in predictor.objective.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
-            click.echo(json.dumps(answer, ensure_ascii=False))
+            click.echo(line_of(answer))
+
+
+def line_of(answer: dict[str, Any]) -> str:
+    """An answer as JSON; what a terminal could take for a command, or can't write, is escaped in class names."""
+    text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 def load(models: Path, dataset: str) -> "Predictor":

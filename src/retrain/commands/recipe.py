@@ -57,6 +57,7 @@ def sections(file: Path) -> dict[str, dict[str, Any]]:
     Raises:
         RetrainError: it is missing, no YAML, or names what is no section.
     """
+    params.load_yaml(file, str(file), "correct the path")  # what is kept for a round trip may hold more than values
     recipe = params.load_yaml(file, str(file), "correct the path", params.round_trip())
     if not isinstance(recipe, dict) or not all(isinstance(knobs, dict) for knobs in recipe.values()):
         raise RetrainError(str(file), "is no recipe", f"give it sections with knobs: {', '.join(params.STAGES)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retrain import cli, environment, params, promises, tracking
+from retrain import cli, clones, environment, params, promises, tracking
 from retrain.errors import RetrainError
 from retrain.promises import Entry, Kept, Lock, Stage
 from retrain.results import Result
@@ -87,7 +87,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     client = tracking.connect()
     if client is None:
         sys.exit(1)
-    kept = Kept(cache_folder(workspace), (workspace,))
+    kept = Kept(clones.cache_folder(workspace), (workspace,))
     missing, done = 0, 0
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
         with TemporaryDirectory() as folder:
@@ -173,10 +173,3 @@ def content_of(path: str, digest: str, revision: Revision, kept: Kept) -> bytes 
         return place.read_bytes()
     content = revision.read(path)
     return content if content is not None and promises.digest(content) == digest else None
-
-
-def cache_folder(workspace: Path) -> Path:
-    """Where DVC keeps its cache."""
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    ended = subprocess.run(asked, cwd=workspace, capture_output=True, text=True, check=False)
-    return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")

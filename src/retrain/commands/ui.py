@@ -42,4 +42,6 @@ def command(port: int, store: Path | None) -> None:
     click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
-    os.execv(sys.executable, [sys.executable, *server, *options])
+    # MLflow's own choice takes all of `10.*`, which is a name that anyone can have, and lead to this machine.
+    allowed = ["--allowed-hosts", ",".join(f"{name}:{port}" for name in (HOST, "localhost"))]
+    os.execv(sys.executable, [sys.executable, *server, *options, *allowed])

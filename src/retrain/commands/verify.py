@@ -1,7 +1,5 @@
 """`retrain verify`: the pipeline of this commit run again from nothing, and what it made beside what was promised."""
 
-import functools
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -99,7 +97,7 @@ def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[
 
 def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[Finding]:
     """How the files of an output that is not the same bytes compare, as far as earlier ones are at hand."""
-    kept = Kept(cache_folder(clone.workspace), (clone.committed, clone.workspace))
+    kept = Kept(clones.cache_folder(clone.workspace), (clone.committed, clone.workspace))
     path = clone.folder / promised.path
     if not path.exists():
         yield Finding(Status.DIFFERENT, "is not made any more")
@@ -124,16 +122,6 @@ def compared_file(then: Path | None, now: Path, tolerance: float) -> Finding:
     if then is None:
         return Finding(Status.DIFFERENT, NOT_AT_HAND)
     return comparison.compare(then, now, tolerance)
-
-
-@functools.cache
-def cache_folder(workspace: Path) -> Path:
-    """Where a repository's DVC keeps its cache, which its configuration may have moved."""
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    ended = subprocess.run(
-        asked, cwd=workspace, env=clones.own_variables(), capture_output=True, text=True, check=False
-    )
-    return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")
 
 
 def worst(outcomes: list[Outcome]) -> Status:

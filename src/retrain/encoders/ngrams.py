@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from retrain.encoders import Arrays, OfText, Rows, places_of
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Names, Section
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Knobs(Section):
 class Learned(Section):
     """What `Encoder.to_json` gives."""
 
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: Names
     bits: Annotated[int, Field(ge=8, le=26)]
     buckets: str
     importance: str

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from retrain.encoders import Arrays, Rows
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Names, Section
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import PositiveFloat, model_validator
 
 FARTHEST = 1e6
 """Standard deviations from the mean; float32 is exact enough up to there."""
@@ -24,7 +24,7 @@ class Knobs(Section):
 class Learned(Section):
     """What `Encoder.to_json` gives: three values per column."""
 
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: Names
     means: tuple[float, ...]
     deviations: tuple[PositiveFloat, ...]
 
@@ -92,7 +92,8 @@ class Encoder:
     def encode(self, rows: Rows) -> Arrays:
         """`values`: float32, (rows, columns), each column with mean 0 and deviation 1 on the train split."""
         raw = np.column_stack([np.asarray(rows[name], dtype="float64") for name in self.columns])
-        values = (raw - np.array(self.means)) / np.array(self.deviations)
+        with np.errstate(over="ignore"):  # what becomes infinite is too far as well
+            values = (raw - np.array(self.means)) / np.array(self.deviations)
         far = np.argwhere(~(np.abs(values) <= FARTHEST))
         if len(far):
             row, column = far[0]

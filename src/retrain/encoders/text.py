@@ -4,14 +4,14 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any
+from typing import Any
 
 from retrain.encoders import Arrays, OfText, Rows, joined, places_of
-from retrain.params import Section
+from retrain.params import Names, Section
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "<unknown>"
@@ -27,8 +27,8 @@ class Knobs(Section):
 class Learned(Section):
     """What `Encoder.to_json` gives."""
 
-    columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    tokens: Annotated[tuple[str, ...], Field(min_length=1)]
+    columns: Names
+    tokens: Names
 
 
 def tokenize(text: str) -> list[str]:

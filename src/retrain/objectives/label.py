@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import Count, Names, Section
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Learned(Section):
     """What `Objective.to_json` gives: a count per class."""
 
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    counts: tuple[PositiveInt, ...]
+    classes: Names
+    counts: tuple[Annotated[Count, Field(gt=0)], ...]
 
     @model_validator(mode="after")
     def of_one_length(self) -> "Learned":

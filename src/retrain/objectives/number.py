@@ -3,24 +3,28 @@
 import math
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from retrain.errors import RetrainError
 from retrain.params import Section
 
 import numpy as np
 import pandas as pd
-from pydantic import PositiveFloat
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGEST = 1e150
+"""No table holds a larger number, so no network's output, a float32, becomes infinite in the target's units."""
+
+
 class Learned(Section):
     """What `Objective.to_json` gives."""
 
-    mean: float
-    deviation: PositiveFloat
+    mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    deviation: Annotated[float, Field(gt=0, le=LARGEST)]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from retrain import files
 from retrain.errors import RetrainError, UnavailableError
@@ -16,11 +17,17 @@ from retrain.sources import Place, Source, SourceKnobs, SourceRows
 import pandas as pd
 from pydantic import Field, StringConstraints, model_validator
 
+if TYPE_CHECKING:
+    from requests import Response, Session
+
 ATTEMPTS = 3
 TIMEOUT = (5.0, 20.0)
 """Seconds to connect, and to wait for the next bytes."""
 GONE = (404, 410)
+REDIRECTS = 5
 CHUNK = 1 << 16
+LARGEST_DOWNLOAD = 1 << 32
+"""Bytes, unpacked: a server that sends more is not listened to any longer, whatever it said before."""
 LONGEST = 1 << 30
 """Characters in a field of a CSV file; the standard library's limit is too low for texts."""
 LARGEST = 1e150
@@ -234,6 +241,9 @@ def downloaded(file: File, place: Place) -> Path:
     """The cached download of a URL, fetched once; nothing enters the cache with a wrong digest."""
     if file.sha256 == "unpinned":
         raise RetrainError(file.location, "has no SHA-256", "give the digest of what the URL serves")
+    if "@" in parts_of(file.location).netloc:
+        fact = "holds a user or a password, and git and DVC keep what stands in params.yaml"
+        raise RetrainError(file.location, fact, "put them into ~/.netrc")
     cached = place.root / ".retrain" / "downloads" / file.sha256
     if cached.is_file() and files.sha256(cached) == file.sha256:
         return cached
@@ -244,11 +254,19 @@ def downloaded(file: File, place: Place) -> Path:
     return cached
 
 
+def parts_of(url: str) -> SplitResult:
+    """The parts of a URL; raises RetrainError where it is malformed."""
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise no_url(url, error) from None
+
+
 def download(url: str, path: Path) -> str:
     """Download with a progress bar, in several attempts, and return the SHA-256 of what came."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return download_once(url, path)
+            return download_once(url, path, LARGEST_DOWNLOAD)
         except UnavailableError:
             if attempt == ATTEMPTS:
                 raise
@@ -256,30 +274,68 @@ def download(url: str, path: Path) -> str:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def download_once(url: str, path: Path) -> str:
-    """One attempt. That there is no such file (404, 410) is final, all else may pass."""
+def download_once(url: str, path: Path, largest: int) -> str:
+    """One attempt, of so many bytes at most. That there is no such file (404, 410) is final, as is a file too large."""
     import requests
-    from tqdm import tqdm
 
-    digest, received = hashlib.sha256(), 0
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT) as response, path.open("wb") as output:
+        with session_for(url) as session, session.get(url, stream=True, timeout=TIMEOUT) as response:
             if response.status_code in GONE:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
-            total = int(response.headers.get("Content-Length", 0))
-            with tqdm(total=total or None, desc=Path(url).name, unit="B", unit_scale=True, disable=None) as bar:
-                for chunk in response.iter_content(CHUNK):
-                    output.write(chunk)
-                    digest.update(chunk)
-                    received += len(chunk)
-                    bar.update(len(chunk))
+            with path.open("wb") as output:
+                return received(response, output, largest, url)
+    except requests.exceptions.InvalidSchema as error:
+        fact = f"redirects to another scheme ({error})"
+        raise RetrainError(url, fact, "set location to where the file is, if you trust it") from None
     except ValueError as error:  # what requests says of a malformed URL, also of one that it is redirected to
-        raise RetrainError(url, f"leads to no URL that can be downloaded ({error})", "correct the location") from None
+        raise no_url(url, error) from None
     except requests.RequestException as error:
         fact = f"can't be downloaded ({type(error).__name__})"
         raise UnavailableError(url, fact, "check the network and try again, or set location to a local copy") from None
+
+
+def session_for(url: str) -> "Session":
+    """A session that speaks the scheme of a URL and no other: what is redirected to another one is not followed."""
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+    session = Session()
+    session.adapters.clear()
+    session.mount(f"{parts_of(url).scheme}://", HTTPAdapter())
+    session.max_redirects = REDIRECTS
+    session.headers["Accept-Encoding"] = "identity"  # a server that packs all the same is unpacked as far as it may be
+    return session
+
+
+def received(response: "Response", output: BinaryIO, largest: int, url: str) -> str:
+    """Write what a server sends and return its SHA-256; raises RetrainError as soon as it is too much."""
+    from tqdm import tqdm
+
+    claimed = response.headers.get("Content-Length", "")
+    total = int(claimed) if claimed.isdecimal() and len(claimed) < 20 else None
+    digest, count = hashlib.sha256(), 0
+    if total is not None and total > largest:
+        raise too_large(url, largest)
+    with tqdm(total=total, desc=Path(parts_of(url).path).name, unit="B", unit_scale=True, disable=None) as bar:
+        for chunk in response.iter_content(CHUNK):
+            count += len(chunk)
+            if count > largest:
+                raise too_large(url, largest)
+            output.write(chunk)
+            digest.update(chunk)
+            bar.update(len(chunk))
     return digest.hexdigest()
+
+
+def no_url(url: str, error: ValueError) -> RetrainError:
+    """The error of a location that can't be a URL, or that leads to none."""
+    return RetrainError(url, f"leads to no URL that can be downloaded ({error})", "correct the location")
+
+
+def too_large(url: str, largest: int) -> RetrainError:
+    """The error of a server that sends more than any file should have."""
+    return RetrainError(url, f"sends more than {largest:,} bytes", "download it yourself, and set location to the copy")
 
 
 def wrong_digest(file: File, actual: str) -> RetrainError:

@@ -1,0 +1,77 @@
+"""Models that nobody trained, made in a moment: for tests of what a model's files may and may not do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from retrain import encoders, networks, objectives
+
+import pandas as pd
+from conftest import BAG, MLP
+from safetensors.torch import save_file
+
+
+class Trap:
+    """Unpickling one makes a file."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.sprung,)
+
+
+TEXTS = ["the ship and the harbour", "a cow near the barn", "the tram over the bridge", "an anchor of a ship"]
+TOPICS = ["sea", "farm", "city", "sea"]
+KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "text": ({"minimum_count": 1}, BAG),
+    "ngrams": (
+        {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12},
+        {"name": "ngram_bag", "width": 4, "initial_range": 0.5, "output_range": 0.5, "sparse": False},
+    ),
+    "numbers": ({}, MLP),
+}
+"""Of each encoder: its knobs, and a network that takes its inputs."""
+
+
+def write_model(folder: Path, inputs: str, target: str) -> Path:
+    """Write a model of such inputs and such a target into a folder, and return the folder."""
+    encoder_knobs, network_knobs = KNOBS[inputs]
+    texts = pd.DataFrame({"title": TEXTS, "text": TEXTS[::-1]}, dtype="str")
+    numbers = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [0.5, -1.0, 2.0, 0.0]})
+    labels = pd.Series(TOPICS, name="y").astype(pd.CategoricalDtype(sorted(set(TOPICS))))
+    targets = labels if target == "label" else pd.Series([1.0, 2.0, 4.0, 8.0], name="y")
+    encoder_file, network_file = encoders.load(inputs, "test"), networks.load(network_knobs["name"], "test")
+    objective = objectives.load(target, "test").fit(targets, "test")
+    encoder = encoder_file.Encoder.fit(
+        numbers if inputs == "numbers" else texts, objective.encode(targets), encoder_file.Knobs(**encoder_knobs)
+    )
+    network = network_file.Network(encoder.size, objective.outputs, network_file.Knobs(**network_knobs))
+    loss = "cross_entropy" if target == "label" else "huber"
+    described = {
+        "inputs": {"kind": inputs, "learned": encoder.to_json()},
+        "target": {"kind": target, "column": "y", "learned": objective.to_json()},
+        "splits": {"train": {"rows": 4, "sha256": "0" * 64}},
+        "prepare": {"source": "files", "repairs": []},
+        "split": {"seed": 1},
+        "format": 1,
+        "dataset": folder.name,
+        "train": {"network": network_knobs, "loss": {"name": loss}, "device": "cpu", "threads": 1},
+        "data_sha256": "0" * 64,
+        "best_epoch": 1,
+    }
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    save_file(network.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+def change(folder: Path, *path: str, to: Any) -> None:
+    """Set a value of a model's description: `change(folder, "train", "threads", to=2)`."""
+    file = folder / "model.json"
+    described = json.loads(file.read_text(encoding="utf-8"))
+    place = described
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = to
+    file.write_text(json.dumps(described), encoding="utf-8")
