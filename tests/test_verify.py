@@ -1,17 +1,22 @@
 """`retrain verify`: a result is run again from nothing and compared with what was promised."""
 
+import json
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from retrain import promises, tables
+from retrain import clones, promises, tables
+from retrain.commands import verify
+from retrain.comparison import Status
 
 import numpy as np
 import pytest
 from conftest import Finished, Project
 from ruamel.yaml import YAML
+from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.slow
 
@@ -32,16 +37,15 @@ def room(tmp_path) -> Path:
     return folder
 
 
-def promise(project: Project, stages: list[str], digests: dict[str, str]) -> None:
-    """Commit a dvc.lock that has these stages alone, with other digests for some outputs."""
-    path = project.folder / "dvc.lock"
+def promise(folder: Path, stages: list[str], digests: dict[str, str]) -> None:
+    """Write a dvc.lock that has these stages alone, with other digests for some outputs."""
+    path = folder / "dvc.lock"
     lock = YAML(typ="safe").load(path.read_text())
     lock["stages"] = {name: lock["stages"][name] for name in stages}
     for out in (out for stage in lock["stages"].values() for out in stage["outs"]):
         out["md5"] = digests.get(out["path"], out["md5"])
     with path.open("w") as file:
         YAML(typ="safe").dump(lock, file)
-    project.commit()
 
 
 def results(ended: Finished) -> dict[str, str]:
@@ -73,7 +77,8 @@ def test_a_difference_in_the_last_bit_is_noted_with_its_size(finished, room):
     table.loc[7, "y"] = np.nextafter(table.loc[7, "y"], np.inf)
     tables.write_parquet(rows, table)
     moved = promises.folder_digest(promises.listing(rows.parent))
-    promise(finished, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
+    promise(finished.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
+    finished.commit()
     ended = finished.run("retrain", "verify", TMPDIR=str(room))
     assert ended.returncode == 0, ended.said
     assert results(ended) == {"data/tiny_numbers/prepared": "equal within 1e-05"}
@@ -88,7 +93,8 @@ def test_an_output_that_is_different_fails_with_what_may_explain_it(finished, ro
     raw = finished.folder / "data" / "raw" / "tiny_numbers" / "rows.csv"
     lines = raw.read_text().splitlines()
     raw.write_text("\n".join([lines[0], "0.5,0.5,0.5,77.5", *lines[2:]]) + "\n")
-    promise(finished, ["prepare@tiny_numbers"], {})
+    promise(finished.folder, ["prepare@tiny_numbers"], {})
+    finished.commit()
     (finished.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
     ended = finished.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
     assert ended.returncode == 1
@@ -103,26 +109,52 @@ def test_an_output_that_is_different_fails_with_what_may_explain_it(finished, ro
     assert list(room.iterdir()) == []
 
 
+def test_earlier_files_are_taken_from_the_commit_and_from_dvcs_cache(finished):
+    earlier, name = finished.folder / "models" / "tiny_numbers", "models/tiny_numbers"
+    metrics, history = "reports/tiny_numbers/metrics.json", "reports/tiny_numbers/history.csv"
+    with clones.cloned(finished.folder) as clone:
+        then = promises.read(clone.folder).of(["tiny_numbers"])
+        shutil.copytree(earlier, clone.folder / name)
+        weights = load_file(earlier / "model.safetensors")
+        weights["output.bias"] = np.nextafter(weights["output.bias"], np.float32(np.inf))
+        save_file(weights, clone.folder / name / "model.safetensors")
+        figures = json.loads((clone.folder / metrics).read_text())
+        figures["test"]["rmse"] += 1e-9
+        (clone.folder / metrics).write_text(json.dumps(figures))
+        promise(clone.folder, list(then.stages), dict.fromkeys([name, metrics, history], "0" * 32))
+        now = promises.read(clone.folder).of(["tiny_numbers"])
+        for path in (earlier, finished.folder / "reports"):
+            shutil.rmtree(path)
+        outcomes = {outcome.path: outcome for outcome in verify.compared(clone, then, now, tolerance=1e-5)}
+    assert {path: outcome.status for path, outcome in outcomes.items() if outcome.status is not Status.IDENTICAL} == {
+        name: Status.EQUAL, metrics: Status.EQUAL, history: Status.DIFFERENT,
+    }  # fmt: skip
+    assert outcomes[name].findings[0].detail.startswith("model.safetensors: output.bias[0]: ")
+    assert outcomes[metrics].findings[0].detail.startswith("test.rmse: ")
+    assert outcomes[history].findings[0].detail == "is not made any more"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.campaign)])
 def test_an_interrupted_verification_leaves_nothing_behind(colleague, room, number):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
-    verify = subprocess.Popen(
+    process = subprocess.Popen(
         ["retrain", "verify", "tiny_numbers"], cwd=colleague.folder, env=colleague.environment | {"TMPDIR": str(room)},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    for line in verify.stderr:
+    for line in process.stderr:
         if line.startswith("> python3 src/prepare.py"):
             break
     assert list(room.iterdir()) != []
-    verify.send_signal(number)
-    verify.stderr.read()  # ends when the last process that can write to it has ended
-    verify.stderr.close()
-    assert verify.wait(timeout=60) == 128 + number
+    process.send_signal(number)
+    process.stderr.read()  # ends when the last process that can write to it has ended
+    process.stderr.close()
+    assert process.wait(timeout=60) == 128 + number
     assert list(room.iterdir()) == []
 
 
 def test_what_can_not_be_verified_is_said_in_one_line(colleague, room, tmp_path):
-    promise(colleague, ["prepare@tiny_numbers"], {})
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    colleague.commit()
     elsewhere = Project(tmp_path)
     for project, arguments, error in (
         (colleague, ["tiny_numbrs"], "Error: params.yaml: datasets: unknown dataset 'tiny_numbrs'; did you mean 'tiny_numbers'?"),
@@ -141,7 +173,8 @@ def test_what_can_not_be_verified_is_said_in_one_line(colleague, room, tmp_path)
 def test_rows_that_can_not_be_downloaded_are_named_before_anything_runs(colleague, room):
     for knob, value in (("location", "http://127.0.0.1:9/rows.csv"), ("sha256", "0" * 64)):
         colleague.set(f"tiny_numbers.prepare.train.{knob}", value)
-    promise(colleague, ["prepare@tiny_numbers"], {})
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    colleague.commit()
     ended = colleague.run("retrain", "verify", TMPDIR=str(room))
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("Error: http://127.0.0.1:9/rows.csv: can't be downloaded (")
