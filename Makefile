@@ -4,13 +4,14 @@
 PYTHON ?= python3
 export DATASET ?=
 BIN := .venv/bin
+PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all verify summary ui test test-slow campaigns check bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all verify summary ui test test-slow campaigns check check-packages bench bench-quick format lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
 
 setup: .venv/installed  ## make .venv/ and install what requirements.lock pins
 
@@ -73,6 +74,20 @@ check: setup-dev  ## check format, lint and types; changes nothing
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+check-packages: .audit/pip-audit-$(PIP_AUDIT)  ## look for known vulnerabilities of the pinned packages (needs PyPI)
+	@.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement requirements.lock --requirement requirements-dev.lock 2> .audit/said; status=$$?; \
+	if grep -q '^Traceback' .audit/said; then \
+		tail -n 1 .audit/said | sed 's/.*/Error: packages: PyPI does not answer (&); check the network and try again/' >&2; \
+	else grep -v '^WARNING' .audit/said >&2; fi; exit $$status
+
+# In an environment of its own: what it needs must not decide what the project gets.
+.audit/pip-audit-$(PIP_AUDIT):
+	rm -rf .audit
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet pip-audit==$(PIP_AUDIT)
+	@touch $@
+
 format: setup-dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -82,5 +97,5 @@ lock: setup-dev  ## resolve pyproject.toml into the two lock files again
 	$(BIN)/uv pip compile --quiet --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove the environment and the caches of tools; data, models, reports and runs stay
-	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf .venv .audit build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -124,7 +124,7 @@ def test_pushes_are_checked_tested_and_compared_with_the_committed_results():
 
 
 def test_the_weekly_run_is_skipped_in_forks_and_fails_when_the_pipeline_does():
-    (job,) = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")["jobs"].values()
+    job = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")["jobs"]["retrain"]
     assert job["if"] == "github.event_name != 'schedule' || !github.event.repository.fork"
     every, one = [step for step in job["steps"] if step.get("run", "").startswith("make repro")]
     assert (every["run"], every["if"]) == ("make repro-all", "inputs.dataset == '' || inputs.dataset == 'all'")
@@ -148,6 +148,44 @@ def test_the_weekly_run_keeps_its_reports_and_runs_also_when_it_fails():
     for step in uploads:
         assert step["if"].startswith("always()"), step["name"]
         assert 1 <= step["with"]["retention-days"] <= 90, step["name"]
+
+
+def test_the_weekly_run_looks_for_known_vulnerabilities_whether_or_not_the_pipeline_works():
+    job = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")["jobs"]["packages"]
+    assert commands({"jobs": {"packages": job}}) == ["make check-packages"]
+    assert "needs" not in job
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "shown"),
+    [
+        ("WARNING:hash them\nNo known vulnerabilities found", 0, "No known vulnerabilities found\n"),
+        ("WARNING:hash them\nFound 1 known vulnerability in 1 package", 1, "Found 1 known vulnerability in 1 package\n"),
+        ("ERROR:pip_audit._cli:torch: Dependency not found on PyPI", 1, "ERROR:pip_audit._cli:torch: Dependency not found"),
+        ("WARNING:hash them\nTraceback (most recent call last):\n  File x\nProxyError: no way", 1,
+         "Error: packages: PyPI does not answer (ProxyError: no way); check the network and try again\n"),
+    ],
+)  # fmt: skip
+def test_every_pinned_package_must_be_known_to_be_harmless(tmp_path, said, status, shown):
+    """With a program in the place of pip-audit that says what it was asked, since nobody answers in a test."""
+    makefile = (REPOSITORY / "Makefile").read_text()
+    version = re.search(r"^PIP_AUDIT := ([\d.]+)$", makefile, re.MULTILINE)[1]
+    (tmp_path / "Makefile").write_text(makefile)
+    (tmp_path / ".audit/bin").mkdir(parents=True)
+    (tmp_path / f".audit/pip-audit-{version}").touch()
+    program = tmp_path / ".audit/bin/pip-audit"
+    program.write_text(f'#!/bin/sh\necho "$@"\ncat {tmp_path}/says >&2\nexit {status}\n')
+    program.chmod(0o755)
+    (tmp_path / "says").write_text(f"{said}\n")
+    ended = subprocess.run(
+        ["make", "--silent", "check-packages"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode == 0) == (status == 0)
+    assert ended.stdout.split() == [
+        "--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off",
+        "--requirement", "requirements.lock", "--requirement", "requirements-dev.lock",
+    ]  # fmt: skip
+    assert ended.stderr.startswith(shown)
 
 
 def test_the_summary_names_the_artifact_that_holds_the_runs():
