@@ -9,7 +9,7 @@ from imports import SRC, imported, modules, own
 ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
-    ("edges", ("retrain.cli", "retrain.tracking")),
+    ("edges", ("retrain.available", "retrain.cli", "retrain.tracking")),
     ("predictor", ("retrain.predictor",)),
     (
         "meaning",

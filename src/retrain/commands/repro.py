@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, params, sources
-from retrain.errors import RetrainError, UnavailableError
-from retrain.sources import Place
+from retrain import available, cli, environment, files
+from retrain.errors import RetrainError
 
 import click
 
@@ -22,13 +21,7 @@ def command(dataset: str | None) -> None:
     Then say what was measured, where the reports are and how the runs can be compared.
     """
     workspace = environment.workspace()
-    if dataset is not None:
-        fetch(workspace, dataset)
-        ready = [dataset]
-    else:
-        ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
-    if not ready:  # a bare `dvc repro` would run them all
-        raise RetrainError("repro", "no dataset can be had", "see above")
+    ready = available.chosen(workspace, dataset, "repro")  # a bare `dvc repro` would run them all
     stages = [f"plot@{name}" for name in ready]
     if run_to_its_end([sys.executable, "-m", "dvc", "repro", *stages], workspace):
         raise RetrainError("repro", "a stage failed", "see above")
@@ -50,24 +43,6 @@ def run_to_its_end(command: list[str], folder: Path) -> int:
             os.killpg(process.pid, signal.SIGINT if isinstance(interruption, KeyboardInterrupt) else signal.SIGTERM)
             process.wait()
             raise
-
-
-def fetch(workspace: Path, dataset: str) -> None:
-    """Make sure that a dataset's rows can be had."""
-    block = params.dataset_block(workspace, dataset)["prepare"]
-    source = sources.load(block, dataset)
-    knobs = params.check(block, source.knobs, params.place(dataset, "prepare"))
-    source.fetch(knobs, Place(dataset, workspace, environment.root()))
-
-
-def can_be_had(workspace: Path, dataset: str) -> bool:
-    """Whether a dataset's rows can be had; where they can't, one line says why."""
-    try:
-        fetch(workspace, dataset)
-    except UnavailableError as error:
-        click.echo(f"{dataset} is left out: {error}", err=True)
-        return False
-    return True
 
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:
