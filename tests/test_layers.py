@@ -10,6 +10,8 @@ ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
     ("edges", ("retrain.available", "retrain.cli", "retrain.tracking")),
+    ("audit", ("retrain.inputs", "retrain.staleness", "retrain.trial")),
+    ("pipeline", ("retrain.pipeline",)),
     ("predictor", ("retrain.predictor",)),
     (
         "meaning",
@@ -28,6 +30,7 @@ ROWS = (
 """From top to bottom. A module imports only from rows below its own; `retrain` itself imports `environment` alone."""
 
 HOMES = {
+    "dvc": {"retrain.pipeline"},
     "mlflow": {"retrain.tracking"},
     "sqlalchemy": {"retrain.tracking"},
     "matplotlib": {"plot"},
