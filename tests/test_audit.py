@@ -252,7 +252,7 @@ def test_whatever_is_not_true_any_more_of_two_stages_is_found_with_its_line(proj
 
 def is_true(project: Project, dataset: str) -> None:
     """Audit a dataset, which must find nothing and leave nothing behind."""
-    ended = project.run("retrain", "audit", dataset)
+    ended = project.run("retrain", "audit", dataset, timeout=570)
     assert ended.returncode == 0, ended.said
     stages = [line.partition("@")[0] for line in ended.stdout.splitlines()]
     assert stages == ["prepare", "split", "train", "evaluate", "plot"]
