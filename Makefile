@@ -8,7 +8,7 @@ PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all verify summary ui test test-slow campaigns check check-packages bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all stale audit verify summary ui test test-slow campaigns check check-packages bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,12 @@ summary: setup  ## print what the last runs changed, as Markdown
 	@printf '\n'
 	@$(BIN)/retrain curves
 	@printf 'Runs: `make ui`, and open the address that it prints\n'
+
+stale: setup  ## say whether dvc.lock is stale; runs nothing and needs no data
+	@$(BIN)/retrain audit --stale
+
+audit: setup  ## see what the stages read, and compare it with dvc.yaml; or of DATASET=name
+	@$(BIN)/retrain audit $${DATASET:+"$$DATASET"}
 
 ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@$(BIN)/retrain ui --port $${PORT:-5000}

@@ -1,6 +1,7 @@
 """DVC re-runs a stage when, and only when, something changed that can change its result."""
 
 from retrain import params
+from retrain.inputs import CANNOT_CHANGE_RESULTS, CHOSEN_BY, READ_BY_NO_CODE
 
 import pytest
 from conftest import REPOSITORY
@@ -8,19 +9,6 @@ from dvc.repo import Repo
 from imports import SRC, modules, own
 from ruamel.yaml import YAML
 
-CANNOT_CHANGE_RESULTS = {
-    "retrain": "finds the interpreter",
-    "retrain.cli": "prints, and turns errors into exit codes",
-    "retrain.errors": "words of errors",
-    "retrain.store": "keeps what MLflow was told",
-    "retrain.tracking": "tells MLflow what happened",
-}
-CHOSEN_BY = {
-    "retrain.sources": ("prepare", "source"),
-    "retrain.encoders": ("split", "inputs"),
-    "retrain.objectives": ("split", "target"),
-    "retrain.networks": ("train", "network", "name"),
-}
 DATASETS = sorted(params.datasets(REPOSITORY))
 
 
@@ -72,6 +60,13 @@ def test_every_stage_depends_on_the_locked_environment_and_not_on_the_tools(dvc_
 def test_what_cannot_change_results_is_short_and_exists():
     assert set(CANNOT_CHANGE_RESULTS) <= set(modules())
     assert len(CANNOT_CHANGE_RESULTS) == 5
+
+
+def test_what_no_code_reads_is_short_and_declared():
+    stages = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage, line in READ_BY_NO_CODE:
+        assert line in stages[stage]["do"]["deps"]
+    assert len(READ_BY_NO_CODE) == 6
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

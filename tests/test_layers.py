@@ -10,8 +10,10 @@ ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
     ("clones", ("retrain.clones",)),
-    ("edges", ("retrain.cli", "retrain.pipeline", "retrain.tracking")),
+    ("edges", ("retrain.available", "retrain.cli", "retrain.running", "retrain.tracking")),
     ("of edges", ("retrain.explanation", "retrain.store", "retrain.results")),
+    ("audit", ("retrain.inputs", "retrain.staleness", "retrain.trial")),
+    ("pipeline", ("retrain.pipeline",)),
     ("evidence", ("retrain.comparison", "retrain.promises")),
     ("predictor", ("retrain.predictor",)),
     (
@@ -32,6 +34,7 @@ ROWS = (
 """From top to bottom. A module imports only from rows below its own; `retrain` itself imports `environment` alone."""
 
 HOMES = {
+    "dvc": {"retrain.pipeline"},
     "mlflow": {"retrain.tracking"},
     "sqlalchemy": {"retrain.tracking"},
     "matplotlib": {"plot"},

@@ -110,7 +110,7 @@ def test_workflows_run_targets_of_the_makefile_and_hardly_anything_else(path):
             assert any(other.fullmatch(command) for other in OTHERS), command
 
 
-def test_pushes_are_checked_tested_and_compared_with_the_committed_results():
+def test_pushes_are_checked_tested_audited_and_compared_with_the_committed_results():
     jobs = content(REPOSITORY / ".github" / "workflows" / "ci.yml")["jobs"]
     lines = {name: commands({"jobs": {name: job}}) for name, job in jobs.items()}
     assert "make check" in lines["check"]
@@ -120,6 +120,8 @@ def test_pushes_are_checked_tested_and_compared_with_the_committed_results():
     assert reproduced
     assert reproduced <= committed
     assert lines["pipeline"][-1] == "git diff --exit-code"
+    assert "make stale" in lines["check"]
+    assert {line.replace("make repro", "make audit") for line in reproduced} <= set(lines["pipeline"])
     assert any(system.startswith("macos") for system in jobs["pipeline"]["strategy"]["matrix"]["os"])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retrain import environment, pipeline, promises
+from retrain import available, environment, promises, running
 from retrain.errors import RetrainError, UnavailableError
 
 FOREIGN = ("DVC_", "GIT_", "MLFLOW_", "PYTHONSAFEPATH")
@@ -92,14 +92,14 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         "TMPDIR": str(leftovers),
     }
     repro = [sys.executable, "-m", "dvc", "repro", "--force", "--no-commit", *stages]
-    if pipeline.run_to_its_end(repro, clone.folder, variables, sys.stderr.fileno()):
+    if running.run_to_its_end(repro, clone.folder, variables, sys.stderr.fileno()):
         raise RetrainError("verify", f"a stage of commit {clone.commit} failed", "see above")
 
 
 def fetch(clone: Clone, dataset: str) -> None:
     """Find out before anything runs that rows can't be had; other errors are left to the stage, as the commit has it."""
     try:
-        pipeline.fetch(clone.folder, dataset)
+        available.fetch(clone.folder, dataset)
     except UnavailableError:
         raise
     except RetrainError:

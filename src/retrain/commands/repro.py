@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, params, pipeline
-from retrain.errors import RetrainError, UnavailableError
+from retrain import available, cli, environment, files, running
+from retrain.errors import RetrainError
 
 import click
 
@@ -19,30 +19,14 @@ def command(dataset: str | None) -> None:
     Then say what was measured, where the reports are and how the runs can be compared.
     """
     workspace = environment.workspace()
-    if dataset is not None:
-        pipeline.fetch(workspace, dataset)
-        ready = [dataset]
-    else:
-        ready = [name for name in map(str, params.datasets(workspace)) if can_be_had(workspace, name)]
-    if not ready:  # a bare `dvc repro` would run them all
-        raise RetrainError("repro", "no dataset can be had", "see above")
+    ready = available.chosen(workspace, dataset, "repro")  # a bare `dvc repro` would run them all
     stages = [f"plot@{name}" for name in ready]
     repro = [sys.executable, "-m", "dvc", "repro", *stages]
-    if pipeline.run_to_its_end(repro, workspace, os.environ, sys.stdout.fileno()):
+    if running.run_to_its_end(repro, workspace, os.environ, sys.stdout.fileno()):
         raise RetrainError("repro", "a stage failed", "see above")
     click.echo()
     for line in summary(workspace, ready):
         click.echo(line)
-
-
-def can_be_had(workspace: Path, dataset: str) -> bool:
-    """Whether a dataset's rows can be had; where they can't, one line says why."""
-    try:
-        pipeline.fetch(workspace, dataset)
-    except UnavailableError as error:
-        click.echo(f"{dataset} is left out: {error}", err=True)
-        return False
-    return True
 
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:

@@ -1,0 +1,207 @@
+"""What a stage declares beside what it was seen to read: the findings of `retrain audit`, with the lines for dvc.yaml."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import PurePosixPath
+from typing import Any
+
+from retrain import params
+from retrain.pipeline import EVERYTHING, FILE, Stage
+
+from ruamel.yaml import YAML
+
+CANNOT_CHANGE_RESULTS = {
+    "retrain": "finds the interpreter",
+    "retrain.cli": "prints, and turns errors into exit codes",
+    "retrain.errors": "words of errors",
+    "retrain.store": "keeps what MLflow was told",
+    "retrain.tracking": "tells MLflow what happened",
+}
+"""Modules that every stage may import without depending on them, and why."""
+
+READ_BY_NO_CODE = {
+    **{(stage, "requirements.lock"): "what is installed decides every result" for stage in params.STAGES},
+    ("prepare", "data/raw/${key}"): "holds the data card, also where the rows come from elsewhere",
+}
+"""What a stage may depend on without reading it, and why."""
+
+CHOSEN_BY = {
+    "retrain.sources": ("prepare", "source"),
+    "retrain.encoders": ("split", "inputs"),
+    "retrain.objectives": ("split", "target"),
+    "retrain.networks": ("train", "network", "name"),
+}
+"""Packages of which a dataset uses the module that a knob names."""
+
+HIDDEN = "hidden by retrain audit"
+"""Takes the place of knobs that a stage must not need: no number, no list, no mapping and no name of anything."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where dvc.yaml and a stage disagree."""
+
+    stage: Stage
+    fact: str
+    way_out: str
+    lines: tuple[str, ...]
+    """Items of a list in dvc.yaml, to be added or taken out."""
+
+    def __str__(self) -> str:
+        """A sentence, and the lines below it."""
+        items = "".join(f"\n        - {line}" for line in self.lines)
+        return f"{self.stage.name} {self.fact}; {self.way_out}{items}"
+
+
+def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], block: Any) -> list[Finding]:
+    """What a stage reads and does not depend on.
+
+    Args:
+        stage: what it declares.
+        read: the files and folders that it was seen to read.
+        made: the outputs of all stages: a file in one of them is declared by the output.
+        block: the dataset's knobs.
+    """
+    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read)}
+    missing = {path for path in read - harmless if not within(path, (*stage.dependencies, *stage.outputs))}
+    named = {next((out for out in made if within(path, [out])), path) for path in missing}
+    way_out = f"add to the deps of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"reads {path} and does not declare it", way_out, (templated(path, stage, block),))
+        for path in sorted(named)
+    ]
+
+
+def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding]:
+    """What a stage depends on and does not read."""
+    lines = {path: templated(path, stage, block) for path in stage.dependencies}
+    way_out = f"take out of the deps of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"declares {path} and does not read it", way_out, (line,))
+        for path, line in lines.items()
+        if (stage.script, line) not in READ_BY_NO_CODE and not any(within(other, [path]) for other in read)
+    ]
+
+
+def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[Finding]:
+    """What a stage writes beside its outputs."""
+    way_out = f"add to the outs of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"writes {path} and does not declare it", way_out, (templated(path, stage, block),))
+        for path in sorted(wrote)
+        if not within(path, stage.outputs)
+    ]
+
+
+def sections(stage: Stage, knobs: Mapping[str, Any], gives_the_same: Callable[[Sequence[str]], bool]) -> list[Finding]:
+    """What a stage reads of params.yaml beside what it declares, found by hiding the rest from it.
+
+    Args:
+        stage: what it declares.
+        knobs: all of params.yaml.
+        gives_the_same: whether the stage leaves the same bytes where only what it was seen to read is there, and these
+            keys of params.yaml are hidden.
+    """
+    rest = list(undeclared_keys(knobs, stage.sections))
+    unused = [unused_section(stage, key) for key in stage.sections if gives_the_same([key])]
+    if gives_the_same(rest):
+        return unused
+    if not gives_the_same([]):
+        fact = "gives other bytes where only what it was seen to read is there"
+        return [*unused, Finding(stage, fact, "make it give the same ones twice, and look for no file in vain", ())]
+    alone = [key for key in rest if not gives_the_same([key])]
+    return [*unused, *(undeclared_section(stage, key) for key in alone or rest)]
+
+
+def undeclared_section(stage: Stage, key: str) -> Finding:
+    """A section of params.yaml that a stage reads and does not declare."""
+    way_out = f"add to the params of '{stage.script}' in {FILE}:"
+    fact = f"reads {key} of {params.FILE} and does not declare it"
+    return Finding(stage, fact, way_out, (templated_key(key, stage),))
+
+
+def unused_section(stage: Stage, key: str) -> Finding:
+    """A section of params.yaml that a stage declares, and without which it gives the same bytes."""
+    way_out = f"take out of the params of '{stage.script}' in {FILE}:"
+    fact = f"declares {key or 'all'} of {params.FILE} and does not read it"
+    return Finding(stage, fact, way_out, (templated_key(key, stage) or params.FILE,))
+
+
+def within(path: str, places: Iterable[str]) -> bool:
+    """Whether a path is one of these places or lies in one of them."""
+    return any(PurePosixPath(path).is_relative_to(place) for place in places)
+
+
+def module_path(name: str) -> str:
+    """The file of one of our modules."""
+    path = f"src/{name.replace('.', '/')}"
+    return f"{path}/__init__.py" if name == "retrain" else f"{path}.py"
+
+
+def searched_for_modules(read: Iterable[str]) -> set[str]:
+    """The folders that Python lists because modules that were read lie in them."""
+    modules = [PurePosixPath(path) for path in read if path.endswith(".py")]
+    return {str(folder) for module in modules for folder in module.parents}
+
+
+def templated(path: str, stage: Stage, block: Any) -> str:
+    """A path as dvc.yaml writes it for all datasets: with `${key}`, and with the knob that chooses a module."""
+    if not stage.dataset:
+        return path
+    for package, knob in CHOSEN_BY.items():
+        folder = f"src/{package.replace('.', '/')}"
+        if path == f"{folder}/{knob_value(block, knob)}.py":
+            return f"{folder}/${{item.{'.'.join(knob)}}}.py"
+    return "/".join("${key}" if part == stage.dataset else part for part in path.split("/"))
+
+
+def knob_value(block: Any, knob: Iterable[str]) -> Any:
+    """A knob of a dataset's block."""
+    for name in knob:
+        block = block[name]
+    return block
+
+
+def templated_key(key: str, stage: Stage) -> str:
+    """A key of params.yaml as dvc.yaml writes it for all datasets."""
+    return re.sub(rf"^datasets\.{re.escape(stage.dataset)}(?=\.|$)", "datasets.${key}", key) if stage.dataset else key
+
+
+def undeclared_keys(knobs: Mapping[str, Any], declared: Iterable[str], prefix: str = "") -> Iterator[str]:
+    """The keys of params.yaml that hold nothing of what is declared; what is below them has no key of its own."""
+    for name, value in knobs.items():
+        key = f"{prefix}{name}"
+        if key in declared or EVERYTHING in declared:
+            continue
+        if any(other.startswith(f"{key}.") for other in declared) and isinstance(value, Mapping):
+            yield from undeclared_keys(value, declared, f"{key}.")
+        else:
+            yield key
+
+
+def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
+    """A params.yaml of which some keys are hidden, the others in their order; where none are, as it is."""
+    if not keys:
+        return params_yaml
+    text = StringIO()
+    params.round_trip().dump(hiding(load(params_yaml), keys), text)
+    return text.getvalue()
+
+
+def load(params_yaml: str) -> dict[str, Any]:
+    """What a params.yaml holds."""
+    knobs: dict[str, Any] = YAML(typ="safe").load(params_yaml)
+    return knobs
+
+
+def hiding(knobs: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Knobs of which some are hidden."""
+    hidden = dict(knobs)
+    if EVERYTHING in keys:
+        return dict.fromkeys(hidden, HIDDEN)
+    for key in keys:
+        name, _, rest = key.partition(".")
+        hidden[name] = hiding(hidden[name], [rest]) if rest else HIDDEN
+    return hidden
