@@ -45,7 +45,7 @@ class Report:
 def drawn(text: str) -> str:
     """A text of the data as it may stand in a picture: printable, and not endless."""
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return params.shortened(printable, LONGEST_LABEL)
+    return printable if len(printable) <= LONGEST_LABEL else f"{printable[: LONGEST_LABEL - 1]}…"
 
 
 def loss(axes: "Axes", report: Report) -> None:

@@ -42,6 +42,8 @@ def test_urls_are_shown_without_what_may_be_secret_in_them(text, shown):
 
 
 def test_a_secret_is_found_before_the_end_of_its_url_is_cut_off():
+    uri = f"https://user:{'s3cret' * 20}@host/"
+    assert params.shortened(f"{'x' * 30} {uri} {'y' * 200}", 60) == f"{'x' * 30} https://host/ {'y' * 12}..."
     assert params.shown(f"https://user:{'s3cret' * 20}@host/") == "'https://host/'"
     assert "s3cret" not in str(
         RetrainError("place", f"{'x' * (LONGEST - 30)} https://user:{'s3cret' * 20}@host", "end")

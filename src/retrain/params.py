@@ -189,18 +189,18 @@ def written(names: list[str], knobs: Any) -> list[str]:
 def shown(value: Any) -> str:
     """A value as the error shows it: short, on one line.
 
-    A YAML value that names another one twice, which names another one twice, has no end; it is never written out. A
-    secret goes before the value is cut, because its end tells that it is one.
+    A YAML value that names another one twice, which names another one twice, has no end; it is never written out.
     """
     if isinstance(value, int) and value.bit_length() > LONGEST_NAME:
         return f"a number of {value.bit_length():,} bits"
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 10 * LONGEST_NAME
-    return shortened(" ".join(without_secrets(brief.repr(value)).split()), 60)
+    return shortened(" ".join(brief.repr(value).split()), 60)
 
 
 def shortened(text: str, length: int) -> str:
-    """A text of at most so many characters."""
+    """A text of an error, of at most so many characters; a secret goes first, because its end tells that it is one."""
+    text = without_secrets(text)
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
