@@ -208,7 +208,8 @@ class Recording:
         try:
             self.run.fill(result)
         except StoreError as error:
-            later(error)
+            if not self.faults:  # else it has been said
+                later(error)
         else:
             note.unlink()
 
