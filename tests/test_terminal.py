@@ -5,11 +5,12 @@ from contextlib import chdir
 from pathlib import Path
 
 import prepare
-from retrain import params
-from retrain.commands import curves, predict
+from retrain import comparison, params, tables
+from retrain.commands import curves, predict, verify
 from retrain.errors import LONGEST, RetrainError, without_secrets
 from retrain.params import Section
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from models import TEXTS, change, write_model
@@ -106,6 +107,17 @@ def test_class_names_with_commands_for_a_terminal_are_escaped_in_answers_and_sta
     assert ended.stdout.removesuffix("\n").isprintable()
     assert '"mer 海 🚢 naïve"' in ended.stdout
     assert list(json.loads(ended.stdout)["probabilities"]) == [HOSTILE, f"{SURROGATE}{ESCAPE}", "mer 海 🚢 naïve"]
+
+
+def test_a_report_on_tables_whose_columns_hold_commands_for_a_terminal_is_printable(tmp_path):
+    paths = [tmp_path / "then.csv", tmp_path / "now.csv"]
+    for number, path in enumerate(paths):
+        tables.write_csv(path, pd.DataFrame({f"probability_{HOSTILE}": [float(number)]}))
+    finding = comparison.compare(*paths, 1e-5)
+    assert ESCAPE in finding.detail
+    lines = verify.table([verify.Outcome("evaluate", "reports/mine/predictions.csv", (finding,))], 1e-5)
+    assert all(line.isprintable() for line in lines)
+    assert r"probability_\x1b[2J" in lines[2]
 
 
 @pytest.mark.parametrize("name", ['a"] title "b', "```\n<script>alert(1)</script>", "x](javascript:alert(1))"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from retrain import cli, clones, comparison, environment, explanation, params, promises
 from retrain.clones import Clone
 from retrain.comparison import Finding, Status
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, printable
 from retrain.promises import Entry, Kept, Lock
 
 import click
@@ -141,7 +141,7 @@ def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
     lines = [""]
     for outcome in outcomes:
         lines.append(f"{outcome.stage:<{first}}  {outcome.path:<{second}}  {said[outcome.status]}")
-        lines += [f"    {finding.detail}" for finding in outcome.findings]
+        lines += [f"    {printable(finding.detail)}" for finding in outcome.findings]  # names of columns hold classes
     return [*lines, ""]
 
 
