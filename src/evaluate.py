@@ -116,7 +116,6 @@ def main(dataset: str) -> None:
 
     import torch
 
-    client = tracking.connect()
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.place(dataset, "evaluate"))
     split = Path("data", dataset, "splits", "test.parquet")
@@ -131,6 +130,7 @@ def main(dataset: str) -> None:
     trivial, _ = evaluation(model, baseline, targets)
 
     names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
+    client = tracking.ready_for(result)  # first: where there can be no run, earlier outputs stay
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, classes, confusion):
         files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
         tables.write_csv(predicted, predictions)

@@ -145,7 +145,6 @@ def main(dataset: str) -> None:
     from matplotlib.figure import Figure
 
     settle_style()
-    client = tracking.connect()
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
     way_out = "run the evaluate stage first"
     report = Report(
@@ -156,6 +155,7 @@ def main(dataset: str) -> None:
         result.description(),
     )
     figures = FIGURES[report.description.target.kind]
+    client = tracking.ready_for(result)  # first: where there can be no run, earlier outputs stay
     with files.replacing(result.reports / "plots") as (plots,):
         plots.mkdir()
         for draw in figures:

@@ -370,7 +370,7 @@ def test_a_history_without_figures_makes_no_run(project):
     (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
     line = stage_error(project, "evaluate", "tiny_news")
     assert re.fullmatch(r"reports/tiny_news/history.csv: is no history of a training \(.+\); restore it .+", line)
-    assert project.runs("tiny_news") == []
+    assert not (project.folder / "mlflow.db").exists()
 
 
 def without(path: Path) -> None:
@@ -527,14 +527,16 @@ def test_a_training_that_diverges_says_so_and_leaves_the_last_model(project, tra
     expected = (
         r"params.yaml: datasets.tiny_news.train.loop.learning_rate: the loss is (nan|inf) in epoch 1, batch \d+; "
     )
-    assert re.match(expected + "lower it, or lower clip_norm", line), line
+    assert re.match(expected + "lower it, or set or lower clip_norm", line), line
 
 
-def test_a_tracking_server_that_never_answers_ends_in_one_line(project):
+def test_a_tracking_server_that_never_answers_is_said_and_harms_no_training(project):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        line = process_error(project, "train", MLFLOW_TRACKING_URI=uri)
+        ended = project.stage("train", "tiny_news", MLFLOW_TRACKING_URI=uri)
+    assert ended.returncode == 0
+    (line,) = [line for line in ended.stderr.splitlines() if "MLflow" in line]
     assert line.startswith(f"MLflow ({uri}): does not take part (")
-    assert line.endswith("; start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db")
+    assert line.endswith("; nothing is lost: once it answers, `retrain sync` completes the run")

@@ -274,11 +274,21 @@ def started(client: "MlflowClient", described: Description, identity: str) -> Ru
     return run
 
 
+def ready_for(result: Result) -> "MlflowClient | None":
+    """What `record` needs.
+
+    Raises:
+        RetrainError: no run can be made of the result, or there can be no store as it is set.
+    """
+    result.epochs()
+    return connect()
+
+
 def record(client: "MlflowClient | None", result: Result) -> str:
     """Bring the run of a result up to what its files say, and make it where there is none.
 
     Args:
-        client: what `connect` gave.
+        client: what `ready_for` gave.
         result: the files; done twice with the same, nothing changes.
 
     Returns:
