@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ def test_a_file_is_seen_to_be_read_whoever_reads_it_and_however(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(full / "table.parquet")
     save_file({"a": np.ones(3)}, full / "weights")
     (full / "script.py").write_text(textwrap.dedent(READERS))
-    stage = Stage("all", f"{sys.executable} script.py", (), (), {}, ("out",), ())
+    stage = Stage("all", f"{shlex.quote(sys.executable)} script.py", (), (), {}, ("out",), ())
     watched = trial.watch(stage, full, root)
     assert watched.ended.status == 0, watched.ended.said
     assert watched.read == READ
