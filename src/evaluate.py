@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, params, tracking
 from retrain.errors import RetrainError
-from retrain.params import Section
+from retrain.params import AtLeastOne, Section
 from retrain.results import Result
 
 import click
-from pydantic import PositiveInt
 
 if TYPE_CHECKING:
     from retrain.predictor import Predictor
@@ -32,7 +31,7 @@ CONFUSION = ["target", "predicted", "rows"]
 class Evaluate(Section):
     """Knobs of the stage."""
 
-    batch_size: PositiveInt
+    batch_size: AtLeastOne
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,9 @@ def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]", _name
     return Evaluation(metrics, pd.DataFrame(columns=CLASSES), pd.DataFrame(columns=CONFUSION))
 
 
+TARGETS = {"label": "category", "number": "float64"}
+"""The type of a table's column of targets."""
+
 EVALUATIONS: dict[str, "Callable[[pd.Series[Any], pd.Series[Any], list[str]], Evaluation]"] = {
     "label": of_labels,
     "number": of_numbers,
@@ -102,8 +104,25 @@ def evaluation(
     names = description.target.learned.get("classes", [])
     figures = EVALUATIONS[description.target.kind](targets, predictions["predicted"], names)
     metrics = {name: round(value, DIGITS) for name, value in {**figures.metrics, "loss": loss}.items()}
+    if not all(map(math.isfinite, metrics.values())):
+        fact = "gives figures that are not finite"
+        raise RetrainError(f"model of {description.dataset}", fact, "train it again, or restore it with dvc checkout")
     predictions.insert(0, "target", targets.to_numpy())
     return Evaluation(metrics, figures.classes, figures.confusion), predictions
+
+
+def fits(test: "pd.DataFrame", model: "Predictor") -> bool:
+    """Whether a test split has the columns that a model takes and predicts, and no class that it does not know."""
+    target, inputs = model.description.target, model.encoder.columns
+    if [*inputs, target.column] != list(test.columns):
+        return False
+    held = "numbers" if (test[list(inputs)].dtypes == "float64").all() else "text"
+    known = target.learned.get("classes", test[target.column])
+    return (
+        held == model.encoder.holds
+        and test[target.column].dtype == TARGETS[target.kind]
+        and set(test[target.column]) <= set(known)
+    )
 
 
 @cli.stage
@@ -121,7 +140,7 @@ def main(dataset: str) -> None:
     split = Path("data", dataset, "splits", "test.parquet")
     test = tables.read_parquet(split, "run the split stage first")
     facts = model.description.splits.get("test")
-    if facts is None or facts.sha256 != files.sha256(split):
+    if facts is None or facts.sha256 != files.sha256(split) or not fits(test, model):
         raise RetrainError(str(split), f"is not the test split of {result.model}", "run the train stage again")
     targets = test[model.description.target.column]
     outputs = model.outputs(test[list(model.encoder.columns)], knobs.batch_size)

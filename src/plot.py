@@ -5,21 +5,24 @@ matrix (labels) or predicted against target (numbers).
 """
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from retrain import cli, environment, files, params, tracking
 from retrain.description import Description
+from retrain.errors import RetrainError
 from retrain.params import Section
 from retrain.results import Result
 
 import click
-from pydantic import PositiveInt
+from pydantic import Field
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+WAY_OUT = "run the evaluate stage first"
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # told apart without colour vision, and in grey
 LONGEST_LABEL = 40
 """Characters of a class's name in a picture."""
@@ -28,7 +31,8 @@ LONGEST_LABEL = 40
 class Plot(Section):
     """Knobs of the stage."""
 
-    dots_per_inch: PositiveInt
+    dots_per_inch: Annotated[int, Field(gt=0, le=2400)]
+    """No printer has more, and a picture of so many takes a gigabyte while it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class Report:
 
     dataset: str
     history: "pd.DataFrame"
-    predictions: "pd.DataFrame"
-    confusion: "pd.DataFrame"
+    results: "pd.DataFrame"
+    """Of a label the counts of each pair of classes; of a number the target and what was predicted, row by row."""
     description: Description
 
 
@@ -90,12 +94,8 @@ def curves(axes: "Axes", report: Report, figure: str, label: str) -> None:
 
 def confusion(axes: "Axes", report: Report) -> None:
     """The confusion matrix: rows counted in each cell, coloured by the share of the target's row."""
-    names = report.description.target.learned["classes"]
-    matrix = (
-        report.confusion.pivot_table(index="target", columns="predicted", values="rows", aggfunc="sum")
-        .loc[names, names]
-        .to_numpy()
-    )
+    names = list(dict.fromkeys(report.results["target"]))
+    matrix = report.results["rows"].to_numpy().reshape(len(names), len(names))
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     axes.figure.colorbar(image, ax=axes, label="Share of the target's rows", format="{x:.0%}")
@@ -113,7 +113,7 @@ def confusion(axes: "Axes", report: Report) -> None:
 
 def predicted(axes: "Axes", report: Report) -> None:
     """Predicted against target, with the line on which a perfect prediction lies."""
-    values, column = report.predictions, drawn(report.description.target.column)
+    values, column = report.results, drawn(report.description.target.column)
     ends = [values[["target", "predicted"]].min().min(), values[["target", "predicted"]].max().max()]
     axes.plot(ends, ends, color=CHOSEN, linestyle=":", label="perfect prediction")
     axes.scatter(values["target"], values["predicted"], color=TRAIN, alpha=0.7, edgecolor="white", label="test row")
@@ -134,26 +134,57 @@ def settle_style() -> None:
 
 
 FIGURES = {"label": (loss, accuracy, confusion), "number": (loss, rmse, predicted)}
+CURVES = {"label": ("loss", "accuracy"), "number": ("loss", "rmse")}
+"""The figures of an epoch that are drawn, for train and validation."""
+
+
+def counted(reports: Path, description: Description) -> "pd.DataFrame":
+    """How many rows each pair of classes has; raises RetrainError where they are not the model's classes."""
+    from retrain import tables
+
+    path = reports / "confusion.csv"
+    counts = tables.read_csv(path, WAY_OUT, text=("target", "predicted"))
+    names = list(dict.fromkeys(counts["target"]))
+    pairs = list(zip(counts["target"], counts["predicted"], strict=True))
+    rows = counts.get("rows", counts["target"])
+    whole = pairs == list(product(names, repeat=2)) and rows.dtype == "int64" and (rows >= 0).all()
+    if not whole or names != description.target.learned.get("classes"):
+        raise RetrainError(str(path), "does not count the rows of each pair of the model's classes", WAY_OUT)
+    return counts
+
+
+def measured(reports: Path, _description: Description) -> "pd.DataFrame":
+    """The target and what was predicted, of each row; raises RetrainError where they are no numbers."""
+    from retrain import tables
+
+    return tables.read_figures(reports / "predictions.csv", WAY_OUT, ("target", "predicted"))
+
+
+RESULTS = {"label": counted, "number": measured}
+
+
+def read(result: Result) -> Report:
+    """What there is to be plotted; raises RetrainError where it is missing or damaged."""
+    from retrain import tables
+
+    described = result.description()
+    kind = described.target.kind
+    if kind not in FIGURES:
+        raise RetrainError(str(result.model), f"predicts a '{kind}', for which there are no figures", "train it again")
+    columns = ("epoch", *(f"{split}_{curve}" for curve in CURVES[kind] for split in ("train", "validation")))
+    history = tables.read_figures(result.history, "run the train stage first", columns)
+    return Report(result.dataset, history, RESULTS[kind](result.reports, described), described)
 
 
 @cli.stage
 def main(dataset: str) -> None:
     """Plot a dataset's training and its predictions to reports/NAME/plots/."""
     knobs = params.read(environment.workspace(), dataset, "plot", Plot)
-    from retrain import tables
-
     from matplotlib.figure import Figure
 
     settle_style()
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
-    way_out = "run the evaluate stage first"
-    report = Report(
-        dataset,
-        tables.read_csv(result.history, "run the train stage first"),
-        tables.read_csv(result.reports / "predictions.csv", way_out),
-        tables.read_csv(result.reports / "confusion.csv", way_out, text=("target", "predicted")),
-        result.description(),
-    )
+    report = read(result)
     figures = FIGURES[report.description.target.kind]
     client = tracking.ready_for(result)  # first: where there can be no run, earlier outputs stay
     with files.replacing(result.reports / "plots") as (plots,):
@@ -161,7 +192,8 @@ def main(dataset: str) -> None:
         for draw in figures:
             figure = Figure(figsize=(6.4, 4.8), layout="constrained")
             draw(figure.subplots(), report)
-            figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
+            with files.writing(plots / f"{draw.__name__}.png"):
+                figure.savefig(plots / f"{draw.__name__}.png", dpi=knobs.dots_per_inch)
     tracking.record(client, result)
     click.echo(f"plot {dataset}: {len(figures)} pictures in {result.reports / 'plots'}/")
 

@@ -5,11 +5,12 @@ arrays that training memory-maps, and `encoding.json`: all that was learned, fro
 """
 
 import hashlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from retrain import cli, encoders, environment, files, objectives, params
-from retrain.description import Encoding, Inputs, SplitFacts, Target
+from retrain import cli, description, encoders, environment, files, objectives, params
+from retrain.description import Encoding, Inputs, PrepareKnobs, SplitFacts, Target
 from retrain.encoders import Arrays, Encoder
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
@@ -37,6 +38,13 @@ class Split(Section):
     inputs: str
     target: str
     encoder: dict[str, Any]
+
+
+class Prepared(Section):
+    """What the prepare stage says of its rows; `prepared.json`."""
+
+    counts: dict[str, int]
+    prepare: PrepareKnobs
 
 
 def side(content: bytes, seed: int, test: float, validation: float) -> str:
@@ -92,6 +100,34 @@ def not_empty(splits: dict[str, "pd.DataFrame"], place: str) -> None:
             raise RetrainError(place, f"the {name} split has no row", "give it more rows or a larger fraction")
 
 
+def read_tidy(path: Path) -> "pd.DataFrame":
+    """A table of the prepare stage.
+
+    Raises:
+        RetrainError: it is missing or damaged, or no such table: it has no rows or no inputs, or a column that holds
+            something else than text, numbers or, as the target, classes.
+    """
+    from retrain import tables
+
+    table = tables.read_parquet(path, WAY_OUT)
+    *inputs, target = [held(table.iloc[:, number]) for number in range(table.shape[1])] or [""]
+    known = set(inputs) <= {"text", "numbers"} and target in ("classes", "numbers")
+    if not (len(table) and inputs and known and table.columns.is_unique):
+        raise RetrainError(str(path), "is no table of the prepare stage", WAY_OUT)
+    return table
+
+
+def held(column: "pd.Series[Any]") -> str:
+    """What a column holds in every row: text, numbers or classes; nothing where it is none of them."""
+    if column.isna().any():
+        return ""
+    if column.dtype == "float64":
+        return "numbers" if column.abs().max() < math.inf else ""
+    if column.dtype == "category":
+        return "classes" if column.cat.categories.dtype == "str" else ""
+    return "text" if column.dtype == "str" else ""
+
+
 def fits_inputs(rows: "pd.DataFrame", holds: str, place: str) -> None:
     """Raise RetrainError where an input column holds something else than the encoder takes."""
     for name in rows.columns:
@@ -120,7 +156,8 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 
     folder.mkdir(parents=True)
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        with files.writing(folder / f"{name}.npy"):
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
 def encode(
@@ -137,8 +174,6 @@ def encode(
 @cli.stage
 def main(dataset: str) -> None:
     """Split a dataset into train, validation and test, and encode it to data/NAME/examples/."""
-    from retrain import tables
-
     place = params.place(dataset, "split")
     knobs = params.read(environment.workspace(), dataset, "split", Split)
     encoder_file = encoders.load(knobs.inputs, f"{place}.inputs")
@@ -146,9 +181,13 @@ def main(dataset: str) -> None:
     objective_class = objectives.load(knobs.target, f"{place}.target")
 
     prepared = Path("data", dataset, "prepared")
-    rows = tables.read_parquet(prepared / "rows.parquet", WAY_OUT)
+    about = prepared / "prepared.json"
+    prepare = params.check(files.read_json(about, WAY_OUT), Prepared, str(about)).prepare
+    rows = read_tidy(prepared / "rows.parquet")
     has_test = (prepared / "test.parquet").exists()
-    test = tables.read_parquet(prepared / "test.parquet", WAY_OUT) if has_test else None
+    test = read_tidy(prepared / "test.parquet") if has_test else None
+    if test is not None and not test.dtypes.equals(rows.dtypes):
+        raise RetrainError(str(prepared / "test.parquet"), "has other columns than rows.parquet", WAY_OUT)
     check(knobs, place, official=has_test)
     *inputs, target = rows.columns
     fits_inputs(rows[inputs], encoder_file.Encoder.holds, place)
@@ -167,10 +206,10 @@ def main(dataset: str) -> None:
             inputs=Inputs(kind=knobs.inputs, learned=encoder.to_json()),
             target=Target(kind=knobs.target, column=target, learned=objective.to_json()),
             splits=facts,
-            prepare=files.read_json(prepared / "prepared.json", WAY_OUT)["prepare"],
+            prepare=prepare,
             split=knobs.model_dump(mode="json", exclude_none=True),
         )
-        files.write_json(encoded / "encoding.json", encoding.model_dump(mode="json"))
+        files.write_json(encoded / description.ENCODING, encoding.model_dump(mode="json"))
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     leaked = f"; left out {left:,} rows that the test file has" if left else ""

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
-from retrain.params import Section, Seed, Threads
+from retrain.params import AtLeastOne, PositiveNumber, Section, Seed, Threads
 from retrain.results import Result
 
 import click
-from pydantic import PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from retrain.encoders import Encoder
@@ -37,15 +36,18 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+SPLIT_AGAIN = "run the split stage again"
+
+
 class Loop(Section):
     """Knobs of the loop."""
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    learning_rate: PositiveFloat
-    clip_norm: PositiveFloat | None
+    epochs: AtLeastOne
+    batch_size: AtLeastOne
+    learning_rate: PositiveNumber
+    clip_norm: PositiveNumber | None
     """None where gradients are used as they are."""
-    patience: PositiveInt
+    patience: AtLeastOne
     seed: Seed
 
 
@@ -162,15 +164,28 @@ def chosen_loss(knobs: Train, objective: "Objective", place: str) -> "AnyLoss":
 
 def task_in(folder: Path, encoding: Encoding) -> Task:
     """What the split stage wrote, its arrays memory-mapped; raises RetrainError where they are missing or damaged."""
-    from retrain import encoders, examples, objectives
+    from retrain import encoders, objectives
 
-    encoder_class = encoders.load(encoding.inputs.kind, str(folder)).Encoder
-    encoder = encoder_class.from_json(encoding.inputs.learned)
-    objective = objectives.load(encoding.target.kind, str(folder)).from_json(encoding.target.learned)
-    train, validation = (
-        examples.Examples(examples.read(folder / name), encoder_class.gather) for name in ("train", "validation")
-    )
+    place = str(folder / description.ENCODING)
+    try:
+        encoder = encoders.load(encoding.inputs.kind, place).Encoder.from_json(encoding.inputs.learned)
+        objective = objectives.load(encoding.target.kind, place).from_json(encoding.target.learned)
+    except (TypeError, ValueError) as error:
+        raise RetrainError(place, f"does not describe examples ({error})", SPLIT_AGAIN) from None
+    train, validation = (examples_in(folder / name, encoder, objective) for name in ("train", "validation"))
     return Task(encoding.inputs.kind, encoder, objective, train, validation)
+
+
+def examples_in(folder: Path, encoder: "Encoder", objective: "Objective") -> "Examples":
+    """The examples of one split; raises RetrainError where a row, a word or a class is not what there can be."""
+    from retrain import examples
+
+    arrays = examples.read(folder)
+    inputs = {name: array for name, array in arrays.items() if name != examples.TARGETS}
+    rows = arrays[examples.TARGETS].shape[:1]
+    if not (rows > (0,) and objective.fits(arrays[examples.TARGETS], *rows) and encoder.fits(inputs, *rows)):
+        raise RetrainError(str(folder), "holds other examples than the encoding describes", SPLIT_AGAIN)
+    return examples.Examples(arrays, encoder.gather)
 
 
 def ready(knobs: Train, task: Task, place: str) -> Training:

@@ -5,16 +5,20 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retrain.environment import pin_cpu
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from ruamel.yaml import YAML
+from warm import Warm
 
 pin_cpu(threads=1)  # before any test imports torch
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.load_profile("same")  # the same examples every time, here and in CI
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOPICS = {
@@ -305,3 +309,45 @@ def make_finished_project(folder: Path) -> None:
 def finished(finished_project: Project, tmp_path: Path) -> Project:
     """A copy of the finished project that a test may change."""
     return finished_project.copy(tmp_path / "finished")
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """A process that has imported everything, and runs commands in its forks."""
+    with Warm(Project(tmp_path_factory.mktemp("unused")).environment) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
+    """A project in which every stage of one dataset has run; see `run_stages`."""
+    datasets = {name: knobs for name, knobs in tiny_datasets().items() if name == "tiny_news"}
+    return run_stages(tmp_path_factory.mktemp("small") / "project", datasets, warm)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
+    """A project in which every stage of all of the corpus' datasets has run; see `run_stages`."""
+    from damage import corpus_datasets
+
+    return run_stages(tmp_path_factory.mktemp("whole") / "project", corpus_datasets(), warm)
+
+
+def run_stages(folder: Path, datasets: dict, warm: Warm) -> Path:
+    """Run every stage of some datasets in a folder, without DVC, and move the project beside it.
+
+    It is shared: look, don't touch. A copy of it belongs where it was made, in `project`: MLflow's store knows its place.
+    """
+    folder.mkdir()
+    project = Project(folder)
+    assert project.run("git", "init", "-q", "-b", "main", "--template=").returncode == 0
+    project.write_params({"datasets": datasets})
+    write_tiny_tables(folder)
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "dvc.lock").write_text("schema: '2.0'\n")
+    project.commit()
+    for dataset in datasets:
+        for stage in ("prepare", "split", "train", "evaluate", "plot"):
+            ended = warm.run(folder, stage, "--dataset", dataset)
+            assert ended.code == 0, ended.said
+    return folder.rename(folder.with_name("whole"))

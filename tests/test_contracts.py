@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -153,6 +154,38 @@ def test_gathered_batches_are_the_same_rows_whichever_batch_they_are_in(name):
     assert all(np.array_equal(one, other) for one, other in zip(picked, alone, strict=True))
     assert all(array.dtype in (np.int64, np.float32) for array in picked)
     assert len(encoder.gather(arrays, np.array([3, 1, 3]))[-1]) == 3
+
+
+def damaged(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Arrays that would lead elsewhere, or nowhere: one value is out of range, or the type or the shape is another one."""
+    yield from (array[:-1], array[None], array.astype(np.complex128), array.astype(array.dtype.newbyteorder(">")))
+    for value in (-1, 2**31 - 1) if array.dtype.kind == "i" else (np.nan, np.inf):
+        wrong = array.copy()
+        wrong.flat[-1] = value
+        yield wrong
+
+
+@pytest.mark.parametrize("name", names_in("encoders"))
+def test_an_encoder_knows_its_arrays_and_turns_down_damaged_ones(name):
+    encoder, rows = fitted_encoder(name)
+    arrays = encoder.encode(rows)
+    assert encoder.fits(arrays, len(rows))
+    assert not encoder.fits(arrays, len(rows) + 1)
+    assert not encoder.fits({**arrays, "more": np.zeros(1)}, len(rows))
+    for key in arrays:
+        assert not encoder.fits({other: array for other, array in arrays.items() if other != key}, len(rows))
+        for wrong in damaged(arrays[key]):
+            assert not encoder.fits({**arrays, key: wrong}, len(rows)), (key, wrong.dtype, wrong.shape)
+
+
+@pytest.mark.parametrize("name", names_in("objectives"))
+def test_an_objective_knows_its_targets_and_turns_down_damaged_ones(name):
+    objective, targets = fitted_objective(name)
+    encoded = objective.encode(targets)
+    assert objective.fits(encoded, len(targets))
+    assert not objective.fits(encoded, len(targets) + 1)
+    for wrong in damaged(encoded):
+        assert not objective.fits(wrong, len(targets))
 
 
 @pytest.mark.parametrize("name", names_in("encoders"))

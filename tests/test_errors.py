@@ -369,7 +369,7 @@ def test_a_history_without_figures_makes_no_run(project):
     (project.folder / "mlflow.db").unlink()
     (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
     line = stage_error(project, "evaluate", "tiny_news")
-    assert re.fullmatch(r"reports/tiny_news/history.csv: is no history of a training \(.+\); restore it .+", line)
+    assert re.fullmatch(r"reports/tiny_news/history.csv: column 'validation_loss' is missing; restore it .+", line)
     assert not (project.folder / "mlflow.db").exists()
 
 

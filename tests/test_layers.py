@@ -28,7 +28,8 @@ ROWS = (
     ("networks", ("retrain.networks",)),
     ("readers", ("retrain.description",)),
     ("cleaning", ("retrain.cleaning",)),
-    ("ground", ("retrain.params", "retrain.tables", "retrain.files")),
+    ("ground", ("retrain.params", "retrain.tables")),
+    ("files", ("retrain.files",)),
     ("first", ("retrain.errors", "retrain.environment")),
 )
 """From top to bottom. A module imports only from rows below its own; `retrain` itself imports `environment` alone."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from retrain import files
 from retrain.errors import RetrainError
 
 import torch
@@ -24,7 +25,11 @@ def save_weights(path: Path, weights: dict[str, Tensor], dtype: str) -> None:
     rounded = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in weights.items()}
     if not all(tensor.isfinite().all() for tensor in rounded.values()):
         raise RetrainError("train.saved_dtype", f"a weight is too large for {dtype}", "set it to float32")
-    save_file(rounded, path)
+    with files.writing(path):
+        try:
+            save_file(rounded, path)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -36,6 +41,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
         RetrainError: the weights are missing, damaged, or those of another network.
     """
     expected = network.state_dict()
+    files.must_not_be_endless(path, WAY_OUT)
     try:
         with safe_open(path, framework="pt") as stored:
             shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118 (it is no dict)

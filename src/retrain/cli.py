@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
-from retrain import environment
+from retrain import environment, files
 from retrain.errors import RetrainError, printable
 
 import click
 
+OUT_OF_MEMORY = (
+    "allocate memory", "out of memory", "bad_alloc", "start new thread", "failed to map segment", "without exception set",
+)  # fmt: skip
+"""How libraries say that memory ran out, where they do not by a MemoryError."""
 GRACE_SECONDS = 1.0
 """How long work may take to come to a good place before a signal unwinds it."""
 
@@ -51,11 +55,33 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
-        except OSError as error:
-            place = error.filename or "this machine"
-            fail(f"{place}: {error.strerror or error}; check that it is there, may be written and has room")
+        except (OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
+            mended = what_to_mend(error)
+            if mended is None:
+                raise
+            fail(str(mended))
 
     return command
+
+
+def what_to_mend(error: BaseException) -> RetrainError | None:
+    """What the user can do about an error of the system's: more memory, more room, other permissions; None of another."""
+    if said := lack_of_memory(error):
+        way_out = "give it more, or lower batch_size and the network's size"
+        return RetrainError("memory", f"there is not enough ({said})", way_out)
+    if not isinstance(error, OSError):
+        return None
+    place = files.named(error.filename2 or error.filename or "this machine")
+    return RetrainError(place, str(error.strerror or error), "check that it is there, may be written and has room")
+
+
+def lack_of_memory(error: BaseException) -> str:
+    """What an error, or what caused it, says of memory that ran out or of a limit on it; nothing where it is another."""
+    said = f"{type(error).__name__} {error}"
+    if isinstance(error, MemoryError) or any(words in said.lower() for words in OUT_OF_MEMORY):
+        return said[-200:]
+    earlier = error.__cause__ or error.__context__
+    return lack_of_memory(earlier) if earlier else ""
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:

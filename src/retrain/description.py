@@ -10,6 +10,7 @@ from retrain.params import Count, DatasetName, Section, Threads
 from pydantic import ConfigDict
 
 FILE = "model.json"
+ENCODING = "encoding.json"
 WEIGHTS = "model.safetensors"
 WAY_OUT = "train the model first, or restore it with dvc checkout"
 
@@ -89,7 +90,7 @@ def read_encoding(folder: Path) -> Encoding:
     Raises:
         RetrainError: it is missing or damaged.
     """
-    path = folder / "encoding.json"
+    path = folder / ENCODING
     return params.check(files.read_json(path, "run the split stage first"), Encoding, str(path))
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from retrain import files
 from retrain.errors import RetrainError
 
 import numpy as np
@@ -26,11 +27,12 @@ def read(folder: Path) -> Arrays:
     Raises:
         RetrainError: they are missing or damaged.
     """
+    paths = sorted(folder.glob("*.npy"))
+    for path in paths:
+        files.must_not_be_endless(path, "run the split stage again")
     try:
         with np.errstate(over="ignore"):  # a forged shape, which ends in an error
-            arrays: Arrays = {
-                path.stem: np.lib.format.open_memmap(path, mode="r") for path in sorted(folder.glob("*.npy"))
-            }
+            arrays: Arrays = {path.stem: np.lib.format.open_memmap(path, mode="r") for path in paths}
     except Exception as error:  # noqa: BLE001 (whatever a forged header makes numpy raise)
         raise RetrainError(str(folder), f"holds a damaged array ({error})", "run the split stage again") from None
     if TARGETS not in arrays:

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from retrain.errors import RetrainError
 
 DEEPEST = 64
-"""Lists and mappings inside each other in a JSON file; ours have six."""
+"""Lists and mappings inside each other in a JSON or YAML file; ours have six."""
 LARGEST_JSON = 1 << 30
 """Bytes; an encoder that learned all of 2**26 buckets takes half of it."""
 CACHED = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -49,9 +50,38 @@ def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
             remove(draft)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file where writing it fails: that a disk is full is said without saying of which file.
+
+    Raises:
+        RetrainError: what is written in the block can't be.
+    """
+    try:
+        yield
+    except OSError as error:
+        fact = f"can't be written ({error.strerror or error})"
+        raise RetrainError(named(path), fact, "make room for it; what was there before has not changed") from None
+
+
+def named(path: Path | str) -> str:
+    """A path as errors show it: a draft under the name of the output that it was to become."""
+    return re.sub(r"(^|/)\.([^/]+)\.\d+\.draft(?=/|$)", r"\1\2", str(path))
+
+
+def must_not_be_endless(path: Path, way_out: str) -> None:
+    """Raise RetrainError where a path leads to a pipe or a device, which may never end, or, as a link, to nothing.
+
+    What is missing, or is a folder, is left to the reader.
+    """
+    if os.path.lexists(path) and not path.is_file() and not path.is_dir():
+        raise RetrainError(str(path), "is no file", way_out)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON: same value, same bytes."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, way_out: str) -> Any:
@@ -60,6 +90,7 @@ def read_json(path: Path, way_out: str) -> Any:
     Raises:
         RetrainError: it is missing, unreadable or not JSON; `way_out` says what to do then.
     """
+    must_not_be_endless(path, way_out)
     try:
         return strict_json(path)
     except FileNotFoundError:
@@ -69,14 +100,17 @@ def read_json(path: Path, way_out: str) -> Any:
 
 
 def strict_json(path: Path) -> Any:
-    """What a JSON file holds: every name once, no NaN, and neither nested nor long beyond all that we write.
+    """What a JSON file holds: every name once, finite numbers, and neither nested nor long beyond all that we write.
 
     Raises:
         ValueError: it holds something else.
     """
     if path.stat().st_size > LARGEST_JSON:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
-    value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique, parse_constant=not_json)
+    text = path.read_text(encoding="utf-8")
+    value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()  # half a character can be spelled, and not be written
     if nesting(value) > DEEPEST:
         raise ValueError(f"it is nested more than {DEEPEST} deep")
     return value
@@ -90,9 +124,12 @@ def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def not_json(word: str) -> NoReturn:
-    """Refuse the NaN and Infinity that Python takes, and JSON does not have."""
-    raise ValueError(f"{word} is no number of JSON")
+def finite(word: str) -> float:
+    """A number of JSON; raises ValueError for the NaN and Infinity that Python takes, and for one that is too large."""
+    number = float(word)
+    if not math.isfinite(number):
+        raise ValueError(f"{word} is no number of JSON")
+    return number
 
 
 def nesting(value: Any) -> int:
@@ -125,6 +162,7 @@ def check_inside(folder: Path, name: str) -> None:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; of a folder, over the names and digests of all files in it."""
     if not path.is_dir():
+        must_not_be_endless(path, "put the file itself there")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     return combined_sha256({str(f.relative_to(path)): sha256(f) for f in path.rglob("*") if f.is_file()})

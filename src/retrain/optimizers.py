@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
 
-from retrain.params import Section, Share
+from retrain.params import AtLeastOne, Number, Section, Share
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, optim
 from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
@@ -20,7 +20,7 @@ class SGD(Section):
 
     name: Literal["sgd"]
     momentum: Share
-    weight_decay: NonNegativeFloat
+    weight_decay: Number
 
     @property
     def takes_sparse_gradients(self) -> bool:
@@ -38,7 +38,7 @@ class AdamW(Section):
     name: Literal["adamw"]
     beta1: Share
     beta2: Share
-    weight_decay: NonNegativeFloat
+    weight_decay: Number
 
     @property
     def takes_sparse_gradients(self) -> bool:
@@ -55,7 +55,7 @@ class Adagrad(Section):
     """Adagrad: each parameter's own rate, falling with what it has moved."""
 
     name: Literal["adagrad"]
-    weight_decay: NonNegativeFloat
+    weight_decay: Number
 
     @property
     def takes_sparse_gradients(self) -> bool:
@@ -167,7 +167,7 @@ class Steps(Section):
     """The learning rate is multiplied by `gamma` after each of `count` equal parts of the training."""
 
     name: Literal["steps"]
-    count: PositiveInt
+    count: AtLeastOne
     gamma: Annotated[float, Field(gt=0, lt=1)]
 
     def factor(self, progress: float) -> float:

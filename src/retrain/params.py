@@ -11,15 +11,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
+from retrain import files
 from retrain.errors import RetrainError, without_secrets
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
 FILE = "params.yaml"
+LONGEST = 1 << 20
+"""Bytes of a YAML file; a thousand datasets have fewer."""
+MOST = 100_000
+"""Values in it, those that its aliases repeat counted each time."""
+NO_YAML = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What ruamel.yaml lets through of what is no YAML, or no date, number or key, beside its own errors."""
 LONGEST_NAME = 100
 NAME = rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}"
 """A dataset's name. Folders and experiments are called like it, so it can't be a path, which could lead anywhere."""
@@ -56,6 +64,12 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 """How many threads a model asks for; each takes memory of this machine."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """How many there are of something: few enough to be exact as a floating-point number."""
+AtLeastOne = Annotated[int, Field(gt=0, lt=2**31)]
+"""How many of something a knob asks for: a number that no library here turns down by a traceback."""
+Number = Annotated[float, Field(ge=0, le=1e30)]
+"""A factor in float32, which ends at 3e38: beyond it torch ends in a traceback."""
+PositiveNumber = Annotated[float, Field(gt=0, le=1e30)]
+"""The same, and not zero."""
 Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(each_once)]
 """Columns, classes or words: at least one, and none twice."""
 
@@ -84,15 +98,58 @@ def load_yaml(path: Path, place: str, way_out: str, yaml: YAML | None = None) ->
     """What a YAML file holds; `yaml`, if given, reads it.
 
     Raises:
-        RetrainError: it is missing (`way_out` says what to do then), unreadable or no YAML.
+        RetrainError: it is missing (`way_out` says what to do then), unreadable, or not what `parsed` takes.
     """
+    files.must_not_be_endless(path, way_out)
     try:
-        return (yaml or YAML(typ="safe")).load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            return parsed(file.read(LONGEST + 1), place, yaml or YAML(typ="safe"))
     except FileNotFoundError:
         raise RetrainError(place, "is missing", way_out) from None
-    except (YAMLError, UnicodeDecodeError) as error:
+
+
+def parsed(content: bytes, place: str, yaml: YAML) -> Any:
+    """The value that YAML spells.
+
+    Raises:
+        RetrainError: it is no YAML, or more of it than knobs are.
+    """
+    if len(content) > LONGEST:
+        raise RetrainError(place, f"is larger than {LONGEST:,} bytes", "take out what is no knob")
+    try:
+        text = content.decode()
+        must_be_shallow(text)
+        value = yaml.load(text)
+        must_be_small(value)
+    except (YAMLError, *NO_YAML) as error:
         fact = " ".join(str(error).split())
         raise RetrainError(place, f"is not valid YAML ({fact})", "mend the line that it names") from None
+    return value
+
+
+def must_be_shallow(text: str) -> None:
+    """Raise ValueError where YAML is nested too deep: the loader in C calls itself for each level, and would crash."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > files.DEEPEST:
+            raise ValueError(f"it holds more than {files.DEEPEST} lists and mappings inside each other")
+
+
+def must_be_small(value: Any) -> None:
+    """Raise ValueError where a value holds more parts than any params do, or itself.
+
+    A few lines can hold billions of values: their aliases are followed by whoever walks them.
+    """
+    waiting: list[tuple[Any, int]] = [([value], 0)]
+    count = 0
+    while waiting:
+        part, depth = waiting.pop()
+        count += len(part)
+        if depth > files.DEEPEST or count > MOST:
+            raise ValueError(f"with its aliases it holds more than {MOST:,} values, or itself")
+        children = part.values() if isinstance(part, Mapping) else part
+        waiting.extend((child, depth + 1) for child in children if isinstance(child, list | tuple | set | Mapping))
 
 
 def round_trip() -> YAML:

@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import description, files
+from retrain import description, files, params
 from retrain.description import Description
-from retrain.errors import RetrainError
+from retrain.params import Section
 
 RESTORE = "restore it with dvc checkout"
+
+
+class Metrics(Section):
+    """The figures of the model and of the trivial baseline on the test split; `metrics.json`."""
+
+    test: dict[str, float]
+    baseline: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,9 @@ class Result:
         """
         from retrain import tables
 
-        history = tables.read_csv(self.history, RESTORE)
-        try:
-            numbers = [int(epoch) for epoch in history.pop("epoch")]
-            rows = history.astype(float).to_dict("records")
-        except (KeyError, ValueError) as error:
-            raise RetrainError(str(self.history), f"is no history of a training ({error})", RESTORE) from None
+        history = tables.read_figures(self.history, RESTORE, ("epoch", "train_loss", "validation_loss"))
+        numbers = [int(epoch) for epoch in history.pop("epoch")]
+        rows = history.astype(float).to_dict("records")
         return {
             epoch: {str(name): value for name, value in row.items()} for epoch, row in zip(numbers, rows, strict=True)
         }
@@ -71,7 +75,8 @@ class Result:
         """The final figures: `best_epoch`, `test/accuracy`, `baseline/accuracy` and so on; none before evaluation."""
         if "evaluate" not in self.stages:
             return {}
-        parts = files.read_json(self.reports / "metrics.json", RESTORE)
+        path = self.reports / "metrics.json"
+        parts = params.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
         figures = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
         return {"best_epoch": self.description().best_epoch, **figures}
 

@@ -46,10 +46,8 @@ def relocate(root: Path) -> None:
     """
     import sqlite3
 
-    database = root / "mlflow.db"
-    if not database.exists():
-        return
-    with sqlite3.connect(database) as connection:
+    # Also where it is not there yet: what can't be opened fails here at once, and in MLflow after a hundred seconds.
+    with sqlite3.connect(root / "mlflow.db") as connection:
         for before, now in moved_folders(connection, root):
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
                 connection.execute(

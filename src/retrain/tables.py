@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from retrain import files
 from retrain.errors import RetrainError
 
 import pandas as pd
 
+LARGEST = 1e150
+"""Beyond it the square of a number is infinite, and with it a column's deviation."""
 BEGIN = r"""(?:^|[;\t\r\n])["']*"""
 """Where a cell begins, in spreadsheets of all languages, and quotation marks and apostrophes that stand there."""
 # Spreadsheets take the wide forms of the signs as well.
@@ -32,6 +35,7 @@ def read_parquet(path: Path, way_out: str) -> pd.DataFrame:
     Raises:
         RetrainError: it is missing or damaged; `way_out` says what to do then.
     """
+    files.must_not_be_endless(path, way_out)
     try:
         return pd.read_parquet(path, engine="pyarrow")
     except FileNotFoundError:
@@ -42,7 +46,8 @@ def read_parquet(path: Path, way_out: str) -> pd.DataFrame:
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:
     """Write a table: same rows, same bytes."""
-    table.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
+    with files.writing(path):
+        table.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
 
 
 def read_csv(path: Path, way_out: str, text: Sequence[str] = ()) -> pd.DataFrame:
@@ -50,17 +55,44 @@ def read_csv(path: Path, way_out: str, text: Sequence[str] = ()) -> pd.DataFrame
 
     Args:
         path: the file.
-        way_out: what to do when it is not there.
-        text: columns that hold text, also where it looks like numbers.
+        way_out: what to do when it is not there, or not such a table.
+        text: columns that must be there and hold text, also where it looks like numbers.
     """
+    files.must_not_be_endless(path, way_out)
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False)
     except FileNotFoundError:
         raise RetrainError(str(path), "is missing", way_out) from None
     except (OSError, ValueError) as error:
         raise RetrainError(str(path), f"is not a readable CSV table ({error})", way_out) from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise RetrainError(str(path), "has more values than columns", way_out)
+    return with_columns(translated(table, armed), text, path, way_out)
 
-    return translated(table, armed)
+
+def read_figures(path: Path, way_out: str, names: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV of finite numbers and nothing else, such as a history; raises RetrainError like `read_csv`.
+
+    Args:
+        path: the file.
+        way_out: what to do when it is not there, or not such a table.
+        names: columns that must be there; there may be others.
+    """
+    table = with_columns(read_csv(path, way_out), names, path, way_out)
+    if table.empty:
+        raise RetrainError(str(path), "has no rows", way_out)
+    for name in table.columns:
+        if table[name].dtype.kind not in "if" or not table[name].abs().le(LARGEST).all():
+            raise RetrainError(str(path), f"column '{name}' holds something else than numbers", way_out)
+    return table
+
+
+def with_columns(table: pd.DataFrame, names: Sequence[str], path: Path, way_out: str) -> pd.DataFrame:
+    """The table; raises RetrainError where it has no column of one of the names."""
+    for name in names:
+        if name not in table.columns:
+            raise RetrainError(str(path), f"column '{name}' is missing", way_out)
+    return table
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -71,7 +103,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     quoting: Literal[0, 2] = (
         csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
     )  # which would leave a bare \r, the end of a line
-    safe.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
+    with files.writing(path):
+        safe.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
 
 
 def texts_of(table: pd.DataFrame) -> list[str]:

@@ -362,14 +362,13 @@ def short(knob: str, knobs: Iterable[str]) -> str:
 def committed_knobs(dataset: str) -> dict[str, str]:
     """The knobs of the commit that the workspace, or the DVC experiment, started from; none outside of git."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
-    revision = os.environ.get("DVC_EXP_BASELINE_REV", "HEAD")
+    committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:{params.FILE}"
     try:
-        content = YAML(typ="safe").load(git("show", f"{revision}:{params.FILE}"))
+        content = params.parsed(git("show", committed).encode(), committed, YAML(typ="safe"))
         block = content["datasets"][dataset]
         return params.flat({stage: block[stage] for stage in STAGES})
-    except (YAMLError, KeyError, TypeError):
+    except (RetrainError, KeyError, TypeError):
         return {}
 
 
@@ -441,8 +440,8 @@ def settle() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
 
 
 def own_store(root: Path) -> str:
@@ -504,6 +503,8 @@ def reachable() -> Iterator[None]:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
         fact = f"does not take part ({params.shortened(' '.join(str(error).split()), 200)})"
         way_out = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
+        if "disk I/O error" in fact or "disk is full" in fact:
+            way_out = "make room on the disk"
         refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500  # type: ignore[no-untyped-call]
         unanswered = uri.startswith(("http:", "https:")) and not refused and not isinstance(error, ValueError)
         kind = UnreachableError if unanswered else StoreError

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from retrain import cli, description, environment, params
+from retrain import cli, description, environment, files, params
 from retrain.errors import RetrainError
 
 import click
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_AT_ONCE = 1024
+LONGEST = 1 << 24
+"""Bytes of a line; a device may give one without end."""
 
 
 @click.command()
@@ -118,6 +121,7 @@ def lines_of(file: Path) -> Iterator[str]:
     """
     if file.suffix.lower() != ".txt":
         raise RetrainError(str(file), f"'{file.suffix}' files are not supported", "give a .txt or a .csv")
+    files.must_not_be_endless(file, "give its text by standard input")
     try:
         with file.open("rb") as stream:
             yield from decoded(stream, str(file))
@@ -127,9 +131,11 @@ def lines_of(file: Path) -> Iterator[str]:
         raise RetrainError(str(file), "is a folder", "give a file") from None
 
 
-def decoded(stream: Iterable[bytes], shown: str) -> Iterator[str]:
+def decoded(stream: IO[bytes], shown: str) -> Iterator[str]:
     """Lines of UTF-8, without their ends and without a byte order mark; raises RetrainError, naming the line."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(iter(partial(stream.readline, LONGEST + 1), b""), start=1):
+        if len(line) > LONGEST:
+            raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST:,} bytes", "give it a row a line")
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:

@@ -31,7 +31,7 @@ def command(dataset: str, file: Path) -> None:
         expected["datasets"][dataset][stage].update(knobs)
         replace(content["datasets"][dataset][stage], knobs)
     with files.replacing(here / params.FILE) as (draft,):
-        with draft.open("w", encoding="utf-8") as stream:
+        with files.writing(draft), draft.open("w", encoding="utf-8") as stream:
             params.round_trip().dump(content, stream)
         if params.load_yaml(draft, params.FILE, "lay it out as in the last commit") != expected:
             raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")

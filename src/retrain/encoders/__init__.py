@@ -65,6 +65,9 @@ class Encoder(Protocol):
     def encode(self, rows: Rows) -> Arrays:
         """The input columns as arrays."""
 
+    def fits(self, arrays: Arrays, rows: int) -> bool:
+        """Whether arrays are such as `encode` gives for so many rows: whatever is looked up is there."""
+
     @staticmethod
     def gather(arrays: Arrays, rows: "np.ndarray") -> "tuple[np.ndarray, ...]":
         """The network's inputs for a batch of rows, in that order. `rows`: int64, (batch,)."""
@@ -111,6 +114,28 @@ def places_of(offsets: "np.ndarray", rows: "np.ndarray") -> "tuple[np.ndarray, n
     ends = np.cumsum(lengths)
     shift = begins - ends + lengths
     return np.arange(ends[-1]) + np.repeat(shift, lengths), lengths, ends - lengths
+
+
+def is_array(array: "np.ndarray", kind: str, *shape: int) -> bool:
+    """Whether an array has a type, such as `<i4`, and a shape."""
+    return array.dtype.str == kind and array.shape == shape
+
+
+def are_offsets(offsets: "np.ndarray", rows: int, parts: int) -> bool:
+    """Whether rows that begin there take up exactly so many parts, each behind the one before it."""
+    return bool(
+        is_array(offsets, "<i8", rows + 1)
+        and offsets[0] == 0
+        and offsets[-1] == parts
+        and (offsets[1:] >= offsets[:-1]).all()
+    )
+
+
+def are_numbers_below(numbers: "np.ndarray", size: int) -> bool:
+    """Whether an array numbers things of which there are so many: int32, (any,)."""
+    if not is_array(numbers, "<i4", numbers.size):
+        return False
+    return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < size)
 
 
 class EncoderFile(Protocol):

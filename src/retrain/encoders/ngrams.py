@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
-from retrain.encoders import Arrays, OfText, Rows, places_of
+from retrain.encoders import Arrays, OfText, Rows, are_numbers_below, are_offsets, is_array, places_of
 from retrain.errors import RetrainError
-from retrain.params import Names, Section
+from retrain.params import AtLeastOne, Names, Section
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 SPACE, WORD, MARK = 0, 1, 2
 """Kinds of bytes: what parts words, what words are made of (all of non-ASCII counts as that), what stands alone."""
@@ -48,7 +48,7 @@ NONE = -1
 class Knobs(Section):
     """Knobs of `inputs: ngrams`."""
 
-    minimum_count: PositiveInt
+    minimum_count: AtLeastOne
     """Words and pairs that the train split has less often are left out."""
     minimum_ratio: NonNegativeFloat
     """So are those whose largest naive-Bayes log-count ratio is smaller: they tell little of any class."""
@@ -186,6 +186,18 @@ class Encoder(OfText):
             "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
             "importance": self.weights,
         }
+
+    def fits(self, arrays: Arrays, rows: int) -> bool:
+        """Whether arrays are such as `encode` gives for so many rows."""
+        return bool(
+            arrays.keys() == {"features", "offsets", "scales", "importance"}
+            and are_numbers_below(arrays["features"], self.size)
+            and are_offsets(arrays["offsets"], rows, len(arrays["features"]))
+            and is_array(arrays["scales"], "<f4", rows)
+            and np.isfinite(arrays["scales"]).all()
+            and is_array(arrays["importance"], "<f4", self.size)
+            and (arrays["importance"] == self.weights).all()
+        )
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:

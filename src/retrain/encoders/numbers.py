@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any, ClassVar
 
-from retrain.encoders import Arrays, Rows
+from retrain.encoders import Arrays, Rows, is_array
 from retrain.errors import RetrainError
 from retrain.params import Names, Section
 
@@ -100,6 +100,14 @@ class Encoder:
             fact = f"row {row + 1} has {raw[row, column]:g}, which is far from all that was learned"
             raise RetrainError(f"column '{self.columns[column]}'", fact, "correct the value")
         return {"values": values.astype(np.float32)}
+
+    def fits(self, arrays: Arrays, rows: int) -> bool:
+        """Whether arrays are such as `encode` gives for so many rows."""
+        return bool(
+            arrays.keys() == {"values"}
+            and is_array(arrays["values"], "<f4", rows, self.size)
+            and np.isfinite(arrays["values"]).all()
+        )
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from retrain.encoders import Arrays, OfText, Rows, joined, places_of
-from retrain.params import Names, Section
+from retrain.encoders import Arrays, OfText, Rows, are_numbers_below, are_offsets, joined, places_of
+from retrain.params import AtLeastOne, Names, Section
 
 import numpy as np
 import pandas as pd
-from pydantic import PositiveInt
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "<unknown>"
@@ -20,7 +19,7 @@ UNKNOWN = "<unknown>"
 class Knobs(Section):
     """Knobs of `inputs: text`."""
 
-    minimum_count: PositiveInt
+    minimum_count: AtLeastOne
     """Words that the train split has less often share one entry with all unknown words."""
 
 
@@ -89,6 +88,14 @@ class Encoder(OfText):
             "tokens": np.fromiter(chain.from_iterable(ids), dtype=np.int32),
             "offsets": np.cumsum([0, *map(len, ids)], dtype=np.int64),
         }
+
+    def fits(self, arrays: Arrays, rows: int) -> bool:
+        """Whether arrays are such as `encode` gives for so many rows."""
+        return (
+            arrays.keys() == {"tokens", "offsets"}
+            and are_numbers_below(arrays["tokens"], self.size)
+            and are_offsets(arrays["offsets"], rows, len(arrays["tokens"]))
+        )
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:

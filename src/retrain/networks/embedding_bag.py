@@ -4,17 +4,16 @@ from typing import ClassVar
 
 from retrain import networks
 from retrain.networks import NetworkKnobs
-from retrain.params import Share
+from retrain.params import AtLeastOne, PositiveNumber, Share
 
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 
 class Knobs(NetworkKnobs):
     """Knobs of `name: embedding_bag`."""
 
-    width: PositiveInt
-    initial_range: PositiveFloat
+    width: AtLeastOne
+    initial_range: PositiveNumber
     """Weights start uniform between minus this and this, biases at zero."""
     dropout: Share
     """The share of the mean vector's numbers that a training step leaves out (Srivastava et al. 2014)."""

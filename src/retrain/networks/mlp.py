@@ -4,16 +4,15 @@ from typing import ClassVar
 
 from retrain import networks
 from retrain.networks import NetworkKnobs
-from retrain.params import Share
+from retrain.params import AtLeastOne, Share
 
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 
 class Knobs(NetworkKnobs):
     """Knobs of `name: mlp`."""
 
-    hidden: PositiveInt
+    hidden: AtLeastOne
     dropout: Share
     """The share of hidden units that a training step leaves out (Srivastava et al. 2014)."""
 

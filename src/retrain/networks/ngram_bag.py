@@ -4,18 +4,18 @@ from typing import ClassVar
 
 from retrain import networks
 from retrain.networks import NetworkKnobs
+from retrain.params import AtLeastOne, PositiveNumber
 
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 
 class Knobs(NetworkKnobs):
     """Knobs of `name: ngram_bag`."""
 
-    width: PositiveInt
-    initial_range: PositiveFloat
+    width: AtLeastOne
+    initial_range: PositiveNumber
     """Feature vectors start uniform between minus this and this."""
-    output_range: PositiveFloat
+    output_range: PositiveNumber
     """So do the weights of the linear layer; its biases start at zero."""
     sparse: bool
     """Gradients only for the features of the batch: much faster, for optimizers that can take them."""

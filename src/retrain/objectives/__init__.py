@@ -47,6 +47,9 @@ class Objective(Protocol):
     def encode(self, targets: "pd.Series[Any]") -> "np.ndarray":
         """The targets as the loss takes them."""
 
+    def fits(self, encoded: "np.ndarray", rows: int) -> bool:
+        """Whether an array is such as `encode` gives for so many rows."""
+
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """A measure per example, (batch,), whose mean `metric_of` turns into the metric."""
 

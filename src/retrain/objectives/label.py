@@ -83,6 +83,11 @@ class Objective:
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[name] for name in targets], dtype=np.int64)
 
+    def fits(self, encoded: np.ndarray, rows: int) -> bool:
+        """Whether an array holds so many classes' numbers."""
+        whole = encoded.dtype == np.int64 and encoded.shape == (rows,)
+        return bool(whole and (encoded >= 0).all() and (encoded < self.outputs).all())
+
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """1 where the largest output is the target's, else 0."""
         return (outputs.argmax(dim=1) == targets).double()

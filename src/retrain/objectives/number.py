@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from retrain.errors import RetrainError
 from retrain.params import Section
+from retrain.tables import LARGEST
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-LARGEST = 1e150
-"""No table holds a larger number, so no network's output, a float32, becomes infinite in the target's units."""
-
-
 class Learned(Section):
-    """What `Objective.to_json` gives."""
+    """What `Objective.to_json` gives; so bounded, no output, a float32, becomes infinite in the target's units."""
 
     mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
     deviation: Annotated[float, Field(gt=0, le=LARGEST)]
@@ -79,6 +76,10 @@ class Objective:
     def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
         """The standardised target: float32, (rows, 1)."""
         return ((targets.to_numpy("float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+    def fits(self, encoded: np.ndarray, rows: int) -> bool:
+        """Whether an array holds so many finite numbers."""
+        return bool(encoded.dtype == np.float32 and encoded.shape == (rows, 1) and np.isfinite(encoded).all())
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """The squared error, in squared deviations."""

@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 
 from retrain.errors import RetrainError
+from retrain.params import AtLeastOne
 from retrain.sources import Place, Source, SourceKnobs, SourceRows, nothing_to_fetch
 
 import pandas as pd
-from pydantic import PositiveInt
 
 
 class Knobs(SourceKnobs):
     """Knobs of `source: docstrings`."""
 
     packages: tuple[str, ...]
-    minimum_words: PositiveInt
+    minimum_words: AtLeastOne
 
 
 def read(knobs: Knobs, _place: Place) -> SourceRows:

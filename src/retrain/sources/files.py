@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import math
+import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
@@ -13,6 +15,7 @@ from retrain import files
 from retrain.errors import RetrainError, UnavailableError
 from retrain.params import Section
 from retrain.sources import Place, Source, SourceKnobs, SourceRows
+from retrain.tables import LARGEST
 
 import pandas as pd
 from pydantic import Field, StringConstraints, model_validator
@@ -30,8 +33,6 @@ LARGEST_DOWNLOAD = 1 << 32
 """Bytes, unpacked: a server that sends more is not listened to any longer, whatever it said before."""
 LONGEST = 1 << 30
 """Characters in a field of a CSV file; the standard library's limit is too low for texts."""
-LARGEST = 1e150
-"""Beyond it the square of a number is infinite, and with it a column's deviation."""
 
 
 class File(Section):
@@ -130,6 +131,7 @@ def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFr
 def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not a blank line, with the number of the line on which it ends."""
     csv.field_size_limit(LONGEST)
+    files.must_not_be_endless(path, "give a CSV file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -162,9 +164,9 @@ def foreign_line(path: Path) -> int:
 def unique_columns(header: list[str], shown: str) -> list[str]:
     """A header line, checked: every name is there once."""
     columns = [name.strip() for name in header]
-    repeated = [name for name in columns if columns.count(name) > 1]
-    if repeated:
-        raise RetrainError(f"{shown}, line 1", f"names column '{repeated[0]}' twice", "rename one of them")
+    repeated = next((name for name, count in Counter(columns).items() if count > 1), None)
+    if repeated is not None:
+        raise RetrainError(f"{shown}, line 1", f"names column '{repeated}' twice", "rename one of them")
     return columns
 
 
@@ -198,9 +200,9 @@ def numbers(values: "pd.Series[str]", shown: str) -> "pd.Series[float]":
 
 
 def as_float(value: str) -> float | None:
-    """The number that a text spells, or None."""
+    """The number that a text spells as other programs spell it too, or None: Python also takes 1_000."""
     try:
-        return float(value)
+        return None if "_" in value else float(value)
     except ValueError:
         return None
 
@@ -224,7 +226,7 @@ def local_copy(file: File, place: Place) -> Path:
         return downloaded(file, place)
     if is_url:
         raise RetrainError(file.location, f"'{scheme}' is not supported", "give a path, or an http(s) URL")
-    path = place.workspace / Path(file.location).expanduser()
+    path = place.workspace / os.path.expanduser(file.location)  # noqa: PTH111 (pathlib's fails where there is no such user)
     if not path.is_file():
         raise RetrainError(file.location, "is not a file", f"put it there, or correct the location of {place.dataset}")
     if file.sha256 == "unpinned":
@@ -283,7 +285,7 @@ def download_once(url: str, path: Path, largest: int) -> str:
             if response.status_code in GONE:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
-            with path.open("wb") as output:
+            with files.writing(path), path.open("wb") as output:
                 return received(response, output, largest, url)
     except requests.exceptions.InvalidSchema as error:
         fact = f"redirects to another scheme ({error})"
