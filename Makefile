@@ -62,7 +62,7 @@ test-slow: setup-dev  ## run the end-to-end tests alone
 	$(BIN)/python -m pytest --numprocesses 2 -m slow
 
 campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full disks) and print what was tried
-	$(BIN)/python -m pytest --numprocesses 2 -m campaign
+	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
 
 bench: setup benchmarks/.venv/installed  ## measure speed and accuracy beside fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py

@@ -1,16 +1,19 @@
 """Tiny tables, temporary copies of the repository, and commands run as a user runs them."""
 
+import importlib
 import os
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 from retrain.environment import pin_cpu
 
 import pytest
+from click.testing import CliRunner, Result
 from filelock import FileLock
 from hypothesis import settings
 from ruamel.yaml import YAML
@@ -37,6 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*slow[:1], *rest, *slow[1:]]
 
 
+STAGES = """
+import importlib
+import sys
+sys.path.insert(0, "src")
+for dataset in sys.argv[2:]:
+    for stage in sys.argv[1].split():
+        importlib.import_module(stage).main(["--dataset", dataset], standalone_mode=False)
+"""
+
+
 class Finished(subprocess.CompletedProcess[str]):
     """A command that has ended; `said` is all that it printed."""
 
@@ -61,7 +74,7 @@ class Project:
             "GIT_CONFIG_GLOBAL": "/dev/null",
         }  # fmt: skip
 
-    def run(self, *command: str, stdin: str = "", timeout: float = 280, **environment: str) -> Finished:
+    def run(self, *command: str, stdin: str = "", timeout: float = 540, **environment: str) -> Finished:
         """Run a command in the project's folder."""
         ended = subprocess.run(
             command, cwd=self.folder, env=self.environment | environment,
@@ -72,6 +85,16 @@ class Project:
     def stage(self, stage: str, dataset: str, **environment: str) -> Finished:
         """Run a stage's script directly."""
         return self.run("python3", f"src/{stage}.py", "--dataset", dataset, **environment)
+
+    def stage_here(self, stage: str, dataset: str) -> Result:
+        """Run a stage in this process, for what does not need a start of its own."""
+        with chdir(self.folder):
+            return CliRunner().invoke(importlib.import_module(stage).main, ["--dataset", dataset])
+
+    def stages(self, stages: str, *datasets: str) -> None:
+        """Run some stages of some datasets one after the other in a single process; they must succeed."""
+        ended = self.run("python3", "-c", STAGES, stages, *datasets)
+        assert ended.returncode == 0, ended.said
 
     def dvc(self, *arguments: str, **environment: str) -> Finished:
         """Run DVC, which must succeed."""
@@ -282,26 +305,35 @@ def project(new_project: Callable[[], Project]) -> Project:
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy in which `dvc repro` has run for all tiny datasets. Shared: look, don't touch (`finished` may be changed)."""
+    """A copy in which the pipeline has run for all tiny datasets. Shared: look, don't touch (`finished` may be changed)."""
+    return made_once(tmp_path_factory, "finished-project", make_finished_project)
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:
+    """A project that all processes of a test run share: the first one that needs it makes it in the folder of its name."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent  # one folder per test run, with one below it per worker
-    folder, done = shared / "finished-project", shared / "finished-project.done"
-    with FileLock(shared / "finished-project.lock"):
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
         if not done.exists():
-            make_finished_project(folder)
+            make(folder)
             done.touch()
     return Project(folder)
 
 
 def make_finished_project(folder: Path) -> None:
-    """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made."""
+    """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made.
+
+    In one process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
+    """
     project = copy_of_repository(folder)
     write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
     (folder / "dvc.lock").unlink(missing_ok=True)
     project.commit()
-    project.dvc("repro")
+    project.stages("prepare split train evaluate plot", *tiny_datasets())
+    project.dvc("commit", "--force")
     project.commit()
 
 

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from contextlib import chdir
 
 import pytest
 from conftest import Project, block, files_section
+from dvc.repo import Repo
 
 pytestmark = pytest.mark.slow
 ALL = {
@@ -20,8 +22,9 @@ def editable(finished_project, tmp_path_factory) -> Project:
 
 
 def stale(project: Project) -> set[str]:
-    """The stages whose own inputs have changed."""
-    return set(json.loads(project.dvc("status", "--json").stdout))
+    """The stages whose own inputs have changed, as `dvc status` finds them."""
+    with chdir(project.folder), Repo() as repo:
+        return set(repo.status())
 
 
 def ran(said: str) -> set[str]:

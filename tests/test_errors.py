@@ -38,12 +38,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = copy_of_repository(tmp_path_factory.mktemp("errors") / "project")
     write_tiny_tables(project.folder)
     project.write_params({"datasets": tiny_datasets()})
-    with chdir(project.folder):
-        for dataset in tiny_datasets():
-            for stage in (prepare, split):
-                assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
-    ended = project.stage("train", "tiny_news")
-    assert ended.returncode == 0, ended.said
+    for dataset in tiny_datasets():
+        for stage in ("prepare", "split"):
+            assert project.stage_here(stage, dataset).exit_code == 0
+    assert project.stage_here("train", "tiny_news").exit_code == 0
     return project
 
 

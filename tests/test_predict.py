@@ -7,8 +7,6 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
-import prepare
-import split
 from retrain.commands import predict
 
 import pytest
@@ -26,11 +24,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.write_params({"datasets": tiny_datasets()})
     for dataset in ("tiny_news", "tiny_numbers"):
         project.set(f"{dataset}.train.loop.epochs", 15)
-        with chdir(project.folder):
-            for stage in (prepare, split):
-                assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
-        ended = project.stage("train", dataset)
-        assert ended.returncode == 0, ended.said
+    project.stages("prepare split train", "tiny_news", "tiny_numbers")
     return project.folder / "models"
 
 
@@ -71,7 +65,7 @@ def test_several_texts_are_answered_in_order_with_label_and_probabilities_in_a_f
 def test_numbers_come_from_a_table_by_the_names_of_its_columns(elsewhere):
     rows = number_rows(30, seed=9)
     write_csv(elsewhere.folder / "rows.csv", ["more", "c", "a", "b"], [["x", c, a, b] for a, b, c, _ in rows])
-    found = command(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    found = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
     assert [list(answer) for answer in found] == [["number"]] * 30
     errors = [abs(answer["number"] - row[3]) for answer, row in zip(found, rows, strict=True)]
     assert sum(errors) / 30 < 4.0  # the target's deviation is about 8

@@ -49,9 +49,7 @@ def trained(tmp_path_factory) -> Trained:
     project = copy_of_repository(folder / "project")
     write_tiny_tables(project.folder)
     project.write_params({"datasets": {DATASET: tiny_datasets()[DATASET]}})
-    for stage in ("prepare", "split", "train"):
-        ended = project.stage(stage, DATASET)
-        assert ended.returncode == 0, ended.said
+    project.stages("prepare split train", DATASET)
     kept = tmp_path_factory.mktemp("elsewhere") / "kept by Zoë"
     kept.mkdir()
     shutil.copy(project.folder / "mlflow.db", kept)

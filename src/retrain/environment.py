@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1]
+PROCESSOR = Path("/proc/cpuinfo")
+SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_")
+"""What the variables begin with that the libraries under torch take their settings from."""
 
 
 def enter_project_environment() -> None:
@@ -41,21 +44,30 @@ def root() -> Path:
 def pin_cpu(threads: int) -> None:
     """Fix what decides the last bits of a result on x86-64: instruction set, MKL's code path, number of threads.
 
-    The libraries read these variables once, while torch loads, so this comes before the first `import torch`.
+    The libraries read these variables once, while torch loads, so this comes before the first `import torch`. Whatever
+    else the caller's environment says to them is taken out: with `OMP_THREAD_LIMIT=1`, two threads would be one.
 
     Raises:
         RuntimeError: torch is loaded already and was not pinned like this.
     """
     pins = {
-        "ATEN_CPU_CAPABILITY": "avx2",
+        **({"ATEN_CPU_CAPABILITY": "avx2"} if runs_avx2(PROCESSOR) else {}),
         "MKL_CBWR": "COMPATIBLE",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
     }
-    if "torch" in sys.modules and any(os.environ.get(name) != value for name, value in pins.items()):
+    inherited = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    if "torch" in sys.modules and inherited != pins:
         raise RuntimeError("pin_cpu must come before the first import of torch")
+    for name in inherited:
+        del os.environ[name]
     os.environ.update(pins)
+
+
+def runs_avx2(processor: Path) -> bool:
+    """Whether a processor, as Linux describes it, has AVX2: told to use it, torch would not ask and crash without it."""
+    return processor.exists() and "avx2" in processor.read_text(encoding="utf-8").split()
 
 
 def loaded_code() -> dict[str, str]:

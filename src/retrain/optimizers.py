@@ -160,7 +160,7 @@ class Cosine(Section):
 
     def factor(self, progress: float) -> float:
         """See `Constant.factor`."""
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries differ in a cosine's last bit
 
 
 class Steps(Section):
@@ -172,7 +172,8 @@ class Steps(Section):
 
     def factor(self, progress: float) -> float:
         """See `Constant.factor`."""
-        return self.gamma ** min(int(progress * self.count), self.count - 1)
+        passed = min(int(progress * self.count), self.count - 1)
+        return math.prod([self.gamma] * passed)  # exact to the bit everywhere; a power is not
 
 
 AnySchedule = Annotated[Constant | Linear | Cosine | Steps, Field(discriminator="name")]

@@ -45,4 +45,5 @@ def command(port: int, store: Path | None) -> None:
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
     # MLflow's own choice takes all of `10.*`, which is a name that anyone can have, and lead to this machine.
     allowed = ["--allowed-hosts", ",".join(f"{name}:{port}" for name in (HOST, "localhost"))]
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes more, for language models
     os.execv(sys.executable, [sys.executable, *server, *options, *allowed])
