@@ -14,7 +14,7 @@ from retrain.description import Encoding, Inputs, PrepareKnobs, SplitFacts, Targ
 from retrain.encoders import Arrays, Encoder
 from retrain.errors import RetrainError
 from retrain.objectives import Objective
-from retrain.params import Section, Seed
+from retrain.params import Chosen, Section, Seed
 
 import click
 from pydantic import Field
@@ -37,7 +37,7 @@ class Split(Section):
     seed: Seed
     inputs: str
     target: str
-    encoder: dict[str, Any]
+    encoder: Chosen
 
 
 class Prepared(Section):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from retrain import cli, description, environment, files, params, tracking
 from retrain.description import Description, Encoding, TrainKnobs
 from retrain.errors import RetrainError
-from retrain.params import AtLeastOne, PositiveNumber, Section, Seed, Threads
+from retrain.params import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Threads
 from retrain.results import Result
 
 import click
@@ -54,10 +54,10 @@ class Loop(Section):
 class Train(Section):
     """Knobs of the stage; network, optimizer, loss and schedule are chosen by name."""
 
-    network: dict[str, Any]
-    optimizer: dict[str, Any]
-    schedule: dict[str, Any]
-    loss: dict[str, Any]
+    network: Chosen
+    optimizer: Chosen
+    schedule: Chosen
+    loss: Chosen
     loop: Loop
     device: str
     threads: Threads

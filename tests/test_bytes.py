@@ -199,7 +199,7 @@ def test_a_forced_second_run_of_everything_leaves_the_same_bytes_in_other_surrou
     assert ended.stdout.count("Running stage '") == 15
     found = outputs(project)
     different = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
-    print(f"{name}: {len(expected)} outputs compared, {len(different)} differ")  # noqa: T201 (a campaign says what it tried)
+    print(f"{name}: {len(expected)} outputs compared, {len(different)} differ")
     assert different == []
 
 
@@ -271,7 +271,7 @@ def test_it_is_the_pin_that_makes_processors_agree(reference, tmp_path):
                 away = np.abs(weights - expected[dataset])
                 different[pin] += bool(away.any())
                 said = f"{(away > 0).mean():.1%} of the weights differ, by up to {away.max():.1e}"
-                print(f"{dataset}, {pin}, {processor}: {said}")  # noqa: T201 (a campaign says what it tried)
+                print(f"{dataset}, {pin}, {processor}: {said}")
     assert different["pinned"] == 0
     assert different["unpinned"] > 0
 
@@ -291,7 +291,7 @@ def test_schedules_do_not_depend_on_the_c_librarys_arithmetic(tmp_path):
     project = Project(tmp_path)
     plain, other = (project.run("python3", "-c", SCHEDULES, **variables) for variables in ({}, C_LIBRARY))
     factors = plain.stdout.split()
-    print(f"{len(factors)} learning rates compared, {sum(map(str.__ne__, factors, other.stdout.split()))} differ")  # noqa: T201 (a campaign says what it tried)
+    print(f"{len(factors)} learning rates compared, {sum(map(str.__ne__, factors, other.stdout.split()))} differ")
     assert len(factors) == 9974 + 99 * 101
     assert other.stdout == plain.stdout
 

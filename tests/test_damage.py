@@ -150,7 +150,7 @@ def test_strange_names_pass_through_all_stages_or_are_refused_in_one_line(warm, 
             drafts = [str(path) for path in folder.rglob("*.draft")]
             tried.add(Case(name, damage, command, EITHER), ended, [], drafts)
         shutil.rmtree(folder)
-    print(f"strange names: {tried}")  # noqa: T201 (the campaign's figures)
+    print(f"strange names: {tried}")
     assert not tried.failures, "\n".join(tried.failures)
 
 
@@ -160,5 +160,5 @@ def test_strange_names_pass_through_all_stages_or_are_refused_in_one_line(warm, 
 def test_every_damaged_input_ends_in_one_line_or_in_a_recovery(kind, warm, whole):
     tried = Tried()
     try_out(tried, list(KINDS[kind]()), warm, whole)
-    print(f"damaged {kind}: {tried}")  # noqa: T201 (the campaign's figures)
+    print(f"damaged {kind}: {tried}")
     assert not tried.failures, "\n".join(tried.failures)

@@ -76,7 +76,7 @@ def test_a_damaged_file_of_dvcs_changes_no_output(finished_project: Project, tmp
         if ended.returncode == 0 or "Traceback" in ended.said or good(project.folder) != before:
             failures.append(f"{what}: {ended.returncode} {ended.said[-500:]}")
         shutil.rmtree(project.folder)
-    print(f"damaged files of DVC's: inputs tried {len(DAMAGES)}, failures {len(failures)}")  # noqa: T201
+    print(f"damaged files of DVC's: inputs tried {len(DAMAGES)}, failures {len(failures)}")
     assert not failures, "\n".join(failures)
 
 
@@ -92,5 +92,5 @@ def test_dvc_makes_a_damaged_output_again_to_the_same_bytes(finished_project: Pr
         if ended.returncode or good(project.folder) != before:
             failures.append(f"{what}: {ended.returncode} {ended.said[-500:]}")
         shutil.rmtree(project.folder)
-    print(f"damaged outputs that dvc repro makes again: inputs tried {len(RECOVERED)}, failures {len(failures)}")  # noqa: T201
+    print(f"damaged outputs that dvc repro makes again: inputs tried {len(RECOVERED)}, failures {len(failures)}")
     assert not failures, "\n".join(failures)

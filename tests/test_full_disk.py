@@ -87,7 +87,7 @@ def check(tried: Tried, folder: Path, stage: str, ended: Ended, new: dict[str, b
     tried.failed += failed
     for what, is_so in wrong.items():
         if is_so:
-            print(f"{stage}: {what}: {ended.code} {ended.stderr!r}")  # noqa: T201 (shown where the test fails)
+            print(f"{stage}: {what}: {ended.code} {ended.stderr!r}")
             setattr(tried, what, getattr(tried, what) + 1)
 
 
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_old_output_and_names_the_file(stage, warm, small
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_disk_that_is_full_at_any_byte_of_any_file_leaves_the_old_output(stage, warm, whole):
     tried = try_out(warm, whole, stage, 40)
-    print(f"{stage}, files of limited size: {tried}")  # noqa: T201 (the campaign's figures)
+    print(f"{stage}, files of limited size: {tried}")
     assert tried.failures == 0
 
 
@@ -169,7 +169,7 @@ def answers(port: str) -> bool:
 @pytest.mark.parametrize("stage", ["train", "evaluate", "plot"])
 def test_a_full_disk_beside_a_tracking_server_leaves_the_old_output(stage, warm, whole, server):
     tried = try_out(warm, whole, stage, 40, MLFLOW_TRACKING_URI=server)
-    print(f"{stage}, files of limited size, runs on a server: {tried}")  # noqa: T201 (the campaign's figures)
+    print(f"{stage}, files of limited size, runs on a server: {tried}")
     assert tried.failures == 0
 
 
@@ -235,5 +235,5 @@ def test_a_disk_that_is_really_full_leaves_the_old_output_and_works_again_when_t
         assert again.code == 0, again.said
         assert outputs_of(folder, stage) == new
         shutil.rmtree(folder)
-    print(f"{stage}, a full disk: {tried}")  # noqa: T201 (the campaign's figures)
+    print(f"{stage}, a full disk: {tried}")
     assert tried.failures == 0

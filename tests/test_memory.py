@@ -81,7 +81,7 @@ def test_a_limit_on_memory_ends_in_one_line_and_changes_nothing(whole):
             seen[end] += 1
             failures += [f"{stage} with {megabytes} MB: {failure}"] * bool(failure)
             shutil.rmtree(folder)
-    print(f"runs under a limit on memory {sum(seen.values())} ({seen}), failures {len(failures)}")  # noqa: T201
+    print(f"runs under a limit on memory {sum(seen.values())} ({seen}), failures {len(failures)}")
     assert not failures, "\n".join(failures)
 
 

@@ -145,3 +145,28 @@ def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value:
 )
 def test_the_nearest_name_is_offered_or_all_of_them_where_none_is_near(name, known, answer):
     assert params.nearest(name, known) == answer
+
+
+def reversed_knobs(value: Any) -> Any:
+    """The same knobs, the last of each section first."""
+    if not isinstance(value, dict):
+        return value
+    return {name: reversed_knobs(child) for name, child in reversed(value.items())}
+
+
+@pytest.mark.parametrize("dataset", COMMITTED)
+def test_the_order_of_knobs_changes_nothing_because_dvc_does_not_see_it(dataset):
+    block = params.dataset_block(REPOSITORY, dataset)
+    models = {
+        "prepare": sources.load(block["prepare"], dataset).knobs,
+        "split": split.Split,
+        "train": train.Train,
+        "evaluate": evaluate.Evaluate,
+        "plot": plot.Plot,
+    }
+    for stage, model in models.items():
+        as_written, backwards = (
+            params.check(knobs, model, stage) for knobs in (block[stage], reversed_knobs(block[stage]))
+        )
+        assert list(reversed_knobs(block[stage])) != list(block[stage]) or len(block[stage]) == 1
+        assert backwards.model_dump_json() == as_written.model_dump_json()

@@ -124,8 +124,14 @@ def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_c
     assert "recreated" not in run.data.tags
 
 
-def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgotten):
+@pytest.mark.parametrize("stays", [False, True], ids=["shell replaced by its command", "shell that stays"])
+def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgotten, tmp_path, stays):
     dataset = "tiny_sign"
+    if stays:
+        shell = tmp_path / "sh"
+        shell.write_text('#!/bin/sh\n/bin/sh "$@"\nexit $?\n')
+        shell.chmod(0o755)
+        forgotten.environment["SHELL"] = str(shell)
     for knob in ("epochs", "patience"):
         forgotten.set(f"{dataset}.train.loop.{knob}", 300)
     command = ["dvc", "repro", f"train@{dataset}"]

@@ -190,7 +190,7 @@ def test_on_another_code_path_of_the_processor_every_output_is_equal_within_the_
     assert environment.read_text() != pinned
     finished.commit()
     ended = finished.run("retrain", "verify", TMPDIR=str(room), timeout=500)
-    print(ended.stdout)  # noqa: T201
+    print(ended.stdout)
     assert ended.returncode == 0, ended.said
     assert len(results(ended)) == 40
     assert "equal within 1e-05" in results(ended).values()

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from retrain import params
 from retrain.errors import RetrainError
 
+import psutil
 import torch
 from filelock import FileLock, Timeout
 
@@ -30,6 +31,7 @@ Say = Callable[[str], None]
 KEPT = 3
 """Unfinished trainings of a dataset whose journals stay: other knobs that may come back."""
 POLL_SECONDS = 0.2
+SHELLS = {"ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh"}
 DIGEST_LENGTH = 64
 
 
@@ -53,14 +55,23 @@ class Hashed:
         self.file.flush()
 
 
+def starter() -> int | None:
+    """The nearest process above this one that is no shell: DVC runs its commands in one, which may outlive it."""
+    for process in psutil.Process().parents():
+        with suppress(psutil.NoSuchProcess):
+            if process.name() not in SHELLS:
+                return process.pid
+    return None
+
+
 @dataclass(frozen=True)
 class Journal:
     """The journal of one training."""
 
     path: Path
     identity: Identity
-    parent: int = field(default_factory=os.getppid)
-    """The process that started this one."""
+    started_by: int | None = field(default_factory=starter)
+    """The process that asked for this training, as long as it is there."""
 
     @property
     def draft(self) -> Path:
@@ -122,7 +133,7 @@ class Journal:
 
         Nobody takes the result then. The next training of the same finds the journal, and has nothing left to do.
         """
-        if os.getppid() == self.parent:
+        if starter() == self.started_by:
             self.remove()
         else:
             say("what started this training has ended; the next one of the same will take its result over")

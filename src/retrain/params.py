@@ -47,6 +47,11 @@ class Section(BaseModel):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
 
 
+def in_order(knobs: dict[str, Any]) -> dict[str, Any]:
+    """Knobs by name, `name` itself first: to DVC another order is no change, so it must be none in `model.json` either."""
+    return dict(sorted(knobs.items(), key=lambda knob: (knob[0] != "name", knob[0])))
+
+
 def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names themselves; raises ValueError where one stands among them twice."""
     if len(set(names)) < len(names):
@@ -59,6 +64,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A seed that every generator takes."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole, which is never all of it."""
+Chosen = Annotated[dict[str, Any], AfterValidator(in_order)]
+"""The knobs of what a name chooses, which the file of that name checks; in one order, whichever params.yaml has."""
 DatasetName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Threads = Annotated[int, Field(gt=0, le=1024)]
 """How many threads a model asks for; each takes memory of this machine."""

@@ -13,12 +13,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from retrain import files
 from retrain.errors import RetrainError, UnavailableError
-from retrain.params import Section
+from retrain.params import Section, in_order
 from retrain.sources import Place, Source, SourceKnobs, SourceRows
 from retrain.tables import LARGEST
 
 import pandas as pd
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -56,7 +56,7 @@ class Knobs(SourceKnobs):
     """The columns that hold numbers; the others hold text."""
     inputs: tuple[str, ...]
     target: str
-    rename: dict[str, str]
+    rename: Annotated[dict[str, str], AfterValidator(in_order)]
 
     @model_validator(mode="after")
     def columns_exist(self) -> "Knobs":
