@@ -2,16 +2,15 @@
 
 import functools
 import hashlib
-import http.server
 import json
 import os
-import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import copy_of_repository
+from conftest import copy_of_repository, listening
 
 ROWS = os.environ.get("AG_NEWS_DIR")
 pytestmark = [
@@ -20,41 +19,33 @@ pytestmark = [
 ]
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder and counts what is asked for."""
-
-    asked: list[str]
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), functools.partial(Handler, directory=ROWS)) as server:
-        server.asked = []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def server() -> Iterator[tuple[str, list[str]]]:
+    """Serves the rows; and what was asked for."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with listening(functools.partial(Handler, directory=ROWS)) as address:
+        yield address, asked
 
 
 def test_the_news_are_read_well_as_committed_and_by_the_courses_recipe(server, tmp_path):
+    address, asked = server
     project = copy_of_repository(tmp_path / "project")
     for name in ("train", "test"):
         digest = hashlib.sha256(Path(ROWS, f"{name}.csv").read_bytes()).hexdigest()
-        project.set(f"ag_news.prepare.{name}.location", f"http://127.0.0.1:{server.server_port}/{name}.csv")
+        project.set(f"ag_news.prepare.{name}.location", f"{address}/{name}.csv")
         project.set(f"ag_news.prepare.{name}.sha256", digest)
     ended = project.run("retrain", "repro", "ag_news", timeout=540)
     assert ended.returncode == 0, ended.said
-    assert sorted(server.asked) == ["/test.csv", "/train.csv"]
+    assert sorted(asked) == ["/test.csv", "/train.csv"]
     metrics = json.loads((project.folder / "reports/ag_news/metrics.json").read_text())
     assert metrics["test"]["accuracy"] >= 0.92
     assert metrics["baseline"]["accuracy"] == 0.25
@@ -75,4 +66,4 @@ def test_the_news_are_read_well_as_committed_and_by_the_courses_recipe(server, t
     course = json.loads((project.folder / "reports/ag_news/metrics.json").read_text())
     assert 0.895 <= course["test"]["accuracy"] < metrics["test"]["accuracy"]
     assert len(project.runs("ag_news")) == 2
-    assert len(server.asked) == 2  # downloaded once
+    assert len(asked) == 2  # downloaded once

@@ -8,9 +8,8 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import prepare
 from retrain.errors import RetrainError, UnavailableError
@@ -18,7 +17,7 @@ from retrain.sources import files
 
 import pytest
 from click.testing import CliRunner
-from conftest import tiny_datasets
+from conftest import listening, tiny_datasets
 from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.timeout(120)  # the end of what would never end
@@ -42,10 +41,8 @@ def serving(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with listening(Handler) as server:
+        yield server, asked
 
 
 def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:

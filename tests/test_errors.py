@@ -8,9 +8,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import evaluate
@@ -24,7 +23,7 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from conftest import Project, copy_of_repository, listening, tiny_datasets, write_tiny_tables
 from safetensors.torch import load_file, save_file
 
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
@@ -300,10 +299,8 @@ def download_server(content: bytes) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with listening(Handler) as server:
+        yield server
 
 
 @contextmanager

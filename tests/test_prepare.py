@@ -6,9 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import prepare
 from retrain import cleaning
@@ -17,7 +16,7 @@ from retrain.sources import SourceRows
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import REPOSITORY, Project
+from conftest import REPOSITORY, Project, listening
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,10 +182,8 @@ def serving(content: bytes, failures: int = 0) -> Iterator[tuple[str, list[int]]
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", answers
-        server.shutdown()
+    with listening(Handler) as server:
+        yield server, answers
 
 
 def downloads(project: Project) -> dict[str, bytes]:

@@ -268,7 +268,8 @@ def download(url: str, path: Path) -> str:
     """Download with a progress bar, in several attempts, and return the SHA-256 of what came."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return download_once(url, path, LARGEST_DOWNLOAD)
+            with files.writing(path):
+                return download_once(url, path, LARGEST_DOWNLOAD)
         except UnavailableError:
             if attempt == ATTEMPTS:
                 raise
@@ -285,7 +286,7 @@ def download_once(url: str, path: Path, largest: int) -> str:
             if response.status_code in GONE:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
-            with files.writing(path), path.open("wb") as output:
+            with path.open("wb") as output:
                 return received(response, output, largest, url)
     except requests.exceptions.InvalidSchema as error:
         fact = f"redirects to another scheme ({error})"
