@@ -240,7 +240,11 @@ FOUND = {
 
 @pytest.mark.slow
 def test_whatever_is_not_true_of_the_stages_is_found_with_its_line_and_nothing_else(project):
-    edited(project.folder / "dvc.yaml", PIPELINE)
+    pipeline_file = project.folder / "dvc.yaml"
+    first_stages, later_stages, rest = re.split(r"^(?=  train:|plots:)", pipeline_file.read_text(), flags=re.MULTILINE)
+    assert "src/plot.py" in later_stages
+    pipeline_file.write_text(first_stages + rest)
+    edited(pipeline_file, PIPELINE)
     edited(project.folder / "src/split.py", SPLIT)
     (project.folder / "src/helper.py").write_text("import subprocess\nsubprocess.run(['cat', 'LICENSE'])\n")
     ended = project.run("retrain", "audit", "tiny_news", timeout=570)
@@ -248,8 +252,6 @@ def test_whatever_is_not_true_of_the_stages_is_found_with_its_line_and_nothing_e
     assert ended.stderr == f"Error: dvc.yaml: is not true in {len(FOUND)} places; mend them as said above\n"
     finding = re.compile(r"^(\w+)@tiny_news (\w+) .*; \w+ \w+ .* of '\1' in dvc.yaml:\n {8}- (.*)$", re.MULTILINE)
     assert set(finding.findall(ended.stdout)) == FOUND
-    true = re.findall(r"^(\w+)@tiny_news reads what it declares, ", ended.stdout, re.MULTILINE)
-    assert true == ["train", "evaluate", "plot"]
 
 
 @pytest.mark.campaign

@@ -211,7 +211,7 @@ def test_an_encoding_that_names_a_file_elsewhere_is_refused(folder):
         for kind in ("../../evil", "os", "/etc/passwd", "__init__", "text/../numbers"):
             path.write_text(json.dumps(encoding | {part: encoding[part] | {"kind": kind}}))
             line = refusal(folder, train.main, "--dataset", "tiny_sign")
-            assert line.startswith(f"{PATH}/examples: unknown '{kind}'; ")
+            assert line.startswith(f"{PATH}/examples/encoding.json: unknown '{kind}'; ")
 
 
 @pytest.mark.parametrize("name", ["../mine", "/mine", "..", "a/b", "-rf", ".git", "a;touch sprung", "a b", "a" * 101])

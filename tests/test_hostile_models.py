@@ -87,13 +87,13 @@ NETWORK = ["train", "network"]
 OTHER = "model.safetensors: holds the weights of another network; "
 CLAIMS: list[tuple[str, list[str], Any, str]] = [
     # sizes that the files do not hold
-    ("text", [*NETWORK, "width"], 10**12, OTHER),
-    ("text", [*NETWORK, "width"], HUGE, "model.json: does not describe a model ("),
-    ("text", [*NETWORK, "width"], 10**30, "model.json: does not describe a model ("),
-    ("ngrams", [*NETWORK, "width"], 10**12, OTHER),
-    ("numbers", [*NETWORK, "hidden"], 10**15, OTHER),
-    ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: does not describe a model ("),
-    ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: does not describe a model ("),
+    ("text", [*NETWORK, "width"], 2**31 - 1, OTHER),
+    ("text", [*NETWORK, "width"], HUGE, "model.json: train.network.width: "),
+    ("text", [*NETWORK, "width"], 10**30, "model.json: train.network.width: "),
+    ("ngrams", [*NETWORK, "width"], 2**31 - 1, OTHER),
+    ("numbers", [*NETWORK, "hidden"], 2**31 - 1, OTHER),
+    ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden: "),
+    ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden: "),
     ("ngrams", ["inputs", "learned", "bits"], 60, "model.json: does not describe a model ("),
     ("ngrams", ["inputs", "learned", "bits"], 26.0, "model.json: does not describe a model ("),
     ("ngrams", ["inputs", "learned", "buckets"], "AAAA" * 4000, "model.json: does not describe a model ("),
@@ -238,13 +238,13 @@ FILES: list[tuple[str, str, Callable[[Path], None], str | tuple[str, ...]]] = [
     ("model.safetensors", "a folder", a_folder, "model.safetensors: is not a file; "),
     ("model.safetensors", "a device", a_link("/dev/zero"), "model.safetensors: is not a file; "),
     ("model.safetensors", "a link out", a_link("{outside}/kept.safetensors"), f"model.safetensors: {OUT}"),
-    ("model.safetensors", "a link to itself", a_link("{folder}/model.safetensors"), "model.safetensors: is missing; "),
+    ("model.safetensors", "a link to itself", a_link("{folder}/model.safetensors"), "model.safetensors: is no file; "),
     ("model.json", "a terabyte of nothing", a_sparse_file, "model.json: is not readable JSON (it is larger than"),
     ("model.json", "a pickle", a_pickle, "model.json: is not readable JSON ("),
     ("model.json", "a pipe", a_pipe, "model.json: is not a file; "),
     ("model.json", "a device", a_link("/dev/zero"), "model.json: is not a file; "),
     ("model.json", "a link out", a_link("../../kept.json"), f"model.json: {OUT}"),
-    ("model.json", "a link to itself", a_link("model.json"), "model.json: is not readable JSON ("),
+    ("model.json", "a link to itself", a_link("model.json"), "model.json: is no file; "),
 ]  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_another_error_keeps_its_traceback(error):
 
 def test_an_error_is_one_line_of_bounded_length_that_no_terminal_obeys():
     said = ended_by(FileNotFoundError(2, "No such file", f"a\nb\x1b[2J\udcff{'x' * 1_000_000}"))
-    assert re.fullmatch(r"Error: a b\\x1b\[2J\\udcffx+ \.\.\. x+: No such file; .+\n", said)
+    assert re.fullmatch(r"Error: a b\\x1b\[2J\\udcffx+\.\.\.: No such file; .+\n", said)
     assert len(said) < 1_100
 
 

@@ -124,8 +124,7 @@ def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
     change(folder, "target", "learned", to=learned)
     confusion = tables.read_csv(path, "way out", text=("target", "predicted"))
     assert confusion["target"].unique().tolist() == HOSTILE
-    empty = pd.DataFrame()
-    report = plot.Report("mine", empty, empty, confusion, description.read(folder))
+    report = plot.Report("mine", pd.DataFrame(), confusion, description.read(folder))
     plot.settle_style()
     figure = Figure(layout="constrained")
     plot.confusion(figure.subplots(), report)

@@ -101,12 +101,12 @@ def test_rows_with_commands_for_a_terminal_are_named_in_an_error_without_them(tm
 
 def test_class_names_with_commands_for_a_terminal_are_escaped_in_answers_and_stay_the_same_names(tmp_path):
     change(write_model(tmp_path / "models" / "mine", "text", "label"), "target", "learned", "classes",
-           to=[HOSTILE, f"{SURROGATE}{ESCAPE}", "mer 海 🚢 naïve"])  # fmt: skip
+           to=[HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"])  # fmt: skip
     with chdir(tmp_path):
         ended = CliRunner().invoke(predict.command, ["mine", TEXTS[0]], catch_exceptions=False)
     assert ended.stdout.removesuffix("\n").isprintable()
     assert '"mer 海 🚢 naïve"' in ended.stdout
-    assert list(json.loads(ended.stdout)["probabilities"]) == [HOSTILE, f"{SURROGATE}{ESCAPE}", "mer 海 🚢 naïve"]
+    assert list(json.loads(ended.stdout)["probabilities"]) == [HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"]
 
 
 def test_a_report_on_tables_whose_columns_hold_commands_for_a_terminal_is_printable(tmp_path):
