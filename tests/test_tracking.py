@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 
-from retrain import params, tracking
+from retrain import cli, params, tracking
 
 import pytest
 from conftest import Project
+from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
 
@@ -187,6 +188,16 @@ def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
     assert repro.wait(timeout=60) == 128 + signal.SIGTERM
     (run,) = without_runs.runs("tiny_numbers")
     assert run["status"] == "KILLED"
+
+
+def test_a_training_that_is_interrupted_while_its_run_is_being_started_is_killed(finished):
+    uri = f"sqlite:///{finished.folder / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    run = tracking.Run(client, finished.runs("tiny_sign")[0]["id"])
+    client.update_run(run.run_id, status="RUNNING")
+    with pytest.raises(SystemExit), tracking.killed_where_interrupted(run):
+        cli.leave(signal.SIGTERM, None)
+    assert finished.runs("tiny_sign")[0]["status"] == "KILLED"
 
 
 def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_are(finished, monkeypatch):

@@ -265,13 +265,24 @@ def started(client: "MlflowClient", described: Description, identity: str) -> Ru
             run = Run(client, found[0].info.run_id)
         else:
             run = new_run(client, described)
-        run.begin(described, {**environment_tags(), "training_sha256": here})
-        with writing(client):
-            client.update_run(run.run_id, status="RUNNING")
+        with killed_where_interrupted(run):
+            run.begin(described, {**environment_tags(), "training_sha256": here})
+            with writing(client):
+                client.update_run(run.run_id, status="RUNNING")
     except StoreError as error:
         later(error)
         return None
     return run
+
+
+@contextmanager
+def killed_where_interrupted(run: Run) -> Iterator[None]:
+    """End a run as KILLED where a signal ends the block."""
+    try:
+        yield
+    except SystemExit:
+        run.end("KILLED")
+        raise
 
 
 def ready_for(result: Result) -> "MlflowClient | None":
