@@ -8,7 +8,7 @@ PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all stale audit verify summary ui test test-slow campaigns check check-packages bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all stale audit verify summary ui test test-slow campaigns fuzz check check-packages bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ test-slow: setup-dev  ## run the end-to-end tests alone
 
 campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full disks) and print what was tried
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
+
+fuzz: setup-dev  ## fuzz a model's files and params.yaml, each for a minute, or for FUZZ_SECONDS=number
+	$(BIN)/python tests/fuzz.py --seconds $${FUZZ_SECONDS:-60} --seed 1
 
 bench: setup benchmarks/.venv/installed  ## measure speed and accuracy beside fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py

@@ -262,8 +262,9 @@ def our_functions() -> Iterator[FunctionType]:
 def main(names: tuple[str, ...], seconds: float, seed: int, by_coverage: bool, kept: Path) -> None:  # noqa: FBT001
     """Fuzz the targets of these NAMES, or all: description, weights, params."""
     kept.mkdir(exist_ok=True)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY,) * 2)
+    if sys.platform == "linux":
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY,) * 2)
     folder, crashes = Path(tempfile.mkdtemp()), 0
     for name in names or tuple(targets(folder)):
         target = targets(folder)[name]()
