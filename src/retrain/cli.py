@@ -47,6 +47,7 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
     def command(*arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, leave)
         try:
+            check_memory()
             work(*arguments, **options)
         except RetrainError as error:
             fail(str(error))
@@ -62,6 +63,14 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
             fail(str(mended))
 
     return command
+
+
+def check_memory() -> None:
+    """Raise RetrainError where the libraries can't even be loaded: some crash then, each in its own way."""
+    limit, needed = environment.address_space(), environment.ADDRESS_SPACE
+    if limit < needed:
+        fact = f"is limited to {limit / 2**20:,.0f} MB"
+        raise RetrainError("memory", fact, f"allow {needed / 2**20:,.0f} or more: ulimit -v {needed // 1024}")
 
 
 def what_to_mend(error: BaseException) -> RetrainError | None:

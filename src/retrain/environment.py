@@ -1,5 +1,6 @@
 """Which interpreter, which folders, which CPU code path. Standard library only: it runs before anything else is found."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
 SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_")
 """What the variables begin with that the libraries under torch take their settings from."""
+ADDRESS_SPACE = 2 << 30
+"""Bytes that torch, pandas and MLflow take, all together, only to be loaded."""
 
 
 def enter_project_environment() -> None:
@@ -39,6 +42,14 @@ def root() -> Path:
     Under `dvc exp run --temp` that is the real repository and not the temporary copy.
     """
     return Path(os.environ["DVC_ROOT"]) if "DVC_ROOT" in os.environ else workspace()
+
+
+def address_space() -> float:
+    """Bytes of memory that this process may address at most: `ulimit -v`; infinity where there is no limit."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def pin_cpu(threads: int) -> None:
