@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from retrain import cli, description, environment, files, params, tracking
+from retrain import cli, description, environment, files, params, processes, recording
 from retrain.description import Description, Encoding, TrainKnobs
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, lack_of_memory
 from retrain.params import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Threads
+from retrain.recording import Recording
 from retrain.results import Result
 
 import click
@@ -234,7 +235,7 @@ def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
 
-def train(training: Training, run: tracking.Recording, keeper: "Keeper", place: str) -> None:
+def train(training: Training, run: Recording, keeper: "Keeper", place: str) -> None:
     """Train until the training is over; its record and state are those of then.
 
     Raises:
@@ -257,7 +258,9 @@ def train(training: Training, run: tracking.Recording, keeper: "Keeper", place: 
                 if report.validation is not None or interruption.number or keeper.is_due:
                     keeper.save(training)
                 if interruption.number:
-                    cli.leave(interruption.number, None)
+                    break
+            if interruption.number:
+                cli.leave(interruption.number, None)
             if training.state.epoch < training.rules.epochs:
                 bar.write(f"stopped: no better epoch than {training.record.best.epoch} in {training.patience}")
     except NotFiniteError as error:
@@ -307,6 +310,8 @@ def continued(journal: "Journal", knobs: Train, task: Task, place: str, say: "Sa
             return training
         training.load_state_dict(saved)
     except (DamagedError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if lack_of_memory(error):
+            raise
         reason = error if isinstance(error, DamagedError) else "is damaged"
         say(f"the journal of an unfinished training {reason}: starting from the beginning")
         return ready(knobs, task, place)
@@ -359,6 +364,9 @@ def identity(described: Description) -> "Identity":
 )  # fmt: skip
 def main(dataset: str, save_seconds: float) -> None:
     """Train a dataset's model, the best epoch's, and write it to models/NAME/; an interrupted training is continued."""
+    started_by = processes.above()
+    if math.isnan(save_seconds):
+        raise click.BadParameter("nan is no time", param_hint="--save-seconds")
     place = params.place(dataset, "train")
     knobs = params.read(environment.workspace(), dataset, "train", Train)
     environment.pin_cpu(knobs.threads)
@@ -385,8 +393,8 @@ def main(dataset: str, save_seconds: float) -> None:
 
     result = Result(dataset, Path(), ("train",))
     with (
-        journal.opened(environment.root() / ".retrain" / "journals", dataset, own, say) as book,
-        tracking.training(described, journal.digest(own)) as run,
+        journal.opened(environment.root() / ".retrain" / "journals", dataset, own, started_by, say) as book,
+        recording.training(described, journal.digest(own)) as run,
     ):
         training = continued(book, knobs, task, place, say)
         train(training, run, Keeper(book, save_seconds), place)
@@ -397,6 +405,7 @@ def main(dataset: str, save_seconds: float) -> None:
             trained = described.model_copy(update={"best_epoch": best.epoch})
             files.write_json(model / description.FILE, trained.model_dump(mode="json"))
             tables.write_csv(history_csv, pd.DataFrame(history))
+        files.flush(result.model, result.history)  # the journal goes only when they would survive a loss of power
         run.result(result)
         book.finish(say)
     parameters = sum(tensor.numel() for tensor in best.weights.values())

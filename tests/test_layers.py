@@ -10,8 +10,9 @@ ROWS = (
     ("stages", ("prepare", "split", "train", "evaluate", "plot")),
     ("commands", ("retrain.commands", "retrain.commands.*")),
     ("clones", ("retrain.clones",)),
+    ("recording", ("retrain.recording",)),
     ("edges", ("retrain.available", "retrain.cli", "retrain.running", "retrain.tracking")),
-    ("of edges", ("retrain.explanation", "retrain.store", "retrain.results")),
+    ("of edges", ("retrain.explanation", "retrain.provenance", "retrain.store", "retrain.results")),
     ("audit", ("retrain.inputs", "retrain.staleness", "retrain.trial")),
     ("pipeline", ("retrain.pipeline",)),
     ("evidence", ("retrain.comparison", "retrain.promises")),
@@ -30,7 +31,7 @@ ROWS = (
     ("cleaning", ("retrain.cleaning",)),
     ("ground", ("retrain.params", "retrain.tables")),
     ("files", ("retrain.files",)),
-    ("first", ("retrain.errors", "retrain.environment")),
+    ("first", ("retrain.errors", "retrain.environment", "retrain.processes")),
 )
 """From top to bottom. A module imports only from rows below its own; `retrain` itself imports `environment` alone."""
 
@@ -70,7 +71,7 @@ def test_a_module_imports_only_from_rows_below_its_own(module):
 def test_the_package_itself_imports_only_the_standard_library():
     assert own(SRC / "retrain" / "__init__.py") == {"retrain.environment"}
     assert imported(SRC / "retrain" / "environment.py") <= {
-        "hashlib", "importlib.metadata", "importlib.metadata.version", "os", "pathlib", "pathlib.Path", "platform", "sys",
+        "hashlib", "importlib.metadata", "importlib.metadata.version", "os", "pathlib", "pathlib.Path", "platform", "resource", "sys",
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from retrain.examples import Examples, ordered_batches, shuffled_batches
 from retrain.journal import Journal
 from retrain.loop import Rules, State
 from retrain.networks import mlp
-from retrain.tracking import Recording, Run
+from retrain.recording import Recording
+from retrain.tracking import Run
 
 import numpy as np
 import pytest
@@ -110,10 +111,9 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
 
 def trained(training: train.Training, folder: Path, run: Run | None) -> train.Record:
     """What a training comes to, its journal being in a folder."""
-    recording = Recording(run)
+    recording = Recording("training", lambda: run, lambda _: None)
     train.train(training, recording, train.Keeper(Journal(folder / "journal", {}), seconds=60), "place")
-    recording.calls.put(None)
-    recording.thread.join()
+    recording.close(None)
     return training.record
 
 

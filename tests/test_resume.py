@@ -1,5 +1,6 @@
 """A training that was interrupted goes on and ends in the same bytes."""
 
+import sys
 from contextlib import chdir
 from io import BytesIO
 from itertools import islice, product
@@ -9,13 +10,13 @@ from typing import Any
 import prepare
 import split
 import train
-from retrain import checkpoint, description, journal, loop, params
+from retrain import checkpoint, description, journal, loop, params, processes
 from retrain.journal import DamagedError, Journal
 
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import BAG, MLP, Project, tiny_datasets, write_tiny_tables
+from conftest import BAG, MLP, REPOSITORY, Project, tiny_datasets, write_tiny_tables
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "weight_decay": 0.01},
@@ -159,7 +160,7 @@ def left(folder: Path, identity: dict[str, Any]) -> Journal:
 def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(tmp_path, other, reason):
     abandoned = left(tmp_path, {**IDENTITY, **other})
     said: list[str] = []
-    with journal.opened(tmp_path, "tiny", IDENTITY, said.append) as kept:
+    with journal.opened(tmp_path, "tiny", IDENTITY, processes.above(), said.append) as kept:
         assert kept.load() is None
     assert said == [f"an unfinished training {reason} is not continued"]
     assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
@@ -170,7 +171,7 @@ def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_
     foreign = tmp_path / "tiny_news-0123456789abcdef.journal"
     foreign.touch()
     said: list[str] = []
-    with journal.opened(tmp_path, "tiny", IDENTITY, said.append):
+    with journal.opened(tmp_path, "tiny", IDENTITY, processes.above(), said.append):
         pass
     stay = {kept.path for kept in abandoned[-journal.KEPT :]} | {foreign, tmp_path / "lock"}
     assert set(tmp_path.iterdir()) == stay
@@ -190,3 +191,31 @@ def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(fol
     whole = ready(folder, "tiny_numbers")
     advance(whole, 10**6)
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+import torch
+from retrain.errors import lack_of_memory
+from retrain.journal import Journal
+kept = Journal(Path(sys.argv[1]), {"data": "1"})
+kept.save({"weights": torch.zeros(1 << 25)})
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]),) * 2)
+try:
+    kept.load()
+except Exception as error:
+    print("memory" if lack_of_memory(error) else repr(error))
+"""
+"""Saves a journal of 128 MB and loads it under a limit on memory."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of this kind are Linux'")
+@pytest.mark.parametrize("megabytes", [16, 200])
+def test_a_journal_for_which_there_is_not_enough_memory_is_not_taken_for_a_damaged_one(tmp_path, megabytes):
+    limit = str(megabytes << 20)
+    ended = Project(tmp_path).run(
+        sys.executable, "-c", LARGE, str(tmp_path / "a.journal"), limit, PYTHONPATH=str(REPOSITORY / "src")
+    )
+    assert ended.stdout == "memory\n", ended.said

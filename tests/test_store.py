@@ -24,11 +24,11 @@ TRAINING = """
 import sys
 from pathlib import Path
 import mlflow
-from retrain import description, tracking
+from retrain import description, recording
 described = description.read(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-with tracking.training(described, sys.argv[2]) as run:
+with recording.training(described, sys.argv[2]) as run:
     run.epoch({"epoch": 1, "train_loss": 0.5})
 """
 

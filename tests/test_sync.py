@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from retrain.commands import sync
+
 import pytest
 from conftest import Project
 from mlflow import MlflowClient
@@ -69,6 +71,44 @@ def test_sync_of_all_commits_finds_earlier_results_in_the_cache_and_says_what_is
     assert ended.stdout.splitlines()[-1] == "1 results are recorded; 1 are not at hand: dvc fetch --all-commits"
 
 
+def test_two_that_sync_at_once_make_one_run(forgotten):
+    both = [
+        subprocess.Popen(["retrain", "sync", "tiny_sign"], cwd=forgotten.folder, env=forgotten.environment)
+        for _ in range(2)
+    ]
+    assert [process.wait(timeout=240) for process in both] == [0, 0]
+    assert [run["epochs"] for run in forgotten.runs("tiny_sign")] == [[1, 2, 3]]
+
+
+LOCK = """schema: '2.0'
+stages:
+  train@mine:
+    cmd: python3 src/train.py --dataset mine
+    outs:
+    - {path: models/mine, hash: md5, md5: 0000000000000000000000000000000%d.dir, size: 1, nfiles: 1}
+"""
+
+
+def test_the_results_of_merged_branches_are_found_and_an_odd_commit_is_left_out_and_said(tmp_path, capsys):
+    project = Project(tmp_path)
+
+    def commit(content: str) -> None:
+        (tmp_path / "dvc.lock").write_text(content)
+        project.commit()
+
+    project.run("git", "init", "-q", "-b", "main")
+    commit(LOCK % 1)
+    project.run("git", "switch", "-qc", "side")
+    commit(LOCK % 2)
+    commit("stages: [1]\n")
+    project.run("git", "switch", "-q", "main")
+    commit(LOCK % 3)
+    assert project.run("git", "merge", "-q", "--no-edit", "-s", "ours", "side").returncode == 0
+    found = list(sync.promised(tmp_path, "mine", sync.revisions(tmp_path)))
+    assert {promise.trained[0].md5[31] for promise in found} == {"1", "2", "3"}
+    assert "; left out\n" in capsys.readouterr().err
+
+
 def test_sync_without_a_result_or_a_server_says_so(forgotten):
     ended = forgotten.run("retrain", "sync", "nothing")
     assert (ended.returncode, ended.stderr) == (1, "Error: dvc.lock: has no result of nothing; run dvc repro first\n")
@@ -89,6 +129,13 @@ def served(project: Project, port: int) -> subprocess.Popen:
     return server
 
 
+def epochs_in(client: MlflowClient, dataset: str) -> list[list[int]]:
+    """The epochs that each run of a dataset has."""
+    experiment = client.get_experiment_by_name(dataset)
+    runs = client.search_runs([experiment.experiment_id]) if experiment else []
+    return [[metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")] for run in runs]
+
+
 def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten):
     port, dataset = free_port(), "tiny_numbers"
     for knob in ("epochs", "patience"):
@@ -100,9 +147,8 @@ def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_c
         ["dvc", "repro", f"plot@{dataset}"], cwd=forgotten.folder, env=forgotten.environment | address,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    for line in training.stdout:
-        if line.startswith("epoch  20/"):
-            break
+    client = MlflowClient(tracking_uri=f"http://127.0.0.1:{port}")
+    wait(lambda: any(epochs_in(client, dataset)))
     end(server)
     said = training.communicate(timeout=240)[1]
     assert training.returncode == 0, said
@@ -110,9 +156,8 @@ def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_c
     server = served(forgotten, port)
     try:
         assert forgotten.run("retrain", "sync", dataset, **address).returncode == 0
-        client = MlflowClient(tracking_uri=f"http://127.0.0.1:{port}")
+        (epochs,) = epochs_in(client, dataset)
         (run,) = client.search_runs([client.get_experiment_by_name(dataset).experiment_id])
-        epochs = [metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")]
         kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
     finally:
         end(server)

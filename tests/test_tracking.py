@@ -5,13 +5,20 @@ import shutil
 import signal
 import subprocess
 
-from retrain import cli, params, tracking
+from retrain import params, provenance, store
 
 import pytest
 from conftest import Project
-from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
+ASKED = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+sys.argv[0] = "src/train.py"
+sys.path.insert(0, "src")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Trains, and can be asked to leave by Ctrl-C, wherever it was started."""
 
 
 @pytest.fixture(scope="module")
@@ -190,28 +197,41 @@ def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
     assert run["status"] == "KILLED"
 
 
-def test_a_training_that_is_interrupted_while_its_run_is_being_started_is_killed(finished):
-    uri = f"sqlite:///{finished.folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri)
-    run = tracking.Run(client, finished.runs("tiny_sign")[0]["id"])
-    client.update_run(run.run_id, status="RUNNING")
-    with pytest.raises(SystemExit), tracking.killed_where_interrupted(run):
-        cli.leave(signal.SIGTERM, None)
-    assert finished.runs("tiny_sign")[0]["status"] == "KILLED"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_interrupted_before_its_run_could_be_made_leaves_and_makes_one_run_later(
+    without_runs, number
+):
+    without_runs.set("tiny_numbers.train.loop.epochs", 2000)
+    without_runs.set("tiny_numbers.train.loop.patience", 2000)
+    program = ["python3", "-c", ASKED, "--dataset", "tiny_numbers"]
+    with store.lock(without_runs.folder, "runs"):  # as another training may hold it
+        training = subprocess.Popen(
+            program, cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, text=True
+        )
+        for line in training.stdout:
+            if line.startswith("epoch   2/"):
+                break
+        training.send_signal(number)
+        training.stdout.read()
+        training.stdout.close()
+        assert training.wait(timeout=60) == 128 + number
+    without_runs.set("tiny_numbers.train.loop.epochs", 3)
+    assert without_runs.stage("train", "tiny_numbers").returncode == 0
+    assert [(run["status"], run["epochs"]) for run in without_runs.runs("tiny_numbers")] == [("FINISHED", [1, 2, 3])]
 
 
 def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_are(finished, monkeypatch):
     monkeypatch.chdir(finished.folder)
     block = finished.params()["datasets"]["tiny_news"]
-    knobs = params.flat({stage: block[stage] for stage in tracking.STAGES})
-    assert tracking.run_name("tiny_news", knobs) == "tiny_news"
+    knobs = params.flat({stage: block[stage] for stage in provenance.STAGES})
+    assert provenance.run_name("tiny_news", knobs) == "tiny_news"
     few = dict.fromkeys(["train.network.width", "train.loop.epochs"], "5")
-    assert tracking.run_name("tiny_news", {**knobs, **few}) == "tiny_news epochs=5 width=5"
-    assert tracking.run_name("tiny_news", {**knobs, "prepare.repairs": '["entities", "spaces"]'}).endswith(
+    assert provenance.run_name("tiny_news", {**knobs, **few}) == "tiny_news epochs=5 width=5"
+    assert provenance.run_name("tiny_news", {**knobs, "prepare.repairs": '["entities", "spaces"]'}).endswith(
         " repairs=[entities,spaces]"
     )
-    assert tracking.run_name("tiny_news", {**knobs, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
+    assert provenance.run_name("tiny_news", {**knobs, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
     every = dict.fromkeys(knobs, "other")
-    name = tracking.run_name("tiny_news", every)
+    name = provenance.run_name("tiny_news", every)
     assert name.endswith(f" and {len(every) - 6} more")
     assert name.count("=other") == 6

@@ -11,14 +11,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from retrain import environment, files
-from retrain.errors import RetrainError, printable
+from retrain.errors import RetrainError, lack_of_memory, printable
 
 import click
 
-OUT_OF_MEMORY = (
-    "allocate memory", "out of memory", "bad_alloc", "start new thread", "failed to map segment", "without exception set",
-)  # fmt: skip
-"""How libraries say that memory ran out, where they do not by a MemoryError."""
 GRACE_SECONDS = 1.0
 """How long work may take to come to a good place before a signal unwinds it."""
 
@@ -82,15 +78,6 @@ def what_to_mend(error: BaseException) -> RetrainError | None:
         return None
     place = files.named(error.filename2 or error.filename or "this machine")
     return RetrainError(place, str(error.strerror or error), "check that it is there, may be written and has room")
-
-
-def lack_of_memory(error: BaseException) -> str:
-    """What an error, or what caused it, says of memory that ran out or of a limit on it; nothing where it is another."""
-    said = f"{type(error).__name__} {error}"
-    if isinstance(error, MemoryError) or any(words in said.lower() for words in OUT_OF_MEMORY):
-        return said[-200:]
-    earlier = error.__cause__ or error.__context__
-    return lack_of_memory(earlier) if earlier else ""
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,13 +1,12 @@
 """Which interpreter, which folders, which CPU code path. Standard library only: it runs before anything else is found."""
 
-import math
 import os
 import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
-SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_")
+SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
 """What the variables begin with that the libraries under torch take their settings from."""
 ADDRESS_SPACE = 2 << 30
 """Bytes that torch, pandas and MLflow take, all together, only to be loaded."""
@@ -49,7 +48,7 @@ def address_space() -> float:
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return math.inf if limit == resource.RLIM_INFINITY else limit
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
 
 
 def pin_cpu(threads: int) -> None:

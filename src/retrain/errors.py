@@ -9,6 +9,10 @@ PASSWORD = re.compile(r"://(?:[^/@\s'\"]*|[^/@:\s'\"]*:(?!\d+/)[^@\s'\"]*)@")
 """User and password of a URL. Databases take passwords with a slash; after a port, one begins the path."""
 QUERY = re.compile(r"(://[^\s'\"?#]*)[?#][^\s'\"]*[^\s'\",;:.)]")
 """A URL up to its query or fragment, and these."""
+OUT_OF_MEMORY = (
+    "allocate memory", "out of memory", "bad_alloc", "start new thread", "failed to map segment", "without exception set",
+)  # fmt: skip
+"""How libraries say that memory ran out, where they do not by a MemoryError."""
 
 
 def without_secrets(text: str) -> str:
@@ -43,3 +47,12 @@ class RetrainError(Exception):
 
 class UnavailableError(RetrainError):
     """Rows that can't be had now and may be had later: there is no network, or the server is down."""
+
+
+def lack_of_memory(error: BaseException) -> str:
+    """What an error, or what caused it, says of memory that ran out or of a limit on it; nothing where it is another."""
+    said = f"{type(error).__name__} {error}"
+    if isinstance(error, MemoryError) or any(words in said.lower() for words in OUT_OF_MEMORY):
+        return said[-200:]
+    earlier = error.__cause__ or error.__context__
+    return lack_of_memory(earlier) if earlier else ""

@@ -1,5 +1,6 @@
 """Files as values: replaced whole or not at all, read with checks, named by their content."""
 
+import glob
 import hashlib
 import json
 import math
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from retrain.errors import RetrainError
+
+import psutil
 
 DEEPEST = 64
 """Lists and mappings inside each other in a JSON or YAML file; ours have six."""
@@ -34,20 +37,78 @@ def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
     """Write several outputs, files or folders, so that either all are new or all are as before.
 
     Yields one path beside each output, to be written in the block. When the block ends well they take the outputs'
-    places; when it raises they are removed and the outputs stay untouched.
+    places; when it raises, or an output can't be replaced, they are removed and all outputs are as they were. Where the
+    process is killed while they are being replaced, one may be missing or earlier than another; what the killed process
+    left beside them goes the next time.
     """
-    drafts = tuple(output.with_name(f".{output.name}.{os.getpid()}.draft") for output in outputs)
+    drafts = tuple(draft_of(output, "") for output in outputs)
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(output)
     try:
         yield drafts
-        for draft, output in zip(drafts, outputs, strict=True):
-            if output.is_dir():
-                remove(output)
-            draft.replace(output)
+        exchange(drafts, outputs)
     finally:
         for draft in drafts:
             remove(draft)
+
+
+def draft_of(output: Path, earlier: str) -> Path:
+    """Where this process writes an output, or, with `.earlier`, keeps the one before it."""
+    return output.with_name(f".{output.name}.{os.getpid()}{earlier}.draft")
+
+
+def remove_abandoned(output: Path) -> None:
+    """Tidy up what processes that were killed left beside an output; where the output itself is gone, bring it back."""
+    for path in output.parent.glob(f".{glob.escape(output.name)}.*.draft"):
+        process = re.fullmatch(r"(\d+)(\.earlier)?\.draft", path.name.removeprefix(f".{output.name}."))
+        if not process or (int(process[1]) != os.getpid() and psutil.pid_exists(int(process[1]))):
+            continue
+        if process[2] and not os.path.lexists(output):
+            path.replace(output)
+        else:
+            remove(path)
+
+
+def exchange(drafts: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Let drafts take the places of outputs; where one can't, or a signal unwinds this, none does."""
+    earlier = [draft_of(output, ".earlier") for output in outputs]
+    try:
+        for draft, output, before in zip(drafts, outputs, earlier, strict=True):
+            set_aside(output, before)
+            draft.replace(output)
+    except BaseException:
+        for draft, output, before in zip(drafts, outputs, earlier, strict=True):
+            if os.path.lexists(before) or not os.path.lexists(draft):
+                remove(output)
+            if os.path.lexists(before):
+                before.replace(output)
+        raise
+    for before in earlier:
+        remove(before)
+
+
+def set_aside(output: Path, before: Path) -> None:
+    """Keep an output under another name: a folder goes there, a file stays as well until another takes its place."""
+    if output.is_dir() and not output.is_symlink():
+        output.replace(before)
+    elif os.path.lexists(output):
+        try:
+            os.link(output, before, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # not every file system has links
+            shutil.copy2(output, before, follow_symlinks=False)
+
+
+def flush(*paths: Path) -> None:
+    """Have files, and folders with all that is in them, on the disk: they survive a loss of power."""
+    for path in paths:
+        parts = [path, *path.rglob("*")] if path.is_dir() else [path]
+        for part in (*parts, path.parent):
+            opened = os.open(part, os.O_RDONLY)
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
 
 
 @contextmanager

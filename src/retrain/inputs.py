@@ -16,6 +16,9 @@ CANNOT_CHANGE_RESULTS = {
     "retrain": "finds the interpreter",
     "retrain.cli": "prints, and turns errors into exit codes",
     "retrain.errors": "words of errors",
+    "retrain.processes": "sees whether DVC is still there",
+    "retrain.provenance": "names runs, and says where they ran",
+    "retrain.recording": "tells MLflow what happens in a training",
     "retrain.store": "keeps what MLflow was told",
     "retrain.tracking": "tells MLflow what happened",
 }

@@ -17,10 +17,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from retrain import params
-from retrain.errors import RetrainError
+from retrain import files, params, processes
+from retrain.errors import RetrainError, lack_of_memory
+from retrain.processes import Ancestors
 
-import psutil
 import torch
 from filelock import FileLock, Timeout
 
@@ -31,7 +31,8 @@ Say = Callable[[str], None]
 KEPT = 3
 """Unfinished trainings of a dataset whose journals stay: other knobs that may come back."""
 POLL_SECONDS = 0.2
-SHELLS = {"ash", "bash", "busybox", "dash", "fish", "ksh", "sh", "zsh"}
+LONGEST_HEADER = 1 << 20
+"""Bytes; what a training depends on takes a few thousand."""
 DIGEST_LENGTH = 64
 
 
@@ -55,23 +56,14 @@ class Hashed:
         self.file.flush()
 
 
-def starter() -> int | None:
-    """The nearest process above this one that is no shell: DVC runs its commands in one, which may outlive it."""
-    for process in psutil.Process().parents():
-        with suppress(psutil.NoSuchProcess):
-            if process.name() not in SHELLS:
-                return process.pid
-    return None
-
-
 @dataclass(frozen=True)
 class Journal:
     """The journal of one training."""
 
     path: Path
     identity: Identity
-    started_by: int | None = field(default_factory=starter)
-    """The process that asked for this training, as long as it is there."""
+    started_by: Ancestors = field(default_factory=processes.above)
+    """Who asked for this training."""
 
     @property
     def draft(self) -> Path:
@@ -90,10 +82,9 @@ class Journal:
                 hashed.write(json.dumps(self.identity).encode() + b"\n")
                 torch.save(state, hashed)  # type: ignore[arg-type]  # it needs `write` and `flush`
                 file.write(hashed.sha256.hexdigest().encode())
-                file.flush()
-                os.fsync(file.fileno())
+            files.flush(self.draft)
             self.draft.replace(self.path)
-            sync(self.path.parent)
+            files.flush(self.path)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where its writer can't write
             with suppress(OSError):
                 self.draft.unlink(missing_ok=True)
@@ -107,22 +98,36 @@ class Journal:
             DamagedError: the journal is truncated or altered.
         """
         try:
-            content = self.path.read_bytes()
+            header, state_bytes = self.content()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise DamagedError(f"can't be read: {error.strerror}") from None
-        body, written_digest = content[:-DIGEST_LENGTH], content[-DIGEST_LENGTH:]
-        if hashlib.sha256(body).hexdigest().encode() != written_digest:
-            raise DamagedError("is damaged")
-        header, _, state_bytes = body.partition(b"\n")
         if json.loads(header) != self.identity:
             raise DamagedError("is of another training")
         try:
-            state: dict[str, Any] = torch.load(BytesIO(state_bytes), weights_only=True, map_location="cpu")
-        except Exception as error:  # noqa: BLE001 (whatever a forged one makes torch raise)
-            raise DamagedError(f"is damaged ({type(error).__name__})") from None
+            state: dict[str, Any] = torch.load(state_bytes, weights_only=True, map_location="cpu")
+        except Exception as error:
+            if lack_of_memory(error):
+                raise
+            raise DamagedError(
+                f"is damaged ({type(error).__name__})"
+            ) from None  # whatever a forged one makes torch raise
         return state
+
+    def content(self) -> tuple[bytes, BytesIO]:
+        """What a training depends on, and its state, whose digest is right."""
+        must_be_a_file(self.path)
+        with self.path.open("rb") as file:
+            header = file.readline(LONGEST_HEADER)
+            size = os.fstat(file.fileno()).st_size - len(header) - DIGEST_LENGTH
+            state = file.read(max(0, size))
+            written_digest = file.read()
+        hashed = hashlib.sha256(header)
+        hashed.update(state)
+        if hashed.hexdigest().encode() != written_digest:
+            raise DamagedError("is damaged")
+        return header, BytesIO(state)
 
     def remove(self) -> None:
         """Forget the training."""
@@ -133,19 +138,16 @@ class Journal:
 
         Nobody takes the result then. The next training of the same finds the journal, and has nothing left to do.
         """
-        if starter() == self.started_by:
+        if self.started_by and processes.above() == self.started_by:
             self.remove()
         else:
             say("what started this training has ended; the next one of the same will take its result over")
 
 
-def sync(folder: Path) -> None:
-    """Have a folder's names on the disk."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+def must_be_a_file(path: Path) -> None:
+    """Raise DamagedError where something else lies there, which may never end."""
+    if os.path.lexists(path) and not path.is_file():
+        raise DamagedError("is no file")
 
 
 def digest(identity: Identity) -> str:
@@ -154,13 +156,13 @@ def digest(identity: Identity) -> str:
 
 
 @contextmanager
-def opened(folder: Path, dataset: str, identity: Identity, say: Say) -> Iterator[Journal]:
+def opened(folder: Path, dataset: str, identity: Identity, started_by: Ancestors, say: Say) -> Iterator[Journal]:
     """A training's journal, locked; while another process trains the same, wait for its end, and say so.
 
     Locks are taken and removed under one lock of the whole folder, so that none is removed while somebody takes it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    journal = Journal(folder / f"{dataset}-{digest(identity)[:16]}.journal", identity)
+    journal = Journal(folder / f"{dataset}-{digest(identity)[:16]}.journal", identity, started_by)
     lock, owner = FileLock(journal.path.with_suffix(".lock")), journal.path.with_suffix(".owner")
     waiting = False
     while not taken(folder, lock):
@@ -215,7 +217,7 @@ def tidy(folder: Path, dataset: str, own: Journal, say: Say) -> None:
         gone = [".owner", ".draft", ".lock"] + ([".journal"] if number >= KEPT or not difference else [])
         with FileLock(folder / "lock"):
             for suffix in gone:
-                path.with_suffix(suffix).unlink(missing_ok=True)
+                files.remove(path.with_suffix(suffix))
             lock.release()
 
 
@@ -227,8 +229,9 @@ def written(path: Path) -> float:
 def why_not(path: Path, own: Identity) -> str:
     """What distinguishes a journal's training: `of other knobs (loop.epochs)`; nothing where it is no journal."""
     try:
+        must_be_a_file(path)
         with path.open("rb") as file:
-            other = params.flat(json.loads(file.readline()))
+            other = params.flat(json.loads(file.readline(LONGEST_HEADER)))
     except (OSError, ValueError, RecursionError):
         return ""
     mine = params.flat(own)

@@ -1,5 +1,6 @@
 """This repository's own MLflow store: `mlflow.db`, with the artifacts in `mlruns/` beside it."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +29,23 @@ def uri(root: Path) -> str:
 
 
 @contextmanager
-def lock(root: Path) -> Iterator[None]:
-    """One process at a time, for what must not happen twice in a store."""
+def lock(root: Path, what: str) -> Iterator[None]:
+    """One process of a root at a time, for what must not happen twice; `what` names the lock."""
     from filelock import FileLock
 
-    path = root / ".retrain" / "mlflow.lock"
+    path = root / ".retrain" / f"{what}.lock"
     path.parent.mkdir(exist_ok=True)
     with FileLock(path):
         yield
+
+
+def identity(root: Path) -> str:
+    """What tells this root from all others, also where its host gets another name, as containers do."""
+    path = root / ".retrain" / "id"
+    with lock(root, "id"):
+        if not path.exists():
+            path.write_text(secrets.token_hex(16), encoding="utf-8")
+        return f"{path.read_text(encoding='utf-8')} {root}"
 
 
 def relocate(root: Path) -> None:

@@ -8,19 +8,14 @@ written, the fault is said in a line, and `retrain sync` completes the run from 
 import json
 import logging
 import os
-import platform
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING
 
-from retrain import description, environment, files, params, store
+from retrain import description, environment, files, params, provenance, store
 from retrain.description import Description
 from retrain.errors import RetrainError
 from retrain.results import Result
@@ -31,16 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
 
-LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
-STAGES = ("prepare", "split", "train")
-NAMED = 6
-"""Changed knobs that stand in a run's name; a recipe changes more."""
-LONGEST_VALUE = 36
-"""Characters of a value in a run's name."""
 LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
-PARTING_SECONDS = 0.8
-"""What an interrupted training gives a server to take its last words."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -85,12 +72,17 @@ class Run:
         with writing(self.client):
             self.client.set_terminated(self.run_id, status)
 
+    def resume(self) -> None:
+        """Let it go on, as a training that was interrupted does."""
+        with writing(self.client):
+            self.client.update_run(self.run_id, status="RUNNING")
+
     def begin(self, described: Description, tags: Mapping[str, str]) -> None:
         """Record what is known before training: parameters, the splits as dataset inputs, tags."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
         stored = self.stored()
-        sections = described.model_dump(mode="json", include=set(STAGES))
+        sections = described.model_dump(mode="json", include=set(provenance.STAGES))
         knobs = {name: value for name, value in params.flat(sections).items() if name not in stored.data.params}
         wanted = {**result_tags(described), **tags}
         new = [RunTag(name, value) for name, value in wanted.items() if stored.data.tags.get(name) != value]
@@ -144,76 +136,6 @@ class Run:
             self.end("FINISHED")
 
 
-@dataclass
-class Recording:
-    """What a training tells its run, in a thread of its own: the training never waits for a server."""
-
-    run: Run | None
-    """None where the server did not answer in the beginning."""
-    unsent: dict[int, dict[str, float]] = field(default_factory=dict)
-    faults: list[StoreError] = field(default_factory=list)
-    calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
-
-    def __post_init__(self) -> None:
-        self.thread = Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def work(self) -> None:
-        """Make the calls, one after the other."""
-        for call in iter(self.calls.get, None):
-            try:
-                call()
-            except StoreError as error:
-                self.faults.append(error)
-                if len(self.faults) == 1:
-                    later(error)
-
-    def epoch(self, row: dict[str, float]) -> None:
-        """Record a row of the history; where that fails, it goes with the next one."""
-        figures = dict(row)
-        self.unsent[int(figures.pop("epoch"))] = figures
-        if self.run:
-            self.calls.put(self.send)
-
-    def send(self) -> None:
-        """Hand over all epochs that were not taken yet, unless a later call is waiting to do that."""
-        if self.calls.empty():
-            self.send_all()
-
-    def send_all(self) -> None:
-        """Hand over all epochs that were not taken yet."""
-        rows = dict(self.unsent)
-        if self.run and rows:
-            self.run.epochs(rows)
-            for step in rows:
-                del self.unsent[step]
-
-    def end(self, status: str, seconds: float | None) -> None:
-        """End the run, in so many seconds or, with None, in as many as it takes."""
-        if self.run:
-            self.calls.put(self.send_all)
-            self.calls.put(partial(self.run.end, status))
-        self.calls.put(None)
-        self.thread.join(seconds)
-
-    def result(self, result: Result) -> None:
-        """Complete the run from the files that the training has written; if it can't be now, note which run it was."""
-        self.calls.put(None)
-        self.thread.join()
-        if not self.run:
-            return
-        note = note_of(result)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(self.run.run_id, encoding="utf-8")
-        try:
-            self.run.fill(result)
-        except StoreError as error:
-            if not self.faults:  # else it has been said
-                later(error)
-        else:
-            note.unlink()
-
-
 def later(error: StoreError) -> None:
     """Say that MLflow does not take part, and that this does no harm."""
     click.echo(
@@ -222,67 +144,8 @@ def later(error: StoreError) -> None:
 
 
 def note_of(result: Result) -> Path:
-    """Where the run of a result is noted that could not be completed; it may carry no tag of the result yet."""
+    """Where the training of a result is noted whose run could not be completed: it may carry no tag of the result yet."""
     return environment.root() / ".retrain" / "runs" / result.sha256
-
-
-@contextmanager
-def training(described: Description, identity: str) -> Iterator[Recording]:
-    """The run of a training: the one that an interrupted or unfinished training of the same identity has, else a new one.
-
-    It ends FAILED on an error and KILLED when interrupted; `Recording.result` ends it FINISHED.
-
-    Args:
-        described: what `model.json` will say of sections, data and device.
-        identity: the digest of all that the training depends on.
-
-    Raises:
-        RetrainError: there can be no store as it is set.
-    """
-    client = connect()
-    recording = Recording(None if client is None else started(client, described, identity))
-    try:
-        yield recording
-    except BaseException as error:
-        recording.end("FAILED" if isinstance(error, Exception) else "KILLED", PARTING_SECONDS)
-        raise
-    if recording.thread.is_alive():
-        recording.end("FINISHED", None)
-
-
-def started(client: "MlflowClient", described: Description, identity: str) -> Run | None:
-    """The run that a training tells its epochs; None where the server stopped answering."""
-    here = files.combined_sha256({platform.node(): identity, str(environment.root()): identity})
-    try:
-        with reachable():
-            found = client.search_runs(
-                [experiment_id(client, described.dataset)],
-                f"tags.training_sha256 = '{here}'",
-                max_results=1,
-                order_by=["attributes.start_time DESC"],
-            )
-        if found and "best_epoch" not in found[0].data.metrics:  # not evaluated: nobody took its result
-            run = Run(client, found[0].info.run_id)
-        else:
-            run = new_run(client, described)
-        with killed_where_interrupted(run):
-            run.begin(described, {**environment_tags(), "training_sha256": here})
-            with writing(client):
-                client.update_run(run.run_id, status="RUNNING")
-    except StoreError as error:
-        later(error)
-        return None
-    return run
-
-
-@contextmanager
-def killed_where_interrupted(run: Run) -> Iterator[None]:
-    """End a run as KILLED where a signal ends the block."""
-    try:
-        yield
-    except SystemExit:
-        run.end("KILLED")
-        raise
 
 
 def ready_for(result: Result) -> "MlflowClient | None":
@@ -308,10 +171,10 @@ def record(client: "MlflowClient | None", result: Result) -> str:
     if client is None:
         return ""
     try:
-        run = run_of(client, result)
-        if run is None:
-            run = new_run(client, result.description())
-            run.begin(result.description(), {"recreated": "true"})
+        with one_at_a_time():
+            run = run_of(client, result)
+            if run is None:
+                run = new_run(client, result.description(), {"result_sha256": result.sha256, "recreated": "true"})
         run.fill(result)
     except StoreError as error:
         later(error)
@@ -321,66 +184,38 @@ def record(client: "MlflowClient | None", result: Result) -> str:
 
 
 def run_of(client: "MlflowClient", result: Result) -> Run | None:
-    """The newest run of a result, or the one that was noted; None where there is none."""
-    from mlflow.exceptions import MlflowException
+    """The newest run of a result, or of the training that it was noted to be of; None where there is none."""
+    found = newest(client, result.dataset, "result_sha256", result.sha256)
+    note = note_of(result)
+    if found is None and note.exists():
+        training = note.read_text(encoding="utf-8", errors="replace")
+        found = newest(client, result.dataset, "training_sha256", training) if training.isalnum() else None
+    return Run(client, found.info.run_id) if found else None
 
+
+def newest(client: "MlflowClient", dataset: str, tag: str, value: str) -> "StoredRun | None":
+    """The dataset's newest run that has a tag of this value."""
     with reachable():
-        found = client.search_runs(
-            [experiment_id(client, result.dataset)],
-            f"tags.result_sha256 = '{result.sha256}'",
-            max_results=1,
-            order_by=["attributes.start_time DESC"],
-        )
-        if found:
-            return Run(client, found[0].info.run_id)
-        with suppress(OSError, MlflowException):  # another store does not know it
-            noted = client.get_run(note_of(result).read_text(encoding="utf-8")).info
-            return Run(client, noted.run_id) if noted.lifecycle_stage == "active" else None
-    return None
+        order = ["attributes.start_time DESC"]
+        experiments = [experiment_id(client, dataset)]
+        found = client.search_runs(experiments, f"tags.{tag} = '{value}'", max_results=1, order_by=order)
+    return found[0] if found else None
 
 
-def new_run(client: "MlflowClient", described: Description) -> Run:
-    """An empty run, named after the knobs that were changed."""
-    name = run_name(described.dataset, params.flat(described.model_dump(mode="json", include=set(STAGES))))
+def new_run(client: "MlflowClient", described: Description, tags: dict[str, str]) -> Run:
+    """An empty run, named after the knobs that were changed. It is found by its tags from the first moment on."""
+    sections = described.model_dump(mode="json", include=set(provenance.STAGES))
+    name = provenance.run_name(described.dataset, params.flat(sections))
     experiment = experiment_id(client, described.dataset)
     with writing(client):
-        return Run(client, client.create_run(experiment, run_name=name).info.run_id)
+        return Run(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
 
 
-def run_name(dataset: str, knobs: Mapping[str, str]) -> str:
-    """The dataset and the knobs that differ from the committed ones, the first few: `diabetes learning_rate=0.1`."""
-    committed = committed_knobs(dataset)
-    changed = {name: value for name, value in knobs.items() if committed and committed.get(name) != value}
-    plain = {name: value.replace('"', "").replace(", ", ",") for name, value in changed.items()}
-    named = [f"{short(name, knobs)}={shortened(value)}" for name, value in plain.items()]
-    more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
-    return " ".join([dataset, *named[:NAMED], *more])
-
-
-def shortened(value: str) -> str:
-    """A value, or the beginning of one that is too long for a name."""
-    return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"
-
-
-def short(knob: str, knobs: Iterable[str]) -> str:
-    """The end of a knob's path, as far as no other knob ends like it: `learning_rate`, but `split.seed`."""
-    parts = knob.split(".")
-    ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
-    alone = (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in knobs) == 1)
-    return next(alone, knob)
-
-
-def committed_knobs(dataset: str) -> dict[str, str]:
-    """The knobs of the commit that the workspace, or the DVC experiment, started from; none outside of git."""
-    from ruamel.yaml import YAML
-
-    committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:{params.FILE}"
-    try:
-        content = params.parsed(git("show", committed).encode(), committed, YAML(typ="safe"))
-        block = content["datasets"][dataset]
-        return params.flat({stage: block[stage] for stage in STAGES})
-    except (RetrainError, KeyError, TypeError):
-        return {}
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """For looking whether there is a run and making it: two processes that do it at once would make two."""
+    with reachable(), store.lock(environment.root(), "runs"):
+        yield
 
 
 def result_tags(described: Description) -> dict[str, str]:
@@ -391,31 +226,6 @@ def result_tags(described: Description) -> dict[str, str]:
         "device": described.train.device,
         "mlflow.source.name": "src/train.py",
     }
-
-
-def environment_tags() -> dict[str, str]:
-    """Where a training ran: true of it, and not of a result that was found later."""
-    from importlib.metadata import version
-
-    commit = git("rev-parse", "HEAD").strip() or "none"
-    tags = {
-        "git_commit": commit,
-        "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
-        "mlflow.source.git.commit": commit,
-        **{f"version.{library}": version(library) for library in LIBRARIES},
-    }
-    if "DVC_EXP_NAME" in os.environ:
-        tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
-    return tags
-
-
-def git(*arguments: str) -> str:
-    """What git says; nothing where there is no git or no repository."""
-    try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout
 
 
 def connect() -> "MlflowClient | None":
@@ -459,7 +269,7 @@ def own_store(root: Path) -> str:
     """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
     settle()
     uri = store.uri(root)
-    with store.lock(root):
+    with store.lock(root, "mlflow"):
         store.relocate(root)
     initialise(uri, root)
     return uri
@@ -469,17 +279,18 @@ def initialise(uri: str, root: Path) -> None:
     """Let one process at a time make a fresh SQLite store; several at once break it for good."""
     from mlflow import MlflowClient
 
-    with reachable(), store.lock(root):
+    with reachable(), store.lock(root, "mlflow"):
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
     """The dataset's experiment, made where there is none yet."""
-    experiment = client.get_experiment_by_name(dataset)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+    with reachable():
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None:
+            return str(experiment.experiment_id)
     root = environment.root()
-    with store.lock(root):
+    with reachable(), store.lock(root, "mlflow"):
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None:
             return str(experiment.experiment_id)
@@ -495,7 +306,7 @@ def writing(client: "MlflowClient") -> Iterator[None]:
         if not client.tracking_uri.startswith("sqlite:"):
             yield
             return
-        with store.lock(environment.root()):
+        with store.lock(environment.root(), "mlflow"):
             yield
 
 
@@ -510,11 +321,19 @@ def reachable() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, RequestException, ImportError, ValueError) as error:
+    except (
+        MlflowException,
+        SQLAlchemyError,
+        sqlite3.Error,
+        RequestException,
+        OSError,
+        ImportError,
+        ValueError,
+    ) as error:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
         fact = f"does not take part ({params.shortened(' '.join(str(error).split()), 200)})"
         way_out = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
-        if "disk I/O error" in fact or "disk is full" in fact:
+        if "disk I/O error" in fact or "disk is full" in fact or "No space left" in fact or "File too large" in fact:
             way_out = "make room on the disk"
         refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500  # type: ignore[no-untyped-call]
         unanswered = uri.startswith(("http:", "https:")) and not refused and not isinstance(error, ValueError)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from retrain import cli, clones, environment, params, promises, tracking
 from retrain.errors import RetrainError
@@ -15,6 +16,9 @@ from retrain.results import Result
 import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 RECORDED = ("train", "evaluate", "plot")
 """The stages whose outputs a run has."""
@@ -88,28 +92,50 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     if client is None:
         sys.exit(1)
     kept = Kept(clones.cache_folder(workspace), (workspace,))
-    missing, done = 0, 0
+    missing: set[tuple[Entry, ...]] = set()
+    done: set[tuple[Entry, ...]] = set()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
+        if promise.trained in done:
+            continue
         with TemporaryDirectory() as folder:
             lacking = brought(promise, kept, Path(folder))
             if lacking:
-                missing += 1
+                missing.add(promise.trained)
                 click.echo(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand", err=True)
                 continue
-            run = tracking.record(client, Result(promise.dataset, Path(folder), tuple(promise.stages)))
-        if not run:
-            sys.exit(1)
-        done += 1
-        click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}")
+            run = recorded(client, promise, Path(folder))
+        if run:
+            done.add(promise.trained)
+            click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}")
+    lost = len(missing - done)
     click.echo(
-        f"{done} results are recorded{f'; {missing} are not at hand: dvc fetch --all-commits' if missing else ''}"
+        f"{len(done)} results are recorded{f'; {lost} are not at hand: dvc fetch --all-commits' if lost else ''}"
     )
 
 
+def recorded(client: "MlflowClient", promise: Promise, folder: Path) -> str:
+    """Record a result that was brought to a folder; its run, or nothing where its files are no result, which is said.
+
+    An earlier commit may be of another version of the project. A store that stops answering ends the command.
+    """
+    try:
+        run = tracking.record(client, Result(promise.dataset, folder, tuple(promise.stages)))
+    except RetrainError as error:
+        click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} can't be read ({error})", err=True)
+        return ""
+    if not run:
+        sys.exit(1)
+    return run
+
+
 def revisions(workspace: Path) -> list[Revision]:
-    """Every commit that changed dvc.lock, on any branch or tag, the newest first."""
+    """Every commit that changed dvc.lock and that git still refers to: branches, tags, DVC's experiments; the newest first."""
     listed = subprocess.run(
-        ["git", "rev-list", "--all", "--", promises.FILE], cwd=workspace, capture_output=True, text=True, check=False
+        ["git", "rev-list", "--all", "--full-history", "--", promises.FILE],
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if listed.returncode:
         raise RetrainError("git rev-list", "fails here", "run this inside a git repository that has a commit")
@@ -117,19 +143,23 @@ def revisions(workspace: Path) -> list[Revision]:
 
 
 def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[Promise]:
-    """Every result that these revisions promise, once: of equal ones the newest.
+    """Every result that these revisions promise; a commit whose dvc.lock is of another kind is left out, which is said.
 
     Raises:
-        RetrainError: the dataset has none.
+        RetrainError: the dataset has none, or it is the working tree's dvc.lock that can't be read.
     """
-    seen: set[tuple[Entry, ...]] = set()
     found = 0
     for revision in among:
-        lock = revision.lock()
+        try:
+            lock = revision.lock()
+        except RetrainError as error:
+            if not revision.commit:
+                raise
+            click.echo(f"sync: {error.place}: {error.fact}; left out", err=True)
+            continue
         for name in lock.datasets() if dataset is None else [dataset]:
             promise = Promise(revision, name, together(lock, name))
-            if promise.stages and promise.trained not in seen:
-                seen.add(promise.trained)
+            if promise.stages:
                 found += 1
                 yield promise
     if not found:
