@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from retrain.environment import pin_cpu, runs_avx2
+from retrain.environment import SETTINGS, pin_cpu, runs_avx2
 
 import matplotlib as mpl
 import numpy as np
@@ -315,6 +315,10 @@ def test_two_threads_are_two_and_give_the_same_products_whatever_the_caller_told
     plain, other = (project.run("python3", "-c", PRODUCTS, **variables) for variables in ({}, told))
     assert plain.returncode == other.returncode == 0, plain.said + other.said
     assert other.stdout == plain.stdout
+    assert plain.stderr == ""
+    said, _, why = other.stderr.partition(": ")
+    assert {name for name in told if name.startswith(SETTINGS)} - set(said.split(", ")) <= {"MKL_NUM_THREADS"}
+    assert why == "not used; threads come from params.yaml, and results depend on the rest\n"
 
 
 def test_pinning_again_is_refused_once_torch_is_loaded_unless_nothing_changes(monkeypatch):

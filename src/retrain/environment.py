@@ -55,7 +55,8 @@ def pin_cpu(threads: int) -> None:
     """Fix what decides the last bits of a result on x86-64: instruction set, MKL's code path, number of threads.
 
     The libraries read these variables once, while torch loads, so this comes before the first `import torch`. Whatever
-    else the caller's environment says to them is taken out: with `OMP_THREAD_LIMIT=1`, two threads would be one.
+    else the caller's environment says to them is taken out, which is said: with `OMP_THREAD_LIMIT=1`, two threads would
+    be one.
 
     Raises:
         RuntimeError: torch is loaded already and was not pinned like this.
@@ -70,6 +71,11 @@ def pin_cpu(threads: int) -> None:
     inherited = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
     if "torch" in sys.modules and inherited != pins:
         raise RuntimeError("pin_cpu must come before the first import of torch")
+    overruled = sorted(name for name, value in inherited.items() if pins.get(name) != value)
+    if overruled:
+        sys.stderr.write(
+            f"{', '.join(overruled)}: not used; threads come from params.yaml, and results depend on the rest\n"
+        )
     for name in inherited:
         del os.environ[name]
     os.environ.update(pins)
