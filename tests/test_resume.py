@@ -1,9 +1,12 @@
 """A training that was interrupted goes on and ends in the same bytes."""
 
+import random
+import shutil
 import sys
+from collections.abc import Iterator
 from contextlib import chdir
 from io import BytesIO
-from itertools import islice, product
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,29 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "rowwise_adagrad": {},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {"constant": {}, "linear": {}, "cosine": {}, "steps": {"count": 3, "gamma": 0.5}}
-DROPPED = {"tiny_news": {**BAG, "sparse": False, "dropout": 0.3}, "tiny_numbers": {**MLP, "dropout": 0.3}}
+NGRAMS = {"name": "ngram_bag", "width": 4, "initial_range": 0.05, "output_range": 0.5, "sparse": True}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "tiny_news": {**BAG, "sparse": False, "dropout": 0.3},
+    "tiny_numbers": {**MLP, "dropout": 0.3},
+    "tiny_ngrams": NGRAMS,
+}
+SPARSE = {"sgd": {"momentum": 0.0, "weight_decay": 0.0}, "adagrad": OPTIMIZERS["adagrad"], "rowwise_adagrad": {}}
+"""Optimizers with knobs that take the sparse gradients of `ngram_bag`."""
+COMBINATIONS = [
+    (dataset, {"name": optimizer, **knobs}, {"name": schedule, **SCHEDULES[schedule]})
+    for dataset in NETWORKS
+    for optimizer, knobs in (SPARSE if dataset == "tiny_ngrams" else OPTIMIZERS).items()
+    for schedule in SCHEDULES
+]
 IDENTITY = {"knobs": {"loop": {"epochs": 3}}, "data": "0" * 64, "code": {"train.py": "1"}, "libraries": {"torch": "2"}}
+
+
+def datasets() -> dict[str, Any]:
+    """The tiny datasets, and the news once more as ngrams: with sparse gradients, as text is committed in params.yaml."""
+    news = tiny_datasets()["tiny_news"]
+    prepare_section = {**news["prepare"], "train": {"location": "data/raw/tiny_ngrams/rows.csv", "sha256": "unpinned"}}
+    split = {**news["split"], "inputs": "ngrams", "encoder": {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12}}
+    return {**tiny_datasets(), "tiny_ngrams": {**news, "prepare": prepare_section, "split": split}}
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +59,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
     (folder / ".git").mkdir()
     write_tiny_tables(folder)
-    Project(folder).write_params({"datasets": tiny_datasets()})
+    shutil.copytree(folder / "data" / "raw" / "tiny_news", folder / "data" / "raw" / "tiny_ngrams")
+    Project(folder).write_params({"datasets": datasets()})
     with chdir(folder):
-        for dataset in tiny_datasets():
+        for dataset in NETWORKS:
             for stage in (prepare, split):
                 assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
     return folder
@@ -47,7 +72,7 @@ def ready(folder: Path, dataset: str, **section: Any) -> train.Training:
     """A training of a tiny dataset from its beginning."""
     examples = folder / "data" / dataset / "examples"
     task = train.task_in(examples, description.read_encoding(examples))
-    knobs = {**tiny_datasets()[dataset]["train"], **section}
+    knobs = {**datasets()[dataset]["train"], "network": NETWORKS[dataset], **section}
     return train.ready(params.check(knobs, train.Train, "train"), task, "train")
 
 
@@ -74,38 +99,79 @@ def carried_over(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(BytesIO(file.getvalue()), weights_only=True)
 
 
-@pytest.mark.parametrize("dataset", DROPPED)
-@pytest.mark.parametrize(("optimizer", "schedule"), list(product(OPTIMIZERS, SCHEDULES)))
+def loop_of(**knobs: Any) -> dict[str, Any]:
+    """A section of the loop's knobs, four epochs unless others are given."""
+    loop = tiny_datasets()["tiny_numbers"]["train"]["loop"]
+    return {**loop, "learning_rate": 0.05, "patience": 2, "epochs": 4, **knobs}
+
+
+def whole_training(folder: Path, dataset: str, **section: Any) -> train.Training:
+    """A training that nothing stops."""
+    training = ready(folder, dataset, **section)
+    advance(training, 10**6)
+    return training
+
+
+def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> train.Training:
+    """A training that stops after so many batches, again and again, and goes on from its state alone."""
+    training = ready(folder, dataset, **section)
+    first = training.state.optimizer.param_groups[0]["lr"]
+    while not training.is_over:
+        advance(training, next(strides))
+        state = carried_over(training.state_dict())
+        training = ready(folder, dataset, **section)
+        assert training.state.optimizer.param_groups[0]["lr"] == first
+        training.load_state_dict(state)
+    return training
+
+
+def strides_of(*about: str) -> Iterator[int]:
+    """Numbers of batches, from one to more than an epoch has, others for each combination."""
+    draw = random.Random(" ".join(about))
+    return (draw.randint(1, 30) for _ in count())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "optimizer", "schedule"),
+    COMBINATIONS,
+    ids=lambda part: part if isinstance(part, str) else part["name"],
+)
 def test_a_training_that_stops_between_any_two_batches_ends_in_the_same_bytes(
     folder, tmp_path, dataset, optimizer, schedule
 ):
-    section = {
-        "network": DROPPED[dataset],
-        "optimizer": {"name": optimizer, **OPTIMIZERS[optimizer]},
-        "schedule": {"name": schedule, **SCHEDULES[schedule]},
-        "loop": {**tiny_datasets()[dataset]["train"]["loop"], "learning_rate": 0.05, "patience": 2, "epochs": 4},
-    }
-    whole = ready(folder, dataset, **section)
-    advance(whole, 10**6)
-    first = section["loop"]["learning_rate"]
-    for stride in (7, 30):  # parts of an epoch; more than an epoch
-        training = ready(folder, dataset, **section)
-        while not training.is_over:
-            advance(training, stride)
-            state = carried_over(training.state_dict())
-            training = ready(folder, dataset, **section)
-            assert training.state.optimizer.param_groups[0]["lr"] == first
-            training.load_state_dict(state)
-        assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
+    section = {"optimizer": optimizer, "schedule": schedule, "loop": loop_of()}
+    whole = whole_training(folder, dataset, **section)
+    strides = strides_of(dataset, optimizer["name"], schedule["name"])
+    stopped = stopped_training(folder, dataset, strides, **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
     assert len(whole.record.history) > 1
+
+
+@pytest.mark.parametrize("dataset", ["tiny_numbers", "tiny_ngrams"])
+def test_a_training_that_stops_after_every_batch_ends_in_the_same_bytes(folder, tmp_path, dataset):
+    section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=2)}
+    whole = whole_training(folder, dataset, **section)
+    strides = cycle(
+        [*[1] * 15, 5]
+    )  # a validation is begun anew: it has up to four batches, and no stop would let it end
+    stopped = stopped_training(folder, dataset, strides, **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
+
+
+@pytest.mark.parametrize("dataset", NETWORKS)
+def test_a_training_that_stalls_ends_at_the_same_epoch_however_often_it_was_stopped(folder, tmp_path, dataset):
+    section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=20, learning_rate=2.0)}
+    whole = whole_training(folder, dataset, **section)
+    stopped = stopped_training(folder, dataset, strides_of(dataset), **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
+    assert len(stopped.record.history) == whole.record.best.epoch + 2 < 20
 
 
 def test_dropout_takes_part(folder):
     """Else the test above would show nothing of it."""
     rows = []
     for share in (0.0, 0.3):
-        training = ready(folder, "tiny_numbers", network={**MLP, "dropout": share})
-        advance(training, 10**6)
+        training = whole_training(folder, "tiny_numbers", network={**MLP, "dropout": share})
         rows.append(training.record.history)
     assert rows[0] != rows[1]
 
@@ -188,8 +254,7 @@ def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(fol
     training = train.continued(kept, params.check(section, train.Train, "train"), task, "train", said.append)
     assert said == ["the journal of an unfinished training is damaged: starting from the beginning"]
     advance(training, 10**6)
-    whole = ready(folder, "tiny_numbers")
-    advance(whole, 10**6)
+    whole = whole_training(folder, "tiny_numbers", network=section["network"])
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
 
 
