@@ -1,7 +1,8 @@
 """Run a script, and kill its process group at a call into C that it makes while it saves something.
 
-`python killed.py NUMBER SCRIPT ARGUMENTS`: the calls are counted from 1; with 0 none is the last, and their number is
-printed. Each system call of a save is made by one of these calls, so the kills imitate a loss of power between any two.
+`python killed.py WHAT NUMBER SCRIPT ARGUMENTS`: WHAT is `journal` or `result`, its saves' calls are counted from 1; with 0
+none is the last, and their number is printed. One such call may make several system calls: tests/test_kills.py has
+strace stand between those, where there is strace.
 """
 
 import os
@@ -14,18 +15,20 @@ from typing import Any
 
 import click
 
-SAVES = {("journal.py", "save"), ("files.py", "replacing")}
+SAVES = {"journal": ("journal.py", "save"), "result": ("files.py", "replacing")}
 
 
 class Killer:
-    """Counts the calls into C from when a draft is opened until it has taken its place."""
+    """Counts the calls into C from when a draft is made until it has taken its place."""
 
-    def __init__(self, number: int) -> None:
-        self.number, self.calls = number, 0
+    def __init__(self, what: str, number: int) -> None:
+        self.what, self.number, self.calls = what, number, 0
 
     def watch(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """An audit hook: begin to count where a draft is opened."""
-        if event == "open" and ".draft" in str(arguments[0]) and sys.getprofile() is None:
+        """An audit hook: begin to count where a draft of the kind is made, as a file or as a folder."""
+        if event not in ("open", "os.mkdir") or ".draft" not in str(arguments[0]) or sys.getprofile() is not None:
+            return
+        if ("journals" in Path(str(arguments[0])).parts) == (self.what == "journal"):
             sys.setprofile(self.count)
 
     def count(self, frame: FrameType, event: str, argument: Any) -> None:
@@ -34,14 +37,14 @@ class Killer:
             self.calls += 1
             if self.calls == self.number:
                 os.killpg(0, signal.SIGKILL)
-        elif event == "return" and (Path(frame.f_code.co_filename).name, frame.f_code.co_name) in SAVES:
+        elif event == "return" and (Path(frame.f_code.co_filename).name, frame.f_code.co_name) == SAVES[self.what]:
             sys.setprofile(None)
 
 
 def main() -> None:
     """Run what the command line names."""
-    killer = Killer(int(sys.argv[1]))
-    sys.argv = sys.argv[2:]
+    killer = Killer(sys.argv[1], int(sys.argv[2]))
+    sys.argv = sys.argv[3:]
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
     sys.addaudithook(killer.watch)
     try:

@@ -23,8 +23,10 @@ from warm import ENOUGH, Ended, Limits, Warm
 DATASET = "tiny_news"
 OLD = b"what was there before\n"
 NAMED = re.compile(
-    rf"Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*|this machine: No usable temporary directory.*): .+; .+\n"
+    rf"(MLflow \(.*\): .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*|this machine: No usable temporary directory.*): .+; .+\n"
 )
+STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!journals)))", re.MULTILINE)
+"""An error that names MLflow's store as the place."""
 LARGE = 1 << 21
 """Bytes; every file of the project is smaller."""
 
@@ -35,6 +37,8 @@ class Tried:
 
     writes: int = 0
     failed: int = 0
+    replaced: int = 0
+    """Failed, in MLflow's store, after the new outputs had taken their place."""
     changed: int = 0
     drafts: int = 0
     stores: int = 0
@@ -46,7 +50,8 @@ class Tried:
 
     def __str__(self) -> str:
         return (
-            f"runs on a full disk {self.writes} (failed {self.failed}), changed outputs {self.changed}, drafts left {self.drafts}, "
+            f"runs on a full disk {self.writes} (failed {self.failed}, {self.replaced} of them with new outputs in place), "
+            f"changed outputs {self.changed}, drafts left {self.drafts}, "
             f"damaged stores {self.stores}, errors that name no file {self.unnamed}"
         )
 
@@ -66,25 +71,30 @@ def is_whole(store: Path) -> bool:
     return answer == [("ok",)]
 
 
-def check(tried: Tried, folder: Path, stage: str, ended: Ended, new: dict[str, bytes]) -> None:
-    """Count a run in. Where MLflow fails when all is written, the outputs are all new; else they are all old."""
-    after, failed = outputs_of(folder, stage), ended.code != 0
+def allowed(ended: Ended, new: dict[str, bytes]) -> list[dict[str, bytes]]:
+    """The outputs that a stage may leave: new ones where it ends well, else old ones, and never some of each.
+
+    Its run in MLflow is begun before its outputs are written and completed after that: where the error names the store,
+    they may be of before or after; `Tried.replaced` says how often they were new.
+    """
     old = dict.fromkeys(new, OLD)
+    if ended.code == 0:
+        return [new]
+    return [old, new] if STORE.search(ended.stderr) else [old]
+
+
+def check(tried: Tried, folder: Path, stage: str, ended: Ended, new: dict[str, bytes]) -> None:
+    """Count a run in."""
+    after, failed = outputs_of(folder, stage), ended.code != 0
     wrong = {
-        "changed": after
-        not in (
-            (old, new)
-            if (failed and "MLflow" in ended.stderr) or "mlruns" in ended.stderr
-            else (old,)
-            if failed
-            else (new,)
-        ),
+        "changed": after not in allowed(ended, new),
         "drafts": any(folder.rglob("*.draft")),
         "stores": not is_whole(folder / "mlflow.db"),
         "unnamed": failed and not (ended.code == 1 and NAMED.fullmatch(ended.stderr)),
     }
     tried.writes += 1
     tried.failed += failed
+    tried.replaced += failed and after == new
     for what, is_so in wrong.items():
         if is_so:
             print(f"{stage}: {what}: {ended.code} {ended.stderr!r}")
