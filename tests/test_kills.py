@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -26,6 +27,9 @@ KILLED = Path(__file__).with_name("killed.py")
 ROWS = os.environ.get("AG_NEWS_DIR")
 SEED = 20261122
 LEAVE_SECONDS = 2.0
+STRACE_KILLS = 20
+CALLS = "?open,openat,?creat,write,?pwrite64,?ftruncate,fsync,?fdatasync,close,?rename,?renameat,?renameat2,?mkdir,?mkdirat,?rmdir,?unlink,unlinkat"
+"""System calls that change a file system, and those between which they stand; with a `?`, where a processor has them."""
 TRAINS = re.compile(r"continuing after epoch |^epoch +\d+/", re.MULTILINE)
 """A line that a training says once its batches have begun."""
 WAYS = ("journal", "result", "kill", "kill", "terminate", "interrupt")
@@ -64,6 +68,10 @@ class Kills:
     inside: int = 0
     """Trainings that continued inside an epoch."""
     differences: int = 0
+    left: int = 0
+    """Drafts and journals that were still there after a training that ended well."""
+    other_runs: list[str] = field(default_factory=list)
+    """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
     slowest_leave: float = 0.0
 
     @property
@@ -145,20 +153,24 @@ class Kills:
         self.kills[where] += 1
         if where == "training" and number is not signal.SIGKILL:
             self.slowest_leave = max(self.slowest_leave, time.monotonic() - sent)
-            assert project.runs(self.dataset)[0]["status"] == "KILLED", said
+            self.compare_runs(statuses_of(project, self.dataset), ["KILLED"])
 
     def compare(self, project: Project, whole: Whole) -> None:
-        """Count what is not as it would have been; nothing else may be left, and one run that has each epoch once."""
+        """Count what is not as it would have been, and what else is left."""
         found = files_of(project, self.dataset)
         self.differences += sum(found.get(name) != whole.files.get(name) for name in found | whole.files)
-        assert not [path for kind in ("*.journal", "*.draft", ".*.draft") for path in project.folder.rglob(kind)]
-        runs = [(run["status"], run["epochs"]) for run in project.runs(self.dataset)]
-        assert runs == [("FINISHED", whole.epochs)]
+        self.left += sum(path.suffix in (".journal", ".draft") for path in project.folder.rglob("*"))
+        self.compare_runs(runs_of(project, self.dataset), [("FINISHED", whole.epochs)])
+
+    def compare_runs(self, found: list[Any], wanted: list[Any]) -> None:
+        """Note runs that are not as they should be."""
+        if found != wanted:
+            self.other_runs.append(f"{found} and not {wanted}")
 
     def promise(self, least: dict[str, int]) -> None:
         """What the figures must be; no time is promised while others work on the machine."""
         click.echo(f"\n{self}")
-        assert self.differences == 0
+        assert (self.differences, self.left, self.other_runs) == (0, 0, [])
         figures = {"kills": self.total, **self.kills}
         assert {where for where, number in least.items() if figures.get(where, 0) < number} == set(), self
         assert self.continued > 0
@@ -169,7 +181,8 @@ class Kills:
         where = ", ".join(f"{number} {name}" for name, number in sorted(self.kills.items()))
         return (
             f"{self.dataset}: {self.total} kills ({where}; {self.late} signals more came too late), "
-            f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences; "
+            f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences, "
+            f"{self.left} drafts and journals left, {len(self.other_runs)} stores with other runs; "
             f"slowest leave {self.slowest_leave:.1f} s{' on a loaded machine' if is_loaded() else ''}"
         )
 
@@ -178,6 +191,16 @@ def files_of(project: Project, dataset: str) -> dict[str, bytes]:
     """What a training leaves."""
     paths = [*(project.folder / "models" / dataset).iterdir(), project.folder / "reports" / dataset / "history.csv"]
     return {path.name: path.read_bytes() for path in paths}
+
+
+def runs_of(project: Project, dataset: str) -> list[tuple[str, list[int]]]:
+    """The statuses and epochs of all runs."""
+    return [(run["status"], run["epochs"]) for run in project.runs(dataset)]
+
+
+def statuses_of(project: Project, dataset: str) -> list[str]:
+    """The statuses of all runs."""
+    return [status for status, _ in runs_of(project, dataset)]
 
 
 def said_until(process: subprocess.Popen[str], wanted: re.Pattern[str]) -> str:
@@ -192,9 +215,9 @@ def said_until(process: subprocess.Popen[str], wanted: re.Pattern[str]) -> str:
 
 def left_with(number: signal.Signals, where: str) -> tuple[int, ...]:
     """The exit codes after a signal. Python itself knows none of ours until our code is loaded: the system ends it then."""
-    if number is signal.SIGKILL or where == "loading":
-        return (0, 128 + number, -number)
-    return (0, 128 + number)
+    if number is signal.SIGKILL:
+        return (0, -number)
+    return (0, 128 + number, -number) if where == "loading" else (0, 128 + number)
 
 
 def is_loaded() -> bool:
@@ -236,10 +259,10 @@ def test_a_training_that_is_killed_in_a_save_and_asked_to_leave_ends_in_the_same
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM
-    assert [run["status"] for run in project.runs("tiny_numbers")] == ["KILLED"]
+    kills.compare_runs(statuses_of(project, "tiny_numbers"), ["KILLED"])
     kills.finished(project, *kills.training)
     kills.compare(project, whole)
-    assert (kills.differences, kills.continued, kills.total) == (0, 1, 1)
+    assert (kills.total, kills.continued, kills.differences, kills.left, kills.other_runs) == (1, 1, 0, 0, [])
 
 
 def rows_at_hand(project: Project) -> None:
@@ -305,8 +328,7 @@ def test_kills_of_dvc_and_all_that_it_runs_leave_no_difference(tmp_path, capsys,
             kills.killed_at_a_time(project, whole, signal.SIGKILL, *command)
         kills.finished(project, *command)
         kills.differences += lock_of(project, way) != lock
-        runs = [(run["status"], run["epochs"]) for run in project.runs("diabetes")]
-        assert runs == [("FINISHED", whole.epochs)]
+        kills.compare_runs(runs_of(project, "diabetes"), [("FINISHED", whole.epochs)])
         shutil.rmtree(project.folder)
     with capsys.disabled():
         click.echo(f"\ndvc {' '.join(way)}:")
@@ -319,3 +341,64 @@ def lock_of(project: Project, way: tuple[str, ...]) -> bytes:
         return (project.folder / "dvc.lock").read_bytes()
     newest = project.run("dvc", "exp", "list", "--sha-only").stdout.split()[0]
     return project.run("git", "show", f"{newest}:dvc.lock").stdout.encode()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call: its name, and which one of this name it is in its thread."""
+
+    name: str
+    number: int
+    line: str
+
+
+def calls_in(trace: Path) -> list[Call]:
+    """All calls that strace wrote down."""
+    counted: Counter[str] = Counter()
+    calls = []
+    for line in trace.read_text(errors="replace").splitlines():
+        if name := re.match(r"\w+(?=\()", line):
+            counted[name[0]] += 1
+            calls.append(Call(name[0], counted[name[0]], line))
+    return calls
+
+
+def calls_of_saves(calls: list[Call]) -> dict[str, list[Call]]:
+    """The calls of saves of the journal and of the result: on drafts and what they replace, and on their folders."""
+    own = {
+        "journal": re.compile(r"\.retrain/journals(>|\"|/\S*\.(draft|journal))"),
+        "result": re.compile(r"(models|reports)/(tiny_numbers|\.tiny_numbers\.\d+\.draft)\b"),
+    }
+    return {what: [call for call in calls if pattern.search(call.line)] for what, pattern in own.items()}
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_kills_between_any_two_system_calls_of_a_save_leave_no_difference(new_project, tmp_path, capsys):
+    prepared = new_project()
+    longer(4)(prepared)
+    prepared.stages("prepare split", "tiny_numbers")
+    kills, trace = Kills("tiny_numbers", seconds="0"), tmp_path / "trace"
+    with_other_outputs(prepared, "tiny_numbers")
+    reference = prepared.copy(tmp_path / "reference")
+    traced = ("strace", "-qq", "-y", "-s", "0", "-e", f"trace={CALLS}", "-o", str(trace))
+    kills.finished(reference, *traced, *kills.training)
+    whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
+    saves = calls_of_saves(calls_in(trace))
+    for number in range(STRACE_KILLS):
+        project = prepared.copy(tmp_path / "round")
+        call = kills.draw.choice(saves["journal" if number % 2 else "result"])
+        inject = ("-e", f"inject={call.name}:signal=KILL:when={call.number}")
+        with kills.start(project, *traced, *inject, *kills.training) as process:
+            said = process.communicate(timeout=280)[0]
+        assert process.returncode == -signal.SIGKILL, said
+        last = calls_of_saves(calls_in(trace)[-1:])
+        kills.kills.update([next((what for what, found in last.items() if found), "elsewhere")])
+        kills.finished(project, *kills.training)
+        kills.compare(project, whole)
+        shutil.rmtree(project.folder)
+    with capsys.disabled():
+        counts = ", ".join(f"{len(calls)} of the {what}" for what, calls in saves.items())
+        click.echo(f"\nsystem calls of saves: {counts}")
+        kills.promise({"kills": STRACE_KILLS, "journal": STRACE_KILLS // 4, "result": STRACE_KILLS // 4})
