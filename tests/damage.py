@@ -4,11 +4,13 @@ A new kind of damage is a function below that yields cases, and an entry in `KIN
 """
 
 import csv
+import hashlib
 import io
 import json
 import math
 import os
 import random
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ class Case:
     codes: tuple[int, ...]
     stdin: str = os.devnull
     """A path below the project's folder, or an absolute one."""
+    says: str = ""
+    """A regular expression of what it must say."""
 
 
 def drawn(*about: object) -> random.Random:
@@ -1050,6 +1054,209 @@ def half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+# The journal of an interrupted training
+
+
+JOURNALS = "journals"
+"""The folder beside the project that has a journal of each dataset's training, made by interrupting it."""
+ANEW = r"the journal of an unfinished training .+: starting from the beginning"
+Change = Callable[[Path], object]
+"""Harms a journal, given its path."""
+
+
+def unfinished(dataset: str, change: Change) -> Damage:
+    """The journal of an interrupted training in its place, and changed."""
+
+    def damage(folder: Path) -> None:
+        place = folder / ".retrain" / "journals"
+        place.mkdir(parents=True, exist_ok=True)
+        made = next(folder.with_name(JOURNALS).glob(f"{dataset}-*.journal"))
+        change(Path(shutil.copy(made, place)))
+
+    return damage
+
+
+def journals() -> Iterator[Case]:
+    """Journals that are damaged, forged or of other trainings, and what lies beside them."""
+    for dataset in ("tiny_news", "tiny_numbers"):
+        command = ("train", "--dataset", dataset)
+        says = "continuing after epoch 3 of 3"
+        yield Case(f"{dataset}'s journal: whole", unfinished(dataset, Path.touch), command, READ, says=says)
+        for what, change in {**broken_journals(dataset), **forged_journals()}.items():
+            yield Case(f"{dataset}'s journal: {what}", unfinished(dataset, change), command, READ, says=ANEW)
+        for what, change in {**other_journals(dataset), **beside_journals()}.items():
+            yield Case(f"{dataset}'s journal: {what}", unfinished(dataset, change), command, READ)
+        says = "an unfinished training of other knobs .* is not continued"
+        damage = unfinished(dataset, of_other_knobs)
+        yield Case(f"{dataset}'s journal: of other knobs", damage, command, READ, says=says)
+        for suffix in (".lock", ".owner", ".draft"):
+            for what, make in NO_FILES.items():
+                damage = unfinished(dataset, partial(alone_with, suffix, make))
+                yield Case(f"{dataset}'s {suffix} is {what}", damage, command, EITHER)
+
+
+def rewritten(change: Callable[[bytes], bytes]) -> Change:
+    """A journal with another content."""
+    return lambda path: path.write_bytes(change(path.read_bytes()))
+
+
+def replaced(make: Change) -> Change:
+    """Something else in a journal's place."""
+
+    def change(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return change
+
+
+def broken_journals(dataset: str) -> dict[str, Change]:
+    """Journals that are not what was written."""
+    drawn_changes = {
+        f"{change.__name__} {number}": partial(change, drawn("journal", dataset, change.__name__, number))
+        for number in range(6)
+        for change in (cut, flip, take_out)
+    }
+    whole = {
+        "empty": lambda _content: b"",
+        "a digest alone": lambda content: content[-64:],
+        "no digest": lambda content: content[:-64],
+        "zeros": lambda content: bytes(len(content)),
+        "backwards": lambda content: content[::-1],
+        "twice": lambda content: content * 2,
+        "text": lambda _content: b"This is something else.\n",
+    }
+    changes = {what: rewritten(change) for what, change in {**drawn_changes, **whole}.items()}
+    silent = ("missing", "a link to nothing")  # there is no journal then
+    no_files = {what: replaced(make) for what, make in NO_FILES.items() if what not in silent}
+    return {**changes, **no_files, "forbidden": lambda path: path.chmod(0)}
+
+
+def sealed(header: bytes, state: bytes) -> bytes:
+    """A journal whose digest is right."""
+    body = header + b"\n" + state
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def forged_journals() -> dict[str, Change]:
+    """Journals whose digest is right, and nothing else."""
+    states = {f"a state that is {what}": rewritten(partial(with_state, state)) for what, state in STATES.items()}
+    parts = {
+        f"{'.'.join(path)} {value!r}"[:60]: rewritten(partial(with_part, path, value)) for path, value in STATE_PARTS
+    }
+    bytes_ = {
+        f"bytes {content[:12]!r} as state": rewritten(partial(with_bytes, content))
+        for content in (b"", b"text", b"PK\x03\x04", b"cos\nsystem\n(S'touch harmed'\ntR.", bytes(4096))
+    }
+    headers = {
+        f"a header {header[:12]!r}": rewritten(partial(with_header, header))
+        for header in (
+            b"", b"null", b"5", b"[]", b"{}", b"{", b"\xff", b"NaN", b"9" * 5000, b"[" * 100_000, b'{"a":' * 100_000, b'"\\ud800"',
+            b'{"knobs": [], "data": {}}',
+        )
+    }  # fmt: skip
+    return {**states, **parts, **bytes_, **headers}
+
+
+STATES: dict[str, Any] = {
+    "nothing": None,
+    "a number": 5,
+    "text": "state",
+    "a list": [1, 2],
+    "empty": {},
+    "a tensor": torch.zeros(3),
+    "parts without content": {"state": {}, "record": {}},
+    "parts that are lists": {"state": [], "record": []},
+}
+STATE_PARTS: list[tuple[tuple[str, ...], Any]] = [
+    *((("state", "epoch"), value) for value in (-1, 10**9, 1.5, math.nan, "1", None, [1], torch.tensor([1, 2]))),
+    *((("state", "batch"), value) for value in (-1, 10**9, 1.5, "1", None)),
+    *((("state", "sums"), value) for value in (None, {}, {"loss": "x", "measure": 0.0, "examples": 1})),
+    *((("state", "network"), value) for value in (None, {}, {"weight": torch.zeros(1)})),
+    *((("state", "optimizer"), value) for value in (None, {}, {"state": {}, "param_groups": []})),
+    *((("state", "scheduler"), value) for value in (None, {}, {"last_epoch": "x"})),
+    *(
+        (("record", "history"), value)
+        for value in (None, [], [{}], [1], "x", [{"epoch": 1}] * 3, [{"epoch": math.nan}])
+    ),
+    *((("record", "best"), value) for value in (None, {}, {"score": 1.0}, {"score": "x", "epoch": 1, "weights": {}})),
+    (("record", "best", "weights"), {}),
+    (("record", "best", "weights"), {"a": torch.zeros(1)}),
+    (("record", "best", "epoch"), 99),
+]
+"""What a state never holds, and where."""
+
+
+def with_state(state: Any, content: bytes) -> bytes:
+    """A journal with another state."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    return with_bytes(file.getvalue(), content)
+
+
+def with_bytes(state: bytes, content: bytes) -> bytes:
+    """A journal with other bytes for its state."""
+    return sealed(content.partition(b"\n")[0], state)
+
+
+def with_header(header: bytes, content: bytes) -> bytes:
+    """A journal with another header."""
+    return sealed(header, content.partition(b"\n")[2][:-64])
+
+
+def with_part(path: tuple[str, ...], value: Any, content: bytes) -> bytes:
+    """A journal with a part of its state changed."""
+    state = torch.load(io.BytesIO(content.partition(b"\n")[2][:-64]), weights_only=True)
+    part = state
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value
+    return with_state(state, content)
+
+
+def as_other(path: Path) -> Path:
+    """A journal under the name of another training of the dataset."""
+    return path.rename(path.with_name(f"{path.stem.rpartition('-')[0]}-0123456789abcdef.journal"))
+
+
+def of_other_knobs(path: Path) -> None:
+    """The journal of a training with other knobs."""
+    header = json.loads(path.read_bytes().partition(b"\n")[0])
+    header["knobs"]["loop"]["epochs"] = 99
+    path.write_bytes(with_header(json.dumps(header).encode(), path.read_bytes()))
+    as_other(path)
+
+
+def other_journals(dataset: str) -> dict[str, Change]:
+    """What is left of trainings of other knobs: it does not matter what it is."""
+    changes = {**broken_journals(dataset), **forged_journals()}
+    names = [
+        name
+        for name in changes
+        if name.startswith(("a header", "a pipe", "a folder", "a link", "an endless", "a socket"))
+    ]
+    others: dict[str, Change] = {}
+    for name in ("empty", "cut 0", "zeros", "forbidden", *names):
+        others[f"another's, {name}"] = lambda path, change=changes[name]: change(as_other(path))
+    return others
+
+
+def beside_journals() -> dict[str, Change]:
+    """What lies beside a journal of a training that was killed, in any state."""
+    contents = {"empty": b"", "text": b"process 1, since 12:00:00,", "zeros": bytes(4096), "not UTF-8": b"\xff" * 99}
+    return {
+        f"{suffix} {what}": partial(alone_with, suffix, partial(Path.write_bytes, data=content))
+        for suffix in (".lock", ".owner", ".draft")
+        for what, content in contents.items()
+    }
+
+
+def alone_with(suffix: str, make: Change, path: Path) -> None:
+    """No journal, and something beside where it would be."""
+    path.unlink()
+    make(path.with_suffix(suffix))
+
+
 # Downloads
 
 
@@ -1112,5 +1319,6 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "rows_to_predict": rows_to_predict,
     "recipes": recipes,
     "stores": stores,
+    "journals": journals,
     "downloads": downloads,
 }
