@@ -125,9 +125,27 @@ class Training:
         return {"state": self.state.state_dict(), "record": self.record.state_dict()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to what `state_dict` gave."""
+        """Go back to what `state_dict` gave; raises ValueError where it is of no such training."""
         self.state.load_state_dict(saved["state"])
         self.record.load_state_dict(saved["record"])
+        if not self.is_possible:
+            raise ValueError("a state that no training comes to")
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether position, history and best epoch agree with each other."""
+        state, record, batches = self.state, self.record, math.ceil(len(self.train) / self.rules.batch_size)
+        positions, best = (state.epoch, state.batch, record.best.epoch), copied_weights(state.network)
+        numbers = [value for row in record.history for value in row.values()]
+        return (
+            all(type(position) is int for position in positions)
+            and 0 <= state.epoch <= self.rules.epochs
+            and 0 <= state.batch <= batches
+            and all(type(value) in (int, float) for value in (*numbers, state.learning_rate, record.best.score))
+            and [row["epoch"] for row in record.history] == list(range(1, state.epoch + 1))
+            and record.best.epoch in range(min(1, state.epoch), state.epoch + 1)
+            and (not record.best.epoch or shapes(record.best.weights) == shapes(best))
+        )
 
 
 def chosen_network(knobs: Train, kind: str, place: str) -> "tuple[NetworkFile, NetworkKnobs]":
@@ -233,6 +251,11 @@ def history_row(report: "Report", validation: "Means", objective: "Objective") -
 def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
     """The network's weights as they are now, on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def shapes(weights: "dict[str, Tensor]") -> dict[str, Any]:
+    """Name, type and shape of each."""
+    return {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()}
 
 
 def train(training: Training, run: Recording, keeper: "Keeper", place: str) -> None:

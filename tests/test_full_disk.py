@@ -23,7 +23,7 @@ from warm import ENOUGH, Ended, Limits, Warm
 DATASET = "tiny_news"
 OLD = b"what was there before\n"
 NAMED = re.compile(
-    rf"(MLflow \(.*\): .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*|this machine: No usable temporary directory.*): .+; .+\n"
+    rf"(MLflow \(.*\): .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*): .+; .+\n|Error: this machine: No usable temporary directory .+; .+\n"
 )
 STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!journals)))", re.MULTILINE)
 """An error that names MLflow's store as the place."""

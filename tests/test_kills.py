@@ -31,6 +31,13 @@ STRACE_KILLS = 20
 CALLS = "?open,openat,?creat,write,?pwrite64,?ftruncate,fsync,?fdatasync,close,?rename,?renameat,?renameat2,?mkdir,?mkdirat,?rmdir,?unlink,unlinkat"
 """System calls that change a file system, and those between which they stand; with a `?`, where a processor has them."""
 TRAINS = re.compile(r"continuing after epoch |^epoch +\d+/", re.MULTILINE)
+SAID = {
+    "done": re.compile(r" parameters; best epoch "),
+    "writing": re.compile(r"epoch +(\d+)/\1 |^stopped: ", re.MULTILINE),
+    "training": TRAINS,
+    "loading": re.compile(""),
+}
+"""What a training has said by the time that it is there; the last things first."""
 """A line that a training says once its batches have begun."""
 WAYS = ("journal", "result", "kill", "kill", "terminate", "interrupt")
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
@@ -61,7 +68,7 @@ class Kills:
     """Time between two saves inside an epoch."""
     draw: random.Random = field(default_factory=lambda: random.Random(SEED))
     kills: Counter[str] = field(default_factory=Counter)
-    """By where they hit: `loading`, `training`, `journal` (while it was saved) and `result`."""
+    """By where they hit: `loading`, `training`, `writing` (after it), `journal` (while it was saved) and `result`."""
     late: int = 0
     """Signals that came when all was done."""
     continued: int = 0
@@ -145,15 +152,16 @@ class Kills:
             said += process.stdout.read()
             code = process.wait(timeout=60)
         self.count(said)
-        where = "training" if TRAINS.search(said) else "loading"
+        where = next(where for where, line in SAID.items() if line.search(said))
         assert code in left_with(number, where), (code, number, said)
-        if code == 0:
+        if code == 0 or where == "done":
             self.late += 1
             return
         self.kills[where] += 1
-        if where == "training" and number is not signal.SIGKILL:
+        if where != "loading" and number is not signal.SIGKILL:
             self.slowest_leave = max(self.slowest_leave, time.monotonic() - sent)
-            self.compare_runs(statuses_of(project, self.dataset), ["KILLED"])
+            statuses = statuses_of(project, self.dataset)
+            self.compare_runs(statuses, ["FINISHED" if where == "writing" and "FINISHED" in statuses else "KILLED"])
 
     def compare(self, project: Project, whole: Whole) -> None:
         """Count what is not as it would have been, and what else is left."""
@@ -214,10 +222,10 @@ def said_until(process: subprocess.Popen[str], wanted: re.Pattern[str]) -> str:
 
 
 def left_with(number: signal.Signals, where: str) -> tuple[int, ...]:
-    """The exit codes after a signal. Python itself knows none of ours until our code is loaded: the system ends it then."""
+    """The exit codes after a signal. While Python starts and ends it knows none of ours: the system ends it then."""
     if number is signal.SIGKILL:
         return (0, -number)
-    return (0, 128 + number, -number) if where == "loading" else (0, 128 + number)
+    return (0, 128 + number, -number) if where in ("loading", "done") else (0, 128 + number)
 
 
 def is_loaded() -> bool:

@@ -83,6 +83,8 @@ class Journal:
                 torch.save(state, hashed)  # type: ignore[arg-type]  # it needs `write` and `flush`
                 file.write(hashed.sha256.hexdigest().encode())
             files.flush(self.draft)
+            if self.path.is_dir():
+                files.remove(self.path)
             self.draft.replace(self.path)
             files.flush(self.path)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where its writer can't write
@@ -171,7 +173,8 @@ def opened(folder: Path, dataset: str, identity: Identity, started_by: Ancestors
             say(f"{owner_of(owner)} trains the same; waiting for its end")
         time.sleep(POLL_SECONDS)
     try:
-        owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
+        with files.writing(owner):
+            owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
         tidy(folder, dataset, journal, say)
         yield journal
     finally:

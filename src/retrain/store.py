@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from retrain import files
 from retrain.errors import RetrainError
 
 import click
@@ -44,7 +45,8 @@ def identity(root: Path) -> str:
     path = root / ".retrain" / "id"
     with lock(root, "id"):
         if not path.exists():
-            path.write_text(secrets.token_hex(16), encoding="utf-8")
+            with files.writing(path):
+                path.write_text(secrets.token_hex(16), encoding="utf-8")
         return f"{path.read_text(encoding='utf-8')} {root}"
 
 
