@@ -178,26 +178,18 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
         shell.chmod(0o755)
         forgotten.environment["SHELL"] = str(shell)
     for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 300)
-    command = ["dvc", "repro", f"train@{dataset}"]
-    first = subprocess.Popen(
-        command,
-        cwd=forgotten.folder,
-        env=forgotten.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    for line in first.stdout:
-        if line.startswith("epoch   2/"):
-            break
+        forgotten.set(f"{dataset}.train.loop.{knob}", 1500)
+    command, log = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log"
+    with log.open("w") as output:
+        first = subprocess.Popen(
+            command, cwd=forgotten.folder, env=forgotten.environment, stdout=output, stderr=subprocess.DEVNULL
+        )
+    wait(lambda: "epoch   2/" in log.read_text())
     first.send_signal(signal.SIGKILL)  # dvc alone
     first.wait()
     second = forgotten.run(*command)
-    first.stdout.read()
-    first.stdout.close()
     assert second.returncode == 0, second.said
     assert "trains the same; waiting for its end" in second.stderr
-    assert "continuing after epoch 300 of 300" in second.stderr
+    assert "continuing after epoch 1500 of 1500" in second.stderr
     assert [run["status"] for run in forgotten.runs(dataset)] == ["FINISHED"]
     assert not list((forgotten.folder / ".retrain" / "journals").glob("*.journal"))

@@ -81,7 +81,7 @@ def test_every_job_has_a_time_limit_and_no_workflow_runs_twice_at_once(path):
     workflow = content(path)
     assert workflow["concurrency"]["group"]
     for name, job in workflow["jobs"].items():
-        assert 0 < job["timeout-minutes"] <= 120, name
+        assert 0 < job["timeout-minutes"] <= 360, name
 
 
 @each_workflow
@@ -154,7 +154,7 @@ def test_the_weekly_run_keeps_its_reports_and_runs_also_when_it_fails():
 
 def test_the_weekly_run_searches_long_for_failures_whether_or_not_the_pipeline_works():
     job = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")["jobs"]["campaigns"]
-    assert commands({"jobs": {"campaigns": job}}) == ["make campaigns", "make fuzz FUZZ_SECONDS=300"]
+    assert commands({"jobs": {"campaigns": job}}) == ["make campaigns", "make fuzz"]
     assert "needs" not in job
 
 

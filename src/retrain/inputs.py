@@ -67,7 +67,8 @@ def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], bl
         made: the outputs of all stages: a file in one of them is declared by the output.
         block: the dataset's knobs.
     """
-    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read)}
+    tidied = {PurePosixPath(output).parent.as_posix() for output in stage.outputs}  # of what a killed process left
+    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read), *tidied}
     missing = {path for path in read - harmless if not within(path, (*stage.dependencies, *stage.outputs))}
     named = {next((out for out in made if within(path, [out])), path) for path in missing}
     way_out = f"add to the deps of '{stage.script}' in {FILE}:"
