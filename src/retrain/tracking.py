@@ -269,7 +269,7 @@ def own_store(root: Path) -> str:
     """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
     settle()
     uri = store.uri(root)
-    with store.lock(root, "mlflow"):
+    with reachable(), store.lock(root, "mlflow"):
         store.relocate(root)
     initialise(uri, root)
     return uri
