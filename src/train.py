@@ -135,7 +135,7 @@ class Training:
     def is_possible(self) -> bool:
         """Whether position, history and best epoch agree with each other."""
         state, record, batches = self.state, self.record, math.ceil(len(self.train) / self.rules.batch_size)
-        positions, best = (state.epoch, state.batch, record.best.epoch), copied_weights(state.network)
+        positions, present = (state.epoch, state.batch, record.best.epoch), state.network.state_dict()
         numbers = [value for row in record.history for value in row.values()]
         return (
             all(type(position) is int for position in positions)
@@ -144,7 +144,7 @@ class Training:
             and all(type(value) in (int, float) for value in (*numbers, state.learning_rate, record.best.score))
             and [row["epoch"] for row in record.history] == list(range(1, state.epoch + 1))
             and record.best.epoch in range(min(1, state.epoch), state.epoch + 1)
-            and (not record.best.epoch or shapes(record.best.weights) == shapes(best))
+            and (not record.best.epoch or shapes(record.best.weights) == shapes(present))
         )
 
 

@@ -112,8 +112,8 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
 def trained(training: train.Training, folder: Path, run: Run | None) -> train.Record:
     """What a training comes to, its journal being in a folder."""
     recording = Recording("training", lambda: run, lambda _: None)
-    train.train(training, recording, train.Keeper(Journal(folder / "journal", {}), seconds=60), "place")
-    recording.close(None)
+    train.train(training, recording, train.Keeper(Journal(folder / "journal", {}, ()), seconds=60), "place")
+    recording.end("FINISHED", None)
     return training.record
 
 

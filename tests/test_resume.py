@@ -177,7 +177,7 @@ def test_dropout_takes_part(folder):
 
 
 def test_a_journal_gives_back_what_was_saved_last(tmp_path):
-    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
     assert kept.load() is None
     for epoch in (1, 2):
         kept.save({"epoch": epoch, "weights": torch.arange(3) * epoch, "scores": [float("-inf"), 0.1]})
@@ -189,7 +189,7 @@ def test_a_journal_gives_back_what_was_saved_last(tmp_path):
 @pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, place, damage):
-    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
     kept.save({"weights": torch.zeros(1000)})
     content = bytearray(kept.path.read_bytes())
     position = int(place * len(content))
@@ -200,14 +200,14 @@ def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, place,
 
 
 def test_a_journal_of_another_training_under_this_ones_name_is_not_taken(tmp_path):
-    Journal(tmp_path / "a.journal", {**IDENTITY, "data": "2"}).save({"epoch": 1})
+    Journal(tmp_path / "a.journal", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
     with pytest.raises(DamagedError, match="is of another training"):
-        Journal(tmp_path / "a.journal", IDENTITY).load()
+        Journal(tmp_path / "a.journal", IDENTITY, ()).load()
 
 
 def left(folder: Path, identity: dict[str, Any]) -> Journal:
     """A journal that a process left that was killed."""
-    kept = Journal(folder / f"tiny-{journal.digest(identity)[:16]}.journal", identity)
+    kept = Journal(folder / f"tiny-{journal.digest(identity)[:16]}.journal", identity, ())
     kept.save({"epoch": 1})
     for suffix in (".lock", ".owner", ".draft"):
         kept.path.with_suffix(suffix).touch()
@@ -248,7 +248,7 @@ def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(fol
     section = tiny_datasets()["tiny_numbers"]["train"]
     examples = folder / "data" / "tiny_numbers" / "examples"
     task = train.task_in(examples, description.read_encoding(examples))
-    kept = Journal(tmp_path / "a.journal", IDENTITY)
+    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
     kept.save(ready(folder, "tiny_numbers", network={**MLP, "hidden": 6}).state_dict())
     said: list[str] = []
     training = train.continued(kept, params.check(section, train.Train, "train"), task, "train", said.append)
@@ -264,7 +264,7 @@ from pathlib import Path
 import torch
 from retrain.errors import lack_of_memory
 from retrain.journal import Journal
-kept = Journal(Path(sys.argv[1]), {"data": "1"})
+kept = Journal(Path(sys.argv[1]), {"data": "1"}, ())
 kept.save({"weights": torch.zeros(1 << 25)})
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]),) * 2)

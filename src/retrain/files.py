@@ -127,7 +127,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def named(path: Path | str) -> str:
     """A path as errors show it: a draft under the name of the output that it was to become."""
-    return re.sub(r"(^|/)\.([^/]+)\.\d+\.draft(?=/|$)", r"\1\2", str(path))
+    return re.sub(r"(^|/)\.([^/]+?)\.\d+(\.earlier)?\.draft(?=/|$)", r"\1\2", str(path))
 
 
 def must_not_be_endless(path: Path, way_out: str) -> None:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,8 +62,8 @@ class Journal:
 
     path: Path
     identity: Identity
-    started_by: Ancestors = field(default_factory=processes.above)
-    """Who asked for this training."""
+    started_by: Ancestors
+    """Who asked for this training; nobody where that is not known."""
 
     @property
     def draft(self) -> Path:
@@ -103,6 +103,8 @@ class Journal:
             header, state_bytes = self.content()
         except FileNotFoundError:
             return None
+        except RetrainError as error:
+            raise DamagedError(error.fact) from None
         except OSError as error:
             raise DamagedError(f"can't be read: {error.strerror}") from None
         if json.loads(header) != self.identity:
@@ -112,14 +114,15 @@ class Journal:
         except Exception as error:
             if lack_of_memory(error):
                 raise
-            raise DamagedError(
-                f"is damaged ({type(error).__name__})"
-            ) from None  # whatever a forged one makes torch raise
+            # whatever a forged one makes torch raise
+            raise DamagedError(f"is damaged ({type(error).__name__})") from None
+        if not isinstance(state, dict):
+            raise DamagedError("is damaged")
         return state
 
     def content(self) -> tuple[bytes, BytesIO]:
         """What a training depends on, and its state, whose digest is right."""
-        must_be_a_file(self.path)
+        files.must_not_be_endless(self.path, "remove it")
         with self.path.open("rb") as file:
             header = file.readline(LONGEST_HEADER)
             size = os.fstat(file.fileno()).st_size - len(header) - DIGEST_LENGTH
@@ -144,12 +147,6 @@ class Journal:
             self.remove()
         else:
             say("what started this training has ended; the next one of the same will take its result over")
-
-
-def must_be_a_file(path: Path) -> None:
-    """Raise DamagedError where something else lies there, which may never end."""
-    if os.path.lexists(path) and not path.is_file():
-        raise DamagedError("is no file")
 
 
 def digest(identity: Identity) -> str:
@@ -232,10 +229,10 @@ def written(path: Path) -> float:
 def why_not(path: Path, own: Identity) -> str:
     """What distinguishes a journal's training: `of other knobs (loop.epochs)`; nothing where it is no journal."""
     try:
-        must_be_a_file(path)
+        files.must_not_be_endless(path, "remove it")
         with path.open("rb") as file:
             other = params.flat(json.loads(file.readline(LONGEST_HEADER)))
-    except (OSError, ValueError, RecursionError):
+    except (RetrainError, OSError, ValueError, RecursionError):
         return ""
     mine = params.flat(own)
     differing = [tuple(name.split(".", 1)) for name in mine | other if mine.get(name) != other.get(name)]

@@ -37,7 +37,8 @@ class Recording:
     run: Run | None = None
     unsent: dict[int, dict[str, float]] = field(default_factory=dict)
     """Figures of epochs that no store has taken yet."""
-    faults: list[StoreError] = field(default_factory=list)
+    failed: bool = False
+    """Whether a call did, which is said once."""
     completed: bool = False
     calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
 
@@ -53,9 +54,9 @@ class Recording:
             try:
                 call()
             except Exception as error:  # noqa: BLE001 (a fault of MLflow's, or of ours, must not end a training)
-                if not self.faults:
+                if not self.failed:
                     tracking.later(fault(error))
-                self.faults.append(fault(error))
+                self.failed = True
 
     def start(self) -> None:
         """Find or make the run."""
@@ -97,7 +98,7 @@ class Recording:
         self.close(seconds)
 
     def close(self, seconds: float | None) -> None:
-        """Make no calls after those that are waiting; wait so long for them, or, with None, to their end."""
+        """After its end or result: wait for the calls that are waiting, so long or, with None, to their end."""
         self.calls.put(None)
         self.thread.join(seconds)
 

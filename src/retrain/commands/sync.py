@@ -15,7 +15,6 @@ from retrain.results import Result
 
 import click
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,12 +49,9 @@ class Revision:
         """Its dvc.lock; raises RetrainError where it is none."""
         if not self.commit:
             return promises.read(self.folder)
-        try:
-            content = YAML(typ="safe").load(self.read(promises.FILE) or b"stages: {}")
-        except YAMLError as error:
-            fact = f"has a {promises.FILE} that is no YAML ({' '.join(str(error).split())})"
-            raise RetrainError(self.name, fact, "leave --all-commits away") from None
-        return params.check(content, Lock, f"{promises.FILE} of {self.name}")
+        place = f"{promises.FILE} of {self.name}"
+        content = params.parsed(self.read(promises.FILE) or b"stages: {}", place, YAML(typ="safe"))
+        return params.check(content, Lock, place)
 
 
 @dataclass(frozen=True)
