@@ -83,12 +83,16 @@ class Record:
     best: Best = field(default_factory=lambda: Best(score=-math.inf, epoch=0, weights={}))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as nested dicts of tensors and numbers."""
-        return {"history": self.history, "best": vars(self.best)}
+        """Everything, as nested dicts of tensors and numbers: of long histories, too, a save takes a moment."""
+        import torch
+
+        figures = torch.tensor([list(row.values()) for row in self.history], dtype=torch.float64)
+        return {"names": list(self.history[0]) if self.history else [], "figures": figures, "best": vars(self.best)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go back to what `state_dict` gave."""
-        self.history, self.best = saved["history"], Best(**saved["best"])
+        rows = [dict(zip(saved["names"], row, strict=True)) for row in saved["figures"].tolist()]
+        self.history, self.best = [{**row, "epoch": int(row["epoch"])} for row in rows], Best(**saved["best"])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from retrain.commands import sync
@@ -12,6 +13,7 @@ from retrain.commands import sync
 import pytest
 from conftest import Project
 from mlflow import MlflowClient
+from psutil import Process
 from test_store import answers, end, free_port, wait
 
 pytestmark = pytest.mark.slow
@@ -139,7 +141,7 @@ def epochs_in(client: MlflowClient, dataset: str) -> list[list[int]]:
 def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten):
     port, dataset = free_port(), "tiny_numbers"
     for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 600)
+        forgotten.set(f"{dataset}.train.loop.{knob}", 400)
     forgotten.set(f"{dataset}.train.schedule", {"name": "constant"})
     address = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     server = served(forgotten, port)
@@ -178,18 +180,21 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
         shell.chmod(0o755)
         forgotten.environment["SHELL"] = str(shell)
     for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 1500)
-    command, log = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log"
+        forgotten.set(f"{dataset}.train.loop.{knob}", 200)
+    command, log, said = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log", tmp_path / "said"
+    started = partial(subprocess.Popen, command, cwd=forgotten.folder, env=forgotten.environment)
     with log.open("w") as output:
-        first = subprocess.Popen(
-            command, cwd=forgotten.folder, env=forgotten.environment, stdout=output, stderr=subprocess.DEVNULL
-        )
+        first = started(stdout=output, stderr=subprocess.DEVNULL)
     wait(lambda: "epoch   2/" in log.read_text())
+    (training,) = (child for child in Process(first.pid).children(recursive=True) if child.name().startswith("python"))
+    training.suspend()  # until someone waits for it
     first.send_signal(signal.SIGKILL)  # dvc alone
     first.wait()
-    second = forgotten.run(*command)
-    assert second.returncode == 0, second.said
-    assert "trains the same; waiting for its end" in second.stderr
-    assert "continuing after epoch 1500 of 1500" in second.stderr
+    with said.open("w") as output:
+        second = started(stdout=subprocess.DEVNULL, stderr=output)
+    wait(lambda: "trains the same; waiting for its end" in said.read_text())
+    training.resume()
+    assert second.wait(timeout=240) == 0, said.read_text()
+    assert "continuing after epoch 200 of 200" in said.read_text()
     assert [run["status"] for run in forgotten.runs(dataset)] == ["FINISHED"]
     assert not list((forgotten.folder / ".retrain" / "journals").glob("*.journal"))

@@ -1,6 +1,8 @@
 """What a training tells its run in MLflow, in a thread of its own: it never waits for a store, and no store can harm it."""
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from retrain.tracking import Run, StoreError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+PAUSE_SECONDS = 1.0
+"""Between two calls with epochs: those that take a few milliseconds would cost a training as much again."""
 PARTING_SECONDS = 0.8
 """What an interrupted training gives a store to take its last words."""
 
@@ -37,8 +41,12 @@ class Recording:
     run: Run | None = None
     unsent: dict[int, dict[str, float]] = field(default_factory=dict)
     """Figures of epochs that no store has taken yet."""
+    recorded: set[int] | None = None
+    """The epochs that the store has; None where that is not known. Asking takes longer, the more there are."""
     failed: bool = False
     """Whether a call did, which is said once."""
+    sent: float = -math.inf
+    """When epochs were handed over last."""
     completed: bool = False
     calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
 
@@ -74,15 +82,17 @@ class Recording:
         self.calls.put(self.send)
 
     def send(self) -> None:
-        """Hand over all epochs that were not taken yet, unless a later call is waiting to do that."""
-        if self.calls.empty():
+        """Hand over all epochs that were not taken yet, unless that was done a moment ago or a later call is waiting."""
+        if self.calls.empty() and time.monotonic() - self.sent >= PAUSE_SECONDS:
             self.send_all()
+            self.sent = time.monotonic()
 
     def send_all(self) -> None:
         """Hand over all epochs that were not taken yet."""
         rows = dict(self.unsent)
         if self.run and rows:
-            self.run.epochs(rows)
+            known, self.recorded = self.recorded, None  # a call that fails may have come through
+            self.recorded = self.run.epochs(rows, known)
             for step in rows:
                 del self.unsent[step]
 

@@ -51,13 +51,22 @@ class Run:
         with reachable():
             return self.client.get_run(self.run_id)
 
-    def epochs(self, rows: Mapping[int, Mapping[str, float]]) -> None:
-        """Record the figures of epochs that it does not have yet."""
+    def epochs(self, rows: Mapping[int, Mapping[str, float]], recorded: set[int] | None = None) -> set[int]:
+        """Record the figures of epochs that it does not have yet.
+
+        Args:
+            rows: the figures by epoch.
+            recorded: the epochs that it has; None where that is not known, and must be asked for.
+
+        Returns:
+            The epochs that it has now.
+        """
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         with writing(self.client):
-            recorded = {metric.step for metric in self.client.get_metric_history(self.run_id, "train_loss")}
+            if recorded is None:
+                recorded = {metric.step for metric in self.client.get_metric_history(self.run_id, "train_loss")}
             metrics = [
                 Metric(name, value, now, step)
                 for step, row in rows.items()
@@ -66,6 +75,7 @@ class Run:
             ]
             for begin in range(0, len(metrics), LARGEST_BATCH):
                 self.client.log_batch(self.run_id, metrics[begin : begin + LARGEST_BATCH])
+        return recorded | set(rows)
 
     def end(self, status: str) -> None:
         """Give it its last status: FINISHED, FAILED or KILLED."""
