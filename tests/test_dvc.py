@@ -102,18 +102,6 @@ def test_a_new_dataset_makes_no_other_stale(editable):
         assert editable.run("git", "clean", "-qfd").returncode == 0
 
 
-def test_a_changed_knob_runs_train_evaluate_and_plot_again_and_going_back_runs_nothing(finished):
-    before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
-    lock = (finished.folder / "dvc.lock").read_bytes()
-    finished.set("tiny_sign.train.loop.learning_rate", 0.01)
-    assert ran(finished.dvc("repro").stdout) == {"train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign"}
-    assert {path: path.read_bytes() for path in before} != before
-    finished.set("tiny_sign.train.loop.learning_rate", 0.2)
-    assert ran(finished.dvc("repro").stdout) == set()
-    assert {path: path.read_bytes() for path in before} == before
-    assert (finished.folder / "dvc.lock").read_bytes() == lock
-
-
 def test_a_checkout_restores_every_output_without_running_a_stage(finished):
     outputs = [
         path
@@ -130,20 +118,37 @@ def test_a_checkout_restores_every_output_without_running_a_stage(finished):
     assert stale(finished) == set()
 
 
-@pytest.mark.parametrize("where", ["in the workspace", "in a temporary copy"])
-def test_an_experiment_arrives_in_the_real_store(finished, where):
-    options = ["--temp"] if where == "in a temporary copy" else []
+def try_slow_rate(project: Project, *options: str) -> str:
+    """Run an experiment, see that it arrives in DVC and in the real store, and return what DVC says of it."""
     knob = "datasets.tiny_numbers.train.loop.learning_rate=0.02"
-    finished.dvc("exp", "run", *options, "-n", "slow-rate", "-S", knob, "plot@tiny_numbers")
-    shown = json.loads(finished.dvc("exp", "show", "--json").stdout)
+    said = project.dvc("exp", "run", *options, "-n", "slow-rate", "-S", knob).stdout
+    shown = json.loads(project.dvc("exp", "show", "--json").stdout)
     experiments = [entry for branch in shown for entry in (branch["experiments"] or [])]
     metrics = experiments[0]["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
-    runs = finished.runs("tiny_numbers")
+    runs = project.runs("tiny_numbers")
     assert runs[0]["name"] == "tiny_numbers learning_rate=0.02"
     assert runs[0]["tags"]["dvc_experiment"] == "slow-rate"
     assert runs[0]["metrics"]["test/rmse"] == metrics["test"]["rmse"]
     assert {"metrics.json", "history.csv", "predictions.csv", "params.json"} <= set(runs[0]["artifacts"])
     assert len(runs) == 2
+    return said
+
+
+def test_an_experiment_in_a_temporary_copy_arrives_in_the_real_store(finished):
+    before = stale(finished)
+    try_slow_rate(finished, "--temp")
+    assert stale(finished) == before == set()
+
+
+def test_a_knob_changed_by_an_experiment_runs_what_depends_on_it_and_going_back_runs_nothing(finished):
+    before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    assert ran(try_slow_rate(finished)) == {"train@tiny_numbers", "evaluate@tiny_numbers", "plot@tiny_numbers"}
+    assert {path: path.read_bytes() for path in before} != before
+    finished.set("tiny_numbers.train.loop.learning_rate", 0.05)
+    assert ran(finished.dvc("repro").stdout) == set()
+    assert {path: path.read_bytes() for path in before} == before
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
 
 
 def test_metrics_and_plots_can_be_shown_by_dvc_itself(finished):

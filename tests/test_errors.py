@@ -530,7 +530,7 @@ def test_a_tracking_server_that_never_answers_is_said_and_harms_no_training(proj
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        ended = project.stage("train", "tiny_news", MLFLOW_TRACKING_URI=uri)
+        ended = project.stage("train", "tiny_news", MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_TIMEOUT="1")
     assert ended.returncode == 0
     (line,) = [line for line in ended.stderr.splitlines() if "MLflow" in line]
     assert line.startswith(f"MLflow ({uri}): does not take part (")
