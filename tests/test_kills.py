@@ -31,6 +31,7 @@ STRACE_KILLS = 20
 CALLS = "?open,openat,?creat,write,?pwrite64,?ftruncate,fsync,?fdatasync,close,?rename,?renameat,?renameat2,?mkdir,?mkdirat,?rmdir,?unlink,unlinkat"
 """System calls that change a file system, and those between which they stand; with a `?`, where a processor has them."""
 TRAINS = re.compile(r"continuing after epoch |^epoch +\d+/", re.MULTILINE)
+"""A line that a training says once its batches have begun."""
 SAID = {
     "done": re.compile(r" parameters; best epoch "),
     "writing": re.compile(r"epoch +(\d+)/\1 |^stopped: ", re.MULTILINE),
@@ -38,7 +39,6 @@ SAID = {
     "loading": re.compile(""),
 }
 """What a training has said by the time that it is there; the last things first."""
-"""A line that a training says once its batches have begun."""
 WAYS = ("journal", "result", "kill", "kill", "terminate", "interrupt")
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 
