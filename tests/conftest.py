@@ -145,7 +145,8 @@ class Project:
 
         client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
         experiment = client.get_experiment_by_name(dataset)
-        found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+        experiments = [experiment.experiment_id] if experiment else []
+        found = client.search_runs(experiments, order_by=["attributes.start_time DESC"]) if experiments else []
         return [
             {
                 "id": run.info.run_id,

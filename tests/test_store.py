@@ -229,6 +229,28 @@ def test_a_path_that_mlflow_would_misread_is_an_error_and_no_store_appears_elsew
     assert [path.name for path in anywhere.folder.iterdir()] == [name]
 
 
+MAKING = """
+from pathlib import Path
+from retrain import tracking
+tracking.own_store(Path.cwd())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [150_000, 450_000, 750_000])
+def test_a_store_whose_making_is_killed_is_made_again(anywhere, size):
+    making = subprocess.Popen(["python3", "-c", MAKING], cwd=anywhere.folder, env=anywhere.environment)
+    while not any(
+        path.stat().st_size > size for path in anywhere.folder.rglob("mlflow.db")
+    ):  # a whole one has 954,368 bytes
+        assert making.poll() is None
+    making.kill()
+    making.wait()
+    ended = anywhere.run("python3", "-c", MAKING)
+    assert ended.returncode == 0, ended.said
+    assert [path.name for path in anywhere.folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
+
+
 @pytest.mark.slow
 def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
     """Every process has loaded what it needs before the first one touches the store."""

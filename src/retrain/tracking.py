@@ -286,10 +286,21 @@ def own_store(root: Path) -> str:
 
 
 def initialise(uri: str, root: Path) -> None:
-    """Let one process at a time make a fresh SQLite store; several at once break it for good."""
+    """Let one process at a time make a fresh SQLite store, and whole: what makes one half, or twice, breaks it for good."""
     from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
 
     with reachable(), store.lock(root, "mlflow"):
+        path = Path(make_url(uri).database or ":memory:")
+        if path.name != ":memory:" and not (path.exists() and path.stat().st_size):
+            files.remove_abandoned(path)
+            folder = files.draft_of(path, "")  # a folder: SQLite keeps a journal beside its file
+            try:
+                folder.mkdir(parents=True)
+                MlflowClient(tracking_uri=f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
+                (folder / path.name).replace(path)
+            finally:
+                files.remove(folder)
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
