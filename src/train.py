@@ -83,16 +83,24 @@ class Record:
     best: Best = field(default_factory=lambda: Best(score=-math.inf, epoch=0, weights={}))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as nested dicts of tensors and numbers: of long histories, too, a save takes a moment."""
+        """Everything, as nested dicts of tensors and numbers. The history is one tensor: lists of numbers are saved slowly."""
         import torch
 
         figures = torch.tensor([list(row.values()) for row in self.history], dtype=torch.float64)
-        return {"names": list(self.history[0]) if self.history else [], "figures": figures, "best": vars(self.best)}
+        return {"figures": figures, "best": vars(self.best)}
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to what `state_dict` gave."""
-        rows = [dict(zip(saved["names"], row, strict=True)) for row in saved["figures"].tolist()]
-        self.history, self.best = [{**row, "epoch": int(row["epoch"])} for row in rows], Best(**saved["best"])
+    def load_state_dict(self, saved: dict[str, Any], epochs: int, columns: tuple[str, ...]) -> None:
+        """Go back to what `state_dict` gave after so many epochs; raises ValueError where it is of others."""
+        import torch
+
+        figures = saved["figures"]
+        if figures.dtype != torch.float64 or figures.shape != ((epochs, len(columns)) if epochs else (0,)):
+            raise ValueError("no history of so many epochs")
+        rows = [dict(zip(columns, row, strict=True)) for row in figures.tolist()]
+        if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+            raise ValueError("a history of other epochs")
+        self.history = [{**row, "epoch": number} for number, row in enumerate(rows, start=1)]
+        self.best = Best(**saved["best"])
 
 
 @dataclass(frozen=True)
@@ -131,24 +139,32 @@ class Training:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go back to what `state_dict` gave; raises ValueError where it is of no such training."""
         self.state.load_state_dict(saved["state"])
-        self.record.load_state_dict(saved["record"])
-        if not self.is_possible:
-            raise ValueError("a state that no training comes to")
+        if not self.has_possible_position:
+            raise ValueError("a position that no training comes to")
+        self.record.load_state_dict(saved["record"], self.state.epoch, columns(self.objective))
+        if not self.has_possible_best:
+            raise ValueError("a best epoch that no training comes to")
 
     @property
-    def is_possible(self) -> bool:
-        """Whether position, history and best epoch agree with each other."""
-        state, record, batches = self.state, self.record, math.ceil(len(self.train) / self.rules.batch_size)
-        positions, present = (state.epoch, state.batch, record.best.epoch), state.network.state_dict()
-        numbers = [value for row in record.history for value in row.values()]
+    def has_possible_position(self) -> bool:
+        """Whether epoch, batch and learning rate are such as this training comes to."""
+        state, batches = self.state, math.ceil(len(self.train) / self.rules.batch_size)
         return (
-            all(type(position) is int for position in positions)
+            type(state.epoch) is type(state.batch) is int
             and 0 <= state.epoch <= self.rules.epochs
             and 0 <= state.batch <= batches
-            and all(type(value) in (int, float) for value in (*numbers, state.learning_rate, record.best.score))
-            and [row["epoch"] for row in record.history] == list(range(1, state.epoch + 1))
-            and record.best.epoch in range(min(1, state.epoch), state.epoch + 1)
-            and (not record.best.epoch or shapes(record.best.weights) == shapes(present))
+            and type(state.learning_rate) in (int, float)
+        )
+
+    @property
+    def has_possible_best(self) -> bool:
+        """Whether the best epoch is one of those that there were, with weights of this network."""
+        best, epochs = self.record.best, self.state.epoch
+        return (
+            type(best.epoch) is int
+            and type(best.score) in (int, float)
+            and best.epoch in range(min(1, epochs), epochs + 1)
+            and (not best.epoch or shapes(best.weights) == shapes(self.state.network.state_dict()))
         )
 
 
@@ -241,15 +257,17 @@ def ready(knobs: Train, task: Task, place: str) -> Training:
     return Training(state, rules, train, task.validation, objective, loop.patience, Record())
 
 
+def columns(objective: "Objective") -> tuple[str, ...]:
+    """What the history has of each epoch."""
+    figures = (f"{split}_{figure}" for figure in ("loss", objective.metric) for split in ("train", "validation"))
+    return ("epoch", "learning_rate", *figures)
+
+
 def history_row(report: "Report", validation: "Means", objective: "Objective") -> dict[str, float]:
     """An epoch's figures, as history.csv and MLflow have them."""
-    return {
-        "learning_rate": report.learning_rate,
-        "train_loss": report.train.loss,
-        "validation_loss": validation.loss,
-        f"train_{objective.metric}": objective.metric_of(report.train.measure),
-        f"validation_{objective.metric}": objective.metric_of(validation.measure),
-    }
+    losses = (report.train.loss, validation.loss)
+    metrics = (objective.metric_of(report.train.measure), objective.metric_of(validation.measure))
+    return dict(zip(columns(objective), (report.epoch, report.learning_rate, *losses, *metrics), strict=True))
 
 
 def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
@@ -298,7 +316,7 @@ def train(training: Training, run: Recording, keeper: "Keeper", place: str) -> N
 def recorded(training: Training, report: "Report", validation: "Means") -> dict[str, float]:
     """Enter an epoch into the record, and as its best where it is (of equals the earliest is); return its row."""
     record, objective = training.record, training.objective
-    row = {"epoch": report.epoch, **history_row(report, validation, objective)}
+    row = history_row(report, validation, objective)
     score = objective.score(validation.loss, row[f"validation_{objective.metric}"])
     if score > record.best.score:
         record.best = Best(score, report.epoch, copied_weights(training.state.network))

@@ -1168,6 +1168,14 @@ STATES: dict[str, Any] = {
     "parts without content": {"state": {}, "record": {}},
     "parts that are lists": {"state": [], "record": []},
 }
+FIGURES = (
+    torch.tensor(1.0), torch.zeros(3), torch.zeros(3, 0), torch.zeros(3, 6), torch.zeros(3, 6, dtype=torch.float64),
+    torch.full((3, 6), math.nan, dtype=torch.float64), torch.full((3, 6), math.inf, dtype=torch.float64),
+    torch.ones(3, 6, dtype=torch.complex128), torch.ones(3, 6, dtype=torch.bool),
+    torch.tensor([[1.5] * 6, [2.5] * 6, [3.5] * 6], dtype=torch.float64),
+    torch.arange(1, 5, dtype=torch.float64)[:, None].expand(4, 6), torch.ones(1, 1, dtype=torch.float64).expand(10**9, 6),
+)  # fmt: skip
+"""In place of three epochs' figures."""
 STATE_PARTS: list[tuple[tuple[str, ...], Any]] = [
     *((("state", "epoch"), value) for value in (-1, 10**9, 1.5, math.nan, "1", None, [1], torch.tensor([1, 2]))),
     *((("state", "batch"), value) for value in (-1, 10**9, 1.5, "1", None)),
@@ -1175,10 +1183,7 @@ STATE_PARTS: list[tuple[tuple[str, ...], Any]] = [
     *((("state", "network"), value) for value in (None, {}, {"weight": torch.zeros(1)})),
     *((("state", "optimizer"), value) for value in (None, {}, {"state": {}, "param_groups": []})),
     *((("state", "scheduler"), value) for value in (None, {}, {"last_epoch": "x"})),
-    *(
-        (("record", "history"), value)
-        for value in (None, [], [{}], [1], "x", [{"epoch": 1}] * 3, [{"epoch": math.nan}])
-    ),
+    *((("record", "figures"), value) for value in (None, [], [[1.0] * 6] * 3, "x", *FIGURES)),
     *((("record", "best"), value) for value in (None, {}, {"score": 1.0}, {"score": "x", "epoch": 1, "weights": {}})),
     (("record", "best", "weights"), {}),
     (("record", "best", "weights"), {"a": torch.zeros(1)}),

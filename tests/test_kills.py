@@ -83,6 +83,8 @@ class Kills:
     other_runs: list[str] = field(default_factory=list)
     """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
     slowest_leave: float = 0.0
+    unheard: int = 0
+    """Trainings on a loaded machine whose store was not ready when they were asked to leave: it has the earlier status."""
 
     @property
     def total(self) -> int:
@@ -166,7 +168,8 @@ class Kills:
             self.slowest_leave = max(self.slowest_leave, time.monotonic() - sent)
             statuses = statuses_of(project, self.dataset)
             if where == "training" or statuses != ["FINISHED"]:
-                unheard = is_loaded() and statuses == before
+                unheard = is_loaded() and statuses == before != ["KILLED"]
+                self.unheard += unheard
                 self.compare_runs(statuses, before if unheard else ["KILLED"])
 
     def compare(self, project: Project, whole: Whole) -> None:
@@ -197,7 +200,8 @@ class Kills:
             f"{self.dataset}: {self.total} kills ({where}; {self.late} signals more came too late), "
             f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences, "
             f"{self.left} drafts and journals left, {len(self.other_runs)} stores with other runs; "
-            f"slowest leave {self.slowest_leave:.1f} s{' on a loaded machine' if is_loaded() else ''}"
+            f"slowest leave {self.slowest_leave:.1f} s"
+            f"{f' on a loaded machine, {self.unheard} before their store was ready' if is_loaded() else ''}"
         )
 
 

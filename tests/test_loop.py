@@ -1,6 +1,7 @@
 """The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
 
 import math
+import time
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,25 @@ def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figu
     assert list(rows[0]) == names
     recorded = run.client.get_metric_history(run.run_id, "validation_rmse")
     assert {row["epoch"]: row["validation_rmse"] for row in rows} == {metric.step: metric.value for metric in recorded}
+
+
+def test_epochs_that_come_soon_after_each_other_are_all_recorded_and_none_waits_for_the_next(run):
+    recording = Recording("training", lambda: run, lambda _: None)
+
+    def recorded() -> list[int]:
+        return [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
+
+    recording.epoch({"epoch": 1, "train_loss": 0.5})
+    while not recorded():
+        time.sleep(0.01)
+    for number in (2, 3):
+        recording.epoch({"epoch": number, "train_loss": 0.5})
+    deadline = time.monotonic() + 60
+    while len(recorded()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert recorded() == [1, 2, 3]
+    recording.end("FINISHED", None)
+    assert recorded() == [1, 2, 3]
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:

@@ -240,15 +240,26 @@ tracking.own_store(Path.cwd())
 @pytest.mark.parametrize("size", [150_000, 450_000, 750_000])
 def test_a_store_whose_making_is_killed_is_made_again(anywhere, size):
     making = subprocess.Popen(["python3", "-c", MAKING], cwd=anywhere.folder, env=anywhere.environment)
-    while not any(
-        path.stat().st_size > size for path in anywhere.folder.rglob("mlflow.db")
-    ):  # a whole one has 954,368 bytes
+    draft = anywhere.folder / f".mlflow.db.{making.pid}.draft" / "mlflow.db"
+    while not draft.exists() or draft.stat().st_size < size:  # a whole one has 954,368 bytes
         assert making.poll() is None
+        time.sleep(0.001)
     making.kill()
     making.wait()
+    assert not (anywhere.folder / "mlflow.db").stat().st_size
     ended = anywhere.run("python3", "-c", MAKING)
     assert ended.returncode == 0, ended.said
     assert [path.name for path in anywhere.folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
+
+
+@pytest.mark.slow
+def test_a_store_that_a_link_leads_to_is_made_where_the_link_leads(anywhere, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("another disk") / "runs.db"
+    (anywhere.folder / "mlflow.db").symlink_to(elsewhere)
+    ended = anywhere.run("python3", "-c", MAKING)
+    assert ended.returncode == 0, ended.said
+    assert (anywhere.folder / "mlflow.db").is_symlink()
+    assert elsewhere.stat().st_size > 0
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ class Recording:
     failed: bool = False
     """Whether a call did, which is said once."""
     sent: float = -math.inf
-    """When epochs were handed over last."""
+    """When handing over epochs was begun last."""
     completed: bool = False
     calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
 
@@ -58,13 +58,21 @@ class Recording:
 
     def work(self) -> None:
         """Make the calls. What one of them raises is said, once, and costs the training nothing."""
-        for call in iter(self.calls.get, None):
+        for call in iter(self.next_call, None):
             try:
                 call()
             except Exception as error:  # noqa: BLE001 (a fault of MLflow's, or of ours, must not end a training)
                 if not self.failed:
                     tracking.later(fault(error))
                 self.failed = True
+
+    def next_call(self) -> Callable[[], None] | None:
+        """The next one, or `send_all` where epochs have waited for their pause to be over."""
+        pause = max(0.0, self.sent + PAUSE_SECONDS - time.monotonic())
+        try:
+            return self.calls.get(timeout=pause if self.run and self.unsent else None)
+        except Empty:
+            return self.send_all
 
     def start(self) -> None:
         """Find or make the run."""
@@ -82,15 +90,15 @@ class Recording:
         self.calls.put(self.send)
 
     def send(self) -> None:
-        """Hand over all epochs that were not taken yet, unless that was done a moment ago or a later call is waiting."""
+        """Hand over all epochs that were not taken yet, unless a later call is waiting, or the pause is not over."""
         if self.calls.empty() and time.monotonic() - self.sent >= PAUSE_SECONDS:
             self.send_all()
-            self.sent = time.monotonic()
 
     def send_all(self) -> None:
         """Hand over all epochs that were not taken yet."""
         rows = dict(self.unsent)
         if self.run and rows:
+            self.sent = time.monotonic()
             known, self.recorded = self.recorded, None  # a call that fails may have come through
             self.recorded = self.run.epochs(rows, known)
             for step in rows:

@@ -25,6 +25,7 @@ import click
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
+    from sqlalchemy.engine import URL
 
 LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
@@ -51,7 +52,7 @@ class Run:
         with reachable():
             return self.client.get_run(self.run_id)
 
-    def epochs(self, rows: Mapping[int, Mapping[str, float]], recorded: set[int] | None = None) -> set[int]:
+    def epochs(self, rows: Mapping[int, Mapping[str, float]], recorded: set[int] | None) -> set[int]:
         """Record the figures of epochs that it does not have yet.
 
         Args:
@@ -122,7 +123,7 @@ class Run:
         from mlflow.entities import Metric, RunTag
 
         self.begin(result.description(), {})
-        self.epochs(result.epochs())
+        self.epochs(result.epochs(), None)
         data, now, artifacts = self.stored().data, int(time.time() * 1000), result.artifacts()
         kept = json.loads(data.tags.get("artifacts_sha256", "{}"))
         digests = {name: files.sha256(path)[:16] for name, path in artifacts.items()}
@@ -286,22 +287,38 @@ def own_store(root: Path) -> str:
 
 
 def initialise(uri: str, root: Path) -> None:
-    """Let one process at a time make a fresh SQLite store, and whole: what makes one half, or twice, breaks it for good."""
+    """Let one process at a time make a fresh SQLite store: several at once break it for good."""
     from mlflow import MlflowClient
     from sqlalchemy.engine import make_url
 
     with reachable(), store.lock(root, "mlflow"):
-        path = Path(make_url(uri).database or ":memory:")
-        if path.name != ":memory:" and not (path.exists() and path.stat().st_size):
-            files.remove_abandoned(path)
-            folder = files.draft_of(path, "")  # a folder: SQLite keeps a journal beside its file
-            try:
-                folder.mkdir(parents=True)
-                MlflowClient(tracking_uri=f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
-                (folder / path.name).replace(path)
-            finally:
-                files.remove(folder)
+        url = make_url(uri)
+        if url.database and not url.database.startswith((":memory:", "file:")):
+            make_whole(url, Path(url.database).resolve())
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def make_whole(url: "URL", path: Path) -> None:
+    """Make a SQLite store, where there is none, in a draft: one that is killed among its tables can't be opened again."""
+    from mlflow import MlflowClient
+
+    files.remove_abandoned(path)
+    if has_content(path):
+        return
+    folder = files.draft_of(path, "")  # a folder: SQLite keeps a journal beside its file
+    try:
+        folder.mkdir(parents=True)
+        draft = url.set(database=str(folder / path.name)).render_as_string(hide_password=False)
+        MlflowClient(tracking_uri=draft).search_experiments(max_results=1)
+        if not has_content(path):  # another root that names the same store may have been faster
+            (folder / path.name).replace(path)
+    finally:
+        files.remove(folder)
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a file, or whatever else, that is not empty."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
