@@ -167,7 +167,8 @@ class Kills:
         if where != "loading" and number is not signal.SIGKILL:
             self.slowest_leave = max(self.slowest_leave, time.monotonic() - sent)
             statuses = statuses_of(project, self.dataset)
-            if where == "training" or statuses != ["FINISHED"]:
+            # A training that comes to its end, or one again that did: its result stands, and the store may not know yet.
+            if statuses != ["FINISHED"] or (where == "training" and before != ["FINISHED"]):
                 unheard = is_loaded() and statuses == before != ["KILLED"]
                 self.unheard += unheard
                 self.compare_runs(statuses, before if unheard else ["KILLED"])

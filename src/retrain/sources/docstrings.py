@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 
 from retrain.errors import RetrainError
-from retrain.params import AtLeastOne
+from retrain.params import AtLeastOne, Names
 from retrain.sources import Place, Source, SourceKnobs, SourceRows, nothing_to_fetch
 
 import pandas as pd
@@ -18,7 +18,7 @@ import pandas as pd
 class Knobs(SourceKnobs):
     """Knobs of `source: docstrings`."""
 
-    packages: tuple[str, ...]
+    packages: Names
     minimum_words: AtLeastOne
 
 
@@ -62,7 +62,7 @@ def first_paragraphs(package: str) -> Iterator[str]:
     """
     try:
         recorded = files(package) or []
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # the latter where the name is empty
         raise RetrainError("docstrings", f"package '{package}' is not installed", "run make setup") from None
     for path in sorted(recorded, key=str):
         if path.suffix == ".py" and "tests" not in path.parts:
