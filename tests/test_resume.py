@@ -1,5 +1,6 @@
 """A training that was interrupted goes on and ends in the same bytes."""
 
+import os
 import random
 import shutil
 import sys
@@ -184,6 +185,15 @@ def test_a_journal_gives_back_what_was_saved_last(tmp_path):
     state = kept.load()
     assert (state["epoch"], state["weights"].tolist(), state["scores"]) == (2, [0, 2, 4], [float("-inf"), 0.1])
     assert [path.name for path in tmp_path.iterdir()] == ["a.journal"]
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
+def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
+    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
+    make(kept.draft)
+    kept.save({"epoch": 1})
+    assert kept.load() == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [kept.path]
 
 
 @pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])

@@ -77,6 +77,7 @@ class Journal:
             RetrainError: it can't be written; the earlier one stays.
         """
         try:
+            files.remove(self.draft)  # opening a pipe that was left there would wait for ever
             with self.draft.open("wb") as file:
                 hashed = Hashed(file)
                 hashed.write(json.dumps(self.identity).encode() + b"\n")
