@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from retrain.sources import SourceRows
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import REPOSITORY, Project, listening
+from conftest import REPOSITORY, Project, listening, tiny_datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -272,6 +273,26 @@ def test_a_docstring_that_several_libraries_share_is_left_out_and_counted(own_ta
     said = (own_tables / "docstrings.txt").read_text().splitlines()[0]
     assert "that several libraries share; kept " in said
     assert " of fewer than 5 words, " in said
+
+
+@pytest.mark.parametrize(
+    ("packages", "expected"),
+    [
+        (["click", "not-there"], "Error: docstrings: package 'not-there' is not installed; run make setup\n"),
+        ([""], "Error: docstrings: package '' is not installed; run make setup\n"),
+        ([], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
+        (["click", "click"], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
+    ],
+)
+def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages, expected):
+    (tmp_path / ".git").mkdir()
+    block = tiny_datasets()["tiny_news"]
+    block["prepare"] = {"source": "docstrings", "repairs": [], "packages": packages, "minimum_words": 3}
+    Project(tmp_path).write_params({"datasets": {"mine": block}})
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
+    assert ended.exit_code == 1
+    assert re.fullmatch(expected, ended.stderr)
 
 
 def test_the_libraries_whose_docstrings_are_read_are_not_imported(own_tables):
