@@ -147,13 +147,14 @@ class Training:
 
     @property
     def has_possible_position(self) -> bool:
-        """Whether epoch, batch and learning rate are such as this training comes to."""
-        state, batches = self.state, math.ceil(len(self.train) / self.rules.batch_size)
+        """Whether epoch, batch, sums and learning rate are such as this training comes to."""
+        state, rows = self.state, len(self.train)
         return (
-            type(state.epoch) is type(state.batch) is int
+            type(state.epoch) is type(state.batch) is type(state.sums.examples) is int
+            and all(type(value) in (int, float) for value in (state.sums.loss, state.sums.measure, state.learning_rate))
             and 0 <= state.epoch <= self.rules.epochs
-            and 0 <= state.batch <= batches
-            and type(state.learning_rate) in (int, float)
+            and 0 <= state.batch <= math.ceil(rows / self.rules.batch_size)
+            and state.sums.examples == (min(state.batch * self.rules.batch_size, rows) or rows * bool(state.epoch))
         )
 
     @property

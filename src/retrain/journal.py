@@ -172,13 +172,14 @@ def opened(folder: Path, dataset: str, identity: Identity, started_by: Ancestors
         time.sleep(POLL_SECONDS)
     try:
         with files.writing(owner):
+            files.remove(owner)  # as before a draft
             owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
         tidy(folder, dataset, journal, say)
         yield journal
     finally:
         with FileLock(folder / "lock"):
-            owner.unlink(missing_ok=True)
-            journal.draft.unlink(missing_ok=True)
+            files.remove(owner)
+            files.remove(journal.draft)
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
