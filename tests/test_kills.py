@@ -82,9 +82,15 @@ class Kills:
     """Drafts and journals that were still there after a training that ended well."""
     other_runs: list[str] = field(default_factory=list)
     """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
+    rounds: int = 0
     slowest_leave: float = 0.0
     unheard: int = 0
     """Trainings on a loaded machine whose store was not ready when they were asked to leave: it has the earlier status."""
+
+    def round_in(self, folder: Path) -> Path:
+        """The folder of the next round: of its own, since MLflow's client keeps a store open that is gone."""
+        self.rounds += 1
+        return folder / f"round {self.rounds}"
 
     @property
     def total(self) -> int:
@@ -317,7 +323,7 @@ def test_kills_of_a_training_leave_no_difference(tmp_path, capsys, dataset, seco
     calls = {what: kills.calls(reference, what) for what in ("journal", "result")}
     with_other_outputs(prepared, dataset)
     while kills.total < least["kills"]:
-        project = prepared.copy(tmp_path / "round")
+        project = prepared.copy(kills.round_in(tmp_path))
         for way in kills.draw.sample(WAYS, k=3):
             if way in SIGNALS:
                 kills.killed_at_a_time(project, whole, SIGNALS[way], *kills.training)
@@ -343,7 +349,7 @@ def test_kills_of_dvc_and_all_that_it_runs_leave_no_difference(tmp_path, capsys,
     kills.finished(reference, "dvc", "repro", "train@diabetes")
     whole = kills.whole(reference, *command)
     while kills.total < 12:
-        project = prepared.copy(tmp_path / "round")
+        project = prepared.copy(kills.round_in(tmp_path))
         for _ in range(2):
             kills.killed_at_a_time(project, whole, signal.SIGKILL, *command)
         kills.finished(project, *command)
@@ -407,7 +413,7 @@ def test_kills_between_any_two_system_calls_of_a_save_leave_no_difference(new_pr
     whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
     saves = calls_of_saves(calls_in(trace))
     for number in range(STRACE_KILLS):
-        project = prepared.copy(tmp_path / "round")
+        project = prepared.copy(kills.round_in(tmp_path))
         call = kills.draw.choice(saves["journal" if number % 2 else "result"])
         inject = ("-e", f"inject={call.name}:signal=KILL:when={call.number}")
         with kills.start(project, *traced, *inject, *kills.training) as process:
