@@ -31,7 +31,7 @@ NUMBERS = number_rows(40, seed=4)
 INPUTS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
     "text": ({"minimum_count": 2}, pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str")),
     "ngrams": (
-        {"minimum_count": 2, "minimum_ratio": 0.1, "bits": 12},
+        {"minimum_count": 2, "minimum_ratio": 0.1, "bits": 12, "characters": 3},
         pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str"),
     ),
     "numbers": ({}, pd.DataFrame([row[:2] for row in NUMBERS], columns=["a", "b"])),

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 unhurried = settings(deadline=None, max_examples=200)
 BITS = 20
-BASE, PAIR, TITLE, SPREAD = (int(number) for number in (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD))
+BASE, PAIR, TITLE, SPREAD, RUN = map(int, (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD, ngrams.RUN))
 
 CHARACTERS = st.sampled_from([*"aBz09_ .!#;'\t\n\v\f\r\0\\", "  ", "   ", *"éÉßİ中 \u2028’—“‿⁀", "\N{PILE OF POO}"])
 TEXTS = (
@@ -50,9 +50,16 @@ def words(row: Row) -> list[list[str]]:
     ]
 
 
-def polynomial(word: str) -> int:
+def polynomial(word: str | bytes) -> int:
     """The hash of a word, in Python's own numbers."""
-    return sum(byte * pow(BASE, place, 2**64) for place, byte in enumerate(word.encode())) % 2**64
+    content = word if isinstance(word, bytes) else word.encode()
+    return sum(byte * pow(BASE, place, 2**64) for place, byte in enumerate(content)) % 2**64
+
+
+def runs(row: Row, length: int) -> list[bytes]:
+    """All runs of so many bytes in a row, with the marks around its columns."""
+    content = "".join(f"{FIRST}{part}{LAST}" for part in row if part).lower().encode()
+    return [content[begin : begin + length] for begin in range(len(content) - length + 1)]
 
 
 def features(row: Row) -> list[Feature]:
@@ -88,10 +95,10 @@ def hashes(rows: Sequence[str]) -> list[list[int]]:
     return [found[begin:end].tolist() for begin, end in pairwise(places)]
 
 
-def buckets(rows: Sequence[Row]) -> list[list[int]]:
+def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
     """The buckets of each row, in ascending order."""
     frame, found = table(rows), []
-    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS):
+    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, characters):
         ends = np.cumsum([0, *lengths])
         found += [sorted(every[begin:end].tolist()) for begin, end in pairwise(ends)]
     return found
@@ -179,13 +186,41 @@ def test_words_are_what_a_reader_expects(text, expected):
 @unhurried
 @given(st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)))
 def test_every_word_pair_and_title_word_has_its_bucket(rows):
-    assert buckets(rows) == [sorted(map(bucket, features(row))) for row in rows]
+    assert buckets(rows, characters=0) == [sorted(map(bucket, features(row))) for row in rows]
+
+
+@unhurried
+@given(
+    st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)),
+    st.integers(1, 8),
+)
+def test_every_run_of_characters_has_its_bucket_beside_those_of_words_and_crosses_no_row(rows, length):
+    expected = []
+    for row in rows:
+        of_runs = ((polynomial(run) ^ RUN) * SPREAD % 2**64 >> (64 - BITS) for run in runs(row, length))
+        expected.append(sorted([*map(bucket, features(row)), *of_runs]))
+    assert buckets(rows, length) == expected
+
+
+def test_a_word_that_was_never_seen_is_told_by_its_runs_of_characters_where_these_are_features():
+    rows, labels = [("the footballer",), ("the economy",)] * 3, [0, 1] * 3
+    found = {}
+    for length in (0, 5):
+        encoder = fitted(rows, labels, minimum_ratio=1.0, characters=length)
+        found[length] = len(encoder.encode(table([("footballs",)]))["features"])
+    assert found == {0: 0, 5: len(["footb", "ootba", "otbal", "tball"])}
+
+
+def test_only_a_model_that_has_runs_of_characters_says_how_long_they_are():
+    rows, labels = [("cow",), ("ship",)], [0, 1]
+    assert "characters" not in fitted(rows, labels).to_json()
+    assert fitted(rows, labels, characters=3).to_json()["characters"] == 3
 
 
 def test_no_pair_crosses_the_end_of_a_row():
-    assert bucket(("pair", LAST, FIRST)) in buckets([("cow", "ship")])[0]
-    apart = buckets([("cow",), ("",), ("ship",)])
-    assert apart == [buckets([("cow",)])[0], [], buckets([("ship",)])[0]]
+    assert bucket(("pair", LAST, FIRST)) in buckets([("cow", "ship")], characters=0)[0]
+    apart = buckets([("cow",), ("",), ("ship",)], characters=0)
+    assert apart == [buckets([("cow",)], characters=0)[0], [], buckets([("ship",)], characters=0)[0]]
     assert bucket(("pair", LAST, FIRST)) not in apart[0] + apart[2]
 
 
@@ -203,7 +238,7 @@ def test_no_pair_crosses_the_end_of_a_row():
     ],
 )
 def test_a_word_is_a_titles_word_only_where_a_later_column_has_text(row, titles):
-    (found,) = buckets([row])
+    (found,) = buckets([row], characters=0)
     assert [word for word in ("cow", "ship", "tram") if bucket(("title", word)) in found] == titles
 
 
@@ -368,6 +403,9 @@ WRITTEN = {
         {"bits": 7},
         {"bits": 27},
         {"bits": "8"},
+        {"characters": 9},
+        {"characters": -1},
+        {"characters": "5"},
         {"columns": []},
     ],
     ids=str,

@@ -19,6 +19,10 @@ from conftest import REPOSITORY, Project, tiny_datasets
 from ruamel.yaml import YAML
 
 COURSE = REPOSITORY / "docs" / "recipes" / "ag_news_course.yaml"
+RECIPES = sorted((REPOSITORY / "docs" / "recipes").glob("*.yaml"))
+OF_AG_NEWS = pytest.mark.parametrize(
+    "recipe_file", [file for file in RECIPES if file.stem.startswith("ag_news_")], ids=lambda file: file.stem
+)
 COMMITTED = (REPOSITORY / params.FILE).read_text(encoding="utf-8")
 
 COMMENTED = """\
@@ -223,29 +227,31 @@ def test_a_section_of_params_that_is_no_mapping_is_refused_in_one_line(project: 
     assert (project.folder / params.FILE).read_bytes() == before
 
 
-@pytest.fixture
-def course(tmp_path: Path) -> str:
-    """The committed params.yaml once the course's recipe is followed."""
-    (tmp_path / ".git").mkdir()
-    (tmp_path / params.FILE).write_text(COMMITTED, encoding="utf-8")
-    return followed(tmp_path, "ag_news", COURSE.read_text(encoding="utf-8"))
+def committed_after(file: Path, folder: Path) -> str:
+    """The committed params.yaml once a recipe for AG News is followed."""
+    (folder / ".git").mkdir()
+    (folder / params.FILE).write_text(COMMITTED, encoding="utf-8")
+    return followed(folder, "ag_news", file.read_text(encoding="utf-8"))
 
 
-def test_the_courses_recipe_changes_its_knobs_in_the_committed_params_and_nothing_else(course):
+@OF_AG_NEWS
+def test_a_committed_recipe_changes_its_knobs_in_the_committed_params_and_nothing_else(tmp_path, recipe_file):
+    changed = committed_after(recipe_file, tmp_path)
     expected = content(COMMITTED)
-    for stage, knobs in content(COURSE.read_text(encoding="utf-8")).items():
+    for stage, knobs in content(recipe_file.read_text(encoding="utf-8")).items():
         expected["datasets"]["ag_news"][stage].update(knobs)
-    assert content(course) == expected
+    assert content(changed) == expected
     assert expected != content(COMMITTED)
     begin, end = (COMMITTED.index(f"\n  {name}:\n") for name in ("ag_news", "docstrings"))
-    assert course.startswith(COMMITTED[:begin])
-    assert course.endswith(COMMITTED[end:])
-    replaced = "# rates per row need no clipping"  # in the loop, which the recipe replaces whole
-    assert comments(COMMITTED) - comments(course) <= {replaced}
+    assert changed.startswith(COMMITTED[:begin])
+    assert changed.endswith(COMMITTED[end:])
+    replaced = {"# without them: docs/recipes/ag_news_fast.yaml"}  # in the encoder, which recipes replace whole
+    assert comments(COMMITTED) - comments(changed) <= replaced
 
 
-def test_the_courses_recipe_gives_sections_that_every_stage_takes(course):
-    block = content(course)["datasets"]["ag_news"]
+@OF_AG_NEWS
+def test_a_committed_recipe_gives_sections_that_every_stage_takes(tmp_path, recipe_file):
+    block = content(committed_after(recipe_file, tmp_path))["datasets"]["ag_news"]
     assert params.check(block["prepare"], sources.load(block["prepare"], "ag_news").knobs, "prepare")
     knobs = params.check(block["split"], split.Split, "split")
     assert params.check(knobs.encoder, encoders.load(knobs.inputs, "split.inputs").Knobs, "split.encoder")
@@ -261,7 +267,7 @@ def test_the_courses_recipe_gives_sections_that_every_stage_takes(course):
     assert params.check(block["plot"], plot.Plot, "plot")
 
 
-@pytest.mark.parametrize("file", sorted((REPOSITORY / "docs" / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_every_committed_recipe_says_how_it_is_followed(file):
     name = re.search(rf"`retrain recipe (\w+) docs/recipes/{file.name}`", file.read_text(encoding="utf-8"))[1]
     assert name in content(COMMITTED)["datasets"]

@@ -1,4 +1,4 @@
-"""Text as bags of words and word pairs, each weighted by how much it tells of the target.
+"""Text as bags of words, word pairs and runs of characters, each weighted by how much it tells of the target.
 
 The features are found by hashing whole arrays of bytes: there is no Python object per word, so this is faster than any
 dictionary of strings. Sources: hashed features, Weinberger et al. 2009; weights by naive-Bayes log-count ratios, Wang
@@ -36,6 +36,8 @@ BASE = np.uint64(0x100000001B3)
 """The polynomial's base; it is odd, so it has an inverse modulo 2**64."""
 PAIR, TITLE, SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd multipliers: of a pair's first word, of a title's words, and of what becomes a bucket."""
+RUN = np.uint64(0x165667B19E3779F9)
+"""What tells a run of characters from the word with the same ones."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
 """The buckets of some rows, end to end, and how many each row has."""
@@ -45,22 +47,29 @@ ROWS_AT_ONCE = 1024
 NONE = -1
 
 
+Bits = Annotated[int, Field(ge=8, le=26)]
+RunLength = Annotated[int, Field(ge=0, le=8)]
+
+
 class Knobs(Section):
     """Knobs of `inputs: ngrams`."""
 
     minimum_count: AtLeastOne
-    """Words and pairs that the train split has less often are left out."""
+    """Features that the train split has less often are left out."""
     minimum_ratio: NonNegativeFloat
     """So are those whose largest naive-Bayes log-count ratio is smaller: they tell little of any class."""
-    bits: Annotated[int, Field(ge=8, le=26)]
+    bits: Bits
     """Features are told apart by a hash of so many bits."""
+    characters: RunLength = 0
+    """So many neighbouring characters are a feature too, spaces included; absent where only words and pairs are."""
 
 
 class Learned(Section):
     """What `Encoder.to_json` gives."""
 
     columns: Names
-    bits: Annotated[int, Field(ge=8, le=26)]
+    bits: Bits
+    characters: RunLength = 0
     buckets: str
     importance: str
 
@@ -84,6 +93,7 @@ class Encoder(OfText):
 
     columns: tuple[str, ...]
     bits: int
+    characters: int
     buckets: bytes = field(repr=False)
     importance: bytes = field(repr=False)
 
@@ -95,13 +105,13 @@ class Encoder(OfText):
             RetrainError: no word is left.
         """
         columns = tuple(rows.columns)
-        return cls.of_chunks(columns, list(chunks_of(rows, columns, knobs.bits)), targets, knobs)
+        return cls.of_chunks(columns, list(chunks_of(rows, columns, knobs.bits, knobs.characters)), targets, knobs)
 
     @classmethod
     def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, knobs: Knobs) -> "tuple[Encoder, Arrays]":
         """What `fit` gives, and the rows encoded, their words looked for only once."""
         columns = tuple(rows.columns)
-        chunks = list(chunks_of(rows, columns, knobs.bits))
+        chunks = list(chunks_of(rows, columns, knobs.bits, knobs.characters))
         encoder = cls.of_chunks(columns, chunks, targets, knobs)
         return encoder, encoder.arrays_of(chunks)
 
@@ -128,19 +138,21 @@ class Encoder(OfText):
         telling = (ratios >= knobs.minimum_ratio) & (importance > 0)
         if not telling.any():
             raise RetrainError(PLACE, f"no word has a ratio of {knobs.minimum_ratio:g}", "lower minimum_ratio")
-        return cls(columns, knobs.bits, frequent[telling].astype("<i4").tobytes(), importance[telling].tobytes())
+        buckets, importance = frequent[telling].astype("<i4"), importance[telling]
+        return cls(columns, knobs.bits, knobs.characters, buckets.tobytes(), importance.tobytes())
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
         """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
         read = Learned.model_validate(learned)
-        return cls(read.columns, read.bits, decoded(read.buckets), decoded(read.importance))
+        return cls(read.columns, read.bits, read.characters, decoded(read.buckets), decoded(read.importance))
 
     def to_json(self) -> dict[str, Any]:
-        """Columns, bits, and the two arrays as base64 of their little-endian bytes."""
+        """Columns, bits, what length runs of characters have, and the two arrays as base64 of their little-endian bytes."""
         arrays = {"buckets": self.buckets, "importance": self.importance}
         encoded = {name: base64.b64encode(array).decode() for name, array in arrays.items()}
-        return {"columns": list(self.columns), "bits": self.bits, **encoded}
+        runs = {"characters": self.characters} if self.characters else {}
+        return {"columns": list(self.columns), "bits": self.bits, **runs, **encoded}
 
     @property
     def size(self) -> int:
@@ -149,7 +161,8 @@ class Encoder(OfText):
 
     def describe(self) -> str:
         """How many features were learned."""
-        return f"{self.size:,} words and pairs"
+        runs = f", runs of {self.characters} characters" if self.characters else ""
+        return f"{self.size:,} words and pairs{runs}"
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -163,7 +176,7 @@ class Encoder(OfText):
 
     def encode(self, rows: Rows) -> Arrays:
         """See `arrays_of`."""
-        return self.arrays_of(chunks_of(rows, self.columns, self.bits))
+        return self.arrays_of(chunks_of(rows, self.columns, self.bits, self.characters))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
         """Features of all rows end to end, where each row's begin, and what scales each row to unit length.
@@ -249,11 +262,11 @@ def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
     return frequencies
 
 
-def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int) -> Iterator[Chunk]:
+def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) -> Iterator[Chunk]:
     """The buckets of some rows at a time, end to end: int32, and how many each of these rows has.
 
     A word has a bucket of its own, one for the pair with the next word of its row, and one as a title's word where it
-    stands in a column that is not the row's last one with text.
+    stands in a column that is not the row's last one with text. So has every run of so many characters, where it is not 0.
     """
     texts = list(zip(*(rows[name] for name in columns), strict=True))
     for begin in range(0, len(texts), ROWS_AT_ONCE):
@@ -262,10 +275,31 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int) -> Iterator[Chunk
         )
         encoded = [text.lower().encode() for text in marked]
         ends = np.cumsum([0, *map(len, encoded)])
-        yield buckets_of(np.frombuffer(b"".join(encoded), np.uint8), ends, bits, titles=len(columns) > 1)
+        text = np.frombuffer(b"".join(encoded), np.uint8)
+        words = buckets_of(text, ends, bits, titles=len(columns) > 1)
+        yield side_by_side(words, runs_of(text, ends, bits, characters)) if characters else words
 
 
-def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: bool) -> tuple[np.ndarray, np.ndarray]:
+def side_by_side(one: Chunk, other: Chunk) -> Chunk:
+    """The buckets of the same rows from both."""
+    lengths = one[1] + other[1]
+    every = np.empty(len(one[0]) + len(other[0]), dtype=np.int32)
+    first = np.repeat(np.tile([True, False], len(lengths)), np.stack([one[1], other[1]], axis=1).ravel())
+    every[first], every[~first] = one[0], other[0]
+    return every, lengths
+
+
+def runs_of(characters: np.ndarray, rows: np.ndarray, bits: int, length: int) -> Chunk:
+    """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
+    counts = np.maximum(np.diff(rows) - length + 1, 0)
+    begins = np.repeat(rows[:-1] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    hashes = characters[begins].astype(np.uint64)
+    for place, power in enumerate(powers_of(length - 1)[0], start=1):
+        hashes += characters[begins + place] * power
+    return ((hashes ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts
+
+
+def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: bool) -> Chunk:
     """See `chunks_of`. `characters`: the UTF-8 of all rows end to end; `rows`: where each begins, and where the last ends."""
     hashes, places = words_of(characters, rows)
     lengths = np.diff(places)
