@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 OTHERS = HERE / ".venv" / "bin" / "python"
 DATASET = "ag_news"
+RECIPES = ROOT / "docs" / "recipes"
 THREADS = 2
 
 
@@ -93,77 +94,125 @@ def spread(values):
     return {**found, "values": [value if math.isfinite(value) else None for value in values]}
 
 
-def compare(folder, rows, repeats):
-    """Ours and fastText by turns, a seed each: the machine's speed drifts, and so it does for both.
+def workspace_of_recipe(folder, name, stages):
+    """Follow a recipe in a copy of a workspace, and run these stages there."""
+    copy = folder.with_name(name)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    command = [str(Path(sys.executable).with_name("retrain")), "recipe", DATASET, str(RECIPES / f"{name}.yaml")]
+    subprocess.run(command, cwd=copy, check=True, capture_output=True)
+    for stage in stages:
+        run_stage(copy, stage)
+    return copy
 
-    Each turn trains both, once more ours until it is as accurate as fastText was in that turn, and predicts with ours;
-    fastText predicts right after its training. Who is first changes from turn to turn.
+
+def compare(folders, rows, repeats):
+    """Ours as committed, its fast variant and fastText by turns, a seed each: the machine's speed drifts, and so it does for all.
+
+    Each turn trains all three, once more the fast variant until it is as accurate as fastText was in that turn, and predicts
+    with both of ours; fastText predicts right after its training. Who is first changes from turn to turn.
+
+    Args:
+        folders: the workspaces of `ours` and `fast`.
+        rows: the file for `others.py`.
+        repeats: how many turns.
+
+    Returns:
+        What was measured in each turn: `fasttext`, `ours`, `fast`, `reached`, `ours_prediction`, `fast_prediction`.
     """
-    test = folder / "data" / DATASET / "splits" / "test.parquet"
-    theirs, ours, reached, prediction = [], [], [], []
+    test = folders["ours"] / "data" / DATASET / "splits" / "test.parquet"
+    runs = {name: [] for name in ("fasttext", "ours", "fast", "reached", "ours_prediction", "fast_prediction")}
 
-    def fasttext(seed):
-        theirs.append(child(OTHERS, "others.py", "fasttext", rows, THREADS, seed))
-        click.echo(f"fastText        {theirs[-1]['accuracy']:.4f}  {theirs[-1]['train_seconds']:.2f} s")
-
-    def retrain(seed):
-        ours.append(child(sys.executable, "ours.py", "train", folder, DATASET, seed, THREADS, 0))
-        click.echo(f"ours, seed {seed}    {ours[-1]['test']:.4f}  {ours[-1]['loop_seconds']:.2f} s in the loop")
+    def trained(name, seed):
+        if name == "fasttext":
+            run = child(OTHERS, "others.py", "fasttext", rows, THREADS, seed)
+            click.echo(f"fastText        {run['accuracy']:.4f}  {run['train_seconds']:.2f} s")
+        else:
+            run = child(sys.executable, "ours.py", "train", folders[name], DATASET, seed, THREADS, 0)
+            click.echo(f"{name}, seed {seed}    {run['test']:.4f}  {run['loop_seconds']:.2f} s in the loop")
+        return run
 
     for seed in range(1, repeats + 1):
-        for measured in (fasttext, retrain) if seed % 2 else (retrain, fasttext):
-            measured(seed)
-        goal = theirs[-1]["accuracy"]
-        reached.append(child(sys.executable, "ours.py", "train", folder, DATASET, seed, THREADS, goal))
-        prediction.append(child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test))
-    return theirs, ours, reached, prediction
+        names = ("fasttext", "fast", "ours")
+        for name in names if seed % 2 else reversed(names):
+            runs[name].append(trained(name, seed))
+        goal = runs["fasttext"][-1]["accuracy"]
+        runs["reached"].append(child(sys.executable, "ours.py", "train", folders["fast"], DATASET, seed, THREADS, goal))
+        for name, folder in folders.items():
+            predicted = child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test)
+            runs[f"{name}_prediction"].append(predicted)
+    return runs
 
 
-def figures(theirs, ours, reached, prediction):
-    """The figures that the issue of speed and accuracy is judged by; a ratio is ours / fastText, the median of the turns'."""
+def measured(runs, name):
+    """One figure of all turns."""
+    return [run[name] for run in runs]
+
+
+def with_mean(values):
+    """The spread of some measurements, and their mean."""
+    return {"mean": statistics.mean(values), **spread(values)}
+
+
+def figures(runs):
+    """The figures that the issue of speed and accuracy is judged by; a ratio is ours / fastText, the median of the turns'.
+
+    `train_loop`, `rows_to_model` and `time_to_quality` are those of the fast variant, as are names that begin with `fast`;
+    all others are those of the committed recipe.
+    """
+    theirs, ours, fast = runs["fasttext"], runs["ours"], runs["fast"]
+    predictions = {name: runs[f"{name}_prediction"] for name in ("ours", "fast")}
+    trained = measured(theirs, "train_seconds")
+    goal_seconds = [run["seconds_to_goal"] or float("inf") for run in runs["reached"]]
 
     def by_turns(values, others):
         return spread([value / other for value, other in zip(values, others, strict=True)])
 
-    trained = [run["train_seconds"] for run in theirs]
-    goal_seconds = [run["seconds_to_goal"] or float("inf") for run in reached]
+    def predicted_by_turns(name):
+        return by_turns(measured(predictions[name], "rows_per_second"), measured(theirs, "predict_rows_per_second"))
+
     ratios = {
-        "train_loop": by_turns([run["loop_seconds"] for run in ours], trained),
-        "rows_to_model": by_turns([run["feature_seconds"] + run["loop_seconds"] for run in ours], trained),
+        "train_loop": by_turns(measured(fast, "loop_seconds"), trained),
+        "rows_to_model": by_turns([run["feature_seconds"] + run["loop_seconds"] for run in fast], trained),
         "time_to_quality": by_turns(goal_seconds, trained),
-        "predict_rows_per_second": by_turns(
-            [run["rows_per_second"] for run in prediction], [run["predict_rows_per_second"] for run in theirs]
-        ),
+        "accurate_train_loop": by_turns(measured(ours, "loop_seconds"), trained),
+        "predict_rows_per_second": predicted_by_turns("ours"),
+        "fast_predict_rows_per_second": predicted_by_turns("fast"),
     }
+    bytes_of = {name: predictions[name][0]["model_bytes"] for name in predictions}
     return {
         "accuracy": {
-            "ours": {"mean": statistics.mean(run["test"] for run in ours), **spread([run["test"] for run in ours])},
-            "ours_float16": {"mean": statistics.mean(run["test_float16"] for run in ours)},
-            "ours_validation": {"mean": statistics.mean(run["validation"] for run in ours)},
-            "fasttext": {
-                "mean": statistics.mean(run["accuracy"] for run in theirs),
-                **spread([run["accuracy"] for run in theirs]),
-            },
+            "ours": with_mean(measured(ours, "test")),
+            "ours_float16": {"mean": statistics.mean(measured(ours, "test_float16"))},
+            "ours_validation": {"mean": statistics.mean(measured(ours, "validation"))},
+            "fast": with_mean(measured(fast, "test")),
+            "fast_validation": {"mean": statistics.mean(measured(fast, "validation"))},
+            "fasttext": with_mean(measured(theirs, "accuracy")),
         },
         "seconds": {
-            "fasttext_train": spread([run["train_seconds"] for run in theirs]),
-            "fasttext_spacing": spread([run["spacing_seconds"] for run in theirs]),
-            "ours_features": spread([run["feature_seconds"] for run in ours]),
-            "ours_loop": spread([run["loop_seconds"] for run in ours]),
-            "ours_to_fasttext_accuracy": spread(goal_seconds),
-            "load": spread([run["load_seconds"] for run in prediction]),
-            "single_row": spread([run["single_row_milliseconds"] / 1000 for run in prediction]),
+            "fasttext_train": spread(trained),
+            "fasttext_spacing": spread(measured(theirs, "spacing_seconds")),
+            "ours_features": spread(measured(ours, "feature_seconds")),
+            "ours_loop": spread(measured(ours, "loop_seconds")),
+            "fast_features": spread(measured(fast, "feature_seconds")),
+            "fast_loop": spread(measured(fast, "loop_seconds")),
+            "fast_to_fasttext_accuracy": spread(goal_seconds),
+            "ours_load": spread(measured(predictions["ours"], "load_seconds")),
+            "ours_single_row": spread(measured(predictions["ours"], "single_row_seconds")),
+            "fast_load": spread(measured(predictions["fast"], "load_seconds")),
+            "fast_single_row": spread(measured(predictions["fast"], "single_row_seconds")),
         },
         "ratio": {
             **{name: turns["median"] for name, turns in ratios.items()},
-            "model_bytes": prediction[0]["model_bytes"] / theirs[0]["model_bytes"],
+            "model_bytes": bytes_of["ours"] / theirs[0]["model_bytes"],
+            "fast_model_bytes": bytes_of["fast"] / theirs[0]["model_bytes"],
         },
         "ratio_by_turns": ratios,
         "rows_per_second": {
-            "ours": spread([run["rows_per_second"] for run in prediction]),
-            "fasttext": spread([run["predict_rows_per_second"] for run in theirs]),
+            "ours": spread(measured(predictions["ours"], "rows_per_second")),
+            "fast": spread(measured(predictions["fast"], "rows_per_second")),
+            "fasttext": spread(measured(theirs, "predict_rows_per_second")),
         },
-        "bytes": {"ours": prediction[0]["model_bytes"], "fasttext": theirs[0]["model_bytes"]},
+        "bytes": {**bytes_of, "fasttext": theirs[0]["model_bytes"]},
     }
 
 
@@ -185,7 +234,7 @@ def machine():
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Two repeats, and only what compares with fastText; writes nothing.")
+@click.option("--quick", is_flag=True, help="One turn, and only what compares with fastText; writes nothing.")
 @cli.one_line_errors
 def main(quick):
     """Measure ours beside others on AG News: `AG_NEWS_DIR`'s rows, or those that prepare downloads."""
@@ -198,16 +247,18 @@ def main(quick):
         folder, rows = Path(temporary, "workspace"), Path(temporary, "rows.json")
         workspace_with_rows(folder, given)
         write_rows_for_others(folder, rows)
-        theirs, ours, reached, prediction = compare(folder, rows, 2 if quick else 5)
-        results = {"machine": machine(), "rows": ours[0]["train_rows"], **figures(theirs, ours, reached, prediction)}
+        fast = workspace_of_recipe(folder, "ag_news_fast", ["split", "train"])
+        runs = compare({"ours": folder, "fast": fast}, rows, 1 if quick else 5)
+        results = {"machine": machine(), "rows": runs["ours"][0]["train_rows"], **figures(runs)}
         if not quick:
             results["machine"]["versions"] |= child(OTHERS, "others.py", "versions", rows)
             results["others"] = {
                 method: child(OTHERS, "others.py", method, rows) for method in ("linear_svc", "nb_svm")
             }
-            results["course"] = course(folder)
-            results["curves"] = [run["curve"] for run in reached]
-            results["growth"] = growth.measure(folder / "data" / DATASET / "prepared" / "rows.parquet")
+            course = workspace_of_recipe(folder, "ag_news_course", ["prepare", "split"])
+            results["course"] = child(sys.executable, "ours.py", "train", course, DATASET, 1, 1, 0)
+            results["curves"] = [run["curve"] for run in runs["reached"]]
+            results["growth"] = growth.measure(fast)
             results["overhead"] = overhead.measure()
             results["small"] = small.measure()
     if not quick:
@@ -215,16 +266,6 @@ def main(quick):
         report.write(results, HERE / "frontier.png", ROOT / "README.md")
     click.echo("\n".join(report.table(results)))
     click.echo(f"measured in {time.perf_counter() - begin:.0f} s")
-
-
-def course(folder):
-    """The course's recipe on the same rows, for comparison."""
-    recipe = ROOT / "docs" / "recipes" / "ag_news_course.yaml"
-    command = [str(Path(sys.executable).with_name("retrain")), "recipe", DATASET, str(recipe)]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    for stage in ("prepare", "split"):
-        run_stage(folder, stage)
-    return child(sys.executable, "ours.py", "train", folder, DATASET, 1, 1, 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Does time per row stay flat, and memory small, when there are 10 and 30 times as many rows?
 
-The rows are generated from real ones: `growth.py data/ag_news/prepared/rows.parquet`.
+The rows are generated from real ones, and trained by the knobs of the same workspace: `growth.py FOLDER`, where prepare of AG
+News has run.
 """
 
 import json
@@ -38,8 +39,9 @@ def stage(folder, name):
     return time.perf_counter() - begin, usage.ru_maxrss * unit / 2**20
 
 
-def measure_one(real, factor):
+def measure_one(workspace, factor):
     """Prepare, split and train so many generated rows; then time features and loop from rows in memory."""
+    real = workspace / "data" / "ag_news" / "prepared" / "rows.parquet"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         shutil.copytree(ROOT / "src", folder / "src")
@@ -49,7 +51,7 @@ def measure_one(real, factor):
         # In a process of its own: what a process has in memory counts as its children's largest memory as well.
         command = [sys.executable, Path(__file__).with_name("generator.py"), real, str(ROWS * factor), rows]
         subprocess.run(command, check=True)
-        block = params.dataset_block(ROOT, "ag_news")
+        block = params.dataset_block(workspace, "ag_news")
         prepare = {name: knob for name, knob in block["prepare"].items() if name != "test"}
         prepare["train"] = {"location": "data/raw/growth/rows.csv", "sha256": "unpinned"}
         prepare |= {"header": True, "rename": {}}
@@ -81,9 +83,9 @@ def measure_one(real, factor):
     }
 
 
-def measure(real):
-    """The figures of all sizes, and how time per row and memory grow. `real`: AG News as prepare leaves it, a Parquet file."""
-    sizes = [measure_one(real, factor) for factor in FACTORS]
+def measure(workspace):
+    """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the knobs."""
+    sizes = [measure_one(workspace, factor) for factor in FACTORS]
     first, *larger = [size["microseconds_per_row"]["features"] + size["microseconds_per_row"]["loop"] for size in sizes]
     return {
         "sizes": sizes,

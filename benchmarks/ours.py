@@ -131,7 +131,7 @@ def predict(folder, rows):
     return {
         "load_seconds": loaded,
         "rows_per_second": len(table) / elapsed,
-        "single_row_milliseconds": (time.perf_counter() - begin) / len(singles) * 1000,
+        "single_row_seconds": (time.perf_counter() - begin) / len(singles),
         "model_bytes": sum(path.stat().st_size for path in folder.iterdir()),
     }
 

@@ -293,10 +293,11 @@ def runs_of(characters: np.ndarray, rows: np.ndarray, bits: int, length: int) ->
     """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
     counts = np.maximum(np.diff(rows) - length + 1, 0)
     begins = np.repeat(rows[:-1] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    hashes = characters[begins].astype(np.uint64)
+    every = max(len(characters) - length + 1, 0)  # those that cross rows included: slices are faster than places
+    hashes = characters[:every].astype(np.uint64)
     for place, power in enumerate(powers_of(length - 1)[0], start=1):
-        hashes += characters[begins + place] * power
-    return ((hashes ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts
+        hashes += characters[place : place + every] * power
+    return ((hashes ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32)[begins], counts
 
 
 def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: bool) -> Chunk:
