@@ -61,7 +61,7 @@ class Knobs(Section):
     bits: Bits
     """Features are told apart by a hash of so many bits."""
     characters: RunLength = 0
-    """So many neighbouring characters are a feature too, spaces included; absent where only words and pairs are."""
+    """So many neighbouring bytes of UTF-8 are a feature too, spaces included; absent where only words and pairs are."""
 
 
 class Learned(Section):
