@@ -13,7 +13,7 @@ from typing import Any
 import prepare
 import split
 from retrain.encoders import ngrams
-from retrain.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Knobs
+from retrain.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Hashed, Knobs
 
 import numpy as np
 import pandas as pd
@@ -91,7 +91,7 @@ def hashes(rows: Sequence[str]) -> list[list[int]]:
     """The hashes of each row's words, all rows at once, between the marks that rows come with."""
     encoded = [f"{FIRST}{row}{LAST}".lower().encode() if row else b"" for row in rows]
     ends = np.cumsum([0, *map(len, encoded)])
-    found, places = ngrams.words_of(np.frombuffer(b"".join(encoded), np.uint8), ends)
+    found, places = ngrams.words_of(Hashed.of(np.frombuffer(b"".join(encoded), np.uint8), ends))
     return [found[begin:end].tolist() for begin, end in pairwise(places)]
 
 
@@ -99,7 +99,7 @@ def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
     """The buckets of each row, in ascending order."""
     frame, found = table(rows), []
     for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, characters):
-        ends = np.cumsum([0, *lengths])
+        ends = np.cumsum([0, *lengths.sum(axis=1)])
         found += [sorted(every[begin:end].tolist()) for begin, end in pairwise(ends)]
     return found
 
@@ -326,6 +326,18 @@ def test_a_row_with_a_known_feature_has_weights_of_unit_length_and_another_row_h
         if expected:
             assert np.square(weights.astype(np.float64)).sum() == pytest.approx(1.0, rel=1e-6)
             assert sorted(weights.tolist()) == pytest.approx([value / math.hypot(*expected) for value in expected])
+
+
+def test_words_and_runs_of_characters_weigh_the_same_in_a_row_and_together_one():
+    encoder = fitted([("cow barn",), ("cow the",), ("ship reef",)], [0, 0, 1], characters=3)
+    words = fitted([("cow barn",), ("cow the",), ("ship reef",)], [0, 0, 1])
+    rows = table([("the cow and the reef",), ("cow",), ("",), ("barns",)])
+    arrays, of_words = encoder.encode(rows), np.diff(words.encode(rows)["offsets"])
+    for number, count in enumerate(of_words):
+        _, weights, _ = encoder.gather(arrays, np.array([number]))
+        squares = np.square(weights.astype(np.float64))
+        present = [part for part in (squares[:count], squares[count:]) if len(part)]
+        assert [part.sum() for part in present] == pytest.approx([0.5] * len(present), rel=1e-6)
 
 
 def test_a_text_of_unknown_words_has_no_feature():

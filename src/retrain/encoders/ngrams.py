@@ -40,7 +40,7 @@ RUN = np.uint64(0x165667B19E3779F9)
 """What tells a run of characters from the word with the same ones."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
-"""The buckets of some rows, end to end, and how many each row has."""
+"""The buckets of some rows, end to end, and how many of each kind each row has: (rows, kinds)."""
 
 PLACE = "split.encoder"
 ROWS_AT_ONCE = 1024
@@ -122,16 +122,16 @@ class Encoder(OfText):
         """See `fit`; `chunks` as `chunks_of` gives them."""
         classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
         found = np.concatenate([buckets for buckets, _ in chunks])
-        labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths for _, lengths in chunks]))
+        labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths.sum(axis=1) for _, lengths in chunks]))
         frequent = np.flatnonzero(np.bincount(found, minlength=1 << knobs.bits) >= knobs.minimum_count)
         if not len(frequent):
             raise RetrainError(
                 PLACE, f"no word occurs {knobs.minimum_count:,} times in the train split", "lower minimum_count"
             )
-        features = table_of(frequent, knobs.bits)[found]
+        features = looked_up(table_of(frequent, knobs.bits), found)
         known = features != NONE
         shape = (len(frequent), int(classes.max()) + 1)
-        cells = features[known] * np.int64(shape[1]) + labels[known]
+        cells = np.compress(known, features) * np.int64(shape[1]) + np.compress(known, labels)
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
         ratios = largest_ratios(counts)
         importance = (ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
@@ -153,6 +153,11 @@ class Encoder(OfText):
         encoded = {name: base64.b64encode(array).decode() for name, array in arrays.items()}
         runs = {"characters": self.characters} if self.characters else {}
         return {"columns": list(self.columns), "bits": self.bits, **runs, **encoded}
+
+    @property
+    def kinds(self) -> int:
+        """Kinds of features: those of words, and runs of characters."""
+        return 2 if self.characters else 1
 
     @property
     def size(self) -> int:
@@ -179,24 +184,25 @@ class Encoder(OfText):
         return self.arrays_of(chunks_of(rows, self.columns, self.bits, self.characters))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
-        """Features of all rows end to end, where each row's begin, and what scales each row to unit length.
+        """Features of all rows end to end, those of one kind together, and what scales them.
 
         Returns:
-            `features`: int32, (features of all rows,); `offsets`: int64, (rows + 1,); `scales`: float32, (rows,);
-            `importance`: float32, (features that there are,).
+            `features`: int32, (features of all rows,); `offsets`, where those of each row and kind begin, and where the
+            last ones end: int64, (rows x kinds + 1,); `scales`, by which all kinds of a row have one length, and the row
+            that of 1: float32, (rows, kinds); `importance`: float32, (features that there are,).
         """
         features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         for buckets, counts in chunks:
-            found = self.table[buckets]
+            found = looked_up(self.table, buckets)
             known = found != NONE
-            features.append(found[known])
-            lengths.append(sums_of(known, counts))
+            features.append(np.compress(known, found))
+            lengths.append(sums_of(known, counts.ravel()))
         every, counts = np.concatenate(features), np.concatenate(lengths)
-        norms = np.sqrt(sums_of(np.square(self.weights[every]), counts))
+        norms = np.sqrt(sums_of(np.square(self.weights[every]), counts) * self.kinds)
         return {
             "features": every,
             "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
+            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32).reshape(-1, self.kinds),
             "importance": self.weights,
         }
 
@@ -205,8 +211,8 @@ class Encoder(OfText):
         return bool(
             arrays.keys() == {"features", "offsets", "scales", "importance"}
             and are_numbers_below(arrays["features"], self.size)
-            and are_offsets(arrays["offsets"], rows, len(arrays["features"]))
-            and is_array(arrays["scales"], "<f4", rows)
+            and are_offsets(arrays["offsets"], rows * self.kinds, len(arrays["features"]))
+            and is_array(arrays["scales"], "<f4", rows, self.kinds)
             and np.isfinite(arrays["scales"]).all()
             and is_array(arrays["importance"], "<f4", self.size)
             and (arrays["importance"] == self.weights).all()
@@ -215,10 +221,12 @@ class Encoder(OfText):
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's features end to end (int64), their weights (float32), and where each row's begin (int64, (batch,))."""
-        places, lengths, offsets = places_of(arrays["offsets"], rows)
+        scales = arrays["scales"][rows]
+        kinds = np.arange(scales.shape[1])
+        places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] * len(kinds) + kinds).ravel())
         features = arrays["features"][places].astype(np.int64)
-        weights = arrays["importance"][features] * np.repeat(arrays["scales"][rows], lengths)
-        return features, weights, offsets
+        weights = arrays["importance"][features] * np.repeat(scales.ravel(), lengths)
+        return features, weights, begins[:: len(kinds)]
 
 
 def decoded(text: str) -> bytes:
@@ -231,6 +239,12 @@ def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
     table = np.full(1 << bits, NONE, dtype=np.int32)
     table[buckets] = np.arange(len(buckets), dtype=np.int32)
     return table
+
+
+def looked_up(table: np.ndarray, buckets: np.ndarray) -> np.ndarray:
+    """What a table has for each bucket. None is outside of it, and "clip" spares the search for one."""
+    found: np.ndarray = table.take(buckets, mode="clip")
+    return found
 
 
 def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -275,34 +289,57 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) 
         )
         encoded = [text.lower().encode() for text in marked]
         ends = np.cumsum([0, *map(len, encoded)])
-        text = np.frombuffer(b"".join(encoded), np.uint8)
-        words = buckets_of(text, ends, bits, titles=len(columns) > 1)
-        yield side_by_side(words, runs_of(text, ends, bits, characters)) if characters else words
+        text = Hashed.of(np.frombuffer(b"".join(encoded), np.uint8), ends)
+        words = buckets_of(text, bits, titles=len(columns) > 1)
+        yield side_by_side(words, runs_of(text, bits, characters)) if characters else words
 
 
 def side_by_side(one: Chunk, other: Chunk) -> Chunk:
-    """The buckets of the same rows from both."""
-    lengths = one[1] + other[1]
+    """The buckets of the same rows from both, a kind each."""
+    lengths = np.concatenate([one[1], other[1]], axis=1)
     every = np.empty(len(one[0]) + len(other[0]), dtype=np.int32)
-    first = np.repeat(np.tile([True, False], len(lengths)), np.stack([one[1], other[1]], axis=1).ravel())
+    first = np.repeat(np.tile([True, False], len(lengths)), lengths.ravel())
     every[first], every[~first] = one[0], other[0]
     return every, lengths
 
 
-def runs_of(characters: np.ndarray, rows: np.ndarray, bits: int, length: int) -> Chunk:
+@dataclass(frozen=True)
+class Hashed:
+    """Some rows' texts, in which the hash of any part is at hand: a polynomial of its bytes, modulo 2**64."""
+
+    characters: np.ndarray
+    """The UTF-8 of all rows end to end."""
+    rows: np.ndarray
+    """Where each begins, and where the last one ends."""
+    sums: np.ndarray
+    """Of the bytes before each place, and of all, each times the base to the power of its place."""
+    inverses: np.ndarray
+    """Of these powers."""
+
+    @classmethod
+    def of(cls, characters: np.ndarray, rows: np.ndarray) -> "Hashed":
+        """Prepare it."""
+        powers, inverses = powers_of(1 << max(len(characters) - 1, 0).bit_length())
+        sums = np.zeros(len(characters) + 1, np.uint64)
+        np.cumsum(characters * powers[: len(characters)], out=sums[1:])
+        return cls(characters, rows, sums, inverses)
+
+
+def runs_of(text: Hashed, bits: int, length: int) -> Chunk:
     """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
-    counts = np.maximum(np.diff(rows) - length + 1, 0)
-    begins = np.repeat(rows[:-1] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    every = max(len(characters) - length + 1, 0)  # those that cross rows included: slices are faster than places
-    hashes = characters[:every].astype(np.uint64)
-    for place, power in enumerate(powers_of(length - 1)[0], start=1):
-        hashes += characters[place : place + every] * power
-    return ((hashes ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32)[begins], counts
+    every = max(len(text.characters) - length + 1, 0)
+    hashes = (text.sums[length : length + every] - text.sums[:every]) * text.inverses[:every]
+    within = np.ones(len(text.characters), dtype=bool)
+    beyond = (text.rows[1:, None] - np.arange(1, length)).ravel()  # these begin in a row and end behind it
+    within[beyond[beyond >= 0]] = False
+    found = np.compress(within[:every], hashes)
+    counts = np.maximum(np.diff(text.rows) - length + 1, 0)
+    return ((found ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
 
 
-def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: bool) -> Chunk:
-    """See `chunks_of`. `characters`: the UTF-8 of all rows end to end; `rows`: where each begins, and where the last ends."""
-    hashes, places = words_of(characters, rows)
+def buckets_of(text: Hashed, bits: int, *, titles: bool) -> Chunk:
+    """The buckets of words, of pairs and of titles' words."""
+    hashes, places = words_of(text)
     lengths = np.diff(places)
     buckets = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
     shift = np.uint64(64 - bits)
@@ -315,16 +352,16 @@ def buckets_of(characters: np.ndarray, rows: np.ndarray, bits: int, *, titles: b
         title = np.repeat(closed[ending], lengths[lengths > 0]) - closed >= 2
         buckets[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
     known = buckets.ravel() != NONE
-    return buckets.ravel()[known], sums_of(known, lengths * buckets.shape[1])
+    return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])[:, None]
 
 
-def words_of(characters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def words_of(text: Hashed) -> tuple[np.ndarray, np.ndarray]:
     """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
 
     A word is a run of letters, digits, underscores and non-ASCII characters; punctuation marks and line breaks stand
-    alone, and so does the second of several spaces: in news it tells the feed. The hash is a polynomial of the
-    word's bytes, modulo 2**64, and comes from differences of one running sum over all characters.
+    alone, and so does the second of several spaces: in news it tells the feed.
     """
+    characters = text.characters
     kinds = KINDS[characters]
     word, begins = kinds == WORD, kinds == MARK
     begins[1:] |= (characters[1:] == ord(" ")) & (characters[:-1] == ord(" "))
@@ -338,11 +375,8 @@ def words_of(characters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     ends[-1:] |= word[-1:]
     ends[:-1] |= word[:-1] & ~word[1:]
     first, last = np.flatnonzero(begins), np.flatnonzero(ends)
-    powers, inverses = powers_of(1 << max(len(characters) - 1, 0).bit_length())
-    values = characters * powers[: len(characters)]
-    running = np.cumsum(values)
-    hashes = (running[last] - running[first] + values[first]) * inverses[first]
-    return hashes, np.searchsorted(first, rows)
+    hashes = (text.sums[last + 1] - text.sums[first]) * text.inverses[first]
+    return hashes, np.searchsorted(first, text.rows)
 
 
 @lru_cache(maxsize=32)
