@@ -154,7 +154,7 @@ def with_mean(values):
 
 
 def figures(runs):
-    """The figures that the issue of speed and accuracy is judged by; a ratio is ours / fastText, the median of the turns'.
+    """The figures of speed and accuracy; a ratio is ours / fastText, the median of the turns'.
 
     `train_loop`, `rows_to_model` and `time_to_quality` are those of the fast variant, as are names that begin with `fast`;
     all others are those of the committed recipe.

@@ -60,7 +60,7 @@ def corpus_datasets() -> dict:
     pairs = {"name": "ngram_bag", "width": 4, "initial_range": 0.05, "output_range": 0.5, "sparse": True}
     words = {"source": "docstrings", "repairs": ["spaces"], "packages": ["click", "filelock"], "minimum_words": 3}
     ngrams = block(words, "ngrams", "label", train_section(pairs, "cross_entropy", 0.1))
-    ngrams["split"]["encoder"] = {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12}
+    ngrams["split"]["encoder"] = {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12, "characters": 3}
     ngrams["train"]["optimizer"] = {"name": "rowwise_adagrad"}
     iris = {"source": "scikit_learn", "repairs": [], "table": "iris"}
     table = block(iris, "numbers", "label", train_section(MLP, "cross_entropy", 0.05))

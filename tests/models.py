@@ -26,7 +26,7 @@ TOPICS = ["sea", "farm", "city", "sea"]
 KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "text": ({"minimum_count": 1}, BAG),
     "ngrams": (
-        {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12},
+        {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12, "characters": 3},
         {"name": "ngram_bag", "width": 4, "initial_range": 0.5, "output_range": 0.5, "sparse": False},
     ),
     "numbers": ({}, MLP),

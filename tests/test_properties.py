@@ -31,7 +31,7 @@ from ruamel.yaml import YAML
 
 ENCODED = {
     "text": {"minimum_count": 1},
-    "ngrams": {"minimum_count": 1, "minimum_ratio": 0.0, "bits": 10},
+    "ngrams": {"minimum_count": 1, "minimum_ratio": 0.0, "bits": 10, "characters": 2},
     "numbers": {},
 }
 

@@ -50,7 +50,11 @@ def datasets() -> dict[str, Any]:
     """The tiny datasets, and the news once more as ngrams: with sparse gradients, as text is committed in params.yaml."""
     news = tiny_datasets()["tiny_news"]
     prepare_section = {**news["prepare"], "train": {"location": "data/raw/tiny_ngrams/rows.csv", "sha256": "unpinned"}}
-    split = {**news["split"], "inputs": "ngrams", "encoder": {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12}}
+    split = {
+        **news["split"],
+        "inputs": "ngrams",
+        "encoder": {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12, "characters": 3},
+    }
     return {**tiny_datasets(), "tiny_ngrams": {**news, "prepare": prepare_section, "split": split}}
 
 

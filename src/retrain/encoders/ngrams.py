@@ -40,7 +40,7 @@ RUN = np.uint64(0x165667B19E3779F9)
 """What tells a run of characters from the word with the same ones."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
-"""The buckets of some rows, end to end, and how many of each kind each row has: (rows, kinds)."""
+"""The buckets of some rows, end to end, and how many of each group each row has: (rows, groups)."""
 
 PLACE = "split.encoder"
 ROWS_AT_ONCE = 1024
@@ -49,6 +49,7 @@ NONE = -1
 
 Bits = Annotated[int, Field(ge=8, le=26)]
 RunLength = Annotated[int, Field(ge=0, le=8)]
+"""In bytes of UTF-8; 0 where runs of characters are no features."""
 
 
 class Knobs(Section):
@@ -60,8 +61,8 @@ class Knobs(Section):
     """So are those whose largest naive-Bayes log-count ratio is smaller: they tell little of any class."""
     bits: Bits
     """Features are told apart by a hash of so many bits."""
-    characters: RunLength = 0
-    """So many neighbouring bytes of UTF-8 are a feature too, spaces included; absent where only words and pairs are."""
+    characters: RunLength
+    """So many neighbouring bytes of UTF-8 are a feature too, spaces included; 0 where only words and pairs are."""
 
 
 class Learned(Section):
@@ -69,7 +70,7 @@ class Learned(Section):
 
     columns: Names
     bits: Bits
-    characters: RunLength = 0
+    characters: RunLength
     buckets: str
     importance: str
 
@@ -151,12 +152,11 @@ class Encoder(OfText):
         """Columns, bits, what length runs of characters have, and the two arrays as base64 of their little-endian bytes."""
         arrays = {"buckets": self.buckets, "importance": self.importance}
         encoded = {name: base64.b64encode(array).decode() for name, array in arrays.items()}
-        runs = {"characters": self.characters} if self.characters else {}
-        return {"columns": list(self.columns), "bits": self.bits, **runs, **encoded}
+        return {"columns": list(self.columns), "bits": self.bits, "characters": self.characters, **encoded}
 
     @property
-    def kinds(self) -> int:
-        """Kinds of features: those of words, and runs of characters."""
+    def groups(self) -> int:
+        """Groups of features: words and pairs, and, where there are any, runs of characters."""
         return 2 if self.characters else 1
 
     @property
@@ -166,8 +166,8 @@ class Encoder(OfText):
 
     def describe(self) -> str:
         """How many features were learned."""
-        runs = f", runs of {self.characters} characters" if self.characters else ""
-        return f"{self.size:,} words and pairs{runs}"
+        runs = f" and runs of {self.characters} bytes" if self.characters else ""
+        return f"{self.size:,} words, pairs{runs}" if runs else f"{self.size:,} words and pairs"
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -184,12 +184,12 @@ class Encoder(OfText):
         return self.arrays_of(chunks_of(rows, self.columns, self.bits, self.characters))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
-        """Features of all rows end to end, those of one kind together, and what scales them.
+        """Features of all rows end to end, those of a group together, and what scales them.
 
         Returns:
-            `features`: int32, (features of all rows,); `offsets`, where those of each row and kind begin, and where the
-            last ones end: int64, (rows x kinds + 1,); `scales`, by which all kinds of a row have one length, and the row
-            that of 1: float32, (rows, kinds); `importance`: float32, (features that there are,).
+            `features`: int32, (features of all rows,); `offsets`, where those of each row and group begin, and where the
+            last ones end: int64, (rows x groups + 1,); `scales`, by which the groups that a row has are of one length, and
+            the row of unit length: float32, (rows, groups); `importance`: float32, (features that there are,).
         """
         features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         for buckets, counts in chunks:
@@ -198,11 +198,12 @@ class Encoder(OfText):
             features.append(np.compress(known, found))
             lengths.append(sums_of(known, counts.ravel()))
         every, counts = np.concatenate(features), np.concatenate(lengths)
-        norms = np.sqrt(sums_of(np.square(self.weights[every]), counts) * self.kinds)
+        squares = sums_of(np.square(self.weights[every]), counts).reshape(-1, self.groups)
+        norms = np.sqrt(squares * (squares > 0.0).sum(axis=1, keepdims=True))
         return {
             "features": every,
             "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32).reshape(-1, self.kinds),
+            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
             "importance": self.weights,
         }
 
@@ -211,8 +212,8 @@ class Encoder(OfText):
         return bool(
             arrays.keys() == {"features", "offsets", "scales", "importance"}
             and are_numbers_below(arrays["features"], self.size)
-            and are_offsets(arrays["offsets"], rows * self.kinds, len(arrays["features"]))
-            and is_array(arrays["scales"], "<f4", rows, self.kinds)
+            and are_offsets(arrays["offsets"], rows * self.groups, len(arrays["features"]))
+            and is_array(arrays["scales"], "<f4", rows, self.groups)
             and np.isfinite(arrays["scales"]).all()
             and is_array(arrays["importance"], "<f4", self.size)
             and (arrays["importance"] == self.weights).all()
@@ -222,11 +223,11 @@ class Encoder(OfText):
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's features end to end (int64), their weights (float32), and where each row's begin (int64, (batch,))."""
         scales = arrays["scales"][rows]
-        kinds = np.arange(scales.shape[1])
-        places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] * len(kinds) + kinds).ravel())
+        groups = np.arange(scales.shape[1])
+        places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] * len(groups) + groups).ravel())
         features = arrays["features"][places].astype(np.int64)
         weights = arrays["importance"][features] * np.repeat(scales.ravel(), lengths)
-        return features, weights, begins[:: len(kinds)]
+        return features, weights, begins[:: len(groups)]
 
 
 def decoded(text: str) -> bytes:
@@ -242,7 +243,7 @@ def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
 
 
 def looked_up(table: np.ndarray, buckets: np.ndarray) -> np.ndarray:
-    """What a table has for each bucket. None is outside of it, and "clip" spares the search for one."""
+    """What a table has for each bucket; no bucket lies outside of it, so "clip" changes none and is the fastest."""
     found: np.ndarray = table.take(buckets, mode="clip")
     return found
 
@@ -289,13 +290,13 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) 
         )
         encoded = [text.lower().encode() for text in marked]
         ends = np.cumsum([0, *map(len, encoded)])
-        text = Hashed.of(np.frombuffer(b"".join(encoded), np.uint8), ends)
+        text = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), ends)
         words = buckets_of(text, bits, titles=len(columns) > 1)
         yield side_by_side(words, runs_of(text, bits, characters)) if characters else words
 
 
 def side_by_side(one: Chunk, other: Chunk) -> Chunk:
-    """The buckets of the same rows from both, a kind each."""
+    """The buckets of the same rows from both, a group each."""
     lengths = np.concatenate([one[1], other[1]], axis=1)
     every = np.empty(len(one[0]) + len(other[0]), dtype=np.int32)
     first = np.repeat(np.tile([True, False], len(lengths)), lengths.ravel())
@@ -304,32 +305,35 @@ def side_by_side(one: Chunk, other: Chunk) -> Chunk:
 
 
 @dataclass(frozen=True)
-class Hashed:
-    """Some rows' texts, in which the hash of any part is at hand: a polynomial of its bytes, modulo 2**64."""
+class Texts:
+    """Some rows, in which the hash of any part is a difference of two sums: a polynomial of its bytes, modulo 2**64.
 
-    characters: np.ndarray
-    """The UTF-8 of all rows end to end."""
+    The hash of the bytes from `begin` to `end` is `(sums[end] - sums[begin]) * inverses[begin]`.
+    """
+
+    content: np.ndarray
+    """The UTF-8 of all rows end to end: uint8, (bytes,)."""
     rows: np.ndarray
-    """Where each begins, and where the last one ends."""
+    """Where each row begins, and where the last one ends: int64, (rows + 1,)."""
     sums: np.ndarray
-    """Of the bytes before each place, and of all, each times the base to the power of its place."""
+    """The sum of all bytes before each place, a byte times the base to the power of its place: uint64, (bytes + 1,)."""
     inverses: np.ndarray
-    """Of these powers."""
+    """The inverse of the base to the power of each place: uint64, (bytes or more,)."""
 
     @classmethod
-    def of(cls, characters: np.ndarray, rows: np.ndarray) -> "Hashed":
-        """Prepare it."""
-        powers, inverses = powers_of(1 << max(len(characters) - 1, 0).bit_length())
-        sums = np.zeros(len(characters) + 1, np.uint64)
-        np.cumsum(characters * powers[: len(characters)], out=sums[1:])
-        return cls(characters, rows, sums, inverses)
+    def of(cls, content: np.ndarray, rows: np.ndarray) -> "Texts":
+        """Add up the sums of some rows, given as the attributes of these names."""
+        powers, inverses = powers_of(1 << max(len(content) - 1, 0).bit_length())
+        sums = np.zeros(len(content) + 1, np.uint64)
+        np.cumsum(content * powers[: len(content)], out=sums[1:])
+        return cls(content, rows, sums, inverses)
 
 
-def runs_of(text: Hashed, bits: int, length: int) -> Chunk:
+def runs_of(text: Texts, bits: int, length: int) -> Chunk:
     """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
-    every = max(len(text.characters) - length + 1, 0)
+    every = max(len(text.content) - length + 1, 0)
     hashes = (text.sums[length : length + every] - text.sums[:every]) * text.inverses[:every]
-    within = np.ones(len(text.characters), dtype=bool)
+    within = np.ones(len(text.content), dtype=bool)
     beyond = (text.rows[1:, None] - np.arange(1, length)).ravel()  # these begin in a row and end behind it
     within[beyond[beyond >= 0]] = False
     found = np.compress(within[:every], hashes)
@@ -337,7 +341,7 @@ def runs_of(text: Hashed, bits: int, length: int) -> Chunk:
     return ((found ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
 
 
-def buckets_of(text: Hashed, bits: int, *, titles: bool) -> Chunk:
+def buckets_of(text: Texts, bits: int, *, titles: bool) -> Chunk:
     """The buckets of words, of pairs and of titles' words."""
     hashes, places = words_of(text)
     lengths = np.diff(places)
@@ -355,13 +359,13 @@ def buckets_of(text: Hashed, bits: int, *, titles: bool) -> Chunk:
     return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])[:, None]
 
 
-def words_of(text: Hashed) -> tuple[np.ndarray, np.ndarray]:
+def words_of(text: Texts) -> tuple[np.ndarray, np.ndarray]:
     """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
 
     A word is a run of letters, digits, underscores and non-ASCII characters; punctuation marks and line breaks stand
     alone, and so does the second of several spaces: in news it tells the feed.
     """
-    characters = text.characters
+    characters = text.content
     kinds = KINDS[characters]
     word, begins = kinds == WORD, kinds == MARK
     begins[1:] |= (characters[1:] == ord(" ")) & (characters[:-1] == ord(" "))
