@@ -170,11 +170,15 @@ def figures(runs):
     def predicted_by_turns(name):
         return by_turns(measured(predictions[name], "rows_per_second"), measured(theirs, "predict_rows_per_second"))
 
+    def to_model(turns):
+        return [run["feature_seconds"] + run["loop_seconds"] for run in turns]
+
     ratios = {
         "train_loop": by_turns(measured(fast, "loop_seconds"), trained),
-        "rows_to_model": by_turns([run["feature_seconds"] + run["loop_seconds"] for run in fast], trained),
+        "rows_to_model": by_turns(to_model(fast), trained),
         "time_to_quality": by_turns(goal_seconds, trained),
         "accurate_train_loop": by_turns(measured(ours, "loop_seconds"), trained),
+        "accurate_rows_to_model": by_turns(to_model(ours), trained),
         "predict_rows_per_second": predicted_by_turns("ours"),
         "fast_predict_rows_per_second": predicted_by_turns("fast"),
     }
