@@ -19,8 +19,8 @@ from retrain import params
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 20_000
 FACTORS = (1, 10, 30)
-REPEATS = 3
-"""What is measured of time is the median of so many runs."""
+REPEATS = 5
+"""So often features and loop are timed, all sizes by turns."""
 
 
 def stage(folder, name):
@@ -39,62 +39,75 @@ def stage(folder, name):
     return time.perf_counter() - begin, usage.ru_maxrss * unit / 2**20
 
 
-def measure_one(workspace, factor):
-    """Prepare, split and train so many generated rows; then time features and loop from rows in memory."""
+def generated(workspace, folder, factor):
+    """Prepare, split and train so many generated rows in a new workspace.
+
+    Returns:
+        Microseconds per row of prepare and split, and the largest memory of split and train in MiB.
+    """
     real = workspace / "data" / "ag_news" / "prepared" / "rows.parquet"
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        shutil.copytree(ROOT / "src", folder / "src")
-        (folder / ".git").mkdir()
-        rows = folder / "data" / "raw" / "growth" / "rows.csv"
-        rows.parent.mkdir(parents=True)
-        # In a process of its own: what a process has in memory counts as its children's largest memory as well.
-        command = [sys.executable, Path(__file__).with_name("generator.py"), real, str(ROWS * factor), rows]
-        subprocess.run(command, check=True)
-        block = params.dataset_block(workspace, "ag_news")
-        prepare = {name: knob for name, knob in block["prepare"].items() if name != "test"}
-        prepare["train"] = {"location": "data/raw/growth/rows.csv", "sha256": "unpinned"}
-        prepare |= {"header": True, "rename": {}}
-        block = {**block, "prepare": prepare, "split": {**block["split"], "test": 0.05}}
-        with (folder / params.FILE).open("w", encoding="utf-8") as file:
-            params.round_trip().dump({"datasets": {"growth": block}}, file)
-        prepared, _ = stage(folder, "prepare")
-        split, split_memory = stage(folder, "split")
-        _, memory = stage(folder, "train")
-        command = [sys.executable, Path(__file__).with_name("ours.py"), "train", folder, "growth", "1", "2", "0"]
-        runs = [
-            json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            for _ in range(REPEATS)
-        ]
-        ours = {
-            name: statistics.median(run[name] for run in runs)
-            for name in ("feature_seconds", "loop_seconds", "train_rows")
-        }
+    shutil.copytree(ROOT / "src", folder / "src")
+    (folder / ".git").mkdir()
+    rows = folder / "data" / "raw" / "growth" / "rows.csv"
+    rows.parent.mkdir(parents=True)
+    # In a process of its own: what a process has in memory counts as its children's largest memory as well.
+    command = [sys.executable, Path(__file__).with_name("generator.py"), real, str(ROWS * factor), rows]
+    subprocess.run(command, check=True)
+    block = params.dataset_block(workspace, "ag_news")
+    prepare = {name: knob for name, knob in block["prepare"].items() if name != "test"}
+    prepare["train"] = {"location": "data/raw/growth/rows.csv", "sha256": "unpinned"}
+    prepare |= {"header": True, "rename": {}}
+    block = {**block, "prepare": prepare, "split": {**block["split"], "test": 0.05}}
+    with (folder / params.FILE).open("w", encoding="utf-8") as file:
+        params.round_trip().dump({"datasets": {"growth": block}}, file)
+    taken = {}
+    taken["prepare"], _ = stage(folder, "prepare")
+    taken["split"], split_memory = stage(folder, "split")
+    _, memory = stage(folder, "train")
     return {
-        "rows": ROWS * factor,
-        "microseconds_per_row": {
-            "prepare": prepared / (ROWS * factor) * 1e6,
-            "split": split / (ROWS * factor) * 1e6,
-            "features": ours["feature_seconds"] / ours["train_rows"] * 1e6,
-            "loop": ours["loop_seconds"] / ours["train_rows"] * 1e6,
-        },
+        "microseconds_per_row": {name: seconds / (ROWS * factor) * 1e6 for name, seconds in taken.items()},
         "train_peak_mebibytes": memory,
         "split_peak_mebibytes": split_memory,
     }
 
 
+def timed(folder):
+    """Seconds of features and of the loop, from rows in memory, and how many train rows there are; in a process of its own."""
+    command = [sys.executable, Path(__file__).with_name("ours.py"), "train", folder, "growth", "1", "2", "0"]
+    run = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {"features": run["feature_seconds"], "loop": run["loop_seconds"], "train_rows": run["train_rows"]}
+
+
 def measure(workspace):
-    """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the knobs."""
-    sizes = [measure_one(workspace, factor) for factor in FACTORS]
-    first, *larger = [size["microseconds_per_row"]["features"] + size["microseconds_per_row"]["loop"] for size in sizes]
+    """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the knobs.
+
+    Features and loop are timed by turns, all sizes in each, since the machine's speed drifts. The smallest size takes about
+    a second, in which others on the machine weigh much; they can only slow it down, so the least of the turns tells most.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = {factor: Path(temporary, str(factor)) for factor in FACTORS}
+        sizes = {factor: generated(workspace, folder, factor) for factor, folder in folders.items()}
+        for _ in range(REPEATS):
+            for factor, folder in folders.items():
+                sizes[factor].setdefault("turns", []).append(timed(folder))
+    first, *larger = [per_row(size["turns"]) for size in sizes.values()]
+    memory = {factor: size["train_peak_mebibytes"] / sizes[1]["train_peak_mebibytes"] for factor, size in sizes.items()}
     return {
-        "sizes": sizes,
-        "time_per_row": {str(factor): one / first for factor, one in zip(FACTORS[1:], larger, strict=True)},
-        "train_memory": {
-            str(factor): size["train_peak_mebibytes"] / sizes[0]["train_peak_mebibytes"]
-            for factor, size in zip(FACTORS[1:], sizes[1:], strict=True)
+        "sizes": [{"rows": ROWS * factor, **size} for factor, size in sizes.items()],
+        "beside_the_smallest": {
+            str(factor): {
+                "least": min(size) / min(first),
+                "median": statistics.median(size) / statistics.median(first),
+                "train_memory": memory[factor],
+            }
+            for factor, size in zip(FACTORS[1:], larger, strict=True)
         },
     }
+
+
+def per_row(turns):
+    """Microseconds per train row of features and loop together, of each turn."""
+    return [(turn["features"] + turn["loop"]) / turn["train_rows"] * 1e6 for turn in turns]
 
 
 if __name__ == "__main__":

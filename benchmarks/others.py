@@ -5,12 +5,15 @@ Reads a JSON file with `train` and `test`, each `{"texts": [...], "labels": [...
 
 import json
 import re
+import statistics
 import sys
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+PASSES = 3
+"""So often all test rows are predicted."""
 PUNCTUATION = re.compile(r"([^\w\s])")
 SETTING = {"dim": 10, "lr": 0.25, "wordNgrams": 2, "epoch": 5, "bucket": 10_000_000, "verbose": 0}
 """fastText's best setting with bigrams on these rows; its authors' for AG News, but for the learning rate."""
@@ -44,15 +47,17 @@ def fasttext(rows, threads, seed):
         trained = time.perf_counter() - begin
         model.save_model(str(Path(folder, "model.bin")))
         size = Path(folder, "model.bin").stat().st_size
-    begin = time.perf_counter()
-    predicted, _ = model.predict([spaced(text) for text in rows["test"]["texts"]])
-    elapsed = time.perf_counter() - begin
+    taken = []
+    for _ in range(PASSES):
+        begin = time.perf_counter()
+        predicted, _ = model.predict([spaced(text) for text in rows["test"]["texts"]])
+        taken.append(time.perf_counter() - begin)
     labels = [int(one[0].removeprefix("__label__")) for one in predicted]
     return {
         "train_seconds": trained,
         "spacing_seconds": spacing,
         "accuracy": accuracy(labels, rows["test"]["labels"]),
-        "predict_rows_per_second": len(labels) / elapsed,
+        "predict_rows_per_second": len(labels) / statistics.median(taken),
         "model_bytes": size,
     }
 

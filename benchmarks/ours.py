@@ -4,6 +4,7 @@ FOLDER is a workspace in which prepare and split have run. Prints a line of JSON
 """
 
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from retrain import environment
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
+PASSES = 3
+"""So often all test rows are predicted; as often as others.py has it."""
 
 
 def knobs_of(folder, dataset, seed, threads):
@@ -53,8 +56,8 @@ def train_once(folder, dataset, seed, threads, goal):
     section = params.dataset_block(folder, dataset)["split"]
     begin = time.perf_counter()
     task = rows_to_task(section, {name: rows[name] for name in ("train", "validation")})
-    features = time.perf_counter() - begin
     training = train.ready(knobs, task, "train")
+    features = time.perf_counter() - begin
     *inputs, target = rows["test"].columns
     test = examples.Examples(
         {**task.encoder.encode(rows["test"][inputs]), "targets": task.objective.encode(rows["test"][target])},
@@ -121,16 +124,18 @@ def predict(folder, rows):
         return {name: column[begin:end] for name, column in texts.items()}
 
     answers(part(0, 100))
-    begin = time.perf_counter()
-    answers(texts)
-    elapsed = time.perf_counter() - begin
+    taken = []
+    for _ in range(PASSES):
+        begin = time.perf_counter()
+        answers(texts)
+        taken.append(time.perf_counter() - begin)
     singles = [part(number, number + 1) for number in range(200)]
     begin = time.perf_counter()
     for single in singles:
         answers(single)
     return {
         "load_seconds": loaded,
-        "rows_per_second": len(table) / elapsed,
+        "rows_per_second": len(table) / statistics.median(taken),
         "single_row_seconds": (time.perf_counter() - begin) / len(singles),
         "model_bytes": sum(path.stat().st_size for path in folder.iterdir()),
     }

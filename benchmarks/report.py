@@ -3,49 +3,49 @@
 import math
 import re
 
+RECIPES = ("ours", "fast", "fasttext")
 BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- end of benchmarks -->"
 
 
 def table(results):
     """The figures as lines of Markdown."""
     accuracy, seconds, speed, size = (results[name] for name in ("accuracy", "seconds", "rows_per_second", "bytes"))
-    ratio, theirs = results["ratio"], seconds["fasttext_train"]["median"]
-    reached = seconds["fast_to_fasttext_accuracy"]["median"]
+    turns, ratio = results["ratio_by_turns"], results["ratio"]
+    trained = with_spread(seconds["fasttext_train"], "{:.2f} s")
 
-    def to_model(name):
-        return seconds[f"{name}_features"]["median"] + seconds[f"{name}_loop"]["median"]
+    def timed(name, *ratios):
+        """Seconds of both of ours beside fastText's."""
+        ours = [with_spread(seconds[f"{recipe}_{name}"], "{:.2f} s") for recipe in ("ours", "fast")]
+        return (*ours, trained, *(with_spread(turns[ratio], "{:.2f}") for ratio in ratios))
 
     rows = [
-        ("test accuracy", *(f"{accuracy[name]['mean']:.4f}" for name in ("ours", "fast", "fasttext")), "", ""),
+        ("test accuracy, mean", *(with_spread(accuracy[name], "{:.4f}", "mean") for name in RECIPES), "", ""),
+        ("training loop", *timed("loop", "ours_train_loop", "train_loop")),
+        ("rows in memory to a trained model", *timed("rows_to_model", "ours_rows_to_model", "rows_to_model")),
         (
-            "training loop",
-            *(f"{seconds[name]['median']:.2f} s" for name in ("ours_loop", "fast_loop", "fasttext_train")),
-            f"{ratio['accurate_train_loop']:.2f}",
-            f"{ratio['train_loop']:.2f}",
+            "loop until fastText's accuracy",
+            "",
+            with_spread(seconds["fast_to_quality"], "{:.2f} s"),
+            trained,
+            "",
+            with_spread(turns["time_to_quality"], "{:.2f}"),
         ),
         (
-            "rows in memory to a trained model",
-            *(f"{taken:.2f} s" for taken in (to_model("ours"), to_model("fast"), theirs)),
-            f"{ratio['accurate_rows_to_model']:.2f}",
-            f"{ratio['rows_to_model']:.2f}",
-        ),
-        (
-            "time to fastText's accuracy",
+            "rows in memory until fastText's accuracy",
             "",
-            "never" if reached is None else f"{reached:.2f} s",
-            f"{theirs:.2f} s",
+            with_spread(seconds["fast_rows_to_quality"], "{:.2f} s"),
+            trained,
             "",
-            "" if reached is None else f"{ratio['time_to_quality']:.2f}",
+            with_spread(turns["rows_to_quality"], "{:.2f}"),
         ),
         (
             "rows predicted per second, one thread",
-            *(f"{speed[name]['median']:,.0f}" for name in ("ours", "fast", "fasttext")),
-            f"{ratio['predict_rows_per_second']:.2f}",
-            f"{ratio['fast_predict_rows_per_second']:.2f}",
+            *(with_spread(speed[name], "{:,.0f}") for name in RECIPES),
+            *(with_spread(turns[f"{of}predict_rows_per_second"], "{:.2f}") for of in ("", "fast_")),
         ),
         (
             "size of the model",
-            *(f"{size[name] / 1e6:.1f} MB" for name in ("ours", "fast", "fasttext")),
+            *(f"{size[name] / 1e6:.1f} MB" for name in RECIPES),
             f"{ratio['model_bytes']:.3f}",
             f"{ratio['fast_model_bytes']:.3f}",
         ),
@@ -54,17 +54,32 @@ def table(results):
     lines += [f"| {' | '.join(row)} |" for row in rows]
     lines += ["", f"Of ours, {single_rows(seconds, 'ours')}; of the fast variant, {single_rows(seconds, 'fast')}."]
     if "others" in results:
-        named = {"linear_svc": "TF-IDF and LinearSVC", "nb_svm": "NB-SVM"}
-        found = [
-            f"{named[name]} {other['accuracy']:.4f} in {other['feature_seconds'] + other['train_seconds']:.1f} s"
-            for name, other in results["others"].items()
-        ]
-        course = results["course"]
-        found.append(
-            f"the course's recipe {course['test']:.4f} in {course['feature_seconds'] + course['loop_seconds']:.1f} s"
-        )
-        lines += ["", f"The same rows elsewhere: {'; '.join(found)}.", "", *beyond_fasttext(results)]
+        lines += ["", *others(results), "", *beyond_fasttext(results)]
     return lines
+
+
+def with_spread(figures, form, middle="median"):
+    """A figure, with the least and the largest in brackets; "never" stands for what some run did not reach."""
+    shown = ("never" if figures[name] is None else form.format(figures[name]) for name in (middle, "least", "largest"))
+    return "{} ({} to {})".format(*shown)
+
+
+def others(results):
+    """What else was trained on the same rows, once each, as lines of Markdown."""
+    course = results["course"]
+    rows = [
+        (name, found["accuracy"], found["feature_seconds"] + found["train_seconds"])
+        for name, found in (
+            ("TF-IDF and LinearSVC", results["others"]["linear_svc"]),
+            ("NB-SVM", results["others"]["nb_svm"]),
+        )
+    ]
+    rows.append(("the course's recipe", course["test"], course["feature_seconds"] + course["loop_seconds"]))
+    return [
+        "| once each, on one thread | test accuracy | rows in memory to a trained model |",
+        "|---|---|---|",
+        *(f"| {name} | {accuracy:.4f} | {taken:.1f} s |" for name, accuracy, taken in rows),
+    ]
 
 
 def single_rows(seconds, name):
@@ -76,11 +91,11 @@ def single_rows(seconds, name):
 def beyond_fasttext(results):
     """What else was measured, a line each."""
     growth, overhead, small = results["growth"], results["overhead"], results["small"]
-    stages = ", ".join(f"{name} {figures['ratio']:.2f}" for name, figures in overhead["stages"].items())
     sizes = ", ".join(
-        f"{factor} times as many {ratio:.2f} (memory of train {growth['train_memory'][factor]:.2f})"
-        for factor, ratio in growth["time_per_row"].items()
+        f"{factor} times as many {found['least']:.2f} (by medians {found['median']:.2f}, memory of train {found['train_memory']:.2f})"
+        for factor, found in growth["beside_the_smallest"].items()
     )
+    stages = ", ".join(f"{name} {figures['ratio']:.2f}" for name, figures in overhead["stages"].items())
     half = results["accuracy"]["ours_float16"]["mean"]
     ridge, diabetes = small["diabetes"]["ridge"]["mean"], small["diabetes"]["ours"]["mean"]
     return [
@@ -89,7 +104,10 @@ def beyond_fasttext(results):
             f"* A stage beside importing what it must and opening a run, without its own work: {stages}. "
             f"`dvc repro` with nothing to do, beside DVC on ten empty stages: {overhead['idle_repro']['ratio']:.2f}."
         ),
-        f"* Time per row of the fast variant (features and loop), beside {growth['sizes'][0]['rows']:,} generated rows: {sizes}.",
+        (
+            f"* Time per row (features and loop, the least of {len(growth['sizes'][0]['turns'])} turns), "
+            f"beside {growth['sizes'][0]['rows']:,} generated rows: {sizes}."
+        ),
         (
             f"* `docstrings` {small['docstrings']['ours']:.4f}, LinearSVC on the same split {small['docstrings']['linear_svc']:.4f}. "
             f"`diabetes`, mean r² over {small['diabetes']['split_seeds']} splits: {diabetes:.3f}, Ridge {ridge:.3f}."
@@ -104,14 +122,14 @@ def described(results):
     return (
         f"{results['rows']:,} train rows, official test rows; {machine['processor']}, {machine['cores']} cores, "
         f"{machine['threads']} threads each; Python {machine['python']}, {versions}; "
-        f"medians of {len(results['accuracy']['ours']['values'])} runs by turns, a seed each; ratios are medians of the turns' own."
+        f"ours, the fast variant and fastText by turns with the seeds 1 to {len(results['accuracy']['ours']['values'])}: medians, least and "
+        "largest in brackets; ratios are medians of the turns' own."
     )
 
 
-def write(results, picture, readme):
-    """Put the table between its marks in a README, and draw the picture."""
-    text = readme.read_text(encoding="utf-8")
-    block = "\n".join(
+def block(results):
+    """What stands in the README, with the marks around it."""
+    return "\n".join(
         [
             BEGIN,
             "",
@@ -124,9 +142,12 @@ def write(results, picture, readme):
             END,
         ]
     )
-    readme.write_text(
-        re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: block, text, flags=re.DOTALL), encoding="utf-8"
-    )
+
+
+def write(results, picture, readme):
+    """Put the table between its marks in a README, and draw the picture."""
+    text, shown = readme.read_text(encoding="utf-8"), block(results)
+    readme.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: shown, text, flags=re.DOTALL), "utf-8")
     draw(results, picture)
 
 
@@ -146,8 +167,8 @@ def draw(results, picture):
             [features + at for at, _ in curve], [100 * metric for _, metric in curve], color="#9ecae1", linewidth=1
         )
     points = [
-        ("ours", seconds["ours_features"]["median"] + seconds["ours_loop"]["median"], results["accuracy"]["ours"]["mean"]),
-        ("fast variant", features + seconds["fast_loop"]["median"], results["accuracy"]["fast"]["mean"]),
+        ("ours", seconds["ours_rows_to_model"]["median"], results["accuracy"]["ours"]["mean"]),
+        ("fast variant", seconds["fast_rows_to_model"]["median"], results["accuracy"]["fast"]["mean"]),
         ("fastText", results["seconds"]["fasttext_train"]["median"], results["accuracy"]["fasttext"]["mean"]),
         ("LinearSVC", sum(results["others"]["linear_svc"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["linear_svc"]["accuracy"]),
         ("NB-SVM", sum(results["others"]["nb_svm"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["nb_svm"]["accuracy"]),

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from retrain import encoders, networks, objectives, params, sources
-from retrain.encoders import Encoder
+from retrain.encoders import Encoder, EncoderFile
 from retrain.errors import RetrainError
 from retrain.examples import Examples, ordered_batches, shuffled_batches
 from retrain.losses import LOSSES
@@ -27,11 +27,15 @@ TEXTS = [text for text, _ in news_rows(40, seed=3)]
 NUMBERS = number_rows(40, seed=4)
 
 # What the tests need to know of each file; a new one without an entry is noticed.
-# For each encoder: knobs, and rows with two columns.
+# For each encoder: knobs, and rows with two columns. Behind a dash, other knobs of the same encoder.
 INPUTS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
     "text": ({"minimum_count": 2}, pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str")),
     "ngrams": (
         {"minimum_count": 2, "minimum_ratio": 0.1, "bits": 12, "characters": 3},
+        pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str"),
+    ),
+    "ngrams-words": (
+        {"minimum_count": 2, "minimum_ratio": 0.1, "bits": 12, "characters": 0},
         pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str"),
     ),
     "numbers": ({}, pd.DataFrame([row[:2] for row in NUMBERS], columns=["a", "b"])),
@@ -67,10 +71,15 @@ def module(folder: str, name: str) -> ModuleType:
     return importlib.import_module(f"retrain.{folder}.{name}")
 
 
+def encoder_file(name: str) -> EncoderFile:
+    """The file of an encoder in INPUTS."""
+    return encoders.load(name.partition("-")[0], "split.inputs")
+
+
 def fitted_encoder(name: str) -> tuple[Encoder, pd.DataFrame]:
     """An encoder, and the rows that it learned from."""
     knobs, rows = INPUTS[name]
-    file = encoders.load(name, "split.inputs")
+    file = encoder_file(name)
     labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
     return file.Encoder.fit(rows, labels, params.check(knobs, file.Knobs, "split.encoder")), rows
 
@@ -86,7 +95,13 @@ def through_json(learned: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("folder", "known"), [("encoders", INPUTS), ("objectives", TARGETS), ("networks", NETWORKS), ("sources", SOURCES)]
+    ("folder", "known"),
+    [
+        ("encoders", {name.partition("-")[0] for name in INPUTS}),
+        ("objectives", TARGETS),
+        ("networks", NETWORKS),
+        ("sources", SOURCES),
+    ],
 )
 def test_every_file_is_found_by_its_name_and_explains_itself(folder, known):
     assert sorted(known) == names_in(folder)
@@ -114,7 +129,7 @@ def test_every_method_of_the_protocol_is_there_with_its_parameters_and_documente
         assert inspect.getdoc(getattr(found, name)), name
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_an_encoder_that_was_written_and_read_encodes_the_same(name):
     encoder, rows = fitted_encoder(name)
     again = type(encoder).from_json(through_json(encoder.to_json()))
@@ -128,7 +143,7 @@ def test_an_encoder_that_was_written_and_read_encodes_the_same(name):
         assert np.array_equal(array, arrays[array_name])
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_an_encoder_refuses_what_it_has_not_written(name):
     encoder, _ = fitted_encoder(name)
     written = through_json(encoder.to_json())
@@ -144,7 +159,7 @@ def test_an_encoder_refuses_what_it_has_not_written(name):
             type(encoder).from_json(foreign)
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_gathered_batches_are_the_same_rows_whichever_batch_they_are_in(name):
     encoder, rows = fitted_encoder(name)
     arrays = encoder.encode(rows)
@@ -165,7 +180,7 @@ def damaged(array: np.ndarray) -> Iterator[np.ndarray]:
         yield wrong
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_an_encoder_knows_its_arrays_and_turns_down_damaged_ones(name):
     encoder, rows = fitted_encoder(name)
     arrays = encoder.encode(rows)
@@ -188,7 +203,7 @@ def test_an_objective_knows_its_targets_and_turns_down_damaged_ones(name):
         assert not objective.fits(wrong, len(targets))
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_rows_with_equal_content_have_equal_bytes_and_others_have_not(name):
     encoder, rows = fitted_encoder(name)
     contents = encoder.contents(rows)
@@ -196,11 +211,11 @@ def test_rows_with_equal_content_have_equal_bytes_and_others_have_not(name):
     assert len(contents) == len(rows) == len(set(contents))
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_learning_and_encoding_at_once_is_learning_and_then_encoding_tables_or_lists(name):
     encoder, rows = fitted_encoder(name)
     labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
-    knobs = params.check(INPUTS[name][0], encoders.load(name, "split.inputs").Knobs, "split.encoder")
+    knobs = params.check(INPUTS[name][0], encoder_file(name).Knobs, "split.encoder")
     at_once, arrays = type(encoder).fit_encode(rows, labels, knobs)
     assert at_once == encoder
     for encoded in (encoder.encode(rows), encoder.encode({name: rows[name].tolist() for name in rows.columns})):
@@ -208,7 +223,7 @@ def test_learning_and_encoding_at_once_is_learning_and_then_encoding_tables_or_l
         assert all(np.array_equal(encoded[key], arrays[key]) for key in arrays)
 
 
-@pytest.mark.parametrize("name", names_in("encoders"))
+@pytest.mark.parametrize("name", INPUTS)
 def test_bare_texts_become_rows_or_an_error_that_says_what_to_give(name):
     encoder, _ = fitted_encoder(name)
     try:

@@ -1,7 +1,10 @@
 """What the README and the docs say is so."""
 
+import importlib.util
+import json
 import re
 import shlex
+import statistics
 import subprocess
 from typing import get_args
 
@@ -143,3 +146,14 @@ def test_every_command_and_option_has_help(name):
     for parameter in command.params:
         if parameter.param_type_name == "option":
             assert parameter.help, parameter.name
+
+
+def test_the_readme_shows_what_the_benchmarks_found():
+    specification = importlib.util.spec_from_file_location("report", REPOSITORY / "benchmarks" / "report.py")
+    report = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(report)
+    results = json.loads((REPOSITORY / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    assert report.block(results) in README
+    for name, turns in results["ratio_by_turns"].items():
+        assert results["ratio"][name] == turns["median"] == statistics.median(turns["values"])
+        assert len(turns["values"]) == len(results["accuracy"]["ours"]["values"])

@@ -166,8 +166,8 @@ class Encoder(OfText):
 
     def describe(self) -> str:
         """How many features were learned."""
-        runs = f" and runs of {self.characters} bytes" if self.characters else ""
-        return f"{self.size:,} words, pairs{runs}" if runs else f"{self.size:,} words and pairs"
+        kinds = f"words, pairs and runs of {self.characters} bytes" if self.characters else "words and pairs"
+        return f"{self.size:,} {kinds}"
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -283,16 +283,14 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) 
     A word has a bucket of its own, one for the pair with the next word of its row, and one as a title's word where it
     stands in a column that is not the row's last one with text. So has every run of so many characters, where it is not 0.
     """
-    texts = list(zip(*(rows[name] for name in columns), strict=True))
-    for begin in range(0, len(texts), ROWS_AT_ONCE):
-        marked = (
-            "".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in texts[begin : begin + ROWS_AT_ONCE]
-        )
-        encoded = [text.lower().encode() for text in marked]
-        ends = np.cumsum([0, *map(len, encoded)])
-        text = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), ends)
-        words = buckets_of(text, bits, titles=len(columns) > 1)
-        yield side_by_side(words, runs_of(text, bits, characters)) if characters else words
+    columns_of_rows = list(zip(*(np.asarray(rows[name], dtype=object) for name in columns), strict=True))
+    for begin in range(0, len(columns_of_rows), ROWS_AT_ONCE):
+        some = columns_of_rows[begin : begin + ROWS_AT_ONCE]
+        marked = ("".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in some)
+        encoded = [row.lower().encode() for row in marked]
+        texts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
+        words = buckets_of(texts, bits, titles=len(columns) > 1)
+        yield side_by_side(words, runs_of(texts, bits, characters)) if characters else words
 
 
 def side_by_side(one: Chunk, other: Chunk) -> Chunk:
@@ -313,7 +311,7 @@ class Texts:
 
     content: np.ndarray
     """The UTF-8 of all rows end to end: uint8, (bytes,)."""
-    rows: np.ndarray
+    begins: np.ndarray
     """Where each row begins, and where the last one ends: int64, (rows + 1,)."""
     sums: np.ndarray
     """The sum of all bytes before each place, a byte times the base to the power of its place: uint64, (bytes + 1,)."""
@@ -321,29 +319,29 @@ class Texts:
     """The inverse of the base to the power of each place: uint64, (bytes or more,)."""
 
     @classmethod
-    def of(cls, content: np.ndarray, rows: np.ndarray) -> "Texts":
+    def of(cls, content: np.ndarray, begins: np.ndarray) -> "Texts":
         """Add up the sums of some rows, given as the attributes of these names."""
         powers, inverses = powers_of(1 << max(len(content) - 1, 0).bit_length())
         sums = np.zeros(len(content) + 1, np.uint64)
         np.cumsum(content * powers[: len(content)], out=sums[1:])
-        return cls(content, rows, sums, inverses)
+        return cls(content, begins, sums, inverses)
 
 
-def runs_of(text: Texts, bits: int, length: int) -> Chunk:
+def runs_of(texts: Texts, bits: int, length: int) -> Chunk:
     """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
-    every = max(len(text.content) - length + 1, 0)
-    hashes = (text.sums[length : length + every] - text.sums[:every]) * text.inverses[:every]
-    within = np.ones(len(text.content), dtype=bool)
-    beyond = (text.rows[1:, None] - np.arange(1, length)).ravel()  # these begin in a row and end behind it
+    every = max(len(texts.content) - length + 1, 0)
+    hashes = (texts.sums[length : length + every] - texts.sums[:every]) * texts.inverses[:every]
+    within = np.ones(len(texts.content), dtype=bool)
+    beyond = (texts.begins[1:, None] - np.arange(1, length)).ravel()  # these begin in a row and end behind it
     within[beyond[beyond >= 0]] = False
     found = np.compress(within[:every], hashes)
-    counts = np.maximum(np.diff(text.rows) - length + 1, 0)
+    counts = np.maximum(np.diff(texts.begins) - length + 1, 0)
     return ((found ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
 
 
-def buckets_of(text: Texts, bits: int, *, titles: bool) -> Chunk:
+def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Chunk:
     """The buckets of words, of pairs and of titles' words."""
-    hashes, places = words_of(text)
+    hashes, places = words_of(texts)
     lengths = np.diff(places)
     buckets = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
     shift = np.uint64(64 - bits)
@@ -359,19 +357,19 @@ def buckets_of(text: Texts, bits: int, *, titles: bool) -> Chunk:
     return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])[:, None]
 
 
-def words_of(text: Texts) -> tuple[np.ndarray, np.ndarray]:
+def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
 
     A word is a run of letters, digits, underscores and non-ASCII characters; punctuation marks and line breaks stand
     alone, and so does the second of several spaces: in news it tells the feed.
     """
-    characters = text.content
-    kinds = KINDS[characters]
+    content = texts.content
+    kinds = KINDS[content]
     word, begins = kinds == WORD, kinds == MARK
-    begins[1:] |= (characters[1:] == ord(" ")) & (characters[:-1] == ord(" "))
-    begins[2:] &= ~((characters[2:] == ord(" ")) & (characters[:-2] == ord(" ")) & (characters[1:-1] == ord(" ")))
+    begins[1:] |= (content[1:] == ord(" ")) & (content[:-1] == ord(" "))
+    begins[2:] &= ~((content[2:] == ord(" ")) & (content[:-2] == ord(" ")) & (content[1:-1] == ord(" ")))
     ends = begins.copy()
-    of_three = np.flatnonzero((characters[:-2] == PUNCTUATION[0]) & (characters[1:-1] == PUNCTUATION[1]))
+    of_three = np.flatnonzero((content[:-2] == PUNCTUATION[0]) & (content[1:-1] == PUNCTUATION[1]))
     word[of_three[:, None] + np.arange(3)] = False
     begins[of_three], ends[of_three + 2] = True, True
     begins[:1] |= word[:1]
@@ -379,8 +377,8 @@ def words_of(text: Texts) -> tuple[np.ndarray, np.ndarray]:
     ends[-1:] |= word[-1:]
     ends[:-1] |= word[:-1] & ~word[1:]
     first, last = np.flatnonzero(begins), np.flatnonzero(ends)
-    hashes = (text.sums[last + 1] - text.sums[first]) * text.inverses[first]
-    return hashes, np.searchsorted(first, text.rows)
+    hashes = (texts.sums[last + 1] - texts.sums[first]) * texts.inverses[first]
+    return hashes, np.searchsorted(first, texts.begins)
 
 
 @lru_cache(maxsize=32)
