@@ -81,8 +81,7 @@ def timed(folder):
 def measure(workspace):
     """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the knobs.
 
-    Features and loop are timed by turns, all sizes in each, since the machine's speed drifts. The smallest size takes about
-    a second, in which others on the machine weigh much; they can only slow it down, so the least of the turns tells most.
+    Features and loop are timed by turns, all sizes in each, since the machine's speed drifts.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folders = {factor: Path(temporary, str(factor)) for factor in FACTORS}
@@ -90,18 +89,17 @@ def measure(workspace):
         for _ in range(REPEATS):
             for factor, folder in folders.items():
                 sizes[factor].setdefault("turns", []).append(timed(folder))
-    first, *larger = [per_row(size["turns"]) for size in sizes.values()]
-    memory = {factor: size["train_peak_mebibytes"] / sizes[1]["train_peak_mebibytes"] for factor, size in sizes.items()}
+    sizes = [{"rows": ROWS * factor, **size} for factor, size in sizes.items()]
+    return {"sizes": sizes, **growth_of(sizes)}
+
+
+def growth_of(sizes):
+    """Time per row (the median of all turns) and memory of train, beside the smallest size."""
+    first, *larger = [statistics.median(per_row(size["turns"])) for size in sizes]
+    memory = [size["train_peak_mebibytes"] / sizes[0]["train_peak_mebibytes"] for size in sizes[1:]]
     return {
-        "sizes": [{"rows": ROWS * factor, **size} for factor, size in sizes.items()],
-        "beside_the_smallest": {
-            str(factor): {
-                "least": min(size) / min(first),
-                "median": statistics.median(size) / statistics.median(first),
-                "train_memory": memory[factor],
-            }
-            for factor, size in zip(FACTORS[1:], larger, strict=True)
-        },
+        "time_per_row": {str(factor): size / first for factor, size in zip(FACTORS[1:], larger, strict=True)},
+        "train_memory": dict(zip(map(str, FACTORS[1:]), memory, strict=True)),
     }
 
 

@@ -92,8 +92,8 @@ def beyond_fasttext(results):
     """What else was measured, a line each."""
     growth, overhead, small = results["growth"], results["overhead"], results["small"]
     sizes = ", ".join(
-        f"{factor} times as many {found['least']:.2f} (by medians {found['median']:.2f}, memory of train {found['train_memory']:.2f})"
-        for factor, found in growth["beside_the_smallest"].items()
+        f"{factor} times as many {ratio:.2f} (memory of train {growth['train_memory'][factor]:.2f})"
+        for factor, ratio in growth["time_per_row"].items()
     )
     stages = ", ".join(f"{name} {figures['ratio']:.2f}" for name, figures in overhead["stages"].items())
     half = results["accuracy"]["ours_float16"]["mean"]
@@ -102,10 +102,10 @@ def beyond_fasttext(results):
         f"* Saved in 16 bits (`train.saved_dtype: float16`), accuracy is {half:.4f}, and the weights take half the space.",
         (
             f"* A stage beside importing what it must and opening a run, without its own work: {stages}. "
-            f"`dvc repro` with nothing to do, beside DVC on ten empty stages: {overhead['idle_repro']['ratio']:.2f}."
+            f"`dvc repro` with nothing to do, beside DVC on as many empty stages: {overhead['idle_repro']['ratio']:.2f}."
         ),
         (
-            f"* Time per row (features and loop, the least of {len(growth['sizes'][0]['turns'])} turns), "
+            f"* Time per row (features and loop, the median of {len(growth['sizes'][0]['turns'])} turns), "
             f"beside {growth['sizes'][0]['rows']:,} generated rows: {sizes}."
         ),
         (
