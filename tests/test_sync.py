@@ -13,7 +13,7 @@ from retrain.commands import sync
 import pytest
 from conftest import Project
 from mlflow import MlflowClient
-from psutil import Process
+from psutil import NoSuchProcess, Process
 from test_store import answers, end, free_port, wait
 
 pytestmark = pytest.mark.slow
@@ -171,6 +171,14 @@ def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_c
     assert "recreated" not in run.data.tags
 
 
+def name_of(process: Process) -> str:
+    """The name of a process; empty for one that has ended meanwhile, as those that a training asks do."""
+    try:
+        return process.name()
+    except NoSuchProcess:
+        return ""
+
+
 @pytest.mark.parametrize("stays", [False, True], ids=["shell replaced by its command", "shell that stays"])
 def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgotten, tmp_path, stays):
     dataset = "tiny_sign"
@@ -186,7 +194,9 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
     with log.open("w") as output:
         first = started(stdout=output, stderr=subprocess.DEVNULL)
     wait(lambda: "epoch   2/" in log.read_text())
-    (training,) = (child for child in Process(first.pid).children(recursive=True) if child.name().startswith("python"))
+    (training,) = (
+        child for child in Process(first.pid).children(recursive=True) if name_of(child).startswith("python")
+    )
     training.suspend()  # until someone waits for it
     first.send_signal(signal.SIGKILL)  # dvc alone
     first.wait()
