@@ -1,6 +1,7 @@
 """The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
 
 import math
+import shutil
 import time
 from contextlib import chdir
 from pathlib import Path
@@ -14,7 +15,8 @@ from retrain.examples import Examples, ordered_batches, shuffled_batches
 from retrain.journal import Journal
 from retrain.loop import Rules, State
 from retrain.networks import mlp
-from retrain.recording import Recording
+from retrain.recording import PAUSE_SECONDS, Recording
+from retrain.results import Result
 from retrain.tracking import Run
 
 import numpy as np
@@ -304,6 +306,24 @@ def test_epochs_that_come_soon_after_each_other_are_all_recorded_and_none_waits_
     assert recorded() == [1, 2, 3]
     recording.end("FINISHED", None)
     assert recorded() == [1, 2, 3]
+
+
+def test_epochs_that_wait_when_the_result_is_recorded_are_not_recorded_again_after_it(folder, tmp_path, run):
+    shutil.copytree(folder, tmp_path / "project")
+    with chdir(tmp_path / "project"):
+        assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
+        result = Result("tiny_numbers", Path.cwd(), ("train",))
+        recording = Recording("training", lambda: run, lambda _: None)
+        for epoch, figures in result.epochs().items():
+            recording.epoch({"epoch": epoch, **figures})
+            while not run.client.get_metric_history(run.run_id, "train_loss"):
+                time.sleep(0.01)
+        recording.result(result)
+        time.sleep(1.5 * PAUSE_SECONDS)  # as long as a slow store may take
+        recording.close(None)
+    steps = [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
+    assert steps == list(result.epochs())
+    assert len(steps) > 1
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:

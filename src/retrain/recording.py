@@ -140,6 +140,7 @@ class Recording:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(self.training, encoding="utf-8")
         if self.run:
+            self.send_all()  # epochs that wait would be sent again after the result's
             self.run.fill(result)
             note.unlink()
 
