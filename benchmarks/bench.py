@@ -30,8 +30,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 OTHERS = HERE / ".venv" / "bin" / "python"
 DATASET = "ag_news"
-RECIPES = ROOT / "docs" / "recipes"
-FILES = {"ours": "params.yaml", "fast": "docs/recipes/ag_news_fast.yaml", "course": "docs/recipes/ag_news_course.yaml"}
+RECIPES = {
+    "ours": "params.yaml",
+    "fast": "docs/recipes/ag_news_fast.yaml",
+    "course": "docs/recipes/ag_news_course.yaml",
+}
 THREADS = 2
 
 
@@ -99,7 +102,7 @@ def workspace_of_recipe(folder, name, stages):
     """Follow a recipe in a copy of a workspace, and run these stages there."""
     copy = folder.with_name(name)
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
-    command = [str(Path(sys.executable).with_name("retrain")), "recipe", DATASET, str(RECIPES / f"{name}.yaml")]
+    command = [str(Path(sys.executable).with_name("retrain")), "recipe", DATASET, str(ROOT / RECIPES[name])]
     subprocess.run(command, cwd=copy, check=True, capture_output=True)
     for stage in stages:
         run_stage(copy, stage)
@@ -176,6 +179,16 @@ def figures(runs):
     def to_model(turns):
         return [run["feature_seconds"] + run["loop_seconds"] for run in turns]
 
+    def seconds_of(name):
+        turns, predicted = runs[name], predictions[name]
+        return {
+            f"{name}_rows_to_model": spread(to_model(turns)),
+            f"{name}_features": spread(measured(turns, "feature_seconds")),
+            f"{name}_loop": spread(measured(turns, "loop_seconds")),
+            f"{name}_load": spread(measured(predicted, "load_seconds")),
+            f"{name}_single_row": spread(measured(predicted, "single_row_seconds")),
+        }
+
     ratios = {
         "train_loop": by_turns(measured(fast, "loop_seconds"), trained),
         "rows_to_model": by_turns(to_model(fast), trained),
@@ -199,18 +212,10 @@ def figures(runs):
         "seconds": {
             "fasttext_train": spread(trained),
             "fasttext_spacing": spread(measured(theirs, "spacing_seconds")),
-            "ours_rows_to_model": spread(to_model(ours)),
-            "fast_rows_to_model": spread(to_model(fast)),
-            "ours_features": spread(measured(ours, "feature_seconds")),
-            "ours_loop": spread(measured(ours, "loop_seconds")),
-            "fast_features": spread(measured(fast, "feature_seconds")),
-            "fast_loop": spread(measured(fast, "loop_seconds")),
             "fast_to_quality": spread(to_quality),
             "fast_rows_to_quality": spread(rows_to_quality),
-            "ours_load": spread(measured(predictions["ours"], "load_seconds")),
-            "ours_single_row": spread(measured(predictions["ours"], "single_row_seconds")),
-            "fast_load": spread(measured(predictions["fast"], "load_seconds")),
-            "fast_single_row": spread(measured(predictions["fast"], "single_row_seconds")),
+            **seconds_of("ours"),
+            **seconds_of("fast"),
         },
         "ratio": {
             **{name: turns["median"] for name, turns in ratios.items()},
@@ -258,15 +263,15 @@ def main(quick):
         folder, rows = Path(temporary, "workspace"), Path(temporary, "rows.json")
         workspace_with_rows(folder, given)
         write_rows_for_others(folder, rows)
-        fast = workspace_of_recipe(folder, "ag_news_fast", ["split", "train"])
+        fast = workspace_of_recipe(folder, "fast", ["split", "train"])
         runs = compare({"ours": folder, "fast": fast}, rows, 1 if quick else 5)
-        results = {"machine": machine(), "recipes": FILES, "rows": runs["ours"][0]["train_rows"], **figures(runs)}
+        results = {"machine": machine(), "recipes": RECIPES, "rows": runs["ours"][0]["train_rows"], **figures(runs)}
         if not quick:
             results["machine"]["versions"] |= child(OTHERS, "others.py", "versions", rows)
             results["others"] = {
                 method: child(OTHERS, "others.py", method, rows) for method in ("linear_svc", "nb_svm")
             }
-            course = workspace_of_recipe(folder, "ag_news_course", ["prepare", "split"])
+            course = workspace_of_recipe(folder, "course", ["prepare", "split"])
             results["course"] = child(sys.executable, "ours.py", "train", course, DATASET, 1, 1, 0)
             results["curves"] = [run["curve"] for run in runs["reached"]]
             results["growth"] = growth.measure(folder)

@@ -18,26 +18,16 @@ def table(results):
         ours = [with_spread(seconds[f"{recipe}_{name}"], "{:.2f} s") for recipe in ("ours", "fast")]
         return (*ours, trained, *(with_spread(turns[ratio], "{:.2f}") for ratio in ratios))
 
+    def reached(name, ratio):
+        """Seconds of the fast variant beside fastText's."""
+        return ("", with_spread(seconds[name], "{:.2f} s"), trained, "", with_spread(turns[ratio], "{:.2f}"))
+
     rows = [
         ("test accuracy, mean", *(with_spread(accuracy[name], "{:.4f}", "mean") for name in RECIPES), "", ""),
         ("training loop", *timed("loop", "ours_train_loop", "train_loop")),
         ("rows in memory to a trained model", *timed("rows_to_model", "ours_rows_to_model", "rows_to_model")),
-        (
-            "loop until fastText's accuracy",
-            "",
-            with_spread(seconds["fast_to_quality"], "{:.2f} s"),
-            trained,
-            "",
-            with_spread(turns["time_to_quality"], "{:.2f}"),
-        ),
-        (
-            "rows in memory until fastText's accuracy",
-            "",
-            with_spread(seconds["fast_rows_to_quality"], "{:.2f} s"),
-            trained,
-            "",
-            with_spread(turns["rows_to_quality"], "{:.2f}"),
-        ),
+        ("loop until fastText's accuracy", *reached("fast_to_quality", "time_to_quality")),
+        ("rows in memory until fastText's accuracy", *reached("fast_rows_to_quality", "rows_to_quality")),
         (
             "rows predicted per second, one thread",
             *(with_spread(speed[name], "{:,.0f}") for name in RECIPES),
