@@ -1,6 +1,8 @@
 """What every command line of the project shares: one-line errors, signals, and the stages' command."""
 
+import atexit
 import functools
+import gc
 import os
 import signal
 import sys
@@ -36,12 +38,14 @@ def stage(work: Callable[..., None]) -> click.Command:
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
     """Turn what a user can mend into one line and exit code 1; anything else is a bug and keeps its traceback.
 
-    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal.
+    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal. The process then
+    ends without looking through all that libraries have made for what nobody uses: that takes a second with torch and MLflow.
     """
 
     @functools.wraps(work)
     def command(*arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, leave)
+        atexit.register(gc.freeze)
         try:
             check_memory()
             work(*arguments, **options)
