@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from retrain import promises
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -1311,6 +1313,83 @@ def with_columns(name: str, folder: Path) -> None:
         knob_changed(("tiny_news", "prepare", knob), value)(folder)
 
 
+# What DVC recorded
+
+
+def lock(change: Callable[[dict], object]) -> Damage:
+    """A dvc.lock of one dataset's result, and changed."""
+
+    def damage(folder: Path) -> None:
+        content = {"schema": "2.0", "stages": {"train@tiny_news": recorded_stage(folder)}}
+        change(content)
+        (folder / ".dvc").mkdir()
+        (folder / ".dvc" / "config").touch()
+        with (folder / "dvc.lock").open("w") as file:
+            YAML(typ="safe").dump(content, file)
+
+    return damage
+
+
+def recorded_stage(folder: Path) -> dict:
+    """What dvc.lock says of a stage that has run."""
+    model, history = "models/tiny_news", "reports/tiny_news/history.csv"
+    outs = {model: promises.folder_digest(promises.listing(folder / model)), history: promises.md5(folder / history)}
+    return {
+        "cmd": "python3 src/train.py --dataset tiny_news",
+        "deps": [{"path": "src/train.py", "hash": "md5", "md5": "0" * 32, "size": 1}],
+        "params": {"params.yaml": {"datasets.tiny_news.train": {"threads": 1}}},
+        "outs": [{"path": path, "hash": "md5", "md5": digest, "size": 1} for path, digest in outs.items()],
+    }
+
+
+PLACES = {
+    "schema": ["schema"], "stages": ["stages"], "a stage": ["stages", "train@tiny_news"],
+    **{name: ["stages", "train@tiny_news", name] for name in ("cmd", "deps", "params", "outs")},
+    "a file of params": ["stages", "train@tiny_news", "params", "params.yaml"],
+    **{f"a dependency's {name}": ["stages", "train@tiny_news", "deps", 0, name] for name in ("path", "md5")},
+    "an output": ["stages", "train@tiny_news", "outs", 0],
+    **{f"an output's {name}": ["stages", "train@tiny_news", "outs", 0, name] for name in ("path", "md5", "hash")},
+}  # fmt: skip
+"""Where something stands in dvc.lock."""
+
+
+def placed(place: list[Any], value: object) -> Callable[[dict], None]:
+    """Another value there; none takes it out."""
+
+    def change(content: Any) -> None:
+        for name in place[:-1]:
+            content = content[name]
+        if value is MISSING:
+            del content[place[-1]]
+        else:
+            content[place[-1]] = value
+
+    return change
+
+
+MISSING = object()
+
+
+def locks() -> Iterator[Case]:
+    """dvc.lock, met by the commands that read it."""
+    values = {
+        "missing": MISSING, "nothing": None, "1": 1, "text": "text", "[1]": [1], "{}": {}, "{a: 1}": {"a": 1}, "empty": "",
+        "the root": "/", "elsewhere": "../../..", "here": ".", "a folder's": "0.dir", "long": "9" * 5000, "nan": math.nan,
+        "a date": date(2001, 1, 1), "bytes": b"\xff", "signs": "\x1b[31m\u202e",
+    }  # fmt: skip
+    for command in (("retrain", "sync"), ("retrain", "audit", "--stale")):
+        stale = command[1] == "audit"  # there are no stages in the corpus' dvc.yaml
+        about = " ".join(command[1:])
+        yield Case(f"dvc.lock: whole, {about}", lock(lambda _content: None), command, REFUSED if stale else READ)
+        for where, place in PLACES.items():
+            for what, value in values.items():
+                yield Case(f"dvc.lock: {where} is {what}, {about}", lock(placed(place, value)), command, EITHER)
+        yield from no_file("dvc.lock", command, EITHER)
+        yield from broken_bytes("dvc.lock", command, 2)
+        for what, content in foreign_params().items():
+            yield Case(f"dvc.lock: {what}, {about}", written("dvc.lock", content), command, EITHER)
+
+
 KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "tables": tables,
     "parquet": parquet,
@@ -1325,5 +1404,6 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "recipes": recipes,
     "stores": stores,
     "journals": journals,
+    "locks": locks,
     "downloads": downloads,
 }

@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from conftest import Project, copy_of_repository, made_once, number_rows, tiny_datasets, write_csv
+from conftest import MLP, Project, copy_of_repository, made_once, number_rows, tiny_datasets, write_csv
 from fontTools.ttLib import TTFont
 from safetensors.numpy import load_file
 
@@ -169,7 +169,7 @@ def make_reference(folder: Path) -> None:
     wide = tiny_datasets()["tiny_numbers"]
     wide["prepare"]["train"]["location"] = "data/raw/wide_numbers/rows.csv"
     wide["train"] |= {
-        "threads": 2, "network": {"name": "mlp", "hidden": 512}, "schedule": {"name": "cosine"},
+        "threads": 2, "network": {**MLP, "hidden": 512}, "schedule": {"name": "cosine"},
         "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
     }  # fmt: skip
     wide["train"]["loop"] |= {"epochs": 4, "batch_size": 1024, "learning_rate": 0.003}

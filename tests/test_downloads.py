@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -80,6 +81,16 @@ def packed(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(packer.flush())
 
 
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    """A byte every twentieth of a second, for a minute."""
+    handler.send_response(200)
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(1200):
+            handler.wfile.write(b"1")
+            time.sleep(0.05)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder for a dataset from a server, whose file was never fetched."""
@@ -129,7 +140,7 @@ def test_a_few_redirects_are_followed_and_no_more(folder):
         assert run(folder, f"{server}/{few}").startswith("prepare mine: read 60 rows")
         assert asked[-1] == "/0"
         with pytest.raises(UnavailableError, match="TooManyRedirects"):
-            files.download_once(f"{server}/{many}", folder / "rows.csv", len(ROWS))
+            files.download_once(f"{server}/{many}", folder / "rows.csv", len(ROWS), files.PATIENCE)
     assert not (folder / "rows.csv").exists()
 
 
@@ -149,7 +160,7 @@ def test_a_server_that_does_not_announce_it_is_left_when_it_is_too_much(tmp_path
     with serving({"/large": send}) as (server, _):
         tracemalloc.start()
         with pytest.raises(RetrainError, match=r"/large: sends more than 10,000,000 bytes; download it yourself"):
-            files.download_once(f"{server}/large", tmp_path / "large", largest)
+            files.download_once(f"{server}/large", tmp_path / "large", largest, files.PATIENCE)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert (tmp_path / "large").stat().st_size <= largest
@@ -176,14 +187,22 @@ def test_what_is_packed_without_need_is_unpacked_before_it_is_verified(folder):
 
 def test_what_is_said_to_be_packed_and_is_not_is_an_error(folder):
     send: Answer = lambda handler: answer(handler, ROWS, Content_Encoding="gzip")  # noqa: E731
-    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="ContentDecodingError"):
-        files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS))
+    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="DecodeError"):
+        files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), files.PATIENCE)
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_left(folder):
+    said = r"/a: sends fewer than 1,024 bytes a second; check the network"
+    with serving({"/a": dripping}) as (server, _), pytest.raises(UnavailableError, match=said):
+        files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), patience=0.2)
+    with serving({}) as (server, _):  # what comes fast enough is not left
+        assert files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), patience=0) == DIGEST
 
 
 def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
     missing = str(len(ROWS) + 1)
     with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
-        assert "can't be downloaded (ChunkedEncodingError)" in run(folder, f"{server}/a")
+        assert "can't be downloaded (ProtocolError)" in run(folder, f"{server}/a")
         assert len(asked) == files.ATTEMPTS
     assert kept(folder) == []
 
@@ -246,6 +265,6 @@ def test_a_password_of_netrc_is_used(folder, monkeypatch):
     (folder / "netrc").write_text(f"machine 127.0.0.1 login user password {SECRET}\n")
     with serving({"/rows.csv": locked}) as (server, _):
         with pytest.raises(UnavailableError):
-            files.download_once(f"{server}/rows.csv", folder / "rows.csv", 1000)
+            files.download_once(f"{server}/rows.csv", folder / "rows.csv", 1000, files.PATIENCE)
         monkeypatch.setenv("NETRC", str(folder / "netrc"))
         assert run(folder, f"{server}/rows.csv").startswith("prepare mine: read 60 rows")

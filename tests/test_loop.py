@@ -1,9 +1,10 @@
 """The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
 
 import math
+import os
 import shutil
 import time
-from contextlib import chdir
+from contextlib import chdir, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,20 @@ def test_epochs_that_wait_when_the_result_is_recorded_are_not_recorded_again_aft
     steps = [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
     assert steps == list(result.epochs())
     assert len(steps) > 1
+
+
+def test_a_fault_that_nobody_can_be_told_of_holds_no_training_up(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "project")
+    heard, spoken = os.pipe()
+    os.close(heard)
+    with chdir(tmp_path / "project"):
+        assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
+        with suppress(BrokenPipeError), os.fdopen(spoken, "w") as nobody, redirect_stderr(nobody):
+            recording = Recording("training", lambda: {}["no run"], lambda _: None)
+            recording.result(Result("tiny_numbers", Path.cwd(), ("train",)))
+            recording.close(None)
+    assert recording.failed
+    assert [path.read_text() for path in (tmp_path / "project" / ".retrain" / "runs").iterdir()] == ["training"]
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:

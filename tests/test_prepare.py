@@ -12,7 +12,7 @@ from pathlib import Path
 
 import prepare
 from retrain import cleaning
-from retrain.sources import SourceRows
+from retrain.sources import SourceRows, docstrings
 
 import pandas as pd
 import pytest
@@ -293,6 +293,24 @@ def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages,
         ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
     assert ended.exit_code == 1
     assert re.fullmatch(expected, ended.stderr)
+
+
+def test_files_of_a_library_that_are_no_python_have_no_docstrings_and_others_any_encoding(tmp_path, monkeypatch):
+    contents = {
+        "plain.py": b'"""A plain one."""\n',
+        "latin.py": '# coding: latin-1\n"""Ein schöner."""\n'.encode("latin-1"),
+        "foreign.py": '"""schön"""\n'.encode("latin-1"),
+        "template.py": b'"""A template."""\n{% if name %}\n',
+        "second.py": b'"""Python 2."""\nprint "hello"\n',
+        "zero.py": b'"""Zero."""\n\0\n',
+    }
+    (tmp_path / "odd-1.dist-info").mkdir()
+    (tmp_path / "odd-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (tmp_path / "odd-1.dist-info" / "RECORD").write_text("".join(f"{name},,\n" for name in contents))
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(docstrings.first_paragraphs("odd")) == ["Ein schöner.", "A plain one."]
 
 
 def test_the_libraries_whose_docstrings_are_read_are_not_imported(own_tables):

@@ -246,6 +246,41 @@ def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(
     assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
 
 
+NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
+FIRST = "continuing after epoch 3 of 3\n"
+
+
+@pytest.mark.slow
+def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was_left(new_project, tmp_path):
+    project, dataset = new_project(), "tiny_numbers"
+    project.stages("prepare split", dataset)
+    reports, loop_file = project.folder / "reports" / dataset, project.folder / "src" / "retrain" / "loop.py"
+    reports.parent.mkdir(exist_ok=True)
+    reports.touch()  # nothing can be written there: the journal stays
+    assert project.stage("train", dataset).returncode == 1
+    reports.unlink()
+    (tmp_path / "older" / "numpy-0.0.1.dist-info").mkdir(parents=True)
+    (tmp_path / "older" / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
+
+    def said(**environment: str) -> str:
+        ended = project.stage("train", dataset, **environment)
+        assert ended.returncode == 0, ended.said
+        return ended.stderr
+
+    line = f"train {dataset}: an unfinished training of other {{}} is not continued\n"
+    code = loop_file.read_text()
+    loop_file.write_text(code + "# as before\n")
+    assert said() == line.format("code (retrain/loop.py)")
+    loop_file.write_text(code)
+    assert said(PYTHONPATH=str(tmp_path / "older")) == line.format("libraries (numpy)")
+    project.set(f"{dataset}.split.seed", 2)
+    project.stages("split", dataset)
+    assert said() == line.format("data")
+    project.set(f"{dataset}.split.seed", 1)
+    project.stages("split", dataset)
+    assert said() == f"train {dataset}: {FIRST}"
+
+
 def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_touched(tmp_path):
     abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(journal.KEPT + 3)]
     foreign = tmp_path / "tiny_news-0123456789abcdef.journal"
@@ -270,6 +305,32 @@ def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(fol
     advance(training, 10**6)
     whole = whole_training(folder, "tiny_numbers", network=section["network"])
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+import torch
+from retrain import cli
+from retrain.journal import Journal
+kept = Journal(Path(sys.argv[1]), {"data": "1"}, ())
+kept.save({"epoch": 1})
+signal.signal(signal.SIGALRM, lambda *_: cli.leave(signal.SIGTERM, None))
+weights = [torch.ones(1 << 20) for _ in range(100)]
+for hundredths in range(1, 11):
+    signal.setitimer(signal.ITIMER_REAL, hundredths / 100)
+    try:
+        kept.save({"weights": weights})
+    except SystemExit as way:
+        print(way.code, kept.load())
+"""
+"""Saves a journal of 400 MB, again and again, and a signal does not wait for it."""
+
+
+def test_a_signal_that_cuts_a_save_short_is_no_error_of_the_disk_and_leaves_the_earlier_journal(tmp_path):
+    path = tmp_path / "a.journal"
+    ended = Project(tmp_path).run(sys.executable, "-c", INTERRUPTED, str(path), PYTHONPATH=str(REPOSITORY / "src"))
+    assert ended.stdout == "143 {'epoch': 1}\n" * 10, ended.said
 
 
 LARGE = """

@@ -1,19 +1,27 @@
 """One run per result, whatever happened to the store, the server or the machine."""
 
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from threading import Semaphore
 
 from retrain.commands import sync
 
 import pytest
-from conftest import Project
+import requests
+from conftest import Project, listening
 from mlflow import MlflowClient
 from psutil import NoSuchProcess, Process
+from ruamel.yaml import YAML
 from test_store import answers, end, free_port, wait
 
 pytestmark = pytest.mark.slow
@@ -71,6 +79,34 @@ def test_sync_of_all_commits_finds_earlier_results_in_the_cache_and_says_what_is
     assert ended.returncode == 0, ended.said
     assert "models/tiny_sign of commit " in ended.stderr
     assert ended.stdout.splitlines()[-1] == "1 results are recorded; 1 are not at hand: dvc fetch --all-commits"
+
+
+def test_a_later_commit_that_only_trained_does_not_hide_what_an_earlier_one_evaluated(forgotten):
+    lock = forgotten.folder / "dvc.lock"
+    content = YAML(typ="safe").load(lock.read_text())
+    for stage in ("evaluate", "plot"):
+        del content["stages"][f"{stage}@tiny_sign"]
+    with lock.open("w") as file:
+        YAML(typ="safe").dump(content, file)
+    forgotten.commit()
+    assert forgotten.run("retrain", "sync", "--all-commits", "tiny_sign").returncode == 0
+    (run,) = forgotten.runs("tiny_sign")
+    assert ("best_epoch" in run["metrics"], "plots" in run["artifacts"]) == (True, True)
+
+
+def test_a_result_that_can_not_be_read_makes_no_run(forgotten):
+    (forgotten.folder / "reports/tiny_sign/metrics.json").write_text("{}")
+    forgotten.dvc("commit", "--force", "evaluate@tiny_sign")
+    ended = forgotten.run("retrain", "sync", "tiny_sign")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert re.match(r"Error: .*reports/tiny_sign/metrics.json\.test: is missing; ", ended.stderr)
+    assert forgotten.runs("tiny_sign") == []
+    lock = forgotten.run("git", "show", "HEAD:dvc.lock").stdout
+    forgotten.commit()
+    (forgotten.folder / "dvc.lock").write_text(lock)
+    forgotten.commit()
+    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "1 results are recorded")
 
 
 def test_two_that_sync_at_once_make_one_run(forgotten):
@@ -169,6 +205,77 @@ def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_c
     assert {"test/r2", "best_epoch"} <= set(run.data.metrics)
     assert {"model", "history.csv", "metrics.json", "plots"} <= kept
     assert "recreated" not in run.data.tags
+
+
+@dataclass
+class Slow:
+    """What stands between a training and its server, and takes its time with some calls."""
+
+    server: str
+    call: str
+    """The end of what is called."""
+    late: str
+    """Whether the call comes late to the server, or the answer to the one who called."""
+    times: int
+    done: Semaphore = field(default_factory=lambda: Semaphore(0))
+    """Counts the calls that were late and are answered."""
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Passes all calls on."""
+        slow = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                waits = self.path.endswith(slow.call) and slow.times > 0
+                slow.times -= waits
+                if waits and slow.late == "call":
+                    time.sleep(2 * TIMEOUT)
+                kind = {"Content-Type": self.headers.get("Content-Type", "application/json")}
+                answer = requests.request(self.command, slow.server + self.path, data=body, headers=kind, timeout=60)
+                if waits and slow.late == "answer":
+                    time.sleep(2 * TIMEOUT)
+                with suppress(ConnectionError):
+                    self.send_response(answer.status_code)
+                    self.send_header("Content-Length", str(len(answer.content)))
+                    self.end_headers()
+                    self.wfile.write(answer.content)
+                if waits:
+                    slow.done.release()
+
+            do_GET = do_POST = do_PUT = do_PATCH = pass_on  # noqa: N815 (http.server's names)
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        return Handler
+
+
+TIMEOUT = 2
+"""Seconds that a training waits for an answer."""
+
+
+@pytest.mark.parametrize(
+    ("call", "late", "times", "epochs"), [("runs/create", "answer", 1, 20), ("runs/log-batch", "call", 3, 600)]
+)
+def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, call, late, times, epochs):
+    port, dataset = free_port(), "tiny_numbers"
+    for knob in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{knob}", epochs)
+    address = f"http://127.0.0.1:{port}"
+    slow = Slow(address, call, late, times)
+    server = served(forgotten, port)
+    try:
+        with listening(slow.handler()) as between:
+            settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
+            ended = forgotten.run("dvc", "repro", f"train@{dataset}", **settings)
+            assert (ended.returncode, ended.stderr.count("nothing is lost")) == (0, 1), ended.said
+            for _ in range(times):
+                assert slow.done.acquire(timeout=60)
+        assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
+        assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]
+    finally:
+        end(server)
 
 
 def name_of(process: Process) -> str:

@@ -4,11 +4,13 @@ import json
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 from retrain import params, provenance, store
 
 import pytest
-from conftest import Project
+from conftest import TOPICS, Project
+from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
 ASKED = """
@@ -33,6 +35,11 @@ def split_project(finished_project, tmp_path_factory) -> Project:
 @pytest.fixture
 def without_runs(split_project, tmp_path) -> Project:
     return split_project.copy(tmp_path / "project")
+
+
+def client_of(project: Project) -> MlflowClient:
+    """A client of the project's own store."""
+    return MlflowClient(tracking_uri=f"sqlite:///{project.folder / 'mlflow.db'}")
 
 
 def test_a_run_tells_everything_of_its_model(finished_project):
@@ -98,11 +105,60 @@ def test_a_result_from_elsewhere_gets_its_run_from_its_files(finished_project, w
 def test_evaluating_again_writes_no_metric_twice(without_runs):
     for _ in range(2):
         assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{without_runs.folder / 'mlflow.db'}")
+    client = client_of(without_runs)
     (run,) = without_runs.runs("tiny_sign")
     assert len(client.get_metric_history(run["id"], "test/accuracy")) == 1
+
+
+MANY = {f"class {number}": f"c{number}" for number in range(150)}
+"""More than MLflow takes in one call."""
+
+
+@pytest.mark.parametrize(
+    ("names", "param", "value"),
+    [
+        (["C++", "C#", "/"], "prepare.rename", '{"/": "city", "C#": "sea", "C++": "farm"}'),
+        (["x" * 300, "a//b", ".."], "prepare.rename", None),
+        (["Sci/Tech", "World: news", "1.5"], "prepare.rename.Sci/Tech", "farm"),
+    ],
+)
+def test_classes_may_have_any_name_and_there_may_be_many(without_runs, names, param, value):
+    table = without_runs.folder / "data/raw/tiny_news/rows.csv"
+    rename = dict(zip(names, TOPICS, strict=True))
+    text = table.read_text()
+    for name, topic in rename.items():
+        text = text.replace(f",{topic}\n", f",{name}\n")
+    table.write_text(text)
+    without_runs.set("tiny_news.prepare.rename", rename | (MANY if param != "prepare.rename" else {}))
+    for stage in ("prepare", "split", "train", "evaluate"):
+        ended = without_runs.stage_here(stage, "tiny_news")
+        assert (ended.exit_code, "nothing is lost" in ended.stderr) == (0, False), ended.output
+    (run,) = without_runs.runs("tiny_news")
+    assert (run["status"], run["epochs"]) == ("FINISHED", [1, 2, 3])
+    assert {"test/accuracy", "best_epoch"} <= set(run["metrics"])
+    assert run["params"][param] == (value or json.dumps(rename, sort_keys=True))
+    assert ("prepare.rename.class 149" in run["params"]) == (param != "prepare.rename")
+
+
+def test_an_experiment_that_was_deleted_comes_back_with_its_runs(without_runs):
+    assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
+    (before,) = without_runs.runs("tiny_sign")
+    client = client_of(without_runs)
+    client.delete_experiment(client.get_experiment_by_name("tiny_sign").experiment_id)
+    ended = without_runs.stage_here("plot", "tiny_sign")
+    assert (ended.exit_code, "nothing is lost" in ended.stderr) == (0, False), ended.output
+    (run,) = without_runs.runs("tiny_sign")
+    assert (run["id"], "plots" in run["artifacts"]) == (before["id"], True)
+
+
+def test_what_else_lies_in_a_models_folder_is_not_recorded(without_runs, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a key")
+    (without_runs.folder / "models/tiny_sign/notes").symlink_to(secret)
+    assert without_runs.stage_here("plot", "tiny_sign").exit_code == 0
+    (run,) = without_runs.runs("tiny_sign")
+    kept = {Path(file.path).name for file in client_of(without_runs).list_artifacts(run["id"], "model")}
+    assert kept == {"model.json", "model.safetensors"}
 
 
 def test_a_failed_training_ends_as_failed(without_runs):

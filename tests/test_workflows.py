@@ -19,6 +19,7 @@ MAKE = re.compile(r"make (?P<target>[a-z-]+)(?: DATASET=(?P<dataset>\w+))?(?: " 
 OTHERS = [
     re.compile(r"git add --intent-to-add \."),
     re.compile(r"git diff --exit-code"),
+    re.compile(r"sudo apt-get install --yes strace"),
     re.compile(r"echo '[^']*' " + re.escape(INTO_SUMMARY)),
 ]
 

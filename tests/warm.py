@@ -30,7 +30,7 @@ MODULES = (
     "retrain.objectives.label", "retrain.objectives.number", "retrain.sources.files", "retrain.sources.docstrings",
     "retrain.sources.scikit_learn", "matplotlib.figure", "matplotlib.backends.backend_agg", "pyarrow.parquet",
     "sklearn.datasets", "mlflow.store.tracking.sqlalchemy_store", "requests", "tqdm", "filelock",
-    "torch._dynamo",
+    "torch._dynamo", "dvc.repo",
 )  # fmt: skip
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 

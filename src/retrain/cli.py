@@ -17,7 +17,7 @@ from retrain.errors import RetrainError, lack_of_memory, printable
 
 import click
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 0.8
 """How long work may take to come to a good place before a signal unwinds it."""
 
 

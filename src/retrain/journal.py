@@ -91,6 +91,8 @@ class Journal:
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where its writer can't write
             with suppress(OSError):
                 self.draft.unlink(missing_ok=True)
+            if isinstance(error.__context__, SystemExit):  # a signal's, whose way torch's writer stands in
+                raise error.__context__ from None
             fact = f"can't be written ({getattr(error, 'strerror', None) or str(error).splitlines()[0]})"
             raise RetrainError(str(self.path), fact, "make room, then run it again: it goes on from there") from None
 

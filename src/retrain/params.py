@@ -31,6 +31,8 @@ NO_YAML = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, 
 LONGEST_NAME = 100
 NAME = rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}"
 """A dataset's name. Folders and experiments are called like it, so it can't be a path, which could lead anywhere."""
+KEY = rf"(?=.{{1,{LONGEST_NAME}}}$)\w[\w .:-]*(/\w[\w .:-]*)*"
+"""A part of a parameter's name in MLflow, which takes no other signs, nor what is no path."""
 
 
 class Section(BaseModel):
@@ -269,11 +271,11 @@ def shortened(text: str, length: int) -> str:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested knobs as `train.loop.learning_rate` -> text."""
-    if isinstance(value, Mapping):
+    """Nested knobs as `train.loop.learning_rate` -> text; a mapping whose keys will not do as names is one text."""
+    if isinstance(value, Mapping) and all(re.fullmatch(KEY, str(name)) for name in value):
         return {k: v for name, child in value.items() for k, v in flat(child, f"{prefix}{name}.").items()}
-    if isinstance(value, list | tuple):
-        return {prefix[:-1]: json.dumps(value, ensure_ascii=False)}
+    if isinstance(value, list | tuple | Mapping):
+        return {prefix[:-1]: json.dumps(value, ensure_ascii=False, sort_keys=True)}
     return {prefix[:-1]: str(value)}
 
 

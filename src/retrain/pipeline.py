@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain import params
+from retrain import params, promises
 from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
 FILE = "dvc.yaml"
-LOCK = "dvc.lock"
+LOCK = promises.FILE
 EVERYTHING = ""
 """The key of a params.yaml that is declared whole."""
 
@@ -174,26 +174,14 @@ def recorded(folder: Path) -> dict[str, Recorded]:
     """What a folder's dvc.lock says, by stage; nothing where there is none.
 
     Raises:
-        RetrainError: it is no YAML.
+        RetrainError: it is no dvc.lock.
     """
-    if not (folder / LOCK).exists():
-        return {}
-    content = params.load_yaml(folder / LOCK, LOCK, "restore it: git checkout dvc.lock") or {}
     return {
         name: Recorded(
-            command=entry["cmd"],
-            values={
-                f"{file}: {key}": value
-                for file, values in entry.get("params", {}).items()
-                for key, value in values.items()
-            },
-            dependencies=digests(entry.get("deps", [])),
-            outputs=digests(entry.get("outs", [])),
+            command=list(stage.cmd) if isinstance(stage.cmd, tuple) else stage.cmd,
+            values={f"{file}: {key}": value for file, values in stage.params.items() for key, value in values.items()},
+            dependencies={entry.path: entry.md5 for entry in stage.deps},
+            outputs={entry.path: entry.md5 for entry in stage.outs},
         )
-        for name, entry in content.get("stages", {}).items()
+        for name, stage in promises.read(folder).stages.items()
     }
-
-
-def digests(items: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The digests that dvc.lock records, by path."""
-    return {item["path"]: item[item.get("hash", "md5")] for item in items}

@@ -2,8 +2,8 @@
 
 import psutil
 
-Ancestors = tuple[tuple[int, float], ...]
-"""Processes, each by its number and the time when it began: numbers are given again."""
+Ancestors = tuple[psutil.Process, ...]
+"""Processes; they are equal where number and time of birth are, counted from the system's start: numbers are given again."""
 
 
 def above() -> Ancestors:
@@ -12,6 +12,6 @@ def above() -> Ancestors:
     A shell that runs one command for DVC may outlive DVC, so the nearest alone would tell nothing.
     """
     try:
-        return tuple((process.pid, process.create_time()) for process in psutil.Process().parents())
+        return tuple(psutil.Process().parents())
     except (psutil.Error, OSError):
         return ()

@@ -11,7 +11,7 @@ from retrain import params
 from retrain.errors import RetrainError
 from retrain.params import Section
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 FILE = "dvc.lock"
 FOLDER = ".dir"
@@ -19,12 +19,26 @@ FOLDER = ".dir"
 
 
 class Entry(Section):
-    """A file or folder, by its digest."""
+    """A file or folder, by its digest; nothing where DVC knows it by something else, as what lies behind a URL."""
 
     model_config = ConfigDict(extra="ignore")
 
     path: str
+    md5: str = ""
+
+
+class Output(Entry):
+    """What a stage made, below the repository's folder: elsewhere, others may have made what lies there."""
+
     md5: str
+
+    @field_validator("path")
+    @classmethod
+    def lies_inside(cls, path: str) -> str:
+        """Refuse what is not below the repository's folder."""
+        if Path(path).is_absolute() or ".." in Path(path).parts or not Path(path).parts:
+            raise ValueError(f"{params.shown(path)} is not below the repository")
+        return path
 
 
 class Stage(Section):
@@ -32,9 +46,10 @@ class Stage(Section):
 
     model_config = ConfigDict(extra="ignore")
 
+    cmd: Any = None
     deps: tuple[Entry, ...] = ()
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    outs: tuple[Entry, ...] = ()
+    outs: tuple[Output, ...] = ()
 
     def knobs(self) -> dict[str, Any]:
         """Its sections of params.yaml, by their paths: `datasets.diabetes.train`."""
@@ -72,7 +87,7 @@ def read(folder: Path) -> Lock:
         return Lock()
     way_out = "restore it from an earlier commit"
     try:
-        return params.check(params.load_yaml(folder / FILE, FILE, way_out), Lock, FILE)
+        return params.check(params.load_yaml(folder / FILE, FILE, way_out) or {}, Lock, FILE)
     except RetrainError as error:
         raise RetrainError(error.place, error.fact, way_out) from None
 

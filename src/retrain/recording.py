@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from retrain import environment, provenance, store, tracking
 from retrain.description import Description
 from retrain.results import Result
-from retrain.tracking import Run, StoreError
+from retrain.tracking import Epoch, Run, StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PAUSE_SECONDS = 1.0
 """Between two calls with epochs: those that take a few milliseconds would cost a training as much again."""
-PARTING_SECONDS = 0.8
+PARTING_SECONDS = 0.7
 """What an interrupted training gives a store to take its last words."""
 
 
@@ -39,8 +39,8 @@ class Recording:
     claim: Callable[[], Run | None]
     begin: Callable[[Run], None]
     run: Run | None = None
-    unsent: dict[int, dict[str, float]] = field(default_factory=dict)
-    """Figures of epochs that no store has taken yet."""
+    unsent: dict[int, Epoch] = field(default_factory=dict)
+    """Epochs that no store is known to have taken; sent again, each has the time that it had, and is the same to the store."""
     recorded: set[int] | None = None
     """The epochs that the store has; None where that is not known. Asking takes longer, the more there are."""
     failed: bool = False
@@ -63,7 +63,8 @@ class Recording:
                 call()
             except Exception as error:  # noqa: BLE001 (a fault of MLflow's, or of ours, must not end a training)
                 if not self.failed:
-                    tracking.later(fault(error))
+                    with suppress(OSError):  # nobody may be there to hear it
+                        tracking.later(fault(error))
                 self.failed = True
 
     def next_call(self) -> Callable[[], None] | None:
@@ -86,7 +87,7 @@ class Recording:
     def epoch(self, row: dict[str, float]) -> None:
         """Record a row of the history; where that fails, it goes with the next one."""
         figures = dict(row)
-        self.unsent[int(figures.pop("epoch"))] = figures
+        self.unsent[int(figures.pop("epoch"))] = Epoch(figures)
         self.calls.put(self.send)
 
     def send(self) -> None:
@@ -141,7 +142,7 @@ class Recording:
         note.write_text(self.training, encoding="utf-8")
         if self.run:
             self.send_all()  # epochs that wait would be sent again after the result's
-            self.run.fill(result)
+            self.run.fill(result.read())
             note.unlink()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from retrain import description, files, params
 from retrain.description import Description
+from retrain.errors import RetrainError
 from retrain.params import Section
 
 RESTORE = "restore it with dvc checkout"
@@ -15,6 +16,33 @@ class Metrics(Section):
 
     test: dict[str, float]
     baseline: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of a result, by its content."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a run says of a result, read before a store is asked for anything.
+
+    Attributes:
+        sha256: the digest that names the result.
+        description: what `model.json` says.
+        epochs: the figures of each epoch.
+        metrics: the final figures.
+        artifacts: the files, by the names that a run keeps them under.
+    """
+
+    sha256: str
+    description: Description
+    epochs: dict[int, dict[str, float]]
+    metrics: dict[str, float]
+    artifacts: dict[str, Artifact]
 
 
 @dataclass(frozen=True)
@@ -52,6 +80,14 @@ class Result:
         parts = [self.model / description.WEIGHTS, self.model / description.FILE, self.history]
         return files.combined_sha256({path.name: files.sha256(path) for path in parts})
 
+    def read(self) -> Content:
+        """All of it; raises RetrainError where a file is missing or damaged."""
+        try:
+            artifacts = {name: Artifact(path, files.sha256(path)) for name, path in self.artifacts().items()}
+            return Content(self.sha256, self.description(), self.epochs(), self.metrics(), artifacts)
+        except OSError as error:
+            raise RetrainError(str(error.filename), f"can't be read ({error.strerror})", RESTORE) from None
+
     def description(self) -> Description:
         """What `model.json` says; raises RetrainError where there is no model."""
         return description.read(self.model)
@@ -86,7 +122,7 @@ class Result:
             "train": ["history.csv"],
             "evaluate": ["metrics.json", "predictions.csv", "classes.csv", "confusion.csv"],
         }
-        found = {f"model/{path.name}": path for path in sorted(self.model.iterdir())}
+        found = {f"model/{name}": self.model / name for name in (description.FILE, description.WEIGHTS)}
         found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
         plots = sorted((self.reports / "plots").iterdir()) if "plot" in self.stages else []
         return found | {f"plots/{path.name}": path for path in plots}

@@ -11,14 +11,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain import description, environment, files, params, provenance, store
 from retrain.description import Description
 from retrain.errors import RetrainError
-from retrain.results import Result
+from retrain.results import Content, Result
 
 import click
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
+MOST_PARAMS = 100
+"""Parameters that it takes."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -38,6 +40,19 @@ class StoreError(RetrainError):
 
 class UnreachableError(StoreError):
     """A tracking server does not answer, now; nothing is wrong with what the user has set."""
+
+
+def now() -> int:
+    """The time as MLflow has it: milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The figures of an epoch, and when they came."""
+
+    figures: Mapping[str, float]
+    at: int = field(default_factory=now)
 
 
 @dataclass(frozen=True)
@@ -52,11 +67,11 @@ class Run:
         with reachable():
             return self.client.get_run(self.run_id)
 
-    def epochs(self, rows: Mapping[int, Mapping[str, float]], recorded: set[int] | None) -> set[int]:
+    def epochs(self, rows: Mapping[int, Epoch], recorded: set[int] | None) -> set[int]:
         """Record the figures of epochs that it does not have yet.
 
         Args:
-            rows: the figures by epoch.
+            rows: the epochs by their numbers.
             recorded: the epochs that it has; None where that is not known, and must be asked for.
 
         Returns:
@@ -64,15 +79,14 @@ class Run:
         """
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
         with writing(self.client):
             if recorded is None:
                 recorded = {metric.step for metric in self.client.get_metric_history(self.run_id, "train_loss")}
             metrics = [
-                Metric(name, value, now, step)
+                Metric(name, value, row.at, step)
                 for step, row in rows.items()
                 if step not in recorded
-                for name, value in row.items()
+                for name, value in row.figures.items()
             ]
             for begin in range(0, len(metrics), LARGEST_BATCH):
                 self.client.log_batch(self.run_id, metrics[begin : begin + LARGEST_BATCH])
@@ -114,31 +128,33 @@ class Run:
             if knobs:  # last of all: as long as some are missing, the others may be
                 self.client.log_inputs(self.run_id, [] if stored.inputs and stored.inputs.dataset_inputs else splits)
                 self.client.log_dict(self.run_id, sections, "params.json")
-            if knobs or new:
-                parameters = [Param(name, value) for name, value in knobs.items()]
-                self.client.log_batch(self.run_id, params=parameters, tags=new)
+            parameters = [Param(name, value) for name, value in knobs.items()]
+            for begin in range(0, len(parameters), MOST_PARAMS):
+                self.client.log_batch(self.run_id, params=parameters[begin : begin + MOST_PARAMS])
+            if new:
+                self.client.log_batch(self.run_id, tags=new)
 
-    def fill(self, result: Result) -> None:
-        """Bring it up to what the result's files say. What stands there already is not written again."""
+    def fill(self, content: Content) -> None:
+        """Bring it up to what a result's files say. What stands there already is not written again."""
         from mlflow.entities import Metric, RunTag
 
-        self.begin(result.description(), {})
-        self.epochs(result.epochs(), None)
-        data, now, artifacts = self.stored().data, int(time.time() * 1000), result.artifacts()
+        self.begin(content.description, {})
+        self.epochs({number: Epoch(figures) for number, figures in content.epochs.items()}, None)
+        data, at = self.stored().data, now()
         kept = json.loads(data.tags.get("artifacts_sha256", "{}"))
-        digests = {name: files.sha256(path)[:16] for name, path in artifacts.items()}
+        digests = {name: artifact.sha256[:16] for name, artifact in content.artifacts.items()}
         with reachable():
-            for name, path in artifacts.items():
+            for name, artifact in content.artifacts.items():
                 if kept.get(name) != digests[name]:
-                    self.client.log_artifact(self.run_id, str(path), name.rpartition("/")[0] or None)
+                    self.client.log_artifact(self.run_id, str(artifact.path), name.rpartition("/")[0] or None)
         tags = {
             "artifacts_sha256": json.dumps(kept | digests, sort_keys=True),
-            "model_sha256": files.sha256(result.model / description.WEIGHTS),
-            "result_sha256": result.sha256,
+            "model_sha256": content.artifacts[f"model/{description.WEIGHTS}"].sha256,
+            "result_sha256": content.sha256,
         }
         new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
         metrics = [
-            Metric(name, value, now, 0) for name, value in result.metrics().items() if data.metrics.get(name) != value
+            Metric(name, value, at, 0) for name, value in content.metrics.items() if data.metrics.get(name) != value
         ]
         with writing(self.client):
             if metrics or new:
@@ -178,15 +194,19 @@ def record(client: "MlflowClient | None", result: Result) -> str:
 
     Returns:
         The run's id; nothing where the server does not answer, which is said.
+
+    Raises:
+        RetrainError: the files are no result; the store has nothing of it then.
     """
     if client is None:
         return ""
+    content = result.read()
     try:
         with one_at_a_time():
             run = run_of(client, result)
             if run is None:
-                run = new_run(client, result.description(), {"result_sha256": result.sha256, "recreated": "true"})
-        run.fill(result)
+                run = new_run(client, content.description, {"result_sha256": content.sha256, "recreated": "true"})
+        run.fill(content)
     except StoreError as error:
         later(error)
         return ""
@@ -270,8 +290,9 @@ def settle() -> None:
     """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault(
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"
+    )  # a slow server may have done it: twice makes two runs
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
 
@@ -322,15 +343,17 @@ def has_content(path: Path) -> bool:
 
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
-    """The dataset's experiment, made where there is none yet."""
+    """The dataset's experiment, made where there is none yet, and brought back where somebody deleted it."""
     with reachable():
         experiment = client.get_experiment_by_name(dataset)
-        if experiment is not None:
+        if experiment is not None and experiment.lifecycle_stage == "active":
             return str(experiment.experiment_id)
     root = environment.root()
     with reachable(), store.lock(root, "mlflow"):
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None:
+            if experiment.lifecycle_stage != "active":
+                client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
         ours = client.tracking_uri.startswith("sqlite:")
         location = (root / "mlruns" / dataset).as_uri() if ours else None

@@ -89,9 +89,12 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
         sys.exit(1)
     kept = Kept(clones.cache_folder(workspace), (workspace,))
     missing: set[tuple[Entry, ...]] = set()
-    done: set[tuple[Entry, ...]] = set()
+    unreadable: set[tuple[Entry, ...]] = set()
+    done: dict[tuple[Entry, ...], set[str]] = {}
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
-        if promise.trained in done:
+        known = done.get(promise.trained, set())
+        new = promise.stages.keys() - known  # an earlier commit may have evaluated what a later one only trained
+        if not new:
             continue
         with TemporaryDirectory() as folder:
             lacking = brought(promise, kept, Path(folder))
@@ -99,24 +102,33 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
                 missing.add(promise.trained)
                 click.echo(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand", err=True)
                 continue
-            run = recorded(client, promise, Path(folder))
+            stages = tuple(name for name in promise.stages if name in {*new, "train"})
+            run = recorded(client, promise, Result(promise.dataset, Path(folder), stages))
         if run:
-            done.add(promise.trained)
+            done[promise.trained] = known | new
             click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}")
-    lost = len(missing - done)
+        else:
+            unreadable.add(promise.trained)
+    lost, odd = len(missing - done.keys()), len(unreadable - done.keys())
     click.echo(
         f"{len(done)} results are recorded{f'; {lost} are not at hand: dvc fetch --all-commits' if lost else ''}"
+        f"{f'; {odd} can not be read' if odd else ''}"
     )
 
 
-def recorded(client: "MlflowClient", promise: Promise, folder: Path) -> str:
-    """Record a result that was brought to a folder; its run, or nothing where its files are no result, which is said.
+def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
+    """Record what was brought to a folder; its run, or nothing where its files are no result, which is said.
 
     An earlier commit may be of another version of the project. A store that stops answering ends the command.
+
+    Raises:
+        RetrainError: they are the working tree's, and no result.
     """
     try:
-        run = tracking.record(client, Result(promise.dataset, folder, tuple(promise.stages)))
+        run = tracking.record(client, result)
     except RetrainError as error:
+        if not promise.revision.commit:
+            raise
         click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} can't be read ({error})", err=True)
         return ""
     if not run:

@@ -66,15 +66,18 @@ def first_paragraphs(package: str) -> Iterator[str]:
         raise RetrainError("docstrings", f"package '{package}' is not installed", "run make setup") from None
     for path in sorted(recorded, key=str):
         if path.suffix == ".py" and "tests" not in path.parts:
-            for docstring in docstrings(path.read_text(encoding="utf-8")):
+            for docstring in docstrings(path.read_binary()):
                 yield " ".join(docstring.split("\n\n")[0].split())
 
 
-def docstrings(source: str) -> Iterator[str]:
-    """The docstrings of a Python source: of the module, its classes and functions."""
+def docstrings(source: bytes) -> Iterator[str]:
+    """The docstrings of a Python source: of the module, its classes and functions; none where it is no Python, as templates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # old escapes in other people's code
-        tree = ast.parse(source)
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError):
+            return
     for node in statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node, clean=False)

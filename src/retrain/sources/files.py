@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 TIMEOUT = (5.0, 20.0)
 """Seconds to connect, and to wait for the next bytes."""
+SLOWEST = 1 << 10
+"""Bytes a second, from the first minute's end on: a server that sends fewer on average is left."""
+PATIENCE = 60.0
+TRY_AGAIN = "check the network and try again, or set location to a local copy"
 GONE = (404, 410)
 REDIRECTS = 5
 CHUNK = 1 << 16
@@ -269,7 +273,7 @@ def download(url: str, path: Path) -> str:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with files.writing(path):
-                return download_once(url, path, LARGEST_DOWNLOAD)
+                return download_once(url, path, LARGEST_DOWNLOAD, PATIENCE)
         except UnavailableError:
             if attempt == ATTEMPTS:
                 raise
@@ -277,9 +281,21 @@ def download(url: str, path: Path) -> str:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def download_once(url: str, path: Path, largest: int) -> str:
-    """One attempt, of so many bytes at most. That there is no such file (404, 410) is final, as is a file too large."""
+def download_once(url: str, path: Path, largest: int, patience: float) -> str:
+    """One attempt, of so many bytes at most. That there is no such file (404, 410) is final, as is a file too large.
+
+    Args:
+        url: where the file is.
+        path: where it goes.
+        largest: bytes that are too many.
+        patience: seconds from which on the server may not be slower than `SLOWEST`.
+
+    Raises:
+        UnavailableError: the server does not send it, now; another attempt may help.
+        RetrainError: it is not there, or too large.
+    """
     import requests
+    import urllib3
 
     try:
         with session_for(url) as session, session.get(url, stream=True, timeout=TIMEOUT) as response:
@@ -287,15 +303,15 @@ def download_once(url: str, path: Path, largest: int) -> str:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
             with path.open("wb") as output:
-                return received(response, output, largest, url)
+                return received(response, output, largest, patience, url)
     except requests.exceptions.InvalidSchema as error:
         fact = f"redirects to another scheme ({error})"
         raise RetrainError(url, fact, "set location to where the file is, if you trust it") from None
     except ValueError as error:  # what requests says of a malformed URL, also of one that it is redirected to
         raise no_url(url, error) from None
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         fact = f"can't be downloaded ({type(error).__name__})"
-        raise UnavailableError(url, fact, "check the network and try again, or set location to a local copy") from None
+        raise UnavailableError(url, fact, TRY_AGAIN) from None
 
 
 def session_for(url: str) -> "Session":
@@ -311,20 +327,24 @@ def session_for(url: str) -> "Session":
     return session
 
 
-def received(response: "Response", output: BinaryIO, largest: int, url: str) -> str:
-    """Write what a server sends and return its SHA-256; raises RetrainError as soon as it is too much."""
+def received(response: "Response", output: BinaryIO, largest: int, patience: float, url: str) -> str:
+    """Write what a server sends and return its SHA-256; see `download_once`."""
     from tqdm import tqdm
 
+    began = time.monotonic()
     claimed = response.headers.get("Content-Length", "")
     total = int(claimed) if claimed.isdecimal() and len(claimed) < 20 else None
     digest, count = hashlib.sha256(), 0
     if total is not None and total > largest:
         raise too_large(url, largest)
     with tqdm(total=total, desc=Path(parts_of(url).path).name, unit="B", unit_scale=True, disable=None) as bar:
-        for chunk in response.iter_content(CHUNK):
+        while chunk := response.raw.read1(CHUNK, decode_content=True):
             count += len(chunk)
             if count > largest:
                 raise too_large(url, largest)
+            seconds = time.monotonic() - began
+            if seconds > patience and count < SLOWEST * seconds:
+                raise UnavailableError(url, f"sends fewer than {SLOWEST:,} bytes a second", TRY_AGAIN)
             output.write(chunk)
             digest.update(chunk)
             bar.update(len(chunk))
