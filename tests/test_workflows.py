@@ -155,7 +155,7 @@ def test_the_weekly_run_keeps_its_reports_and_runs_also_when_it_fails():
 
 def test_the_weekly_run_searches_long_for_failures_whether_or_not_the_pipeline_works():
     job = content(REPOSITORY / ".github" / "workflows" / "retrain.yml")["jobs"]["campaigns"]
-    assert commands({"jobs": {"campaigns": job}}) == ["make campaigns", "make fuzz"]
+    assert commands({"jobs": {"campaigns": job}}) [-2:] == ["make campaigns", "make fuzz"]
     assert "needs" not in job
 
 
