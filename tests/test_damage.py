@@ -91,7 +91,7 @@ def others(case: Case, ended: Ended, drafts: list[str]) -> list[str]:
         f"exit code {ended.code}, not of {case.codes}": ended.code not in case.codes,
         "not one line": ended.code != 0 and not re.fullmatch(line, ended.stderr),
         "a line too long": len(ended.stderr) > LONGEST_LINE and ended.code != 0,
-        "not printable": ended.code != 0 and not ended.stderr.replace("\n", "").isprintable(),
+        "not printable": not ended.said.replace("\n", "").isprintable(),
         f"drafts {drafts}": bool(drafts),
         f"nothing of {case.says!r}": not re.search(case.says, ended.stderr),
         f"{ended.peak >> 20} MB of memory": ended.peak > LARGEST,

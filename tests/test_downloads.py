@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -81,14 +82,38 @@ def packed(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(packer.flush())
 
 
-def dripping(handler: BaseHTTPRequestHandler) -> None:
-    """A byte every twentieth of a second, for a minute."""
+def dripping(fast: int, handler: BaseHTTPRequestHandler) -> None:
+    """So many bytes, then one every twentieth of a second, for a minute."""
     handler.send_response(200)
     handler.end_headers()
     with suppress(OSError):
+        handler.wfile.write(bytes(fast))
         for _ in range(1200):
             handler.wfile.write(b"1")
             time.sleep(0.05)
+
+
+CHUNK = 20 << 10
+
+
+def steady(handler: BaseHTTPRequestHandler) -> None:
+    """Twenty kilobytes every tenth of a second, for two seconds."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(20):
+        handler.wfile.write(bytes(CHUNK))
+        time.sleep(0.1)
+
+
+def hollow(handler: BaseHTTPRequestHandler) -> None:
+    """The beginning of a packed file, with a name that never ends."""
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.end_headers()
+    handler.wfile.write(bytes.fromhex("1f8b0808000000000003"))
+    with suppress(OSError):
+        while True:
+            handler.wfile.write(b"x" * CHUNK)
 
 
 @pytest.fixture
@@ -187,22 +212,33 @@ def test_what_is_packed_without_need_is_unpacked_before_it_is_verified(folder):
 
 def test_what_is_said_to_be_packed_and_is_not_is_an_error(folder):
     send: Answer = lambda handler: answer(handler, ROWS, Content_Encoding="gzip")  # noqa: E731
-    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="DecodeError"):
+    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="ContentDecodingError"):
         files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), files.PATIENCE)
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_left(folder):
+@pytest.mark.parametrize("fast", [0, 1 << 20])
+def test_a_server_that_sends_a_byte_now_and_then_is_left_also_after_a_good_beginning(folder, fast):
     said = r"/a: sends fewer than 1,024 bytes a second; check the network"
-    with serving({"/a": dripping}) as (server, _), pytest.raises(UnavailableError, match=said):
-        files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), patience=0.2)
-    with serving({}) as (server, _):  # what comes fast enough is not left
-        assert files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), patience=0) == DIGEST
+    with serving({"/a": partial(dripping, fast)}) as (server, _), pytest.raises(UnavailableError, match=said):
+        files.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+
+
+def test_a_server_that_is_fast_enough_is_not_left_however_much_it_sends(folder):
+    with serving({"/a": steady}) as (server, _):
+        digest = files.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+    assert digest == hashlib.sha256(bytes(20 * CHUNK)).hexdigest()
+
+
+def test_a_server_that_sends_without_end_what_unpacks_to_nothing_is_left(folder):
+    said = "/a: sends more than 1,000,000 bytes"
+    with serving({"/a": hollow}) as (server, _), pytest.raises(RetrainError, match=said):
+        files.download_once(f"{server}/a", folder / "rows.csv", 1_000_000, patience=0.2)
 
 
 def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
     missing = str(len(ROWS) + 1)
     with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
-        assert "can't be downloaded (ProtocolError)" in run(folder, f"{server}/a")
+        assert "can't be downloaded (ChunkedEncodingError)" in run(folder, f"{server}/a")
         assert len(asked) == files.ATTEMPTS
     assert kept(folder) == []
 

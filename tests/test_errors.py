@@ -261,7 +261,7 @@ def test_a_table_that_will_not_do_is_refused_with_the_line_where_there_is_one(pr
         ("{server}/absent.csv", "0" * 64, "{server}/absent.csv: the server answers 404; correct the location"),
         ("{server}/to_ftp", "0" * 64, "{server}/to_ftp: redirects to another scheme (No connection"),
         ("{server}/in_circles", "0" * 64, "{server}/in_circles: can't be downloaded (TooManyRedirects); check the"),
-        ("{server}/broken_off", "0" * 64, "{server}/broken_off: can't be downloaded (ProtocolError); check"),
+        ("{server}/broken_off", "0" * 64, "{server}/broken_off: can't be downloaded (ChunkedEncodingError); check"),
         ("http://127.0.0.1:{closed_port}/rows.csv", "0" * 64,
          "http://127.0.0.1:{closed_port}/rows.csv: can't be downloaded (ConnectionError); check the network and try again"),
     ],

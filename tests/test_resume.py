@@ -318,8 +318,8 @@ kept.save({"epoch": 1})
 signal.signal(signal.SIGALRM, lambda *_: cli.leave(signal.SIGTERM, None))
 weights = [torch.ones(1 << 20) for _ in range(100)]
 for hundredths in range(1, 11):
-    signal.setitimer(signal.ITIMER_REAL, hundredths / 100)
     try:
+        signal.setitimer(signal.ITIMER_REAL, hundredths / 100)
         kept.save({"weights": weights})
     except SystemExit as way:
         print(way.code, kept.load())

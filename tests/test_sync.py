@@ -1,6 +1,5 @@
 """One run per result, whatever happened to the store, the server or the machine."""
 
-import re
 import shutil
 import signal
 import sqlite3
@@ -98,8 +97,11 @@ def test_a_result_that_can_not_be_read_makes_no_run(forgotten):
     (forgotten.folder / "reports/tiny_sign/metrics.json").write_text("{}")
     forgotten.dvc("commit", "--force", "evaluate@tiny_sign")
     ended = forgotten.run("retrain", "sync", "tiny_sign")
-    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert re.match(r"Error: .*reports/tiny_sign/metrics.json\.test: is missing; ", ended.stderr)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "sync tiny_sign: the result of the working tree can not be read (reports/tiny_sign/metrics.json.test: is missing; "
+    )
+    assert ended.stdout == "0 results are recorded; 1 can not be read\n"
     assert forgotten.runs("tiny_sign") == []
     lock = forgotten.run("git", "show", "HEAD:dvc.lock").stdout
     forgotten.commit()
@@ -270,7 +272,9 @@ def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, 
             settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
             ended = forgotten.run("dvc", "repro", f"train@{dataset}", **settings)
             assert (ended.returncode, ended.stderr.count("nothing is lost")) == (0, 1), ended.said
-            for _ in range(times):
+            late_ones = times - slow.times  # a fast training ends before the third
+            assert late_ones >= min(times, 2)
+            for _ in range(late_ones):
                 assert slow.done.acquire(timeout=60)
         assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
         assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]

@@ -38,8 +38,8 @@ def stage(work: Callable[..., None]) -> click.Command:
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
     """Turn what a user can mend into one line and exit code 1; anything else is a bug and keeps its traceback.
 
-    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal. The process then
-    ends without looking through all that libraries have made for what nobody uses: that takes a second with torch and MLflow.
+    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal. However it ends, the
+    process does not look through all that libraries have made for what nobody uses: with torch and MLflow that takes a second.
     """
 
     @functools.wraps(work)

@@ -32,7 +32,7 @@ LONGEST_NAME = 100
 NAME = rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}"
 """A dataset's name. Folders and experiments are called like it, so it can't be a path, which could lead anywhere."""
 KEY = rf"(?=.{{1,{LONGEST_NAME}}}$)\w[\w .:-]*(/\w[\w .:-]*)*"
-"""A part of a parameter's name in MLflow, which takes no other signs, nor what is no path."""
+"""A part of a parameter's name in MLflow, which takes no other signs, and slashes as a normal path has them."""
 
 
 class Section(BaseModel):

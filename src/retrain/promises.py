@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Output(Entry):
     @classmethod
     def lies_inside(cls, path: str) -> str:
         """Refuse what is not below the repository's folder."""
-        if Path(path).is_absolute() or ".." in Path(path).parts or not Path(path).parts:
+        if Path(path).is_absolute() or ".." in Path(path).parts or not Path(path).parts or "\0" in path:
             raise ValueError(f"{params.shown(path)} is not below the repository")
         return path
 
@@ -65,7 +66,8 @@ class Lock(Section):
 
     def datasets(self) -> list[str]:
         """The datasets that it has results of."""
-        return list(dict.fromkeys(name.partition("@")[2] for name in self.stages if "@" in name))
+        names = dict.fromkeys(name.partition("@")[2] for name in self.stages)
+        return [name for name in names if re.fullmatch(params.NAME, name)]
 
     def of(self, datasets: list[str]) -> "Lock":
         """What it says of some datasets, the stages of each in the order in which they run."""

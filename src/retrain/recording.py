@@ -137,7 +137,7 @@ class Recording:
 
     def complete(self, result: Result) -> None:
         """See `result`."""
-        note = tracking.note_of(result)
+        note = tracking.note_of(result.sha256)
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(self.training, encoding="utf-8")
         if self.run:

@@ -86,7 +86,9 @@ class Result:
             artifacts = {name: Artifact(path, files.sha256(path)) for name, path in self.artifacts().items()}
             return Content(self.sha256, self.description(), self.epochs(), self.metrics(), artifacts)
         except OSError as error:
-            raise RetrainError(str(error.filename), f"can't be read ({error.strerror})", RESTORE) from None
+            raise RetrainError(
+                str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
+            ) from None
 
     def description(self) -> Description:
         """What `model.json` says; raises RetrainError where there is no model."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
 MOST_PARAMS = 100
-"""Parameters that it takes."""
+"""Parameters that it takes in one call."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -170,9 +170,9 @@ def later(error: StoreError) -> None:
     )
 
 
-def note_of(result: Result) -> Path:
+def note_of(result_sha256: str) -> Path:
     """Where the training of a result is noted whose run could not be completed: it may carry no tag of the result yet."""
-    return environment.root() / ".retrain" / "runs" / result.sha256
+    return environment.root() / ".retrain" / "runs" / result_sha256
 
 
 def ready_for(result: Result) -> "MlflowClient | None":
@@ -196,31 +196,31 @@ def record(client: "MlflowClient | None", result: Result) -> str:
         The run's id; nothing where the server does not answer, which is said.
 
     Raises:
-        RetrainError: the files are no result; the store has nothing of it then.
+        RetrainError: the files are no result; no run is made then.
     """
     if client is None:
         return ""
     content = result.read()
     try:
         with one_at_a_time():
-            run = run_of(client, result)
+            run = run_of(client, result.dataset, content.sha256)
             if run is None:
                 run = new_run(client, content.description, {"result_sha256": content.sha256, "recreated": "true"})
         run.fill(content)
     except StoreError as error:
         later(error)
         return ""
-    note_of(result).unlink(missing_ok=True)
+    note_of(content.sha256).unlink(missing_ok=True)
     return run.run_id
 
 
-def run_of(client: "MlflowClient", result: Result) -> Run | None:
+def run_of(client: "MlflowClient", dataset: str, result_sha256: str) -> Run | None:
     """The newest run of a result, or of the training that it was noted to be of; None where there is none."""
-    found = newest(client, result.dataset, "result_sha256", result.sha256)
-    note = note_of(result)
+    found = newest(client, dataset, "result_sha256", result_sha256)
+    note = note_of(result_sha256)
     if found is None and note.exists():
         training = note.read_text(encoding="utf-8", errors="replace")
-        found = newest(client, result.dataset, "training_sha256", training) if training.isalnum() else None
+        found = newest(client, dataset, "training_sha256", training) if training.isalnum() else None
     return Run(client, found.info.run_id) if found else None
 
 
@@ -290,9 +290,8 @@ def settle() -> None:
     """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
-    os.environ.setdefault(
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0"
-    )  # a slow server may have done it: twice makes two runs
+    # No second attempt: what a slow server did not answer, it may have done. Making a run twice would make two.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
 
@@ -343,7 +342,7 @@ def has_content(path: Path) -> bool:
 
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
-    """The dataset's experiment, made where there is none yet, and brought back where somebody deleted it."""
+    """The dataset's experiment, made where there is none yet; one that was deleted comes back, with all of its runs."""
     with reachable():
         experiment = client.get_experiment_by_name(dataset)
         if experiment is not None and experiment.lifecycle_stage == "active":

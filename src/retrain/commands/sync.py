@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from retrain import cli, clones, environment, params, promises, tracking
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, printable
 from retrain.promises import Entry, Kept, Lock, Stage
 from retrain.results import Result
 
@@ -82,54 +82,77 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     """Complete the runs of DATASET's result, or of every dataset's, in the MLflow store that is set; make those that are missing.
 
     A run is found by its result's content. Done twice, nothing changes. A run that is made here is tagged `recreated`.
+    Where a result of the working tree can not be read, the others are recorded, and the exit code is 1.
     """
     workspace = environment.workspace()
     client = tracking.connect()
     if client is None:
         sys.exit(1)
     kept = Kept(clones.cache_folder(workspace), (workspace,))
-    missing: set[tuple[Entry, ...]] = set()
-    unreadable: set[tuple[Entry, ...]] = set()
-    done: dict[tuple[Entry, ...], set[str]] = {}
+    tally = Tally()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
-        known = done.get(promise.trained, set())
-        new = promise.stages.keys() - known  # an earlier commit may have evaluated what a later one only trained
-        if not new:
+        stages = tally.stages_of(promise)
+        if not stages:
             continue
         with TemporaryDirectory() as folder:
             lacking = brought(promise, kept, Path(folder))
             if lacking:
-                missing.add(promise.trained)
-                click.echo(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand", err=True)
+                tally.missing.add(promise.trained)
+                say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand")
                 continue
-            stages = tuple(name for name in promise.stages if name in {*new, "train"})
             run = recorded(client, promise, Result(promise.dataset, Path(folder), stages))
         if run:
-            done[promise.trained] = known | new
-            click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}")
+            tally.done.setdefault(promise.trained, {}).update(promise.stages)
+            click.echo(printable(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}"))
         else:
-            unreadable.add(promise.trained)
-    lost, odd = len(missing - done.keys()), len(unreadable - done.keys())
-    click.echo(
-        f"{len(done)} results are recorded{f'; {lost} are not at hand: dvc fetch --all-commits' if lost else ''}"
-        f"{f'; {odd} can not be read' if odd else ''}"
-    )
+            tally.unreadable.add(promise.trained)
+    click.echo(str(tally))
+    sys.exit(1 if tally.unreadable and not all_commits else 0)
+
+
+@dataclass
+class Tally:
+    """What came of all results, each by what names it."""
+
+    missing: set[tuple[Entry, ...]] = field(default_factory=set)
+    unreadable: set[tuple[Entry, ...]] = field(default_factory=set)
+    done: dict[tuple[Entry, ...], dict[str, Stage]] = field(default_factory=dict)
+    """With the stages whose outputs its run has."""
+
+    def stages_of(self, promise: Promise) -> tuple[str, ...]:
+        """The stages of a promise that are to be recorded; none where a newer commit has them, or has others in their place.
+
+        An earlier commit may have evaluated what a later one only trained.
+        """
+        known = self.done.get(promise.trained, {})
+        if any(stage.outs != known[name].outs for name, stage in promise.stages.items() if name in known):
+            return ()
+        new = promise.stages.keys() - known.keys()
+        return tuple(name for name in promise.stages if name in {*new, "train"}) if new else ()
+
+    def __str__(self) -> str:
+        lost, odd = (len(found - self.done.keys()) for found in (self.missing, self.unreadable))
+        return (
+            f"{len(self.done)} results are recorded{f'; {lost} are not at hand: dvc fetch --all-commits' if lost else ''}"
+            f"{f'; {odd} can not be read' if odd else ''}"
+        )
+
+
+def say(line: str) -> None:
+    """Say what is not as it should be; names come from dvc.lock, which may be from elsewhere."""
+    click.echo(printable(line), err=True)
 
 
 def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
     """Record what was brought to a folder; its run, or nothing where its files are no result, which is said.
 
     An earlier commit may be of another version of the project. A store that stops answering ends the command.
-
-    Raises:
-        RetrainError: they are the working tree's, and no result.
     """
     try:
         run = tracking.record(client, result)
     except RetrainError as error:
-        if not promise.revision.commit:
-            raise
-        click.echo(f"sync {promise.dataset}: the result of {promise.revision.name} can't be read ({error})", err=True)
+        fact = str(error).replace(f"{result.folder}/", "")
+        say(f"sync {promise.dataset}: the result of {promise.revision.name} can not be read ({fact})")
         return ""
     if not run:
         sys.exit(1)
@@ -163,7 +186,7 @@ def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Ite
         except RetrainError as error:
             if not revision.commit:
                 raise
-            click.echo(f"sync: {error.place}: {error.fact}; left out", err=True)
+            say(f"sync: {error.place}: {error.fact}; left out")
             continue
         for name in lock.datasets() if dataset is None else [dataset]:
             promise = Promise(revision, name, together(lock, name))

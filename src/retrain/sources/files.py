@@ -7,7 +7,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,12 +29,13 @@ ATTEMPTS = 3
 TIMEOUT = (5.0, 20.0)
 """Seconds to connect, and to wait for the next bytes."""
 SLOWEST = 1 << 10
-"""Bytes a second, from the first minute's end on: a server that sends fewer on average is left."""
+"""Bytes a second, over a period of `PATIENCE` seconds: a server that sends fewer is left."""
 PATIENCE = 60.0
 TRY_AGAIN = "check the network and try again, or set location to a local copy"
 GONE = (404, 410)
 REDIRECTS = 5
-CHUNK = 1 << 16
+CHUNK = 1 << 13
+"""Bytes of a piece: few, since what is on its way in a piece is not seen yet by who watches the server's pace."""
 LARGEST_DOWNLOAD = 1 << 32
 """Bytes, unpacked: a server that sends more is not listened to any longer, whatever it said before."""
 LONGEST = 1 << 30
@@ -288,28 +291,27 @@ def download_once(url: str, path: Path, largest: int, patience: float) -> str:
         url: where the file is.
         path: where it goes.
         largest: bytes that are too many.
-        patience: seconds from which on the server may not be slower than `SLOWEST`.
+        patience: seconds over which the server may not be slower than `SLOWEST`.
 
     Raises:
         UnavailableError: the server does not send it, now; another attempt may help.
         RetrainError: it is not there, or too large.
     """
     import requests
-    import urllib3
 
     try:
         with session_for(url) as session, session.get(url, stream=True, timeout=TIMEOUT) as response:
             if response.status_code in GONE:
                 raise RetrainError(url, f"the server answers {response.status_code}", "correct the location")
             response.raise_for_status()
-            with path.open("wb") as output:
-                return received(response, output, largest, patience, url)
+            with path.open("wb") as output, watched(response, largest, patience, url):
+                return received(response, output, largest, url)
     except requests.exceptions.InvalidSchema as error:
         fact = f"redirects to another scheme ({error})"
         raise RetrainError(url, fact, "set location to where the file is, if you trust it") from None
     except ValueError as error:  # what requests says of a malformed URL, also of one that it is redirected to
         raise no_url(url, error) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except requests.RequestException as error:
         fact = f"can't be downloaded ({type(error).__name__})"
         raise UnavailableError(url, fact, TRY_AGAIN) from None
 
@@ -327,24 +329,57 @@ def session_for(url: str) -> "Session":
     return session
 
 
-def received(response: "Response", output: BinaryIO, largest: int, patience: float, url: str) -> str:
-    """Write what a server sends and return its SHA-256; see `download_once`."""
+@contextmanager
+def watched(response: "Response", largest: int, patience: float, url: str) -> Iterator[None]:
+    """Hang up on a server that sends too little, or more than it may of what gives nothing when it is unpacked.
+
+    Reading waits for a whole piece, however slowly that comes; so another thread looks at what has come.
+    """
+    from requests import RequestException
+
+    over, faults = Event(), list[RetrainError]()
+
+    def watch() -> None:
+        before = 0
+        while not faults and not over.wait(patience):
+            now = response.raw.tell()
+            if now > largest:
+                faults.append(too_large(url, largest))
+            elif now - before < SLOWEST * patience:
+                faults.append(UnavailableError(url, f"sends fewer than {SLOWEST:,} bytes a second", TRY_AGAIN))
+            before = now
+        if faults:
+            with suppress(ValueError, RuntimeError):  # it has just come to its end
+                response.raw.shutdown()
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except RequestException:
+        if not faults:
+            raise
+    finally:
+        over.set()
+        watcher.join()
+    if faults:
+        raise faults[0]
+
+
+def received(response: "Response", output: BinaryIO, largest: int, url: str) -> str:
+    """Write what a server sends and return its SHA-256; raises RetrainError as soon as it is too much."""
     from tqdm import tqdm
 
-    began = time.monotonic()
     claimed = response.headers.get("Content-Length", "")
     total = int(claimed) if claimed.isdecimal() and len(claimed) < 20 else None
     digest, count = hashlib.sha256(), 0
     if total is not None and total > largest:
         raise too_large(url, largest)
     with tqdm(total=total, desc=Path(parts_of(url).path).name, unit="B", unit_scale=True, disable=None) as bar:
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
+        for chunk in response.iter_content(CHUNK):
             count += len(chunk)
             if count > largest:
                 raise too_large(url, largest)
-            seconds = time.monotonic() - began
-            if seconds > patience and count < SLOWEST * seconds:
-                raise UnavailableError(url, f"sends fewer than {SLOWEST:,} bytes a second", TRY_AGAIN)
             output.write(chunk)
             digest.update(chunk)
             bar.update(len(chunk))
