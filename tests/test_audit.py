@@ -276,10 +276,11 @@ def test_what_is_seen_to_be_read_is_what_strace_sees_opened(project, tmp_path):
     (root / ".venv").symlink_to(sys.prefix)
     for stage in pipeline.in_order(stages):
         command = f"strace -f -y -qq -e trace=open,openat,openat2 -o {trace} {stage.command}"
+        before = trial.content(full)
         watched = trial.watch(replace(stage, command=command), full, root)
         assert watched.ended.status == 0, watched.ended.said
         calls = [call for call in OPENED.finditer(trace.read_text(errors="replace")) if "O_WRONLY" not in call["flags"]]
         opened = {call["path"].removeprefix(f"{full}/") for call in calls if call["path"].startswith(f"{full}/")}
-        opened = {name for name in opened if ".draft" not in name and not inputs.within(name, [".git", *stage.outputs])}
+        opened = {name for name in opened & before.keys() if not inputs.within(name, [".git", *stage.outputs])}
         assert opened == {name for name in watched.read if not inputs.within(name, stage.outputs)}
         print(f"{stage.name}: {len(opened)} files and folders opened, and as many seen to be read")

@@ -1,5 +1,6 @@
 """The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
 
+import json
 import math
 import os
 import shutil
@@ -115,7 +116,7 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
 
 def trained(training: train.Training, folder: Path, run: Run | None) -> train.Record:
     """What a training comes to, its journal being in a folder."""
-    recording = Recording("training", lambda: run, lambda _: None)
+    recording = Recording("7" * 64, lambda: run, lambda _: None)
     train.train(training, recording, train.Keeper(Journal(folder / "journal", {}, ()), seconds=60), "place")
     recording.end("FINISHED", None)
     return training.record
@@ -291,7 +292,7 @@ def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figu
 
 
 def test_epochs_that_come_soon_after_each_other_are_all_recorded_and_none_waits_for_the_next(run):
-    recording = Recording("training", lambda: run, lambda _: None)
+    recording = Recording("7" * 64, lambda: run, lambda _: None)
 
     def recorded() -> list[int]:
         return [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
@@ -314,7 +315,7 @@ def test_epochs_that_wait_when_the_result_is_recorded_are_not_recorded_again_aft
     with chdir(tmp_path / "project"):
         assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
         result = Result("tiny_numbers", Path.cwd(), ("train",))
-        recording = Recording("training", lambda: run, lambda _: None)
+        recording = Recording("7" * 64, lambda: run, lambda _: None)
         for epoch, figures in result.epochs().items():
             recording.epoch({"epoch": epoch, **figures})
             while not run.client.get_metric_history(run.run_id, "train_loss"):
@@ -334,11 +335,12 @@ def test_a_fault_that_nobody_can_be_told_of_holds_no_training_up(folder, tmp_pat
     with chdir(tmp_path / "project"):
         assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
         with suppress(BrokenPipeError), os.fdopen(spoken, "w") as nobody, redirect_stderr(nobody):
-            recording = Recording("training", lambda: {}["no run"], lambda _: None)
+            recording = Recording("7" * 64, lambda: {}["no run"], lambda _: None)
             recording.result(Result("tiny_numbers", Path.cwd(), ("train",)))
             recording.close(None)
     assert recording.failed
-    assert [path.read_text() for path in (tmp_path / "project" / ".retrain" / "runs").iterdir()] == ["training"]
+    (note,) = (tmp_path / "project" / ".retrain" / "runs").iterdir()
+    assert json.loads(note.read_text())["training_sha256"] == "7" * 64
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:

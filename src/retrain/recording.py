@@ -11,10 +11,10 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from retrain import environment, provenance, store, tracking
+from retrain import environment, files, provenance, store, tracking
 from retrain.description import Description
 from retrain.results import Result
-from retrain.tracking import Epoch, Run, StoreError
+from retrain.tracking import Epoch, Note, Run, StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +41,8 @@ class Recording:
     run: Run | None = None
     unsent: dict[int, Epoch] = field(default_factory=dict)
     """Epochs that no store is known to have taken; sent again, each has the time that it had, and is the same to the store."""
+    times: list[int] = field(default_factory=list)
+    """When each epoch came, from the first on."""
     recorded: set[int] | None = None
     """The epochs that the store has; None where that is not known. Asking takes longer, the more there are."""
     failed: bool = False
@@ -87,7 +89,8 @@ class Recording:
     def epoch(self, row: dict[str, float]) -> None:
         """Record a row of the history; where that fails, it goes with the next one."""
         figures = dict(row)
-        self.unsent[int(figures.pop("epoch"))] = Epoch(figures)
+        epoch = self.unsent[int(figures.pop("epoch"))] = Epoch(figures)
+        self.times.append(epoch.at)
         self.calls.put(self.send)
 
     def send(self) -> None:
@@ -137,13 +140,17 @@ class Recording:
 
     def complete(self, result: Result) -> None:
         """See `result`."""
-        note = tracking.note_of(result.sha256)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(self.training, encoding="utf-8")
+        content = result.read()
+        place, note = (
+            tracking.place_of_note(content.sha256),
+            Note(training_sha256=self.training, times=tuple(self.times)),
+        )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(place, note.model_dump())
         if self.run:
             self.send_all()  # epochs that wait would be sent again after the result's
-            self.run.fill(result.read())
-            note.unlink()
+            self.run.fill(content, note.times)
+            place.unlink()
 
 
 def fault(error: Exception) -> StoreError:

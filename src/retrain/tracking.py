@@ -9,18 +9,20 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from retrain import description, environment, files, params, provenance, store
 from retrain.description import Description
 from retrain.errors import RetrainError
+from retrain.params import Section
 from retrain.results import Content, Result
 
 import click
+from pydantic import StringConstraints
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,6 +55,14 @@ class Epoch:
 
     figures: Mapping[str, float]
     at: int = field(default_factory=now)
+
+
+class Note(Section):
+    """Of which training a result is whose run could not be completed: it may carry no tag of the result yet."""
+
+    training_sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+    times: tuple[int, ...]
+    """When each epoch came: a call that nobody waited for may bring it again, which then changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +144,19 @@ class Run:
             if new:
                 self.client.log_batch(self.run_id, tags=new)
 
-    def fill(self, content: Content) -> None:
-        """Bring it up to what a result's files say. What stands there already is not written again."""
+    def fill(self, content: Content, times: Sequence[int]) -> None:
+        """Bring it up to what a result's files say. What stands there already is not written again.
+
+        Args:
+            content: what they say.
+            times: when its epochs came, as far as that is known, from the first on.
+        """
         from mlflow.entities import Metric, RunTag
 
         self.begin(content.description, {})
-        self.epochs({number: Epoch(figures) for number, figures in content.epochs.items()}, None)
-        data, at = self.stored().data, now()
+        came, at = dict(enumerate(times, start=1)), now()
+        self.epochs({number: Epoch(figures, came.get(number, at)) for number, figures in content.epochs.items()}, None)
+        data = self.stored().data
         kept = json.loads(data.tags.get("artifacts_sha256", "{}"))
         digests = {name: artifact.sha256[:16] for name, artifact in content.artifacts.items()}
         with reachable():
@@ -170,9 +186,18 @@ def later(error: StoreError) -> None:
     )
 
 
-def note_of(result_sha256: str) -> Path:
-    """Where the training of a result is noted whose run could not be completed: it may carry no tag of the result yet."""
+def place_of_note(result_sha256: str) -> Path:
+    """Where a result's note lies as long as its run is not complete."""
     return environment.root() / ".retrain" / "runs" / result_sha256
+
+
+def note_of(result_sha256: str) -> Note | None:
+    """A result's note; None where there is none that can be read."""
+    path = place_of_note(result_sha256)
+    try:
+        return params.check(files.read_json(path, "remove it"), Note, str(path))
+    except RetrainError:
+        return None
 
 
 def ready_for(result: Result) -> "MlflowClient | None":
@@ -201,26 +226,25 @@ def record(client: "MlflowClient | None", result: Result) -> str:
     if client is None:
         return ""
     content = result.read()
+    note = note_of(content.sha256)
     try:
         with one_at_a_time():
-            run = run_of(client, result.dataset, content.sha256)
+            run = run_of(client, result.dataset, content.sha256, note)
             if run is None:
                 run = new_run(client, content.description, {"result_sha256": content.sha256, "recreated": "true"})
-        run.fill(content)
+        run.fill(content, note.times if note else ())
     except StoreError as error:
         later(error)
         return ""
-    note_of(content.sha256).unlink(missing_ok=True)
+    place_of_note(content.sha256).unlink(missing_ok=True)
     return run.run_id
 
 
-def run_of(client: "MlflowClient", dataset: str, result_sha256: str) -> Run | None:
+def run_of(client: "MlflowClient", dataset: str, result_sha256: str, note: Note | None) -> Run | None:
     """The newest run of a result, or of the training that it was noted to be of; None where there is none."""
     found = newest(client, dataset, "result_sha256", result_sha256)
-    note = note_of(result_sha256)
-    if found is None and note.exists():
-        training = note.read_text(encoding="utf-8", errors="replace")
-        found = newest(client, dataset, "training_sha256", training) if training.isalnum() else None
+    if found is None and note:
+        found = newest(client, dataset, "training_sha256", note.training_sha256)
     return Run(client, found.info.run_id) if found else None
 
 
