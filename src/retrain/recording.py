@@ -141,10 +141,8 @@ class Recording:
     def complete(self, result: Result) -> None:
         """See `result`."""
         content = result.read()
-        place, note = (
-            tracking.place_of_note(content.sha256),
-            Note(training_sha256=self.training, times=tuple(self.times)),
-        )
+        place = tracking.place_of_note(content.sha256)
+        note = Note(training_sha256=self.training, times=tuple(self.times))
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(place, note.model_dump())
         if self.run:
