@@ -14,6 +14,8 @@ from warm import ENOUGH, Ended, Warm
 
 SAMPLE = 12
 LONGEST_LINE = 2_000
+DEVICES = ("/dev/zero", "/dev/full", "/dev/tty", "/dev/null")
+"""Where links of the corpus lead: whoever may write everywhere could replace them."""
 LARGEST = 2 << 30
 """Bytes of memory that no damage may cost, beyond what the imports take."""
 GOOD = ("data", "models", "reports", "params.yaml", "dvc.yaml", "dvc.lock", ".retrain/downloads")
@@ -117,6 +119,7 @@ def try_out(tried: Tried, cases: list[Case], warm: Warm, whole: Path) -> None:
         damaged = good(copy)
         stdin = str(copy / case.stdin)
         ended = warm.run(copy, *case.command, stdin=stdin, limits=replace(ENOUGH, memory=2 * LARGEST))
+        assert all(Path(device).is_char_device() for device in DEVICES), case.name
         expected = before if case.codes == READ and case.command[0] != "retrain" else damaged
         kept = {name: damaged[name] for name in damaged if damaged[name] != before.get(name)}
         drafts = [str(path.relative_to(copy)) for path in copy.rglob("*.draft")]

@@ -1,6 +1,7 @@
 """MLflow's store outlives the folder and the process that made it: kept by CI, moved, opened again, made by many at once."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -263,6 +264,18 @@ def test_a_store_that_a_link_leads_to_is_made_where_the_link_leads(anywhere, tmp
 
 
 @pytest.mark.slow
+def test_what_is_no_file_is_not_replaced_by_a_store_also_where_a_link_leads_there(anywhere, tmp_path_factory):
+    pipe = tmp_path_factory.mktemp("elsewhere") / "pipe"
+    os.mkfifo(pipe)
+    (anywhere.folder / "mlflow.db").symlink_to(pipe)
+    for place, named in {"mlflow.db": {}, str(pipe): {"MLFLOW_TRACKING_URI": f"sqlite:///{pipe}"}}.items():
+        ended = anywhere.run("retrain", "sync", **named)
+        assert ended.returncode == 1
+        assert re.fullmatch(rf"Error: (/.*)?{place}: is no file; remove it, or what leads there\n", ended.stderr)
+    assert pipe.is_fifo()
+    assert [path.name for path in pipe.parent.iterdir()] == ["pipe"]
+
+
 def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
     """Every process has loaded what it needs before the first one touches the store."""
     with ExitStack() as stack:

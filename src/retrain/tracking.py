@@ -33,6 +33,7 @@ LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
 MOST_PARAMS = 100
 """Parameters that it takes in one call."""
+NO_FILE = "remove it, or what leads there"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 
 
@@ -324,6 +325,8 @@ def own_store(root: Path) -> str:
     """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
     settle()
     uri = store.uri(root)
+    if (root / "mlflow.db").exists():  # a link to nothing is one to where the store is to be
+        files.must_not_be_endless(root / "mlflow.db", NO_FILE)
     with reachable(), store.lock(root, "mlflow"):
         store.relocate(root)
     initialise(uri, root)
@@ -343,9 +346,14 @@ def initialise(uri: str, root: Path) -> None:
 
 
 def make_whole(url: "URL", path: Path) -> None:
-    """Make a SQLite store, where there is none, in a draft: one that is killed among its tables can't be opened again."""
+    """Make a SQLite store, where there is none, in a draft: one that is killed among its tables can't be opened again.
+
+    Raises:
+        RetrainError: a device or a pipe is there, which may not be replaced.
+    """
     from mlflow import MlflowClient
 
+    files.must_not_be_endless(path, NO_FILE)
     files.remove_abandoned(path)
     if has_content(path):
         return
