@@ -1,8 +1,13 @@
 """What DVC re-runs, restores and carries along, seen by running it."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 from contextlib import chdir
+
+from retrain import promises, store
 
 import pytest
 from conftest import Project, block, files_section
@@ -118,13 +123,16 @@ def test_a_checkout_restores_every_output_without_running_a_stage(finished):
     assert stale(finished) == set()
 
 
+SLOW_RATE = "datasets.tiny_numbers.train.loop.learning_rate=0.02"
+
+
 def try_slow_rate(project: Project, *options: str) -> str:
     """Run an experiment, see that it arrives in DVC and in the real store, and return what DVC says of it."""
-    knob = "datasets.tiny_numbers.train.loop.learning_rate=0.02"
-    said = project.dvc("exp", "run", *options, "-n", "slow-rate", "-S", knob).stdout
+    said = project.dvc("exp", "run", *options, "-n", "slow-rate", "-S", SLOW_RATE).said
     shown = json.loads(project.dvc("exp", "show", "--json").stdout)
     experiments = [entry for branch in shown for entry in (branch["experiments"] or [])]
-    metrics = experiments[0]["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
+    (done,) = (entry for entry in experiments if not entry["executor"])  # DVC takes one that was killed for running
+    metrics = done["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
     runs = project.runs("tiny_numbers")
     assert runs[0]["name"] == "tiny_numbers learning_rate=0.02"
     assert runs[0]["tags"]["dvc_experiment"] == "slow-rate"
@@ -134,10 +142,25 @@ def try_slow_rate(project: Project, *options: str) -> str:
     return said
 
 
-def test_an_experiment_in_a_temporary_copy_arrives_in_the_real_store(finished):
-    before = stale(finished)
-    try_slow_rate(finished, "--temp")
+def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_in_the_real_store(finished, tmp_path):
+    before, reference = stale(finished), finished.copy(tmp_path / "reference")
+    with (
+        store.lock(finished.folder, "runs"),  # a training waits for its run, at its end
+        subprocess.Popen(
+            ["dvc", "exp", "run", "--temp", "-n", "slow-rate", "-S", SLOW_RATE], cwd=finished.folder, text=True,
+            env=finished.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        ) as killed,
+    ):  # fmt: skip
+        assert any(line.startswith("epoch   3/3 ") for line in killed.stdout)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert len(list((finished.folder / ".retrain" / "journals").glob("*.journal"))) == 1
+    assert "continuing after epoch " in try_slow_rate(finished, "--temp")
+    assert not list((finished.folder / ".retrain" / "journals").glob("*.journal"))
     assert stale(finished) == before == set()
+    reference.set("tiny_numbers.train.loop.learning_rate", 0.02)
+    reference.stages("train", "tiny_numbers")
+    made = promises.listing(reference.folder / "models" / "tiny_numbers")
+    assert promises.folder_digest(made) in finished.run("git", "show", "slow-rate:dvc.lock").stdout
 
 
 def test_a_knob_changed_by_an_experiment_runs_what_depends_on_it_and_going_back_runs_nothing(finished):

@@ -20,12 +20,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from retrain.promises import Kept
-
 import click
 import pytest
 from conftest import REPOSITORY, Project, copy_of_repository, tiny_datasets
-from ruamel.yaml import YAML
 
 KILLED = Path(__file__).with_name("killed.py")
 ROWS = os.environ.get("AG_NEWS_DIR")
@@ -296,29 +293,6 @@ def test_a_training_that_is_killed_in_a_save_and_asked_to_leave_ends_in_the_same
     kills.finished(project, *kills.training)
     kills.compare(project, whole)
     assert (kills.total, kills.continued, kills.differences, kills.left, kills.other_runs) == (1, 1, 0, 0, [])
-
-
-@pytest.mark.slow
-def test_an_experiment_in_a_temporary_copy_that_is_killed_goes_on_and_ends_in_the_same_bytes(new_project, tmp_path):
-    project, stage = new_project(), "train@tiny_numbers"
-    longer(100)(project)
-    project.stages("prepare split", "tiny_numbers")
-    reference = project.copy(tmp_path / "reference")
-    reference.stages("train", "tiny_numbers")
-    kills, command = Kills("tiny_numbers", seconds="0.005"), ("dvc", "exp", "run", "--temp", stage)
-    project.dvc("commit", "--force", "split@tiny_numbers")
-    project.commit()
-    with kills.start(project, *command) as process:
-        said_until(process, TRAINS)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-    assert "continuing after epoch" in kills.finished(project, *command)
-    made = YAML(typ="safe").load(lock_of(project, command))["stages"][stage]["outs"]
-    kept = Kept(reference.folder / ".dvc" / "cache", (reference.folder,))  # knows files by their digests
-    model, history = sorted((out["path"], out["md5"]) for out in made)
-    assert kept.listing(*model)
-    assert kept.file(*history)
-    assert runs_of(project, "tiny_numbers") == [("FINISHED", list(range(1, 101)))]
 
 
 def rows_at_hand(project: Project) -> None:

@@ -280,7 +280,8 @@ def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, 
             slow.released.set()
             for _ in range(late_ones):
                 assert slow.done.acquire(timeout=60)
-        assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
+        if late == "answer":
+            assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
         assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]
     finally:
         end(server)
