@@ -276,6 +276,7 @@ def test_what_is_no_file_is_not_replaced_by_a_store_also_where_a_link_leads_ther
     assert [path.name for path in pipe.parent.iterdir()] == ["pipe"]
 
 
+@pytest.mark.slow
 def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
     """Every process has loaded what it needs before the first one touches the store."""
     with ExitStack() as stack:
