@@ -9,6 +9,8 @@ from retrain.errors import RetrainError
 from retrain.params import Section
 
 RESTORE = "restore it with dvc checkout"
+NAMING = (f"model/{description.WEIGHTS}", f"model/{description.FILE}", "history.csv")
+"""The artifacts whose digest names a result."""
 
 
 class Metrics(Section):
@@ -31,7 +33,7 @@ class Content:
     """All that a run says of a result, read before a store is asked for anything.
 
     Attributes:
-        sha256: the digest that names the result.
+        sha256: the digest that names the result: of weights, `model.json` and history.
         description: what `model.json` says.
         epochs: the figures of each epoch.
         metrics: the final figures.
@@ -74,17 +76,12 @@ class Result:
         """The table of epochs."""
         return self.reports / "history.csv"
 
-    @property
-    def sha256(self) -> str:
-        """The digest that names this result: of weights, `model.json` and history."""
-        parts = [self.model / description.WEIGHTS, self.model / description.FILE, self.history]
-        return files.combined_sha256({path.name: files.sha256(path) for path in parts})
-
     def read(self) -> Content:
         """All of it; raises RetrainError where a file is missing or damaged."""
         try:
             artifacts = {name: Artifact(path, files.sha256(path)) for name, path in self.artifacts().items()}
-            return Content(self.sha256, self.description(), self.epochs(), self.metrics(), artifacts)
+            sha256 = files.combined_sha256({name.rpartition("/")[2]: artifacts[name].sha256 for name in NAMING})
+            return Content(sha256, self.description(), self.epochs(), self.metrics(), artifacts)
         except OSError as error:
             raise RetrainError(
                 str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
