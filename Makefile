@@ -55,12 +55,12 @@ audit: setup  ## see what the stages read, and compare it with dvc.yaml; or of D
 ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@$(BIN)/retrain ui --port $${PORT:-5000}
 
-# Three processes for two cores: many tests wait for a server, a lock or a disk.
+# Three processes for two cores: many tests wait for a server, a lock or a disk. Who has none left takes some of another's.
 test: setup-dev  ## run all tests
-	$(BIN)/python -m pytest --numprocesses 3
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
 test-slow: setup-dev  ## run the end-to-end tests alone
-	$(BIN)/python -m pytest --numprocesses 3 -m slow
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m slow
 
 campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full disks) and print what was tried
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from retrain import commands
 from retrain.environment import pin_cpu
 
 import pytest
@@ -36,10 +37,19 @@ COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "s
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One test that needs the finished project comes first, the others last: no worker waits while it is being made."""
-    slow = [item for item in items if "finished_project" in getattr(item, "fixturenames", ())]
-    rest = [item for item in items if item not in set(slow)]
-    items[:] = [*slow[:1], *rest, *slow[1:]]
+    """Put the long tests first, so that no process ends with one while the others have nothing left to do.
+
+    The first of all needs the finished project; the others that do come last of the long ones: none waits for it.
+    Those that share a warm process stay together, so that few processes make one.
+    """
+    fixtures = {item: set(getattr(item, "fixturenames", ())) for item in items}
+    maker = next((item for item in items if "finished_project" in fixtures[item]), None)
+
+    def turn(item: pytest.Item) -> tuple[bool, ...]:
+        needs = fixtures[item]
+        return item is not maker, not item.get_closest_marker("slow"), "finished_project" in needs, "warm" in needs
+
+    items.sort(key=turn)
 
 
 STAGES = """
@@ -92,6 +102,11 @@ class Project:
         """Run a stage in this process, for what does not need a start of its own."""
         with chdir(self.folder):
             return CliRunner().invoke(importlib.import_module(stage).main, ["--dataset", dataset])
+
+    def retrain_here(self, *arguments: str, **environment: str) -> Result:
+        """Run `retrain` in this process, for what does not need a start of its own."""
+        with chdir(self.folder):
+            return CliRunner(env=environment).invoke(commands.main, arguments)
 
     def stages(self, stages: str, *datasets: str) -> None:
         """Run some stages of some datasets one after the other in a single process; they must succeed."""

@@ -158,7 +158,7 @@ def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_i
     assert not list((finished.folder / ".retrain" / "journals").glob("*.journal"))
     assert stale(finished) == before == set()
     reference.set("tiny_numbers.train.loop.learning_rate", 0.02)
-    reference.stages("train", "tiny_numbers")
+    assert reference.stage_here("train", "tiny_numbers").exit_code == 0
     made = promises.listing(reference.folder / "models" / "tiny_numbers")
     refs = finished.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
     (experiment,) = (ref for ref in refs if ref.endswith("/slow-rate"))

@@ -273,10 +273,10 @@ def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was
     loop_file.write_text(code)
     assert said(PYTHONPATH=str(tmp_path / "older")) == line.format("libraries (numpy)")
     project.set(f"{dataset}.split.seed", 2)
-    project.stages("split", dataset)
+    assert project.stage_here("split", dataset).exit_code == 0
     assert said() == line.format("data")
     project.set(f"{dataset}.split.seed", 1)
-    project.stages("split", dataset)
+    assert project.stage_here("split", dataset).exit_code == 0
     assert said() == f"train {dataset}: continuing after epoch 3 of 3\n"
 
 

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Semaphore
 
+from retrain import store
 from retrain.commands import sync
 
 import pytest
@@ -33,9 +35,9 @@ def forgotten(finished) -> Project:
     return finished
 
 
-def content(store: Path) -> dict[str, list[tuple]]:
+def content(path: Path) -> dict[str, list[tuple]]:
     """All that a store holds."""
-    connection = sqlite3.connect(store)
+    connection = sqlite3.connect(path)
     tables = ("runs", "metrics", "params", "tags", "inputs", "experiments", "latest_metrics")
     try:
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=str) for table in tables}  # noqa: S608 (our names)
@@ -55,7 +57,7 @@ def test_sync_makes_the_runs_of_all_results_again_and_a_second_time_changes_noth
         for same in ("result_sha256", "model_sha256", "data_sha256", "threads", "device", "artifacts_sha256"):
             assert run["tags"][same] == original["tags"][same], same
     before = content(forgotten.folder / "mlflow.db")
-    assert forgotten.run("retrain", "sync").returncode == 0
+    assert forgotten.retrain_here("sync").exit_code == 0
     assert content(forgotten.folder / "mlflow.db") == before
 
 
@@ -64,8 +66,8 @@ def test_sync_of_all_commits_finds_earlier_results_in_the_cache_and_says_what_is
     forgotten.dvc("repro", "train@tiny_sign")  # evaluate and plot have not seen this model
     forgotten.commit()
     (forgotten.folder / "mlflow.db").unlink()
-    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
-    assert ended.returncode == 0, ended.said
+    ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
+    assert ended.exit_code == 0, ended.output
     assert ended.stdout.splitlines()[-1] == "2 results are recorded"
     earlier, newest = forgotten.runs("tiny_sign")
     assert (newest["params"]["train.loop.learning_rate"], "best_epoch" in newest["metrics"]) == ("0.1", False)
@@ -73,8 +75,8 @@ def test_sync_of_all_commits_finds_earlier_results_in_the_cache_and_says_what_is
     assert "plots" in earlier["artifacts"]
     assert "plots" not in newest["artifacts"]
     shutil.rmtree(forgotten.folder / ".dvc" / "cache")
-    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
-    assert ended.returncode == 0, ended.said
+    ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
+    assert ended.exit_code == 0, ended.output
     assert "models/tiny_sign of commit " in ended.stderr
     assert ended.stdout.splitlines()[-1] == "1 results are recorded; 1 are not at hand: dvc fetch --all-commits"
 
@@ -87,7 +89,7 @@ def test_a_later_commit_that_only_trained_does_not_hide_what_an_earlier_one_eval
     with lock.open("w") as file:
         YAML(typ="safe").dump(content, file)
     forgotten.commit()
-    assert forgotten.run("retrain", "sync", "--all-commits", "tiny_sign").returncode == 0
+    assert forgotten.retrain_here("sync", "--all-commits", "tiny_sign").exit_code == 0
     (run,) = forgotten.runs("tiny_sign")
     assert ("best_epoch" in run["metrics"], "plots" in run["artifacts"]) == (True, True)
 
@@ -95,8 +97,8 @@ def test_a_later_commit_that_only_trained_does_not_hide_what_an_earlier_one_eval
 def test_a_result_that_can_not_be_read_makes_no_run(forgotten):
     (forgotten.folder / "reports/tiny_sign/metrics.json").write_text("{}")
     forgotten.dvc("commit", "--force", "evaluate@tiny_sign")
-    ended = forgotten.run("retrain", "sync", "tiny_sign")
-    assert ended.returncode == 1
+    ended = forgotten.retrain_here("sync", "tiny_sign")
+    assert ended.exit_code == 1
     assert ended.stderr.startswith(
         "sync tiny_sign: the result of the working tree can not be read (reports/tiny_sign/metrics.json.test: is missing; "
     )
@@ -106,8 +108,8 @@ def test_a_result_that_can_not_be_read_makes_no_run(forgotten):
     forgotten.commit()
     (forgotten.folder / "dvc.lock").write_text(lock)
     forgotten.commit()
-    ended = forgotten.run("retrain", "sync", "--all-commits", "tiny_sign")
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "1 results are recorded")
+    ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
+    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (0, "1 results are recorded")
 
 
 def test_two_that_sync_at_once_make_one_run(forgotten):
@@ -149,10 +151,10 @@ def test_the_results_of_merged_branches_are_found_and_an_odd_commit_is_left_out_
 
 
 def test_sync_without_a_result_or_a_server_says_so(forgotten):
-    ended = forgotten.run("retrain", "sync", "nothing")
-    assert (ended.returncode, ended.stderr) == (1, "Error: dvc.lock: has no result of nothing; run dvc repro first\n")
-    ended = forgotten.run("retrain", "sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert ended.returncode == 1
+    ended = forgotten.retrain_here("sync", "nothing")
+    assert (ended.exit_code, ended.stderr) == (1, "Error: dvc.lock: has no result of nothing; run dvc repro first\n")
+    ended = forgotten.retrain_here("sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert ended.exit_code == 1
     assert ended.stderr.startswith("MLflow (http://127.0.0.1:9): does not take part (")
 
 
@@ -175,39 +177,6 @@ def epochs_in(client: MlflowClient, dataset: str) -> list[list[int]]:
     return [[metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")] for run in runs]
 
 
-def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten):
-    port, dataset = free_port(), "tiny_numbers"
-    for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 400)
-    forgotten.set(f"{dataset}.train.schedule", {"name": "constant"})
-    address = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
-    server = served(forgotten, port)
-    training = subprocess.Popen(
-        ["dvc", "repro", f"plot@{dataset}"], cwd=forgotten.folder, env=forgotten.environment | address,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    client = MlflowClient(tracking_uri=f"http://127.0.0.1:{port}")
-    wait(lambda: any(epochs_in(client, dataset)))
-    end(server)
-    said = training.communicate(timeout=240)[1]
-    assert training.returncode == 0, said
-    assert said.count("nothing is lost: once it answers, `retrain sync` completes the run") == 3  # a line per stage
-    server = served(forgotten, port)
-    try:
-        assert forgotten.run("retrain", "sync", dataset, **address).returncode == 0
-        (epochs,) = epochs_in(client, dataset)
-        (run,) = client.search_runs([client.get_experiment_by_name(dataset).experiment_id])
-        kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    finally:
-        end(server)
-    rows = (forgotten.folder / "reports" / dataset / "history.csv").read_text().splitlines()[1:]
-    assert run.info.status == "FINISHED"
-    assert epochs == list(range(1, len(rows) + 1))
-    assert {"test/r2", "best_epoch"} <= set(run.data.metrics)
-    assert {"model", "history.csv", "metrics.json", "plots"} <= kept
-    assert "recreated" not in run.data.tags
-
-
 @dataclass
 class Slow:
     """What stands between a training and its server, and takes its time with some calls."""
@@ -216,7 +185,7 @@ class Slow:
     call: str
     """The end of what is called."""
     late: str
-    """Whether the call comes late to the server, or the answer to the one who called."""
+    """Whether the call comes late to the server, or the answer to the one who called; or `never`, if no answer does."""
     times: int
     released: Event = field(default_factory=Event)
     """When they need not be late any more."""
@@ -238,6 +207,9 @@ class Slow:
                 answer = requests.request(self.command, slow.server + self.path, data=body, headers=kind, timeout=60)
                 if waits and slow.late == "answer":
                     slow.released.wait(120)
+                if waits and slow.late == "never":
+                    slow.done.release()
+                    return
                 with suppress(ConnectionError):
                     self.send_response(answer.status_code)
                     self.send_header("Content-Length", str(len(answer.content)))
@@ -258,33 +230,66 @@ TIMEOUT = 2
 """Seconds that a training waits for an answer."""
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an MLflow server listens."""
+    port = free_port()
+    server = served(Project(tmp_path_factory.mktemp("served")), port)
+    yield f"http://127.0.0.1:{port}"
+    end(server)
+
+
 @pytest.mark.parametrize(
-    ("call", "late", "times", "epochs"), [("runs/create", "answer", 1, 20), ("runs/log-batch", "call", 1000, 600)]
+    ("dataset", "epochs", "what"),
+    [("tiny_sign", 20, ("runs/create", "answer", 1)), ("tiny_numbers", 600, ("runs/log-batch", "call", 1000))],
 )
-def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, call, late, times, epochs):
-    port, dataset = free_port(), "tiny_numbers"
+def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, address, dataset, epochs, what):
     for knob in ("epochs", "patience"):
         forgotten.set(f"{dataset}.train.loop.{knob}", epochs)
-    address = f"http://127.0.0.1:{port}"
-    slow = Slow(address, call, late, times)
-    server = served(forgotten, port)
-    try:
-        with listening(slow.handler()) as between:
-            settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
-            ended = forgotten.run("dvc", "repro", f"train@{dataset}", **settings)
-            assert (ended.returncode, ended.stderr.count("nothing is lost")) == (0, 1), ended.said
-            late_ones = times - slow.times
-            assert late_ones >= min(times, 2)
-            if late == "call":
-                assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
-            slow.released.set()
-            for _ in range(late_ones):
-                assert slow.done.acquire(timeout=60)
-        if late == "answer":
-            assert forgotten.run("retrain", "sync", dataset, MLFLOW_TRACKING_URI=address).returncode == 0
-        assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]
-    finally:
-        end(server)
+    slow, (_, late, times) = Slow(address, *what), what
+    with listening(slow.handler()) as between:
+        settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
+        ended = forgotten.run("dvc", "repro", f"train@{dataset}", **settings)
+        assert (ended.returncode, ended.stderr.count("nothing is lost")) == (0, 1), ended.said
+        late_ones = times - slow.times
+        assert late_ones >= min(times, 2)
+        if late == "call":
+            assert forgotten.retrain_here("sync", dataset, MLFLOW_TRACKING_URI=address).exit_code == 0
+        slow.released.set()
+        for _ in range(late_ones):
+            assert slow.done.acquire(timeout=60)
+    if late == "answer":
+        assert forgotten.retrain_here("sync", dataset, MLFLOW_TRACKING_URI=address).exit_code == 0
+    assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]
+
+
+def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten, address):
+    dataset, client = "tiny_length", MlflowClient(tracking_uri=address)
+    for knob in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{knob}", 400)
+    forgotten.set(f"{dataset}.train.schedule", {"name": "constant"})
+    dying = Slow(address, "runs/log-batch", "never", 0)
+    with listening(dying.handler()) as between:
+        training = subprocess.Popen(
+            ["dvc", "repro", f"plot@{dataset}"], cwd=forgotten.folder, text=True,
+            env=forgotten.environment | {"MLFLOW_TRACKING_URI": between}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        wait(lambda: any(epochs_in(client, dataset)))
+        dying.times = 1  # what it still writes down, it can not tell any more
+        assert dying.done.acquire(timeout=60)
+    said = training.communicate(timeout=240)[1]
+    assert training.returncode == 0, said
+    assert said.count("nothing is lost: once it answers, `retrain sync` completes the run") == 3  # a line per stage
+    assert forgotten.retrain_here("sync", dataset, MLFLOW_TRACKING_URI=address).exit_code == 0
+    (epochs,) = epochs_in(client, dataset)
+    (run,) = client.search_runs([client.get_experiment_by_name(dataset).experiment_id])
+    kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    rows = (forgotten.folder / "reports" / dataset / "history.csv").read_text().splitlines()[1:]
+    assert run.info.status == "FINISHED"
+    assert epochs == list(range(1, len(rows) + 1))
+    assert {"test/r2", "best_epoch"} <= set(run.data.metrics)
+    assert {"model", "history.csv", "metrics.json", "plots"} <= kept
+    assert "recreated" not in run.data.tags
 
 
 def name_of(process: Process) -> str:
@@ -307,15 +312,16 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
         forgotten.set(f"{dataset}.train.loop.{knob}", 200)
     command, log, said = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log", tmp_path / "said"
     started = partial(subprocess.Popen, command, cwd=forgotten.folder, env=forgotten.environment)
-    with log.open("w") as output:
-        first = started(stdout=output, stderr=subprocess.DEVNULL)
-    wait(lambda: "epoch   2/" in log.read_text())
-    (training,) = (
-        child for child in Process(first.pid).children(recursive=True) if name_of(child).startswith("python")
-    )
-    training.suspend()  # until someone waits for it
-    first.send_signal(signal.SIGKILL)  # dvc alone
-    first.wait()
+    with store.lock(forgotten.folder, "runs"):  # a training waits for its run, at its end
+        with log.open("w") as output:
+            first = started(stdout=output, stderr=subprocess.DEVNULL)
+        wait(lambda: "epoch   2/" in log.read_text())
+        (training,) = (
+            child for child in Process(first.pid).children(recursive=True) if name_of(child).startswith("python")
+        )
+        training.suspend()  # until someone waits for it
+        first.send_signal(signal.SIGKILL)  # dvc alone
+        first.wait()
     with said.open("w") as output:
         second = started(stdout=subprocess.DEVNULL, stderr=output)
     wait(lambda: "trains the same; waiting for its end" in said.read_text())

@@ -269,7 +269,7 @@ def test_a_training_that_is_interrupted_before_its_run_could_be_made_leaves_and_
         training.stdout.close()
         assert training.wait(timeout=60) == 128 + signal.SIGTERM
     without_runs.set("tiny_numbers.train.loop.epochs", 3)
-    assert without_runs.stage("train", "tiny_numbers").returncode == 0
+    assert without_runs.stage_here("train", "tiny_numbers").exit_code == 0
     assert [(run["status"], run["epochs"]) for run in without_runs.runs("tiny_numbers")] == [("FINISHED", [1, 2, 3])]
 
 
