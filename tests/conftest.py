@@ -37,19 +37,27 @@ COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "s
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first, so that no process ends with one while the others have nothing left to do.
+    """Give each process its part of the long tests before the short ones, so that none ends with a long one alone.
 
     The first of all needs the finished project; the others that do come last of the long ones: none waits for it.
-    Those that share a warm process stay together, so that few processes make one.
+    Short ones stay together where they share a warm process or a module's fixture, so that few processes make one.
     """
     fixtures = {item: set(getattr(item, "fixturenames", ())) for item in items}
     maker = next((item for item in items if "finished_project" in fixtures[item]), None)
 
     def turn(item: pytest.Item) -> tuple[bool, ...]:
-        needs = fixtures[item]
-        return item is not maker, not item.get_closest_marker("slow"), "finished_project" in needs, "warm" in needs
+        return item is not maker, "finished_project" in fixtures[item], "warm" not in fixtures[item]
 
-    items.sort(key=turn)
+    order = sorted(items, key=turn)
+    long = [item for item in order if item is maker or item.get_closest_marker("slow")]
+    short = [item for item in order if item is not maker and not item.get_closest_marker("slow")]
+    processes, parts, begin = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), [], 0
+    for process in range(processes):
+        part = long[process::processes]
+        end = begin + max(0, len(items) * (process + 1) // processes - len(items) * process // processes - len(part))
+        parts += [*part, *short[begin:end]]
+        begin = end
+    items[:] = [*parts, *short[begin:]]
 
 
 STAGES = """

@@ -18,7 +18,7 @@ from retrain import tracking
 import psutil
 import pytest
 import requests
-from conftest import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from conftest import Project
 
 DATASET = "tiny_numbers"
 PROCESSES = 8
@@ -50,7 +50,7 @@ print([child.exitcode for child in children])
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left behind, the project's own folder being gone."""
+    """What a training left behind, in an unrelated folder."""
 
     store: Path
     model: Path
@@ -58,20 +58,14 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Trained:
-    """A store that was made in a project, copied to an unrelated folder; the project is deleted."""
-    folder = tmp_path_factory.mktemp("made here")
-    project = copy_of_repository(folder / "project")
-    write_tiny_tables(project.folder)
-    project.write_params({"datasets": {DATASET: tiny_datasets()[DATASET]}})
-    project.stages("prepare split train", DATASET)
+def trained(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A store that was made in a project, copied to an unrelated folder."""
     kept = tmp_path_factory.mktemp("elsewhere") / "kept by Zoë"
     kept.mkdir()
-    shutil.copy(project.folder / "mlflow.db", kept)
-    shutil.copytree(project.folder / "mlruns", kept / "mlruns")
-    shutil.copytree(project.folder / "models" / DATASET, kept.parent / "model")
-    history = (project.folder / "reports" / DATASET / "history.csv").read_bytes()
-    shutil.rmtree(folder)
+    shutil.copy(finished_project.folder / "mlflow.db", kept)
+    shutil.copytree(finished_project.folder / "mlruns", kept / "mlruns")
+    shutil.copytree(finished_project.folder / "models" / DATASET, kept.parent / "model")
+    history = (finished_project.folder / "reports" / DATASET / "history.csv").read_bytes()
     return Trained(kept, kept.parent / "model", history)
 
 
