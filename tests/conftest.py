@@ -15,6 +15,7 @@ from threading import Thread
 from retrain import commands
 from retrain.environment import pin_cpu
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
@@ -51,13 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = sorted(items, key=turn)
     long = [item for item in order if item is maker or item.get_closest_marker("slow")]
     short = [item for item in order if item is not maker and not item.get_closest_marker("slow")]
-    processes, parts, begin = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), [], 0
-    for process in range(processes):
-        part = long[process::processes]
-        end = begin + max(0, len(items) * (process + 1) // processes - len(items) * process // processes - len(part))
-        parts += [*part, *short[begin:end]]
-        begin = end
-    items[:] = [*parts, *short[begin:]]
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ends = [len(short) * process // processes for process in range(processes + 1)]
+    parts = [[*long[process::processes], *short[ends[process] : ends[process + 1]]] for process in range(processes)]
+    items[:] = [item for part in parts for item in part]
 
 
 STAGES = """
@@ -106,15 +104,18 @@ class Project:
         """Run a stage's script directly."""
         return self.run("python3", f"src/{stage}.py", "--dataset", dataset, **environment)
 
-    def stage_here(self, stage: str, dataset: str) -> Result:
+    def stage_here(self, stage: str, dataset: str, **environment: str) -> Result:
         """Run a stage in this process, for what does not need a start of its own."""
-        with chdir(self.folder):
-            return CliRunner().invoke(importlib.import_module(stage).main, ["--dataset", dataset])
+        return self.invoke(importlib.import_module(stage).main, "--dataset", dataset, **environment)
 
     def retrain_here(self, *arguments: str, **environment: str) -> Result:
         """Run `retrain` in this process, for what does not need a start of its own."""
+        return self.invoke(commands.main, *arguments, **environment)
+
+    def invoke(self, command: click.Command, *arguments: str, **environment: str) -> Result:
+        """Run a command in this process, with the project's own store unless another one is named."""
         with chdir(self.folder):
-            return CliRunner(env=environment).invoke(commands.main, arguments)
+            return CliRunner(env={"MLFLOW_TRACKING_URI": None} | environment).invoke(command, arguments)
 
     def stages(self, stages: str, *datasets: str) -> None:
         """Run some stages of some datasets one after the other in a single process; they must succeed."""

@@ -194,10 +194,9 @@ def test_an_interrupted_training_ends_as_killed_and_leaves_the_earlier_model(wit
     assert not list(without_runs.folder.rglob("*.draft"))
 
 
-def test_a_tracking_server_that_is_named_gets_the_run(without_runs, tmp_path, monkeypatch):
+def test_a_tracking_server_that_is_named_gets_the_run(without_runs, tmp_path):
     store = tmp_path / "other.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    ended = without_runs.stage_here("evaluate", "tiny_sign")
+    ended = without_runs.stage_here("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
     assert ended.exit_code == 0, ended.output
     assert store.exists()
     assert not (without_runs.folder / "mlflow.db").exists()
