@@ -10,7 +10,7 @@ VARIABLE = "AG_NEWS_DIR"
 
 
 def given():
-    """The two files of the folder that `AG_NEWS_DIR` names, as knobs of prepare; None where it is not set.
+    """The two files of the folder that `AG_NEWS_DIR` names, as parameters of prepare; None where it is not set.
 
     Raises:
         RetrainError: the folder lacks one of them.

@@ -16,7 +16,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from retrain import cli, environment, files, params
+from retrain import cli, environment, files, params, yaml_files
 from retrain.errors import RetrainError
 
 import ag_news
@@ -56,7 +56,7 @@ def workspace_with_rows(folder, given):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    yaml = params.round_trip()
+    yaml = yaml_files.round_trip()
     content = yaml.load((folder / params.FILE).read_text(encoding="utf-8"))
     if given is not None:
         content["datasets"][DATASET]["prepare"].update(given)
@@ -74,8 +74,8 @@ def run_stage(folder, stage):
     ended = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or ["it printed nothing"]
-        way_out = f"or set {ag_news.VARIABLE} to the folder that has AG News" if stage == "prepare" else "mend that"
-        raise RetrainError(stage, lines[-1].removeprefix("Error: "), way_out)
+        hint = f"or set {ag_news.VARIABLE} to the folder that has AG News" if stage == "prepare" else "mend that"
+        raise RetrainError(stage, lines[-1].removeprefix("Error: "), hint)
 
 
 def write_rows_for_others(folder, path):

@@ -1,4 +1,4 @@
-"""How the knobs of AG News were chosen: variants of the committed ones, or of a recipe's, compared on validation alone.
+"""How the parameters of AG News were chosen: variants of the committed ones, or of a recipe's, compared on validation alone.
 
 `AG_NEWS_DIR=folder python benchmarks/choose.py` prints a table, of all variants or of those that are named. The test file only says
 which texts leave train and validation; nothing is measured on it.
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from retrain import cli, environment, params
+from retrain import cli, environment, params, schema, yaml_files
 from retrain.errors import RetrainError
 
 import ag_news
@@ -57,29 +57,32 @@ VARIANTS = {
 
 
 def of_recipe(file):
-    """The knobs of a recipe, by their paths."""
-    content = params.load_yaml(file, str(file), "correct the path")
-    return {f"{stage}.{knob}": value for stage, knobs in content.items() for knob, value in knobs.items()}
+    """The parameters of a recipe, by their paths."""
+    content = yaml_files.load_yaml(file, str(file), "correct the path")
+    return {
+        f"{stage}.{parameter}": value
+        for stage, parameters in content.items()
+        for parameter, value in parameters.items()
+    }
 
 
 def varied(block, changes):
-    """A dataset's block with some knobs changed, given by their paths."""
+    """A dataset's block with some parameters changed, given by their paths."""
     block = copy.deepcopy(block)
     for path, value in changes.items():
-        *sections, knob = path.split(".")
-        place = block
+        *sections, parameter = path.split(".")
+        where = block
         for section in sections:
-            place = place[section]
-        place[knob] = value
+            where = where[section]
+        where[parameter] = value
     return block
 
 
 def validated(block, read, seed):
     """The best validation accuracy of a training, and its seconds from rows in memory."""
     import prepare
-    import split
-    import train
-    from retrain import encoders, loop
+    from retrain.data import encoders, splitting
+    from retrain.training import loop, setup
 
     import ours
 
@@ -87,12 +90,12 @@ def validated(block, read, seed):
     *inputs, _ = cleaned.rows.columns
     section = {**block["split"], "seed": seed, "validation": VALIDATION}
     contents = encoders.load(section["inputs"], "split").Encoder.contents
-    knobs = params.check(section, split.Split, "split")
-    parts = split.split(cleaned.rows, contents(cleaned.rows[inputs]), (test, contents(test[inputs])), knobs)
+    parameters = schema.check(section, splitting.Split, "split")
+    parts = splitting.split(cleaned.rows, contents(cleaned.rows[inputs]), (test, contents(test[inputs])), parameters)
     begin = time.perf_counter()
     task = ours.rows_to_task(section, {name: parts[name] for name in ("train", "validation")})
     loop_knobs = {**block["train"]["loop"], "seed": seed}
-    training = train.ready(params.check({**block["train"], "loop": loop_knobs}, train.Train, "train"), task, "train")
+    training = setup.ready(schema.check({**block["train"], "loop": loop_knobs}, setup.Train, "train"), task, "train")
     reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
     accuracies = [report.validation.measure for report in reports if report.validation]
     return max(accuracies), time.perf_counter() - begin
@@ -100,22 +103,26 @@ def validated(block, read, seed):
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(VARIANTS)))
-@click.option("--recipe", type=click.Path(path_type=Path), help="Vary this recipe's knobs, not the committed ones.")
+@click.option(
+    "--recipe", type=click.Path(path_type=Path), help="Vary this recipe's parameters, not the committed ones."
+)
 @cli.one_line_errors
 def main(names, recipe):
-    """Compare variants of the committed knobs of AG News on validation, a line of Markdown each: NAMES, or all."""
+    """Compare variants of the committed parameters of AG News on validation, a line of Markdown each: NAMES, or all."""
     given = ag_news.given()
     if given is None:
         raise RetrainError(ag_news.VARIABLE, "is not set", "set it to the folder that has AG News")
     block = varied(params.dataset_block(ROOT, "ag_news"), of_recipe(recipe) if recipe else {})
     environment.pin_cpu(block["train"]["threads"])
     sys.path.insert(0, str(ROOT / "src"))
-    from retrain import sources
-    from retrain.sources import Place
+    from retrain.data import sources
+    from retrain.data.sources import SourceContext
 
     block = varied(block, {f"prepare.{name}": file for name, file in given.items()})
     source = sources.load(block["prepare"], "ag_news")
-    read = source.read(params.check(block["prepare"], source.knobs, "prepare"), Place("ag_news", ROOT, ROOT))
+    read = source.read(
+        schema.check(block["prepare"], source.parameters, "prepare"), SourceContext("ag_news", ROOT, ROOT)
+    )
     click.echo(f"| variant | validation accuracy, mean of {len(SPLIT_SEEDS)} splits | least, largest | seconds |")
     click.echo("|---|---|---|---|")
     for name in names or VARIANTS:

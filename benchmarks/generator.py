@@ -97,9 +97,9 @@ class Generator:
         kinds, lengths = kinds[order], lengths[order]
         tokens = np.full((len(lengths), lengths.max(initial=0)), NONE)
         before = np.full(len(lengths), self.start)
-        for place in range(tokens.shape[1]):
-            longer = np.searchsorted(-lengths, -place)
-            before = tokens[:longer, place] = self.next(kinds[:longer], before[:longer], draws)
+        for where in range(tokens.shape[1]):
+            longer = np.searchsorted(-lengths, -where)
+            before = tokens[:longer, where] = self.next(kinds[:longer], before[:longer], draws)
         flat = iter(self.spelled(tokens[tokens != NONE]))
         written = np.empty(len(lengths), dtype=object)
         written[order] = [" ".join(islice(flat, length)) for length in lengths]
@@ -150,8 +150,8 @@ def compare(real, generator):
 
 def figures(table):
     """Distinct words, pairs and features of a table; features per row; the share of the 10,000 most frequent in them."""
-    from retrain import params
-    from retrain.encoders import ngrams
+    from retrain import params, schema
+    from retrain.data.encoders import ngrams
 
     *columns, target = table.columns
     words, pairs = set(), set()
@@ -160,8 +160,8 @@ def figures(table):
         words.update(tokens)
         pairs.update(pairwise(tokens))
     block = params.dataset_block(Path(__file__).resolve().parents[1], "ag_news")
-    knobs = params.check(block["split"]["encoder"], ngrams.Knobs, "split.encoder")
-    encoder = ngrams.Encoder.fit(table[columns], pd.factorize(table[target])[0], knobs)
+    parameters = schema.check(block["split"]["encoder"], ngrams.Parameters, "split.encoder")
+    encoder = ngrams.Encoder.fit(table[columns], pd.factorize(table[target])[0], parameters)
     times = np.sort(np.bincount(encoder.encode(table[columns])["features"]))[::-1]
     return len(words), len(pairs), encoder.size, times.sum() / len(table), times[:10_000].sum() / times.sum()
 

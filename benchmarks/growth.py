@@ -1,6 +1,6 @@
 """Does time per row stay flat, and memory small, when there are 10 and 30 times as many rows?
 
-The rows are generated from real ones, and trained by the knobs of the same workspace: `growth.py FOLDER`, where prepare of AG
+The rows are generated from real ones, and trained by the parameters of the same workspace: `growth.py FOLDER`, where prepare of AG
 News has run.
 """
 
@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from retrain import params
+from retrain import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 20_000
@@ -54,12 +54,12 @@ def generated(workspace, folder, factor):
     command = [sys.executable, Path(__file__).with_name("generator.py"), real, str(ROWS * factor), rows]
     subprocess.run(command, check=True)
     block = params.dataset_block(workspace, "ag_news")
-    prepare = {name: knob for name, knob in block["prepare"].items() if name != "test"}
+    prepare = {name: parameter for name, parameter in block["prepare"].items() if name != "test"}
     prepare["train"] = {"location": "data/raw/growth/rows.csv", "sha256": "unpinned"}
     prepare |= {"header": True, "rename": {}}
     block = {**block, "prepare": prepare, "split": {**block["split"], "test": 0.05}}
     with (folder / params.FILE).open("w", encoding="utf-8") as file:
-        params.round_trip().dump({"datasets": {"growth": block}}, file)
+        yaml_files.round_trip().dump({"datasets": {"growth": block}}, file)
     taken = {}
     taken["prepare"], _ = stage(folder, "prepare")
     taken["split"], split_memory = stage(folder, "split")
@@ -79,7 +79,7 @@ def timed(folder):
 
 
 def measure(workspace):
-    """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the knobs.
+    """The figures of all sizes, and how time per row and memory grow; `workspace` has the real rows and the parameters.
 
     Features and loop are timed by turns, all sizes in each, since the machine's speed drifts.
     """

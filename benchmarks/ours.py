@@ -20,27 +20,28 @@ PASSES = 3
 
 def knobs_of(folder, dataset, seed, threads):
     """The train section of a workspace's params.yaml, with another seed and number of threads."""
-    import train
-    from retrain import params
+    from retrain import params, schema
+    from retrain.training import setup
 
     section = params.dataset_block(folder, dataset)["train"]
     changed = {**section, "threads": threads, "loop": {**section["loop"], "seed": seed}}
-    return params.check(changed, train.Train, params.place(dataset, "train"))
+    return schema.check(changed, setup.Train, params.where(dataset, "train"))
 
 
 def rows_to_task(section, splits):
     """Everything between rows in memory and examples, by a split section: vocabulary, features, arrays."""
     import split
-    import train
-    from retrain import encoders, examples, objectives, params
+    from retrain import schema
+    from retrain.data import encoders, loader, splitting, tasks
+    from retrain.training import setup
 
-    knobs = params.check(section, split.Split, "split")
-    file = encoders.load(knobs.inputs, "split.inputs")
-    objective = objectives.load(knobs.target, "split.target").fit(splits["train"].iloc[:, -1], "split")
-    encoder_knobs = params.check(knobs.encoder, file.Knobs, "split.encoder")
-    encoder, arrays = split.encode(splits, file.Encoder, objective, encoder_knobs)
-    ready = {name: examples.Examples(arrays[name], file.Encoder.gather) for name in split.ENCODED}
-    return train.Task(knobs.inputs, encoder, objective, ready["train"], ready["validation"])
+    parameters = schema.check(section, splitting.Split, "split")
+    file = encoders.load(parameters.inputs, "split.inputs")
+    task = tasks.load(parameters.target, "split.target").fit(splits["train"].iloc[:, -1], "split")
+    encoder_parameters = schema.check(parameters.encoder, file.Parameters, "split.encoder")
+    encoder, arrays = split.encode(splits, file.Encoder, task, encoder_parameters)
+    ready = {name: loader.Examples(arrays[name], file.Encoder.gather) for name in split.ENCODED}
+    return setup.Task(parameters.inputs, encoder, task, ready["train"], ready["validation"])
 
 
 def train_once(folder, dataset, seed, threads, goal):
@@ -49,40 +50,41 @@ def train_once(folder, dataset, seed, threads, goal):
     `feature_seconds` is all up to the first batch: vocabulary, features, arrays, and the network with its initial weights.
     The clock of the loop stands still while accuracy on the test split is measured.
     """
-    knobs = knobs_of(folder, dataset, seed, threads)
+    parameters = knobs_of(folder, dataset, seed, threads)
     environment.pin_cpu(threads)
-    import train
-    from retrain import examples, loop, params, tables
+    from retrain import params
+    from retrain.data import loader, tables
+    from retrain.training import history, loop, setup
 
     paths = {name: folder / "data" / dataset / "splits" / f"{name}.parquet" for name in ("train", "validation", "test")}
     rows = {name: tables.read_parquet(path, "run split") for name, path in paths.items()}
     section = params.dataset_block(folder, dataset)["split"]
     some = {name: rows[name].head(WARMING) for name in ("train", "validation")}
-    train.ready(knobs, rows_to_task(section, some), "train")  # loads what is only loaded when it is needed
+    setup.ready(parameters, rows_to_task(section, some), "train")  # loads what is only loaded when it is needed
     begin = time.perf_counter()
     task = rows_to_task(section, {name: rows[name] for name in ("train", "validation")})
-    training = train.ready(knobs, task, "train")
+    training = setup.ready(parameters, task, "train")
     features = time.perf_counter() - begin
     *inputs, target = rows["test"].columns
-    test = examples.Examples(
-        {**task.encoder.encode(rows["test"][inputs]), "targets": task.objective.encode(rows["test"][target])},
+    test = loader.Examples(
+        {**task.encoder.encode(rows["test"][inputs]), "targets": task.task.encode(rows["test"][target])},
         type(task.encoder).gather,
     )
 
     def measured():
         mode = training.state.network.training
-        *_, sums = loop.evaluate(training.state.network, examples.ordered_batches(test, 4096), training.rules)
+        *_, sums = loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.rules)
         training.state.network.train(mode)
-        return task.objective.metric_of(sums.means.measure)
+        return task.task.metric_of(sums.means.measure)
 
     best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
     begin = time.perf_counter()
     for report in loop.train_epochs(training.state, training.train, training.validation, training.rules):
         if report.validation is not None:
-            metric = task.objective.metric_of(report.validation.measure)
-            if task.objective.score(report.validation.loss, metric) > best:
-                best = task.objective.score(report.validation.loss, metric)
-                best_weights = train.copied_weights(training.state.network)
+            metric = task.task.metric_of(report.validation.measure)
+            if task.task.score(report.validation.loss, metric) > best:
+                best = task.task.score(report.validation.loss, metric)
+                best_weights = history.copied_weights(training.state.network)
         if goal and (report.batch % 4 == 0 or report.validation is not None):
             clock += time.perf_counter() - begin
             now = measured()
@@ -109,7 +111,8 @@ def train_once(folder, dataset, seed, threads, goal):
 def predict(folder, rows):
     """How fast a saved model is loaded, answers a single row, and labels many, on one thread."""
     environment.pin_cpu(1)
-    from retrain import cleaning, predictor, tables
+    from retrain.data import cleaning, tables
+    from retrain.models import predictor
 
     import torch
 
@@ -123,7 +126,7 @@ def predict(folder, rows):
 
     def answers(some):
         tidy = {name: cleaning.tidy_texts(column, repairs) for name, column in some.items()}
-        return model.objective.answers(model.outputs(tidy, 1024))
+        return model.task.answers(model.outputs(tidy, 1024))
 
     def part(begin, end):
         return {name: column[begin:end] for name, column in texts.items()}

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from retrain import params
+from retrain import params, yaml_files
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5
@@ -19,8 +19,8 @@ IDLE_REPEATS = 15
 DATASETS, STAGES = 3, 5
 """Of dvc.yaml: two of the datasets are asked for, and DVC loads all of them."""
 
-LIBRARIES = "import sys, click, pydantic, ruamel.yaml, pandas; pydantic.create_model('Knobs', knob=int)\n"
-"""What every stage reads its command line, its knobs and its tables with."""
+LIBRARIES = "import sys, click, pydantic, ruamel.yaml, pandas; pydantic.create_model('Parameters', parameter=int)\n"
+"""What every stage reads its command line, its parameters and its tables with."""
 RUN = """
 from mlflow import MlflowClient
 client = MlflowClient(tracking_uri=sys.argv[1])
@@ -37,8 +37,8 @@ NEEDS = {
 }
 """What each stage must import, and a run where it opens one: the least that it can take."""
 WORK = {
-    "prepare": ("prepare.prepare", "retrain.tables.write_parquet"),
-    "split": ("retrain.tables.read_parquet", "split.split", "split.write_tables", "split.write_arrays"),
+    "prepare": ("prepare.prepare", "retrain.data.tables.write_parquet"),
+    "split": ("retrain.data.tables.read_parquet", "split.split", "split.write_tables", "split.write_arrays"),
     "train": (),
     "evaluate": (),
     "plot": ("matplotlib.figure.Figure.savefig",),
@@ -97,7 +97,7 @@ def stages():
         block = params.dataset_block(ROOT, "diabetes")
         block = {**block, "train": {**block["train"], "loop": {**block["train"]["loop"], "epochs": 1}}}
         with (folder / params.FILE).open("w", encoding="utf-8") as file:
-            params.round_trip().dump({"datasets": {"diabetes": block}}, file)
+            yaml_files.round_trip().dump({"datasets": {"diabetes": block}}, file)
         store = f"sqlite:///{folder / 'mlflow.db'}"
         surroundings = {"DVC_ROOT": str(folder), "MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true"}
         for stage, needs in NEEDS.items():  # in order: each needs what the one before it left

@@ -168,13 +168,13 @@ def draw(results, picture):
     places = {"LinearSVC": left, "the course's recipe": left, "fast variant": ((8, -14), "left")}
     for name, at, metric in points:
         axes.plot(at, 100 * metric, "o", color="#08519c" if name in ("ours", "fast variant") else "#555555")
-        place, side = places.get(name, ((8, -4), "left"))
+        where, assign_split = places.get(name, ((8, -4), "left"))
         axes.annotate(
             f"{name} {100 * metric:.2f}",
             (at, 100 * metric),
             textcoords="offset points",
-            xytext=place,
-            ha=side,
+            xytext=where,
+            ha=assign_split,
             fontsize=9,
         )
     axes.set_xscale("log")

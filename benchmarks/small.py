@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from retrain import environment, params
+from retrain import environment, params, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ROOT / "benchmarks" / ".venv" / "bin" / "python"
@@ -25,7 +25,7 @@ def other(method, content):
 
 def docstrings():
     """Test accuracy of the committed model, and of LinearSVC on the same splits."""
-    from retrain import tables
+    from retrain.data import tables
 
     rows = {}
     for name in ("train", "test"):
@@ -41,35 +41,34 @@ def docstrings():
 
 
 def diabetes():
-    """Test r2 over many splits: the committed knobs, the best epoch on validation, beside Ridge with a chosen penalty."""
+    """Test r2 over many splits: the committed parameters, the best epoch on validation, beside Ridge with a chosen penalty."""
     environment.pin_cpu(1)
-    import split
-    import train
-    from retrain import examples, loop, tables
-    from retrain.encoders import numbers
-    from retrain.objectives import number
+    from retrain.data import loader, splitting, tables
+    from retrain.data.encoders import numbers
+    from retrain.data.tasks import regression
+    from retrain.training import history, loop, setup
 
     from sklearn.metrics import r2_score
 
     block = params.dataset_block(ROOT, "diabetes")
-    knobs = params.check(block["train"], train.Train, "train")
+    parameters = schema.check(block["train"], setup.Train, "train")
     rows = tables.read_parquet(ROOT / "data" / "diabetes" / "prepared" / "rows.parquet", "run make repro first")
     *inputs, target = rows.columns
     contents = numbers.Encoder.contents(rows[inputs])
     ours, given = [], []
     for seed in SPLIT_SEEDS:
-        section = params.check({**block["split"], "seed": seed}, split.Split, "split")
-        parts = split.split(rows, contents, None, section)
-        encoder = numbers.Encoder.fit(parts["train"][inputs], parts["train"][target].to_numpy(), numbers.Knobs())
-        objective = number.Objective.fit(parts["train"][target], "split")
+        section = schema.check({**block["split"], "seed": seed}, splitting.Split, "split")
+        parts = splitting.split(rows, contents, None, section)
+        encoder = numbers.Encoder.fit(parts["train"][inputs], parts["train"][target].to_numpy(), numbers.Parameters())
+        task = regression.Task.fit(parts["train"][target], "split")
         ready = {
-            name: examples.Examples(
-                {**encoder.encode(part[inputs]), "targets": objective.encode(part[target])}, encoder.gather
+            name: loader.Examples(
+                {**encoder.encode(part[inputs]), "targets": task.encode(part[target])}, encoder.gather
             )
             for name, part in parts.items()
         }
-        training = train.ready(
-            knobs, train.Task("numbers", encoder, objective, ready["train"], ready["validation"]), "train"
+        training = setup.ready(
+            parameters, setup.Task("numbers", encoder, task, ready["train"], ready["validation"]), "train"
         )
         best, stalled, weights = float("inf"), 0, None
         for report in loop.train_epochs(training.state, training.train, training.validation, training.rules):
@@ -77,12 +76,12 @@ def diabetes():
                 continue
             stalled += 1
             if report.validation.loss < best:
-                best, stalled, weights = report.validation.loss, 0, train.copied_weights(training.state.network)
-            if stalled >= knobs.loop.patience:
+                best, stalled, weights = report.validation.loss, 0, history.copied_weights(training.state.network)
+            if stalled >= parameters.loop.patience:
                 break
         training.state.network.load_state_dict(weights)
-        (batch,) = examples.ordered_batches(ready["test"], len(ready["test"]))
-        predicted = objective.predictions(training.state.network.eval()(*batch[0]).detach())["predicted"]
+        (batch,) = loader.ordered_batches(ready["test"], len(ready["test"]))
+        predicted = task.predictions(training.state.network.eval()(*batch[0]).detach())["predicted"]
         ours.append(float(r2_score(parts["test"][target], predicted)))
         given.append([
             {"inputs": parts[name][inputs].to_numpy().tolist(), "targets": parts[name][target].tolist()}

@@ -132,20 +132,20 @@ class Project:
         """What params.yaml holds."""
         return YAML(typ="safe").load((self.folder / "params.yaml").read_text())
 
-    def set(self, knob: str, value: object) -> None:
-        """Set a knob below `datasets`, such as `tiny_news.train.loop.epochs`."""
+    def set(self, parameter: str, value: object) -> None:
+        """Set a parameter below `datasets`, such as `tiny_news.train.loop.epochs`."""
         params = self.params()
-        *path, last = knob.split(".")
+        *path, last = parameter.split(".")
         section = params["datasets"]
         for name in path:
             section = section[name]
         section[last] = value
         self.write_params(params)
 
-    def remove(self, knob: str) -> None:
-        """Take a knob below `datasets` out."""
+    def remove(self, parameter: str) -> None:
+        """Take a parameter below `datasets` out."""
         params = self.params()
-        *path, last = knob.split(".")
+        *path, last = parameter.split(".")
         section = params["datasets"]
         for name in path:
             section = section[name]
@@ -393,7 +393,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     """A project in which every stage of one dataset has run; see `run_stages`."""
-    datasets = {name: knobs for name, knobs in tiny_datasets().items() if name == "tiny_news"}
+    datasets = {name: parameters for name, parameters in tiny_datasets().items() if name == "tiny_news"}
     return run_stages(tmp_path_factory.mktemp("small") / "project", datasets, warm)
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from retrain import promises
+from retrain.pipeline import dvc_cache
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +52,7 @@ class Case:
     """A regular expression of what it must say."""
 
 
-def drawn(*about: object) -> random.Random:
+def plot_label(*about: object) -> random.Random:
     """A generator of its own for each damage, so that a new one changes no other."""
     return random.Random(" ".join(map(str, (SEED, *about))))
 
@@ -159,13 +159,13 @@ def no_file(name: str, command: tuple[str, ...], codes: tuple[int, ...] = REFUSE
 def broken_bytes(name: str, command: tuple[str, ...], count: int, codes: tuple[int, ...] = EITHER) -> Iterator[Case]:
     """A file cut off, with flipped bits, with foreign bytes in it, zeroed, doubled and empty."""
     for number in range(count):
-        draw = drawn(name, number)
+        draw = plot_label(name, number)
         for change in (cut, flip, overwrite, take_out):
             yield Case(f"{name}: {change.__name__} {number}", changed(name, partial(change, draw)), command, codes)
     whole = {
         "empty": lambda _content: b"",
         "zeros": lambda content: bytes(len(content)),
-        "random": lambda content: drawn(name).randbytes(len(content)),
+        "random": lambda content: plot_label(name).randbytes(len(content)),
         "backwards": lambda content: content[::-1],
         "twice": lambda content: content * 2,
         "one byte short": lambda content: content[:-1],
@@ -494,8 +494,8 @@ def foreign_arrays() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 def targets_out_of_range() -> Iterator[Case]:
     """Classes that there are not, and numbers that are none."""
     for dataset, values in {"tiny_news": (3, -1, -100, 2**62, -(2**63)), "tiny_numbers": (math.nan, math.inf)}.items():
-        for side in ("train", "validation"):
-            path = f"data/{dataset}/examples/{side}/targets.npy"
+        for assign_split in ("train", "validation"):
+            path = f"data/{dataset}/examples/{assign_split}/targets.npy"
             for value in values:
                 damage = array_changed(path, partial(with_value, value))
                 yield Case(f"{path}: {value} among them", damage, ("train", "--dataset", dataset), REFUSED)
@@ -512,8 +512,8 @@ def indices_out_of_range() -> Iterator[Case]:
         ("tiny_pairs", "importance", (math.nan, -math.inf)),
         ("tiny_numbers", "values", (math.nan, math.inf)),
     ):
-        for side in ("train", "validation"):
-            path = f"data/{dataset}/examples/{side}/{name}.npy"
+        for assign_split in ("train", "validation"):
+            path = f"data/{dataset}/examples/{assign_split}/{name}.npy"
             for value in values:
                 damage = array_changed(path, partial(with_value, value))
                 yield Case(f"{path}: {value} among them", damage, ("train", "--dataset", dataset), REFUSED)
@@ -553,16 +553,16 @@ def documents() -> Iterator[Case]:
         for what, change in broken_texts().items():
             yield Case(f"{name}: {what}", changed(name, change), command, REFUSED)
         for number in range(80):
-            draw = drawn(name, "value", number)
+            draw = plot_label(name, "value", number)
             value = draw.choice(BAD_JSON)
             damage = changed(name, partial(with_bad_value, draw, value))
             yield Case(f"{name}: {value[:20]} somewhere ({number})", damage, command, EITHER)
     for number in range(80):
-        draw = drawn("predict", number)
+        draw = plot_label("predict", number)
         damage = changed(MODEL.format("tiny_news"), partial(with_bad_value, draw, draw.choice(BAD_JSON)))
         yield Case(f"a model to predict with, damaged ({number})", damage, PREDICT_NEWS, EITHER)
     for number in range(30):
-        draw = drawn("plot", number)
+        draw = plot_label("plot", number)
         damage = changed(MODEL.format("tiny_numbers"), partial(with_bad_value, draw, draw.choice(BAD_JSON)))
         yield Case(f"a model to plot, damaged ({number})", damage, ("plot", "--dataset", "tiny_numbers"), EITHER)
 
@@ -755,15 +755,15 @@ BAD_VALUES = (
 )  # fmt: skip
 
 
-def knobs() -> Iterator[Case]:
-    """Every knob replaced by every bad value. Some are none, for some knobs: they are taken."""
+def parameters() -> Iterator[Case]:
+    """Every parameter replaced by every bad value. Some are none, for some parameters: they are taken."""
     seen = set()
     for dataset, sections in corpus_datasets().items():
         for path in paths_of(sections):
-            knob = shape_of(sections, path)
-            if knob in seen or len(path) < 2:
+            parameter = shape_of(sections, path)
+            if parameter in seen or len(path) < 2:
                 continue
-            seen.add(knob)
+            seen.add(parameter)
             for value in BAD_VALUES:
                 damage = knob_changed((dataset, *path), value)
                 name = f"{dataset}.{'.'.join(map(str, path))} = {str(value)[:20]!r}"
@@ -771,7 +771,7 @@ def knobs() -> Iterator[Case]:
 
 
 def shape_of(sections: dict, path: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A knob's path with the name of what was chosen above it: the same knob, whatever the dataset."""
+    """A parameter's path with the name of what was chosen above it: the same parameter, whatever the dataset."""
     chosen = sections[path[0]]
     for part in path[1:-1]:
         chosen = chosen[part]
@@ -779,7 +779,7 @@ def shape_of(sections: dict, path: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def knob_changed(path: tuple[Any, ...], value: Any) -> Damage:
-    """params.yaml with another value for a knob."""
+    """params.yaml with another value for a parameter."""
 
     def damage(folder: Path) -> None:
         yaml = YAML(typ="safe")
@@ -819,9 +819,9 @@ def foreign_params() -> dict[str, bytes]:
     inside = {
         "a billion laughs": f"{laughs}datasets: {{tiny_news: {{{stages}, evaluate: *a11}}}}\n",
         "a billion laughs as the dataset": f"{laughs}datasets: {{tiny_news: *a11}}\n",
-        "a billion laughs as a knob": f"{laughs}datasets: {{tiny_news: {{{stages}, evaluate: {{batch_size: *a11}}}}}}\n",
+        "a billion laughs as a parameter": f"{laughs}datasets: {{tiny_news: {{{stages}, evaluate: {{batch_size: *a11}}}}}}\n",
         "a mapping that holds itself": f"datasets: {{tiny_news: &a {{{stages}, evaluate: *a}}}}\n",
-        "a knob that holds itself": f"datasets: {{tiny_news: {{{stages}, evaluate: &a {{batch_size: *a}}}}}}\n",
+        "a parameter that holds itself": f"datasets: {{tiny_news: {{{stages}, evaluate: &a {{batch_size: *a}}}}}}\n",
         "datasets that hold themselves": "datasets: &a {tiny_news: *a}\n",
         "merges of itself": "datasets: &a {<<: *a, tiny_news: 1}\n",
         "merges of a text": "datasets: {<<: text, tiny_news: {}}\n",
@@ -871,7 +871,7 @@ def foreign_params() -> dict[str, bytes]:
         "NUL in a text": b'datasets: {tiny_news: "a\x00b"}\n',
         "control characters": b"datasets: {tiny_news: \x01\x02\x1b[2J}\n",
         "a surrogate": b"datasets: {tiny_news: \xed\xa0\x80}\n",
-        "random": drawn("params").randbytes(4096),
+        "random": plot_label("params").randbytes(4096),
         "100 MB of nothing": b"\n" * 100_000_000,
     }
     return {**{what: text.encode("utf-8", "surrogatepass") for what, text in inside.items()}, **encoded}
@@ -971,7 +971,7 @@ def rows_to_predict() -> Iterator[Case]:
     for what, content, codes in (
         ("Latin-1", lines + b"caf\xe9\n", REFUSED),
         ("UTF-16", lines.decode().encode("utf-16"), REFUSED),
-        ("binary", drawn("binary").randbytes(10_000), REFUSED),
+        ("binary", plot_label("binary").randbytes(10_000), REFUSED),
         ("a line of 100 MB", lines + b"x" * 100_000_000, EITHER),
         ("nothing", b"", READ),
         ("blank lines", b"\n\r\n \n", READ),
@@ -1001,7 +1001,7 @@ def recipes() -> Iterator[Case]:
         "sections that there are not": "training: {threads: 1}\n",
         "a section that is text": "train: text\n",
         "a section that is a list": "train: [threads]\n",
-        "a billion laughs as a knob": "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        "a billion laughs as a parameter": "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
             f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
         ) + "train: {threads: *a11}\n",
     }.items():  # fmt: skip
@@ -1030,7 +1030,11 @@ def recipes() -> Iterator[Case]:
 def stores() -> Iterator[Case]:
     """MLflow's store, met by the stages that write to it and by the command that shows it."""
     for command in (("evaluate", "--dataset", "tiny_news"), ("train", "--dataset", "tiny_news")):
-        for what, content in {"text": b"text", "zeros": bytes(8192), "random": drawn("store").randbytes(8192)}.items():
+        for what, content in {
+            "text": b"text",
+            "zeros": bytes(8192),
+            "random": plot_label("store").randbytes(8192),
+        }.items():
             yield Case(f"mlflow.db: {what}, {command[0]}", written("mlflow.db", content), command, REFUSED)
         yield Case(f"mlflow.db: half of it, {command[0]}", changed("mlflow.db", half), command, REFUSED)
         for what in ("a folder", "a pipe", "a link to itself", "an endless device", "a socket"):
@@ -1041,7 +1045,7 @@ def stores() -> Iterator[Case]:
         yield Case(f"mlflow.db is empty, {command[0]}", written("mlflow.db", b""), command, EITHER)
         yield Case(f".retrain is a file, {command[0]}", something_else(".retrain", Path.touch), command, REFUSED)
         for number in range(8):
-            draw = drawn("store", number)
+            draw = plot_label("store", number)
             yield Case(
                 f"mlflow.db: flip {number}, {command[0]}", changed("mlflow.db", partial(flip, draw)), command, EITHER
             )
@@ -1056,41 +1060,41 @@ def half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
-# The journal of an interrupted training
+# The checkpoint of an interrupted training
 
 
-JOURNALS = "journals"
-"""The folder beside the project that has a journal of each dataset's training, made by interrupting it."""
-ANEW = r"the journal of an unfinished training .+: starting from the beginning"
+JOURNALS = "checkpoints"
+"""The folder beside the project that has a checkpoint of each dataset's training, made by interrupting it."""
+ANEW = r"the checkpoint of an unfinished training .+: starting from the beginning"
 Change = Callable[[Path], object]
-"""Harms a journal, given its path."""
+"""Harms a checkpoint, given its path."""
 
 
 def unfinished(dataset: str, change: Change) -> Damage:
-    """The journal of an interrupted training in its place, and changed."""
+    """The checkpoint of an interrupted training in its place, and changed."""
 
     def damage(folder: Path) -> None:
-        place = folder / ".retrain" / "journals"
-        place.mkdir(parents=True, exist_ok=True)
-        made = next(folder.with_name(JOURNALS).glob(f"{dataset}-*.journal"))
-        change(Path(shutil.copy(made, place)))
+        where = folder / ".retrain" / "checkpoints"
+        where.mkdir(parents=True, exist_ok=True)
+        made = next(folder.with_name(JOURNALS).glob(f"{dataset}-*.checkpoint"))
+        change(Path(shutil.copy(made, where)))
 
     return damage
 
 
-def journals() -> Iterator[Case]:
-    """Journals that are damaged, forged or of other trainings, and what lies beside them."""
+def checkpoints() -> Iterator[Case]:
+    """Checkpoints that are damaged, forged or of other trainings, and what lies beside them."""
     for dataset in ("tiny_news", "tiny_numbers"):
         command = ("train", "--dataset", dataset)
         says = "continuing after epoch 3 of 3"
-        yield Case(f"{dataset}'s journal: whole", unfinished(dataset, Path.touch), command, READ, says=says)
+        yield Case(f"{dataset}'s checkpoint: whole", unfinished(dataset, Path.touch), command, READ, says=says)
         for what, change in {**broken_journals(dataset), **forged_journals()}.items():
-            yield Case(f"{dataset}'s journal: {what}", unfinished(dataset, change), command, READ, says=ANEW)
+            yield Case(f"{dataset}'s checkpoint: {what}", unfinished(dataset, change), command, READ, says=ANEW)
         for what, change in {**other_journals(dataset), **beside_journals()}.items():
-            yield Case(f"{dataset}'s journal: {what}", unfinished(dataset, change), command, READ)
-        says = "an unfinished training of other knobs .* is not continued"
+            yield Case(f"{dataset}'s checkpoint: {what}", unfinished(dataset, change), command, READ)
+        says = "an unfinished training of other parameters .* is not continued"
         damage = unfinished(dataset, of_other_knobs)
-        yield Case(f"{dataset}'s journal: of other knobs", damage, command, READ, says=says)
+        yield Case(f"{dataset}'s checkpoint: of other parameters", damage, command, READ, says=says)
         for suffix in (".lock", ".owner", ".draft"):
             for what, make in NO_FILES.items():
                 damage = unfinished(dataset, partial(alone_with, suffix, make))
@@ -1098,12 +1102,12 @@ def journals() -> Iterator[Case]:
 
 
 def rewritten(change: Callable[[bytes], bytes]) -> Change:
-    """A journal with another content."""
+    """A checkpoint with another content."""
     return lambda path: path.write_bytes(change(path.read_bytes()))
 
 
 def replaced(make: Change) -> Change:
-    """Something else in a journal's place."""
+    """Something else in a checkpoint's place."""
 
     def change(path: Path) -> None:
         path.unlink()
@@ -1113,9 +1117,9 @@ def replaced(make: Change) -> Change:
 
 
 def broken_journals(dataset: str) -> dict[str, Change]:
-    """Journals that are not what was written."""
+    """Checkpoints that are not what was written."""
     drawn_changes = {
-        f"{change.__name__} {number}": partial(change, drawn("journal", dataset, change.__name__, number))
+        f"{change.__name__} {number}": partial(change, plot_label("checkpoint", dataset, change.__name__, number))
         for number in range(6)
         for change in (cut, flip, take_out)
     }
@@ -1129,19 +1133,19 @@ def broken_journals(dataset: str) -> dict[str, Change]:
         "text": lambda _content: b"This is something else.\n",
     }
     changes = {what: rewritten(change) for what, change in {**drawn_changes, **whole}.items()}
-    silent = ("missing", "a link to nothing")  # there is no journal then
+    silent = ("missing", "a link to nothing")  # there is no checkpoint then
     no_files = {what: replaced(make) for what, make in NO_FILES.items() if what not in silent}
     return {**changes, **no_files, "forbidden": lambda path: path.chmod(0)}
 
 
 def sealed(header: bytes, state: bytes) -> bytes:
-    """A journal whose digest is right."""
+    """A checkpoint whose digest is right."""
     body = header + b"\n" + state
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
 def forged_journals() -> dict[str, Change]:
-    """Journals whose digest is right, and nothing else."""
+    """Checkpoints whose digest is right, and nothing else."""
     states = {f"a state that is {what}": rewritten(partial(with_state, state)) for what, state in STATES.items()}
     parts = {
         f"{'.'.join(path)} {value!r}"[:60]: rewritten(partial(with_part, path, value)) for path, value in STATE_PARTS
@@ -1154,7 +1158,7 @@ def forged_journals() -> dict[str, Change]:
         f"a header {header[:12]!r}": rewritten(partial(with_header, header))
         for header in (
             b"", b"null", b"5", b"[]", b"{}", b"{", b"\xff", b"NaN", b"9" * 5000, b"[" * 100_000, b'{"a":' * 100_000, b'"\\ud800"',
-            b'{"knobs": [], "data": {}}',
+            b'{"parameters": [], "data": {}}',
         )
     }  # fmt: skip
     return {**states, **parts, **bytes_, **headers}
@@ -1195,24 +1199,24 @@ STATE_PARTS: list[tuple[tuple[str, ...], Any]] = [
 
 
 def with_state(state: Any, content: bytes) -> bytes:
-    """A journal with another state."""
+    """A checkpoint with another state."""
     file = io.BytesIO()
     torch.save(state, file)
     return with_bytes(file.getvalue(), content)
 
 
 def with_bytes(state: bytes, content: bytes) -> bytes:
-    """A journal with other bytes for its state."""
+    """A checkpoint with other bytes for its state."""
     return sealed(content.partition(b"\n")[0], state)
 
 
 def with_header(header: bytes, content: bytes) -> bytes:
-    """A journal with another header."""
+    """A checkpoint with another header."""
     return sealed(header, content.partition(b"\n")[2][:-64])
 
 
 def with_part(path: tuple[str, ...], value: Any, content: bytes) -> bytes:
-    """A journal with a part of its state changed."""
+    """A checkpoint with a part of its state changed."""
     state = torch.load(io.BytesIO(content.partition(b"\n")[2][:-64]), weights_only=True)
     part = state
     for name in path[:-1]:
@@ -1222,20 +1226,20 @@ def with_part(path: tuple[str, ...], value: Any, content: bytes) -> bytes:
 
 
 def as_other(path: Path) -> Path:
-    """A journal under the name of another training of the dataset."""
-    return path.rename(path.with_name(f"{path.stem.rpartition('-')[0]}-0123456789abcdef.journal"))
+    """A checkpoint under the name of another training of the dataset."""
+    return path.rename(path.with_name(f"{path.stem.rpartition('-')[0]}-0123456789abcdef.checkpoint"))
 
 
 def of_other_knobs(path: Path) -> None:
-    """The journal of a training with other knobs."""
+    """The checkpoint of a training with other parameters."""
     header = json.loads(path.read_bytes().partition(b"\n")[0])
-    header["knobs"]["loop"]["epochs"] = 99
+    header["parameters"]["loop"]["epochs"] = 99
     path.write_bytes(with_header(json.dumps(header).encode(), path.read_bytes()))
     as_other(path)
 
 
 def other_journals(dataset: str) -> dict[str, Change]:
-    """What is left of trainings of other knobs: it does not matter what it is."""
+    """What is left of trainings of other parameters: it does not matter what it is."""
     changes = {**broken_journals(dataset), **forged_journals()}
     names = [
         name
@@ -1249,7 +1253,7 @@ def other_journals(dataset: str) -> dict[str, Change]:
 
 
 def beside_journals() -> dict[str, Change]:
-    """What lies beside a journal of a training that was killed, in any state."""
+    """What lies beside a checkpoint of a training that was killed, in any state."""
     contents = {"empty": b"", "text": b"process 1, since 12:00:00,", "zeros": bytes(4096), "not UTF-8": b"\xff" * 99}
     return {
         f"{suffix} {what}": partial(alone_with, suffix, partial(Path.write_bytes, data=content))
@@ -1259,7 +1263,7 @@ def beside_journals() -> dict[str, Change]:
 
 
 def alone_with(suffix: str, make: Change, path: Path) -> None:
-    """No journal, and something beside where it would be."""
+    """No checkpoint, and something beside where it would be."""
     path.unlink()
     make(path.with_suffix(suffix))
 
@@ -1309,8 +1313,8 @@ def with_columns(name: str, folder: Path) -> None:
     rows = (folder / NEWS).read_bytes().partition(b"\n")[2]
     (folder / NEWS).write_bytes(rows)
     names = {"header": False, "columns": [name, f"{name}2"], "inputs": [name], "target": f"{name}2"}
-    for knob, value in names.items():
-        knob_changed(("tiny_news", "prepare", knob), value)(folder)
+    for parameter, value in names.items():
+        knob_changed(("tiny_news", "prepare", parameter), value)(folder)
 
 
 # What DVC recorded
@@ -1333,7 +1337,7 @@ def lock(change: Callable[[dict], object]) -> Damage:
 def recorded_stage(folder: Path) -> dict:
     """What dvc.lock says of a stage that has run."""
     model, history = "models/tiny_news", "reports/tiny_news/history.csv"
-    outs = {model: promises.folder_digest(promises.listing(folder / model)), history: promises.md5(folder / history)}
+    outs = {model: dvc_cache.folder_digest(dvc_cache.listing(folder / model)), history: dvc_cache.md5(folder / history)}
     return {
         "cmd": "python3 src/train.py --dataset tiny_news",
         "deps": [{"path": "src/train.py", "hash": "md5", "md5": "0" * 32, "size": 1}],
@@ -1353,16 +1357,16 @@ PLACES = {
 """Where something stands in dvc.lock."""
 
 
-def placed(place: list[Any], value: object) -> Callable[[dict], None]:
+def placed(where: list[Any], value: object) -> Callable[[dict], None]:
     """Another value there; none takes it out."""
 
     def change(content: Any) -> None:
-        for name in place[:-1]:
+        for name in where[:-1]:
             content = content[name]
         if value is MISSING:
-            del content[place[-1]]
+            del content[where[-1]]
         else:
-            content[place[-1]] = value
+            content[where[-1]] = value
 
     return change
 
@@ -1381,9 +1385,9 @@ def locks() -> Iterator[Case]:
         stale = command[1] == "audit"  # there are no stages in the corpus' dvc.yaml
         about = " ".join(command[1:])
         yield Case(f"dvc.lock: whole, {about}", lock(lambda _content: None), command, REFUSED if stale else READ)
-        for where, place in PLACES.items():
+        for where, where in PLACES.items():
             for what, value in values.items():
-                yield Case(f"dvc.lock: {where} is {what}, {about}", lock(placed(place, value)), command, EITHER)
+                yield Case(f"dvc.lock: {where} is {what}, {about}", lock(placed(where, value)), command, EITHER)
         yield from no_file("dvc.lock", command, EITHER)
         yield from broken_bytes("dvc.lock", command, 2)
         for what, content in foreign_params().items():
@@ -1397,13 +1401,13 @@ KINDS: dict[str, Callable[[], Iterator[Case]]] = {
     "documents": documents,
     "weights": weights,
     "reports": reports,
-    "knobs": knobs,
+    "parameters": parameters,
     "params_files": params_files,
     "command_lines": command_lines,
     "rows_to_predict": rows_to_predict,
     "recipes": recipes,
     "stores": stores,
-    "journals": journals,
+    "checkpoints": checkpoints,
     "locks": locks,
     "downloads": downloads,
 }

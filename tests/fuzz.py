@@ -25,10 +25,11 @@ from types import FunctionType
 
 import evaluate
 import plot
-import split
-import train
-from retrain import description, encoders, params, sources
+from retrain import params, schema
+from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
+from retrain.models import description
+from retrain.training import setup
 
 import click
 from conftest import REPOSITORY
@@ -92,16 +93,16 @@ def bad_header(draw: random.Random, content: bytes) -> bytes:
 
 def token(draw: random.Random, content: bytes) -> bytes:
     """YAML with a token where it does not belong."""
-    place = draw.randrange(len(content) + 1)
-    return content[:place] + draw.choice(YAML_TOKENS).encode("utf-8", "surrogatepass") + content[place:]
+    where = draw.randrange(len(content) + 1)
+    return content[:where] + draw.choice(YAML_TOKENS).encode("utf-8", "surrogatepass") + content[where:]
 
 
 def line_moved(draw: random.Random, content: bytes) -> bytes:
     """YAML with a line copied to another place, in another depth."""
     lines = content.split(b"\n")
     line = b" " * draw.randrange(9) + draw.choice(lines).strip()
-    place = draw.randrange(len(lines) + 1)
-    return b"\n".join([*lines[:place], line, *lines[place:]])
+    where = draw.randrange(len(lines) + 1)
+    return b"\n".join([*lines[:where], line, *lines[where:]])
 
 
 BYTES: tuple[Change, ...] = (cut, flip, overwrite, take_out)
@@ -109,7 +110,7 @@ BYTES: tuple[Change, ...] = (cut, flip, overwrite, take_out)
 
 def model_target(folder: Path, name: str, changes: tuple[Change, ...]) -> Target:
     """One of a model's files; the other one is whole. The first byte says of which kind the model is."""
-    from retrain import predictor
+    from retrain.models import predictor
 
     models = [write_model(folder / inputs, inputs, target) for inputs, target in KINDS.items()]
     contents = [(model / name).read_bytes() for model in models]
@@ -123,7 +124,7 @@ def model_target(folder: Path, name: str, changes: tuple[Change, ...]) -> Target
                 column: [0.5, 1.0] if model.encoder.holds == "numbers" else ["a ship", ""]
                 for column in model.encoder.columns
             }
-            answers = model.objective.answers(model.outputs(rows, batch_size=1))
+            answers = model.task.answers(model.outputs(rows, batch_size=1))
             json.dumps(answers, ensure_ascii=False).encode()
         finally:
             (models[number] / name).write_bytes(contents[number])
@@ -155,16 +156,16 @@ def params_target(folder: Path) -> Target:
 
 def check_sections(folder: Path, dataset: str) -> None:
     """Check all sections of a dataset, each as its stage does."""
-    from retrain import losses
+    from retrain.models import losses
 
     block = params.dataset_block(folder, dataset)
-    params.check(block["prepare"], sources.load(block["prepare"], dataset).knobs, "prepare")
-    knobs = params.read(folder, dataset, "split", split.Split)
-    params.check(knobs.encoder, encoders.load(knobs.inputs, "split.inputs").Knobs, "split.encoder")
-    section = params.read(folder, dataset, "train", train.Train)
-    train.chosen_network(section, knobs.inputs, "train")
-    train.chosen_steps(section, "train")
-    params.check({"loss": section.loss}, losses.Knobs, "train")
+    schema.check(block["prepare"], sources.load(block["prepare"], dataset).parameters, "prepare")
+    parameters = params.read(folder, dataset, "split", splitting.Split)
+    schema.check(parameters.encoder, encoders.load(parameters.inputs, "split.inputs").Parameters, "split.encoder")
+    section = params.read(folder, dataset, "train", setup.Train)
+    setup.chosen_network(section, parameters.inputs, "train")
+    setup.chosen_steps(section, "train")
+    schema.check({"loss": section.loss}, losses.Parameters, "train")
     params.read(folder, dataset, "evaluate", evaluate.Evaluate)
     params.read(folder, dataset, "plot", plot.Plot)
 
@@ -198,9 +199,9 @@ def try_out(target: Target, data: bytes, tried: Tried, kept: Path) -> None:
         tried.refused += 1
     except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
         tried.crashes += 1
-        place = kept / f"crash-{hashlib.sha256(data).hexdigest()[:12]}"
-        place.write_bytes(data)
-        click.echo(f"crash, kept in {place}:\n{traceback.format_exc()}", err=True)
+        where = kept / f"crash-{hashlib.sha256(data).hexdigest()[:12]}"
+        where.write_bytes(data)
+        click.echo(f"crash, kept in {where}:\n{traceback.format_exc()}", err=True)
     finally:
         faulthandler.cancel_dump_traceback_later()
 

@@ -23,7 +23,7 @@ def imported(path: Path) -> set[str]:
 
 
 def names(node: ast.AST) -> Iterator[str]:
-    """The names that a tree imports: `from retrain import loop` gives both `retrain` and `retrain.loop`."""
+    """The names that a tree imports: `from retrain import loop` gives both `retrain` and `retrain.training.loop`."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Import):

@@ -1,6 +1,6 @@
 """Run a script, and kill its process group at a call into C that it makes while it saves something.
 
-`python killed.py WHAT NUMBER SCRIPT ARGUMENTS`: WHAT is `journal` or `result`, its saves' calls are counted from 1; with 0
+`python killed.py WHAT NUMBER SCRIPT ARGUMENTS`: WHAT is `checkpoint` or `result`, its saves' calls are counted from 1; with 0
 none is the last, and their number is printed. One such call may make several system calls: tests/test_kills.py has
 strace stand between those, where there is strace.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-SAVES = {"journal": ("journal.py", "save"), "result": ("files.py", "replacing")}
+SAVES = {"checkpoint": ("checkpoint.py", "save"), "result": ("files.py", "replacing")}
 
 
 class Killer:
@@ -28,7 +28,7 @@ class Killer:
         """An audit hook: begin to count where a draft of the kind is made, as a file or as a folder."""
         if event not in ("open", "os.mkdir") or ".draft" not in str(arguments[0]) or sys.getprofile() is not None:
             return
-        if ("journals" in Path(str(arguments[0])).parts) == (self.what == "journal"):
+        if ("checkpoints" in Path(str(arguments[0])).parts) == (self.what == "checkpoint"):
             sys.setprofile(self.count)
 
     def count(self, frame: FrameType, event: str, argument: Any) -> None:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from retrain import encoders, networks, objectives
+from retrain.data import encoders, tasks
+from retrain.models import networks
 
 import pandas as pd
 from conftest import BAG, MLP
@@ -31,32 +32,32 @@ KNOBS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "numbers": ({}, MLP),
 }
-"""Of each encoder: its knobs, and a network that takes its inputs."""
+"""Of each encoder: its parameters, and a network that takes its inputs."""
 
 
 def write_model(folder: Path, inputs: str, target: str) -> Path:
     """Write a model of such inputs and such a target into a folder, and return the folder."""
-    encoder_knobs, network_knobs = KNOBS[inputs]
+    encoder_parameters, network_parameters = KNOBS[inputs]
     texts = pd.DataFrame({"title": TEXTS, "text": TEXTS[::-1]}, dtype="str")
     numbers = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [0.5, -1.0, 2.0, 0.0]})
     labels = pd.Series(TOPICS, name="y").astype(pd.CategoricalDtype(sorted(set(TOPICS))))
     targets = labels if target == "label" else pd.Series([1.0, 2.0, 4.0, 8.0], name="y")
-    encoder_file, network_file = encoders.load(inputs, "test"), networks.load(network_knobs["name"], "test")
-    objective = objectives.load(target, "test").fit(targets, "test")
+    encoder_file, network_file = encoders.load(inputs, "test"), networks.load(network_parameters["name"], "test")
+    task = tasks.load(target, "test").fit(targets, "test")
     encoder = encoder_file.Encoder.fit(
-        numbers if inputs == "numbers" else texts, objective.encode(targets), encoder_file.Knobs(**encoder_knobs)
+        numbers if inputs == "numbers" else texts, task.encode(targets), encoder_file.Parameters(**encoder_parameters)
     )
-    network = network_file.Network(encoder.size, objective.outputs, network_file.Knobs(**network_knobs))
+    network = network_file.Network(encoder.size, task.outputs, network_file.Parameters(**network_parameters))
     loss = "cross_entropy" if target == "label" else "huber"
     described = {
         "inputs": {"kind": inputs, "learned": encoder.to_json()},
-        "target": {"kind": target, "column": "y", "learned": objective.to_json()},
+        "target": {"kind": target, "column": "y", "learned": task.to_json()},
         "splits": {"train": {"rows": 4, "sha256": "0" * 64}},
         "prepare": {"source": "files", "repairs": []},
         "split": {"seed": 1},
         "format": 1,
         "dataset": folder.name,
-        "train": {"network": network_knobs, "loss": {"name": loss}, "device": "cpu", "threads": 1},
+        "train": {"network": network_parameters, "loss": {"name": loss}, "device": "cpu", "threads": 1},
         "data_sha256": "0" * 64,
         "best_epoch": 1,
     }
@@ -70,8 +71,8 @@ def change(folder: Path, *path: str, to: Any) -> None:
     """Set a value of a model's description: `change(folder, "train", "threads", to=2)`."""
     file = folder / "model.json"
     described = json.loads(file.read_text(encoding="utf-8"))
-    place = described
+    where = described
     for name in path[:-1]:
-        place = place[name]
-    place[path[-1]] = to
+        where = where[name]
+    where[path[-1]] = to
     file.write_text(json.dumps(described), encoding="utf-8")

@@ -13,9 +13,9 @@ from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
-from retrain import inputs, pipeline, trial
 from retrain.commands import audit
-from retrain.pipeline import Stage
+from retrain.pipeline import dependencies, dvc_yaml, sandbox
+from retrain.pipeline.dvc_yaml import Stage
 
 import pytest
 from click.testing import CliRunner, Result
@@ -75,7 +75,7 @@ def test_a_file_is_seen_to_be_read_whoever_reads_it_and_however(tmp_path):
     save_file({"a": np.ones(3)}, full / "weights")
     (full / "script.py").write_text(textwrap.dedent(READERS))
     stage = Stage("all", f"{shlex.quote(sys.executable)} script.py", (), (), {}, ("out",), ())
-    watched = trial.watch(stage, full, root)
+    watched = sandbox.watch(stage, full, root)
     assert watched.ended.status == 0, watched.ended.said
     assert watched.read == READ
     assert watched.wrote == {"out"}
@@ -207,8 +207,8 @@ def edited(file: Path, edits: dict[str, str]) -> None:
 
 PIPELINE = {
     "        - datasets.${key}.prepare": "        - datasets.${key}.evaluate\n",
-    "        - src/retrain/cleaning.py": "        - src/retrain/loop.py\n",
-    "        - src/retrain/sources/${item.prepare.source}.py": "",
+    "        - src/retrain/data/cleaning.py": "        - src/retrain/training/loop.py\n",
+    "        - src/retrain/data/sources/${item.prepare.source}.py": "",
     "        - requirements.lock\n        - data/${key}/prepared": "        - requirements.lock\n",
     "        - src/split.py": "        - src/split.py\n        - README.md\n",
 }
@@ -223,12 +223,12 @@ SPLIT = {
 FOUND = {
     # what was taken out of dvc.yaml
     ("prepare", "reads", "datasets.${key}.prepare"),
-    ("prepare", "reads", "src/retrain/cleaning.py"),
-    ("prepare", "reads", "src/retrain/sources/${item.prepare.source}.py"),
+    ("prepare", "reads", "src/retrain/data/cleaning.py"),
+    ("prepare", "reads", "src/retrain/data/sources/${item.prepare.source}.py"),
     ("split", "reads", "data/${key}/prepared"),
     # what was put into dvc.yaml
     ("prepare", "declares", "datasets.${key}.evaluate"),
-    ("prepare", "declares", "src/retrain/loop.py"),
+    ("prepare", "declares", "src/retrain/training/loop.py"),
     ("split", "declares", "README.md"),
     # what the code does besides
     ("split", "reads", "src/helper.py"),
@@ -269,18 +269,18 @@ OPENED = re.compile(r'open\w*\(.*", (?:\{flags=)?(?P<flags>[A-Z_|]+).* = \d+<(?P
 @pytest.mark.campaign
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_what_is_seen_to_be_read_is_what_strace_sees_opened(project, tmp_path):
-    stages = [stage for stage in pipeline.read(project.folder).stages if stage.dataset == "tiny_numbers"]
+    stages = [stage for stage in dvc_yaml.read(project.folder).stages if stage.dataset == "tiny_numbers"]
     full, root, trace = tmp_path / "full", tmp_path / "root", tmp_path / "trace"
-    trial.copy(trial.working_tree(project.folder, stages), project.folder, full)
+    sandbox.copy(sandbox.working_tree(project.folder, stages), project.folder, full)
     root.mkdir()
     (root / ".venv").symlink_to(sys.prefix)
-    for stage in pipeline.in_order(stages):
+    for stage in dvc_yaml.in_order(stages):
         command = f"strace -f -y -qq -e trace=open,openat,openat2 -o {trace} {stage.command}"
-        before = trial.content(full)
-        watched = trial.watch(replace(stage, command=command), full, root)
+        before = sandbox.content(full)
+        watched = sandbox.watch(replace(stage, command=command), full, root)
         assert watched.ended.status == 0, watched.ended.said
         calls = [call for call in OPENED.finditer(trace.read_text(errors="replace")) if "O_WRONLY" not in call["flags"]]
         opened = {call["path"].removeprefix(f"{full}/") for call in calls if call["path"].startswith(f"{full}/")}
-        opened = {name for name in opened & before.keys() if not inputs.within(name, [".git", *stage.outputs])}
-        assert opened == {name for name in watched.read if not inputs.within(name, stage.outputs)}
+        opened = {name for name in opened & before.keys() if not dependencies.within(name, [".git", *stage.outputs])}
+        assert opened == {name for name in watched.read if not dependencies.within(name, stage.outputs)}
         print(f"{stage.name}: {len(opened)} files and folders opened, and as many seen to be read")

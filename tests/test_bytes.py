@@ -214,7 +214,9 @@ def test_the_committed_results_are_what_everyone_gets_whatever_surrounds_them(tm
         ended = project.run(*umask("077"), "retrain", "repro", dataset, **variables)
         assert ended.returncode == 0, ended.said
     changed = project.run("git", "status", "--porcelain").stdout
-    assert changed == "", "the code or a knob is newer than the results: run make repro, and commit what it changes"
+    assert changed == "", (
+        "the code or a parameter is newer than the results: run make repro, and commit what it changes"
+    )
     for options in ([], ["--with-deps"]):
         said = project.dvc("status", *options, "plot@docstrings", "plot@diabetes").stdout
         assert said == "Data and pipelines are up to date.\n"
@@ -229,10 +231,10 @@ from retrain import description, environment, params
 if sys.argv[1] == "pinned":
     environment.pin_cpu(1)
 from retrain import checkpoint
-from retrain.loop import train_epochs
+from retrain.training.loop import train_epochs
 for dataset in ("diabetes", "docstrings"):
-    knobs, folder = params.read(Path.cwd(), dataset, "train", train.Train), Path("data", dataset, "examples")
-    training = train.ready(knobs, train.task_in(folder, description.read_encoding(folder)), "train")
+    parameters, folder = params.read(Path.cwd(), dataset, "train", train.Train), Path("data", dataset, "examples")
+    training = train.ready(parameters, train.task_in(folder, description.read_encoding(folder)), "train")
     list(train_epochs(training.state, training.train, training.validation, training.rules))
     weights = train.copied_weights(training.state.network)
     checkpoint.save_weights(Path(sys.argv[2], dataset), weights, "float32")
@@ -277,7 +279,7 @@ def test_it_is_the_pin_that_makes_processors_agree(reference, tmp_path):
 
 
 SCHEDULES = """
-from retrain.optimizers import Cosine, Steps
+from retrain.training.optimizers import Cosine, Steps
 cosine = Cosine(name="cosine")
 print(*(cosine.factor(step / 9973) for step in range(9974)))
 for hundredths in range(1, 100):

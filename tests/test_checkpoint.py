@@ -1,7 +1,7 @@
 """Weights are saved in the type that was chosen, and come back in the network's own."""
 
-from retrain import checkpoint
 from retrain.errors import RetrainError
+from retrain.models.weights import DTYPES, load_weights, save_weights
 
 import pytest
 import torch
@@ -24,17 +24,17 @@ def weights() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_weights_come_back_rounded_to_the_type_that_they_were_saved_in(dtype, weights, tmp_path):
     path, network = tmp_path / "model.safetensors", layer()
-    checkpoint.save_weights(path, weights, dtype)
-    checkpoint.load_weights(path, network)
+    save_weights(path, weights, dtype)
+    load_weights(path, network)
     for name, tensor in network.state_dict().items():
         assert tensor.dtype == torch.float32
-        assert torch.equal(tensor, weights[name].to(checkpoint.DTYPES[dtype]).float())
+        assert torch.equal(tensor, weights[name].to(DTYPES[dtype]).float())
 
 
 def test_a_half_as_wide_type_halves_the_file(weights, tmp_path):
     sizes = {}
     for dtype in ("float32", "float16"):
-        checkpoint.save_weights(tmp_path / dtype, weights, dtype)
+        save_weights(tmp_path / dtype, weights, dtype)
         sizes[dtype] = (tmp_path / dtype).stat().st_size
     assert sizes["float32"] - sizes["float16"] == 2 * sum(tensor.numel() for tensor in weights.values())
 
@@ -44,5 +44,5 @@ def test_a_weight_that_is_too_large_for_the_type_is_an_error_and_nothing_is_writ
     with pytest.raises(
         RetrainError, match=r"^train.saved_dtype: a weight is too large for float16; set it to float32$"
     ):
-        checkpoint.save_weights(tmp_path / "model.safetensors", weights, "float16")
+        save_weights(tmp_path / "model.safetensors", weights, "float16")
     assert not list(tmp_path.iterdir())

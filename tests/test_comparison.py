@@ -2,8 +2,8 @@
 
 import json
 
-from retrain import tables
-from retrain.comparison import Finding, Status, compare
+from retrain.data import tables
+from retrain.pipeline.comparison import Finding, Status, compare
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Every encoder, objective, network and source keeps its protocol. A new file is found and tested by itself."""
+"""Every encoder, task, network and source keeps its protocol. A new file is found and tested by itself."""
 
 import importlib
 import inspect
@@ -8,12 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from retrain import encoders, networks, objectives, params, sources
-from retrain.encoders import Encoder, EncoderFile
+from retrain import params, schema
+from retrain.data import encoders, sources, tasks
+from retrain.data.encoders import Encoder, EncoderFile
+from retrain.data.loader import Examples, ordered_batches, shuffled_batches
+from retrain.data.tasks import Task
 from retrain.errors import RetrainError
-from retrain.examples import Examples, ordered_batches, shuffled_batches
-from retrain.losses import LOSSES
-from retrain.objectives import Objective
+from retrain.models import networks
+from retrain.models.losses import LOSSES
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,7 @@ TEXTS = [text for text, _ in news_rows(40, seed=3)]
 NUMBERS = number_rows(40, seed=4)
 
 # What the tests need to know of each file; a new one without an entry is noticed.
-# For each encoder: knobs, and rows with two columns. Behind a dash, other knobs of the same encoder.
+# For each encoder: parameters, and rows with two columns. Behind a dash, other parameters of the same encoder.
 INPUTS: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {
     "text": ({"minimum_count": 2}, pd.DataFrame({"title": TEXTS, "lead": TEXTS[::-1]}, dtype="str")),
     "ngrams": (
@@ -78,15 +80,15 @@ def encoder_file(name: str) -> EncoderFile:
 
 def fitted_encoder(name: str) -> tuple[Encoder, pd.DataFrame]:
     """An encoder, and the rows that it learned from."""
-    knobs, rows = INPUTS[name]
+    parameters, rows = INPUTS[name]
     file = encoder_file(name)
     labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
-    return file.Encoder.fit(rows, labels, params.check(knobs, file.Knobs, "split.encoder")), rows
+    return file.Encoder.fit(rows, labels, schema.check(parameters, file.Parameters, "split.encoder")), rows
 
 
-def fitted_objective(name: str) -> tuple[Objective, pd.Series]:
-    """An objective, and the targets that it learned from."""
-    return objectives.load(name, "split.target").fit(TARGETS[name], "split"), TARGETS[name]
+def fitted_objective(name: str) -> tuple[Task, pd.Series]:
+    """An task, and the targets that it learned from."""
+    return tasks.load(name, "split.target").fit(TARGETS[name], "split"), TARGETS[name]
 
 
 def through_json(learned: Any) -> Any:
@@ -98,7 +100,7 @@ def through_json(learned: Any) -> Any:
     ("folder", "known"),
     [
         ("encoders", {name.partition("-")[0] for name in INPUTS}),
-        ("objectives", TARGETS),
+        ("tasks", TARGETS),
         ("networks", NETWORKS),
         ("sources", SOURCES),
     ],
@@ -106,16 +108,16 @@ def through_json(learned: Any) -> Any:
 def test_every_file_is_found_by_its_name_and_explains_itself(folder, known):
     assert sorted(known) == names_in(folder)
     for name in names_in(folder):
-        assert params.choose(f"retrain.{folder}", name, "knob") is module(folder, name)
+        assert params.choose(f"retrain.{folder}", name, "parameter") is module(folder, name)
         assert module(folder, name).__doc__
-    with pytest.raises(RetrainError, match=r"^knob: unknown 'other'; (known are: |did you mean ')"):
-        params.choose(f"retrain.{folder}", "other", "knob")
+    with pytest.raises(RetrainError, match=r"^parameter: unknown 'other'; (known are: |did you mean ')"):
+        params.choose(f"retrain.{folder}", "other", "parameter")
 
 
 @pytest.mark.parametrize(
     ("protocol", "found"),
     [(Encoder, encoders.load(name, "").Encoder) for name in names_in("encoders")]
-    + [(Objective, objectives.load(name, "")) for name in names_in("objectives")],
+    + [(Task, tasks.load(name, "")) for name in names_in("tasks")],
     ids=lambda value: value.__module__,
 )
 def test_every_method_of_the_protocol_is_there_with_its_parameters_and_documented(protocol, found):
@@ -193,14 +195,14 @@ def test_an_encoder_knows_its_arrays_and_turns_down_damaged_ones(name):
             assert not encoder.fits({**arrays, key: wrong}, len(rows)), (key, wrong.dtype, wrong.shape)
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_an_objective_knows_its_targets_and_turns_down_damaged_ones(name):
-    objective, targets = fitted_objective(name)
-    encoded = objective.encode(targets)
-    assert objective.fits(encoded, len(targets))
-    assert not objective.fits(encoded, len(targets) + 1)
+    task, targets = fitted_objective(name)
+    encoded = task.encode(targets)
+    assert task.fits(encoded, len(targets))
+    assert not task.fits(encoded, len(targets) + 1)
     for wrong in damaged(encoded):
-        assert not objective.fits(wrong, len(targets))
+        assert not task.fits(wrong, len(targets))
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -215,8 +217,8 @@ def test_rows_with_equal_content_have_equal_bytes_and_others_have_not(name):
 def test_learning_and_encoding_at_once_is_learning_and_then_encoding_tables_or_lists(name):
     encoder, rows = fitted_encoder(name)
     labels = np.array([number % 3 for number in range(len(rows))], dtype=np.int64)
-    knobs = params.check(INPUTS[name][0], encoder_file(name).Knobs, "split.encoder")
-    at_once, arrays = type(encoder).fit_encode(rows, labels, knobs)
+    parameters = schema.check(INPUTS[name][0], encoder_file(name).Parameters, "split.encoder")
+    at_once, arrays = type(encoder).fit_encode(rows, labels, parameters)
     assert at_once == encoder
     for encoded in (encoder.encode(rows), encoder.encode({name: rows[name].tolist() for name in rows.columns})):
         assert list(encoded) == list(arrays)
@@ -229,63 +231,63 @@ def test_bare_texts_become_rows_or_an_error_that_says_what_to_give(name):
     try:
         rows = encoder.rows_of_texts(["a ship", "", "a cow"])
     except RetrainError as error:
-        assert error.way_out == "give it a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
+        assert error.hint == "give it a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
     else:
         assert tuple(rows) == encoder.columns
         assert {len(column) for column in rows.values()} == {3}
         assert encoder.encode(rows)
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_an_objective_that_was_written_and_read_predicts_the_same(name):
-    objective, targets = fitted_objective(name)
-    again = type(objective).from_json(through_json(objective.to_json()))
-    assert again == objective
-    assert again.to_json() == objective.to_json()
-    assert np.array_equal(again.encode(targets), objective.encode(targets))
-    outputs = torch.linspace(-1, 1, 5 * objective.outputs).reshape(5, objective.outputs)
-    pd.testing.assert_frame_equal(again.predictions(outputs), objective.predictions(outputs))
+    task, targets = fitted_objective(name)
+    again = type(task).from_json(through_json(task.to_json()))
+    assert again == task
+    assert again.to_json() == task.to_json()
+    assert np.array_equal(again.encode(targets), task.encode(targets))
+    outputs = torch.linspace(-1, 1, 5 * task.outputs).reshape(5, task.outputs)
+    pd.testing.assert_frame_equal(again.predictions(outputs), task.predictions(outputs))
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_an_objective_refuses_what_it_has_not_written(name):
-    objective, _ = fitted_objective(name)
-    written = through_json(objective.to_json())
+    task, _ = fitted_objective(name)
+    written = through_json(task.to_json())
     for foreign in [{}, [], None, *({**written, key: None} for key in written), {**written, "more": 1}]:
         with pytest.raises(ValueError, match="validation error"):
-            type(objective).from_json(foreign)
+            type(task).from_json(foreign)
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_an_objective_refuses_targets_of_the_other_kind_and_says_what_to_set(name):
     others = [targets for other, targets in TARGETS.items() if other != name]
     for targets in others:
         with pytest.raises(RetrainError, match=rf"^split: column '{targets.name}' holds .*; set '\w+'$"):
-            objectives.load(name, "split.target").fit(targets, "split")
+            tasks.load(name, "split.target").fit(targets, "split")
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_the_losses_and_the_measure_take_outputs_and_targets_as_the_objective_gives_them(name):
-    objective, targets = fitted_objective(name)
-    encoded = torch.from_numpy(objective.encode(targets))
-    outputs = torch.randn(len(targets), objective.outputs, generator=torch.Generator().manual_seed(0))
-    assert objective.losses
-    for loss in objective.losses:
+    task, targets = fitted_objective(name)
+    encoded = torch.from_numpy(task.encode(targets))
+    outputs = torch.randn(len(targets), task.outputs, generator=torch.Generator().manual_seed(0))
+    assert task.losses
+    for loss in task.losses:
         assert LOSSES[loss](outputs, encoded).shape == ()
-    measures = objective.measure(outputs, encoded)
+    measures = task.measure(outputs, encoded)
     assert measures.shape == (len(targets),)
     assert measures.dtype == torch.float64
-    assert objective.metric_of(measures.mean().item()) >= 0
+    assert task.metric_of(measures.mean().item()) >= 0
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_predictions_have_a_row_per_example_and_each_is_answered_with_json(name):
-    objective, targets = fitted_objective(name)
-    outputs = torch.randn(len(targets), objective.outputs, generator=torch.Generator().manual_seed(0))
-    predictions = objective.predictions(outputs)
+    task, targets = fitted_objective(name)
+    outputs = torch.randn(len(targets), task.outputs, generator=torch.Generator().manual_seed(0))
+    predictions = task.predictions(outputs)
     assert len(predictions) == len(targets)
     assert predictions.columns[0] == "predicted"
-    answers = objective.answers(outputs)
+    answers = task.answers(outputs)
     assert through_json(answers) == answers
     for prediction, answer in zip(predictions.to_dict("records"), answers, strict=True):
         assert prediction["predicted"] in answer.values()
@@ -293,52 +295,52 @@ def test_predictions_have_a_row_per_example_and_each_is_answered_with_json(name)
             assert prediction[f"probability_{label}"] == probability
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_no_constant_output_has_a_lower_loss_than_the_baseline(name):
-    objective, targets = fitted_objective(name)
-    encoded = torch.from_numpy(objective.encode(targets))
-    loss = LOSSES[objective.losses[0]]
-    baseline = torch.tensor([objective.baseline]).expand(len(targets), -1)
-    for number in range(objective.outputs):
+    task, targets = fitted_objective(name)
+    encoded = torch.from_numpy(task.encode(targets))
+    loss = LOSSES[task.losses[0]]
+    baseline = torch.tensor([task.baseline]).expand(len(targets), -1)
+    for number in range(task.outputs):
         for step in (-0.1, 0.1):
             moved = baseline.clone()
             moved[:, number] += step
             assert loss(moved, encoded) > loss(baseline, encoded)
 
 
-@pytest.mark.parametrize("name", names_in("objectives"))
+@pytest.mark.parametrize("name", names_in("tasks"))
 def test_a_better_epoch_has_a_higher_score(name):
-    objective, _ = fitted_objective(name)
-    better = {"accuracy": objective.score(0.5, 0.9), "rmse": objective.score(0.4, 0.9)}
-    assert better[objective.metric] > objective.score(0.5, 0.8)
+    task, _ = fitted_objective(name)
+    better = {"accuracy": task.score(0.5, 0.9), "rmse": task.score(0.4, 0.9)}
+    assert better[task.metric] > task.score(0.5, 0.8)
 
 
 @pytest.mark.parametrize("name", names_in("networks"))
-@pytest.mark.parametrize("target", names_in("objectives"))
+@pytest.mark.parametrize("target", names_in("tasks"))
 def test_a_network_takes_what_its_encoder_gathers_and_gives_what_every_objective_wants(name, target):
     file = networks.load(name, "train.network.name")
-    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+    parameters = schema.check({"name": name, **NETWORKS[name]}, file.Parameters, "train.network")
     encoder, rows = fitted_encoder(file.Network.takes)
-    objective, targets = fitted_objective(target)
-    examples = Examples({**encoder.encode(rows), "targets": objective.encode(targets)}, encoder.gather)
+    task, targets = fitted_objective(target)
+    examples = Examples({**encoder.encode(rows), "targets": task.encode(targets)}, encoder.gather)
     torch.manual_seed(0)
-    network = file.Network(encoder.size, objective.outputs, knobs)
+    network = file.Network(encoder.size, task.outputs, parameters)
     for batches in (ordered_batches(examples, 16), shuffled_batches(examples, 16, 0, 0)):
         for inputs, wanted in batches:
             outputs = network(*inputs)
-            assert outputs.shape == (len(wanted), objective.outputs)
-            LOSSES[objective.losses[0]](outputs, wanted).backward()
+            assert outputs.shape == (len(wanted), task.outputs)
+            LOSSES[task.losses[0]](outputs, wanted).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("name", names_in("networks"))
 def test_a_seed_decides_a_networks_initial_weights(name):
     file = networks.load(name, "train.network.name")
-    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+    parameters = schema.check({"name": name, **NETWORKS[name]}, file.Parameters, "train.network")
 
     def weights(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(seed)
-        return file.Network(6, 2, knobs).state_dict()
+        return file.Network(6, 2, parameters).state_dict()
 
     assert all(torch.equal(tensor, weights(1)[name]) for name, tensor in weights(1).items())
     assert not all(torch.equal(tensor, weights(2)[name]) for name, tensor in weights(1).items())
@@ -347,10 +349,10 @@ def test_a_seed_decides_a_networks_initial_weights(name):
 @pytest.mark.parametrize("name", names_in("networks"))
 def test_a_network_that_is_built_without_memory_has_the_same_shapes(name):
     file = networks.load(name, "train.network.name")
-    knobs = params.check({"name": name, **NETWORKS[name]}, file.Knobs, "train.network")
+    parameters = schema.check({"name": name, **NETWORKS[name]}, file.Parameters, "train.network")
     with torch.device("meta"):
-        empty = file.Network(6, 2, knobs).state_dict()
-    built = file.Network(6, 2, knobs).state_dict()
+        empty = file.Network(6, 2, parameters).state_dict()
+    built = file.Network(6, 2, parameters).state_dict()
     assert {name: tensor.shape for name, tensor in empty.items()} == {name: t.shape for name, t in built.items()}
     assert all(tensor.is_meta for tensor in empty.values())
 
@@ -362,23 +364,23 @@ def test_a_source_gives_inputs_and_a_target_of_texts_and_numbers_the_same_ones_e
     (raw / "rows.csv").write_text("a,b\n1,x\n2,y\n")
     block = {"source": name, "repairs": [], **SOURCES[name]}
     source = sources.load(block, "mine")
-    knobs = params.check(block, source.knobs, "prepare")
-    place = sources.Place("mine", workspace=tmp_path, root=tmp_path)
-    source.fetch(knobs, place)
-    read = source.read(knobs, place)
+    parameters = schema.check(block, source.parameters, "prepare")
+    where = sources.SourceContext("mine", workspace=tmp_path, root=tmp_path)
+    source.fetch(parameters, where)
+    read = source.read(parameters, where)
     assert len(read.rows.columns) >= 2
     assert len(read.rows) >= 2
     assert read.rows.index.tolist() == list(range(len(read.rows)))
     for column in read.rows:
         assert read.rows[column].dtype == "float64" or all(isinstance(value, str) for value in read.rows[column])
-    pd.testing.assert_frame_equal(source.read(knobs, place).rows, read.rows)
+    pd.testing.assert_frame_equal(source.read(parameters, where).rows, read.rows)
 
 
 @pytest.mark.parametrize("name", names_in("sources"))
 def test_a_sources_knobs_are_strict(name):
-    knobs = sources.load({"source": name}, "mine").knobs
-    with pytest.raises(RetrainError, match=r"^prepare: unknown knob 'colour'; "):
-        params.check({"source": name, "repairs": [], **SOURCES[name], "colour": 1}, knobs, "prepare")
+    parameters = sources.load({"source": name}, "mine").parameters
+    with pytest.raises(RetrainError, match=r"^prepare: unknown parameter 'colour'; "):
+        schema.check({"source": name, "repairs": [], **SOURCES[name], "colour": 1}, parameters, "prepare")
 
 
 @pytest.mark.parametrize("table", ["diabetes", "iris", "wine", "breast_cancer"])
@@ -386,7 +388,7 @@ def test_every_bundled_table_gives_numbers_and_classes_by_name(table):
     block = {"source": "scikit_learn", "repairs": [], "table": table}
     source = sources.load(block, "mine")
     here = Path()
-    read = source.read(params.check(block, source.knobs, "prepare"), sources.Place("mine", here, here))
+    read = source.read(schema.check(block, source.parameters, "prepare"), sources.SourceContext("mine", here, here))
     *inputs, target = read.rows.columns
     assert all(read.rows[name].dtype == "float64" for name in inputs)
     if read.classes:
@@ -399,5 +401,5 @@ def test_every_choice_that_the_committed_params_make_is_a_file_here():
     blocks = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text())["datasets"].values()
     assert {block["prepare"]["source"] for block in blocks} <= set(names_in("sources"))
     assert {block["split"]["inputs"] for block in blocks} <= set(names_in("encoders"))
-    assert {block["split"]["target"] for block in blocks} <= set(names_in("objectives"))
+    assert {block["split"]["target"] for block in blocks} <= set(names_in("tasks"))
     assert {block["train"]["network"]["name"] for block in blocks} <= set(names_in("networks"))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from damage import EITHER, JOURNALS, KINDS, READ, SEED, STAGES, Case, drawn, strange_names
-from warm import ENOUGH, Ended, Warm
+from damage import EITHER, JOURNALS, KINDS, READ, SEED, STAGES, Case, plot_label, strange_names
+from warm import ENOUGH, StageRun, Warm
 
 SAMPLE = 12
 LONGEST_LINE = 2_000
@@ -61,7 +61,7 @@ class Tried:
     largest: int = 0
     failures: list[str] = field(default_factory=list)
 
-    def add(self, case: Case, ended: Ended, harmed: list[str], drafts: list[str]) -> None:
+    def add(self, case: Case, ended: StageRun, harmed: list[str], drafts: list[str]) -> None:
         """Count a case in."""
         traceback = "Traceback" in ended.said
         wrong = [] if traceback or ended.hung else others(case, ended, drafts)
@@ -86,7 +86,7 @@ class Tried:
         )
 
 
-def others(case: Case, ended: Ended, drafts: list[str]) -> list[str]:
+def others(case: Case, ended: StageRun, drafts: list[str]) -> list[str]:
     """All else that may be wrong with how a command ended."""
     line = r"Error: .+: .+; .+\n" if ended.code == 1 else r"(Usage: .*\nTry .*\n\n)?Error: .*\n"
     wrong = {
@@ -101,7 +101,7 @@ def others(case: Case, ended: Ended, drafts: list[str]) -> list[str]:
     return [what for what, is_so in wrong.items() if is_so]
 
 
-def harm(case: Case, ended: Ended, before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
+def harm(case: Case, ended: StageRun, before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
     """The outputs that a command changed and should not have."""
     stage, *arguments = case.command
     own = tuple(path.format(arguments[-1]) for path in OWN[stage]) if ended.code == 0 and case.codes == EITHER else ()
@@ -128,21 +128,21 @@ def try_out(tried: Tried, cases: list[Case], warm: Warm, whole: Path) -> None:
 
 
 def interrupt(warm: Warm, whole: Path, *datasets: str) -> None:
-    """Leave, beside the project, journals of trainings that could not write their result: a file stands in its way."""
+    """Leave, beside the project, checkpoints of trainings that could not write their result: a file stands in its way."""
     folder = whole.with_name("project")
     shutil.copytree(whole, folder, symlinks=True)
     for dataset in datasets:
         shutil.rmtree(folder / "reports" / dataset)
         (folder / "reports" / dataset).touch()
         assert warm.run(folder, "train", "--dataset", dataset).code == 1
-    (folder / ".retrain" / "journals").rename(whole.with_name(JOURNALS))
+    (folder / ".retrain" / "checkpoints").rename(whole.with_name(JOURNALS))
     shutil.rmtree(folder)
 
 
 def sample() -> list[Case]:
     """A few cases of all that meet the small project's dataset."""
     every = [case for make in KINDS.values() for case in make() if "tiny_news" in case.command]
-    return drawn("sample").sample(every, SAMPLE)
+    return plot_label("sample").sample(every, SAMPLE)
 
 
 def test_damaged_inputs_end_in_one_line_or_in_a_recovery(warm, small):
@@ -176,7 +176,7 @@ def test_strange_names_pass_through_all_stages_or_are_refused_in_one_line(warm, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_damaged_input_ends_in_one_line_or_in_a_recovery(kind, warm, whole):
     tried = Tried()
-    if kind == "journals":
+    if kind == "checkpoints":
         interrupt(warm, whole, "tiny_news", "tiny_numbers")
     try_out(tried, list(KINDS[kind]()), warm, whole)
     print(f"damaged {kind}: {tried}")

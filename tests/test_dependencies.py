@@ -1,7 +1,7 @@
 """DVC re-runs a stage when, and only when, something changed that can change its result."""
 
 from retrain import params
-from retrain.inputs import CANNOT_CHANGE_RESULTS, CHOSEN_BY, READ_BY_NO_CODE
+from retrain.pipeline.dependencies import CANNOT_CHANGE_RESULTS, CHOSEN_BY, READ_BY_NO_CODE
 
 import pytest
 from conftest import REPOSITORY
@@ -31,8 +31,8 @@ def closure(stage: str, dataset: str) -> set[str]:
         waiting.extend(own(modules()[module]))
         if module in CHOSEN_BY:
             value = block
-            for knob in CHOSEN_BY[module]:
-                value = value[knob]
+            for parameter in CHOSEN_BY[module]:
+                value = value[parameter]
             waiting.append(f"{module}.{value}")
     return found
 

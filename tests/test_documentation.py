@@ -8,9 +8,11 @@ import statistics
 import subprocess
 from typing import get_args
 
-from retrain import cleaning, optimizers, params
+from retrain import params
 from retrain.commands import main
-from retrain.losses import LOSSES
+from retrain.data import cleaning
+from retrain.models.losses import LOSSES
+from retrain.training import optimizers
 
 import pytest
 from conftest import REPOSITORY, write_csv
@@ -44,9 +46,9 @@ def test_subcommands_in_the_readme_exist(command):
 
 @pytest.mark.parametrize("command", [line for line in commands() if line.startswith("dvc ")])
 def test_knobs_and_stages_in_the_readme_exist(command):
-    for knob in re.findall(r"(datasets\.[\w.]+)=", command):
+    for parameter in re.findall(r"(datasets\.[\w.]+)=", command):
         value = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-        for name in knob.split("."):
+        for name in parameter.split("."):
             value = value[name]
     for stage, dataset in re.findall(r"\b(\w+)@(\w+)", command):
         assert stage in params.STAGES
@@ -104,16 +106,16 @@ def test_every_top_level_file_that_a_user_meets_is_in_the_tree():
 def test_the_choices_in_the_readme_are_the_ones_of_the_code():
     rows = dict(re.findall(r"^\| `([a-z.]+)` \| (.*) \|$", README, re.MULTILINE))
     modules = {
-        "prepare.source": "sources", "split.inputs": "encoders", "split.target": "objectives", "train.network.name": "networks",
+        "prepare.source": "sources", "split.inputs": "encoders", "split.target": "tasks", "train.network.name": "networks",
     }  # fmt: skip
-    for knob, folder in modules.items():
+    for parameter, folder in modules.items():
         files = {path.stem for path in (REPOSITORY / "src/retrain" / folder).glob("*.py")} - {"__init__"}
-        assert set(re.findall(r"`(\w+)`", rows[knob])) == files
+        assert set(re.findall(r"`(\w+)`", rows[parameter])) == files
     names = {"train.optimizer.name": optimizers.AnyOptimizer, "train.schedule.name": optimizers.AnySchedule}
-    for knob, union in names.items():
+    for parameter, union in names.items():
         members = get_args(get_args(union)[0])
         known = {get_args(member.model_fields["name"].annotation)[0] for member in members}
-        assert set(re.findall(r"`(\w+)`", rows[knob])) == known
+        assert set(re.findall(r"`(\w+)`", rows[parameter])) == known
     assert set(re.findall(r"`(\w+)`", rows["train.loss.name"])) == set(LOSSES)
     assert set(re.findall(r"`(\w+)`", rows["prepare.repairs"])) == set(cleaning.REPAIRS)
 

@@ -14,8 +14,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import prepare
+from retrain.data import downloads
 from retrain.errors import RetrainError, UnavailableError
-from retrain.sources import files
 
 import pytest
 from click.testing import CliRunner
@@ -155,22 +155,22 @@ def test_no_redirect_to_another_scheme_is_followed(folder, target):
 
 
 def test_a_session_for_https_has_no_way_to_anything_else():
-    assert list(files.session_for("https://example.org/rows.csv").adapters) == ["https://"]
-    assert list(files.session_for("HTTP://example.org/rows.csv").adapters) == ["http://"]
+    assert list(downloads.session_for("https://example.org/rows.csv").adapters) == ["https://"]
+    assert list(downloads.session_for("HTTP://example.org/rows.csv").adapters) == ["http://"]
 
 
 def test_a_few_redirects_are_followed_and_no_more(folder):
-    few, many = files.REDIRECTS, files.REDIRECTS + 1
+    few, many = downloads.REDIRECTS, downloads.REDIRECTS + 1
     with serving({f"/{step}": redirect(f"/{step - 1}") for step in range(1, many + 1)}) as (server, asked):
         assert run(folder, f"{server}/{few}").startswith("prepare mine: read 60 rows")
         assert asked[-1] == "/0"
         with pytest.raises(UnavailableError, match="TooManyRedirects"):
-            files.download_once(f"{server}/{many}", folder / "rows.csv", len(ROWS), files.PATIENCE)
+            downloads.download_once(f"{server}/{many}", folder / "rows.csv", len(ROWS), downloads.PATIENCE)
     assert not (folder / "rows.csv").exists()
 
 
 def test_a_server_that_announces_too_much_is_not_listened_to(folder):
-    claims = str(files.LARGEST_DOWNLOAD + 1)
+    claims = str(downloads.LARGEST_DOWNLOAD + 1)
     with serving({"/large": lambda handler: answer(handler, ROWS, Content_Length=claims)}) as (server, asked):
         said = run(folder, f"{server}/large")
     assert said.startswith(f"Error: {server}/large: sends more than 4,294,967,296 bytes; ")
@@ -185,7 +185,7 @@ def test_a_server_that_does_not_announce_it_is_left_when_it_is_too_much(tmp_path
     with serving({"/large": send}) as (server, _):
         tracemalloc.start()
         with pytest.raises(RetrainError, match=r"/large: sends more than 10,000,000 bytes; download it yourself"):
-            files.download_once(f"{server}/large", tmp_path / "large", largest, files.PATIENCE)
+            downloads.download_once(f"{server}/large", tmp_path / "large", largest, downloads.PATIENCE)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert (tmp_path / "large").stat().st_size <= largest
@@ -213,33 +213,33 @@ def test_what_is_packed_without_need_is_unpacked_before_it_is_verified(folder):
 def test_what_is_said_to_be_packed_and_is_not_is_an_error(folder):
     send: Answer = lambda handler: answer(handler, ROWS, Content_Encoding="gzip")  # noqa: E731
     with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="ContentDecodingError"):
-        files.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), files.PATIENCE)
+        downloads.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), downloads.PATIENCE)
 
 
 @pytest.mark.parametrize("fast", [0, 1 << 20])
 def test_a_server_that_sends_a_byte_now_and_then_is_left_also_after_a_good_beginning(folder, fast):
     said = r"/a: sends fewer than 1,024 bytes a second; check the network"
     with serving({"/a": partial(dripping, fast)}) as (server, _), pytest.raises(UnavailableError, match=said):
-        files.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+        downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
 
 
 def test_a_server_that_is_fast_enough_is_not_left_however_much_it_sends(folder):
     with serving({"/a": steady}) as (server, _):
-        digest = files.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+        digest = downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
     assert digest == hashlib.sha256(bytes(20 * CHUNK)).hexdigest()
 
 
 def test_a_server_that_sends_without_end_what_unpacks_to_nothing_is_left(folder):
     said = "/a: sends more than 1,000,000 bytes"
     with serving({"/a": hollow}) as (server, _), pytest.raises(RetrainError, match=said):
-        files.download_once(f"{server}/a", folder / "rows.csv", 1_000_000, patience=0.2)
+        downloads.download_once(f"{server}/a", folder / "rows.csv", 1_000_000, patience=0.2)
 
 
 def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
     missing = str(len(ROWS) + 1)
     with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
         assert "can't be downloaded (ChunkedEncodingError)" in run(folder, f"{server}/a")
-        assert len(asked) == files.ATTEMPTS
+        assert len(asked) == downloads.ATTEMPTS
     assert kept(folder) == []
 
 
@@ -301,6 +301,6 @@ def test_a_password_of_netrc_is_used(folder, monkeypatch):
     (folder / "netrc").write_text(f"machine 127.0.0.1 login user password {SECRET}\n")
     with serving({"/rows.csv": locked}) as (server, _):
         with pytest.raises(UnavailableError):
-            files.download_once(f"{server}/rows.csv", folder / "rows.csv", 1000, files.PATIENCE)
+            downloads.download_once(f"{server}/rows.csv", folder / "rows.csv", 1000, downloads.PATIENCE)
         monkeypatch.setenv("NETRC", str(folder / "netrc"))
         assert run(folder, f"{server}/rows.csv").startswith("prepare mine: read 60 rows")

@@ -7,7 +7,8 @@ import signal
 import subprocess
 from contextlib import chdir
 
-from retrain import promises, store
+from retrain.pipeline import dvc_cache
+from retrain.tracking import store
 
 import pytest
 from conftest import Project, block, files_section
@@ -48,28 +49,28 @@ def append(line: str):
 
 
 def set_knob(value):
-    """An edit that sets a knob."""
-    return lambda project, knob: project.set(knob, value)
+    """An edit that sets a parameter."""
+    return lambda project, parameter: project.set(parameter, value)
 
 
 NUMBERS = {"tiny_numbers", "tiny_sign"}
 EDITS = {
-    "a knob of the loop": (set_knob(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
-    "a knob of splitting": (set_knob(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
-    "a knob of a figure": (set_knob(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
-    "a knob of evaluation": (set_knob(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
+    "a parameter of the loop": (set_knob(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
+    "a parameter of splitting": (set_knob(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
+    "a parameter of a figure": (set_knob(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
+    "a parameter of evaluation": (set_knob(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
     "a figure's code": (append("# edited\n"), "src/plot.py", {name for name in ALL if name.startswith("plot")}),
     "the number encoder": (
         append("# edited\n"),
-        "src/retrain/encoders/numbers.py",
+        "src/retrain/data/encoders/numbers.py",
         {f"{stage}@{dataset}" for stage in ("split", "train", "evaluate") for dataset in NUMBERS},
     ),
     "one network": (
         append("# edited\n"),
-        "src/retrain/networks/mlp.py",
+        "src/retrain/models/networks/mlp.py",
         {f"{stage}@{dataset}" for stage in ("train", "evaluate") for dataset in NUMBERS},
     ),
-    "the loop": (append("# edited\n"), "src/retrain/loop.py", {name for name in ALL if name.startswith("train")}),
+    "the loop": (append("# edited\n"), "src/retrain/training/loop.py", {name for name in ALL if name.startswith("train")}),
     "tags of MLflow": (append("# edited\n"), "src/retrain/tracking.py", set()),
     "words of errors": (append("# edited\n"), "src/retrain/errors.py", set()),
     "a raw table": (append("new words here,sea\n"), "data/raw/tiny_news/rows.csv", {"prepare@tiny_news"}),
@@ -153,16 +154,16 @@ def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_i
     ):  # fmt: skip
         assert any(line.startswith("epoch   3/3 ") for line in killed.stdout)
         os.killpg(killed.pid, signal.SIGKILL)
-    assert len(list((finished.folder / ".retrain" / "journals").glob("*.journal"))) == 1
+    assert len(list((finished.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))) == 1
     assert "continuing after epoch " in try_slow_rate(finished, "--temp")
-    assert not list((finished.folder / ".retrain" / "journals").glob("*.journal"))
+    assert not list((finished.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))
     assert stale(finished) == before == set()
     reference.set("tiny_numbers.train.loop.learning_rate", 0.02)
     assert reference.stage_here("train", "tiny_numbers").exit_code == 0
-    made = promises.listing(reference.folder / "models" / "tiny_numbers")
+    made = dvc_cache.listing(reference.folder / "models" / "tiny_numbers")
     refs = finished.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
     (experiment,) = (ref for ref in refs if ref.endswith("/slow-rate"))
-    assert promises.folder_digest(made) in finished.run("git", "show", f"{experiment}:dvc.lock").stdout
+    assert dvc_cache.folder_digest(made) in finished.run("git", "show", f"{experiment}:dvc.lock").stdout
 
 
 def test_a_knob_changed_by_an_experiment_runs_what_depends_on_it_and_going_back_runs_nothing(finished):

@@ -79,30 +79,30 @@ def stage_error(project: Project, stage: str, dataset: str) -> str:
     return error_of(project, STAGES[stage].main, "--dataset", dataset)
 
 
-def change(project: Project, knob: str, value: object) -> None:
-    """Set a knob, or take it out."""
+def change(project: Project, parameter: str, value: object) -> None:
+    """Set a parameter, or take it out."""
     if value is REMOVED:
-        project.remove(knob)
+        project.remove(parameter)
     else:
-        project.set(knob, value)
+        project.set(parameter, value)
 
 
-# Knobs: what is below `datasets.`, its new value, and the error below `params.yaml: datasets.`
+# Parameters: what is below `datasets.`, its new value, and the error below `params.yaml: datasets.`
 KNOBS = [
     # unknown, with the nearest known name
-    ("tiny_news.prepare.heade", True, "tiny_news.prepare: unknown knob 'heade'; did you mean 'header'?"),
-    ("tiny_news.prepare.train.sha265", "x", "tiny_news.prepare.train: unknown knob 'sha265'; did you mean 'sha256'?"),
-    ("tiny_news.split.sed", 1, "tiny_news.split: unknown knob 'sed'; did you mean 'seed'?"),
+    ("tiny_news.prepare.heade", True, "tiny_news.prepare: unknown parameter 'heade'; did you mean 'header'?"),
+    ("tiny_news.prepare.train.sha265", "x", "tiny_news.prepare.train: unknown parameter 'sha265'; did you mean 'sha256'?"),
+    ("tiny_news.split.sed", 1, "tiny_news.split: unknown parameter 'sed'; did you mean 'seed'?"),
     ("tiny_news.split.encoder.minimum_cont", 1,
-     "tiny_news.split.encoder: unknown knob 'minimum_cont'; did you mean 'minimum_count'?"),
-    ("tiny_news.train.devise", "cpu", "tiny_news.train: unknown knob 'devise'; did you mean 'device'?"),
-    ("tiny_news.train.loop.epoch", 3, "tiny_news.train.loop: unknown knob 'epoch'; did you mean 'epochs'?"),
+     "tiny_news.split.encoder: unknown parameter 'minimum_cont'; did you mean 'minimum_count'?"),
+    ("tiny_news.train.devise", "cpu", "tiny_news.train: unknown parameter 'devise'; did you mean 'device'?"),
+    ("tiny_news.train.loop.epoch", 3, "tiny_news.train.loop: unknown parameter 'epoch'; did you mean 'epochs'?"),
     ("tiny_news.train.optimizer.momentun", 0.0,
-     "tiny_news.train.optimizer: unknown knob 'momentun'; did you mean 'momentum'?"),
-    ("tiny_news.train.network.widht", 8, "tiny_news.train.network: unknown knob 'widht'; did you mean 'width'?"),
-    ("tiny_news.evaluate.batchsize", 8, "tiny_news.evaluate: unknown knob 'batchsize'; did you mean 'batch_size'?"),
-    ("tiny_news.plot.dots", 8, "tiny_news.plot: unknown knob 'dots'; known are: dots_per_inch"),
-    ("tiny_news.train.zzz", 1, "tiny_news.train: unknown knob 'zzz'; known are: device, loop, loss, network,"),
+     "tiny_news.train.optimizer: unknown parameter 'momentun'; did you mean 'momentum'?"),
+    ("tiny_news.train.network.widht", 8, "tiny_news.train.network: unknown parameter 'widht'; did you mean 'width'?"),
+    ("tiny_news.evaluate.batchsize", 8, "tiny_news.evaluate: unknown parameter 'batchsize'; did you mean 'batch_size'?"),
+    ("tiny_news.plot.dots", 8, "tiny_news.plot: unknown parameter 'dots'; known are: dots_per_inch"),
+    ("tiny_news.train.zzz", 1, "tiny_news.train: unknown parameter 'zzz'; known are: device, loop, loss, network,"),
     # unknown choices
     ("tiny_news.prepare.source", "filez", "tiny_news.prepare.source: unknown 'filez'; did you mean 'files'?"),
     ("tiny_news.prepare.repairs", ["entitys"], "tiny_news.prepare.repairs.0: unknown 'entitys'; did you mean 'entities'?"),
@@ -129,7 +129,7 @@ KNOBS = [
     # mistyped
     ("tiny_news.prepare.header", 1, "tiny_news.prepare.header: 1 will not do; it should be a valid boolean"),
     ("tiny_news.prepare.columns", "text", "tiny_news.prepare.columns: 'text' will not do; it should be a valid list"),
-    ("tiny_news.prepare.target", "subject", "tiny_news.prepare: 'subject' is not in 'columns'; make the knobs agree"),
+    ("tiny_news.prepare.target", "subject", "tiny_news.prepare: 'subject' is not in 'columns'; make the parameters agree"),
     ("tiny_news.split.seed", -1, "tiny_news.split.seed: -1 will not do; it should be greater than or equal to 0"),
     ("tiny_news.split.seed", 2**64, "tiny_news.split.seed: 18446744073709551616 will not do; it should be less than"),
     ("tiny_news.train.loop.epochs", "3", "tiny_news.train.loop.epochs: '3' will not do; it should be a valid integer"),
@@ -147,8 +147,8 @@ KNOBS = [
     ("tiny_news.split.validation", 0.8, "tiny_news.split: validation and test leave nothing to train on; make their"),
     ("tiny_news.split.validation", 1e-9, "tiny_news.split: the validation split has no row; give it more rows or"),
     ("tiny_news.split.test", REMOVED, "tiny_news.split.test: is missing; add it: there is no official test file"),
-    # knobs that do not fit each other, the data, or this machine
-    ("tiny_news.split.inputs", "numbers", "tiny_news.split.encoder: unknown knob 'minimum_count'"),
+    # parameters that do not fit each other, the data, or this machine
+    ("tiny_news.split.inputs", "numbers", "tiny_news.split.encoder: unknown parameter 'minimum_count'"),
     ("tiny_sign.split.target", "number", "tiny_sign.split: column 'sign' holds text, target 'number' needs numbers"),
     ("tiny_length.split.target", "label", "tiny_length.split: column 'length' holds numbers, target 'label' needs"),
     ("tiny_numbers.train.network", {"name": "embedding_bag", "width": 8, "initial_range": 0.5, "dropout": 0.0, "sparse": True},
@@ -157,22 +157,22 @@ KNOBS = [
      "tiny_news.train.network.name: 'mlp' takes numbers, the examples hold text; choose another network"),
     ("tiny_news.train.loop.batch_size", 4096, "tiny_news.train.loop.batch_size: the train split's 86 rows are fewer"),
     ("tiny_news.train.optimizer", {"name": "adamw", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
-     "tiny_news.train.network.sparse: 'adamw' with these knobs can't take sparse gradients; set it to false"),
-    ("tiny_news.train.optimizer.momentum", 0.9, "tiny_news.train.network.sparse: 'sgd' with these knobs can't take"),
-    ("tiny_news.train.optimizer.weight_decay", 0.1, "tiny_news.train.network.sparse: 'sgd' with these knobs can't"),
+     "tiny_news.train.network.sparse: 'adamw' with these parameters can't take sparse gradients; set it to false"),
+    ("tiny_news.train.optimizer.momentum", 0.9, "tiny_news.train.network.sparse: 'sgd' with these parameters can't take"),
+    ("tiny_news.train.optimizer.weight_decay", 0.1, "tiny_news.train.network.sparse: 'sgd' with these parameters can't"),
     ("tiny_news.train.optimizer", {"name": "adagrad", "weight_decay": 0.1},
-     "tiny_news.train.network.sparse: 'adagrad' with these knobs can't take sparse gradients"),
+     "tiny_news.train.network.sparse: 'adagrad' with these parameters can't take sparse gradients"),
     ("tiny_news.train.device", "cuda:99", "tiny_news.train.device: device 'cuda:99' can't be used"),
     ("tiny_news.train.device", "meta", "tiny_news.train.device: device 'meta' can't be used"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("knob", "value", "expected"), KNOBS, ids=[f"{k}={'REMOVED' if v is REMOVED else v}" for k, v, _ in KNOBS]
+    ("parameter", "value", "expected"), KNOBS, ids=[f"{k}={'REMOVED' if v is REMOVED else v}" for k, v, _ in KNOBS]
 )
-def test_a_wrong_knob_is_named_with_what_would_be_right(project, knob, value, expected):
-    change(project, knob, value)
-    dataset, stage, *_ = knob.split(".")
+def test_a_wrong_knob_is_named_with_what_would_be_right(project, parameter, value, expected):
+    change(project, parameter, value)
+    dataset, stage, *_ = parameter.split(".")
     assert stage_error(project, stage, dataset).startswith(f"params.yaml: datasets.{expected}")
 
 
@@ -321,7 +321,9 @@ def with_official_test(project: Project, content: str) -> None:
 def test_a_test_fraction_beside_an_official_test_file_is_refused(project):
     with_official_test(project, "a,b,c,y\n1,2,3,4\n")
     assert project.stage("prepare", "tiny_numbers").returncode == 0
-    expected = "params.yaml: datasets.tiny_numbers.split.test: there is an official test file already; remove the knob"
+    expected = (
+        "params.yaml: datasets.tiny_numbers.split.test: there is an official test file already; remove the parameter"
+    )
     assert stage_error(project, "split", "tiny_numbers") == expected
 
 
@@ -341,8 +343,8 @@ def test_a_class_that_only_the_official_test_file_has_is_refused(project):
 @pytest.mark.parametrize(
     ("stage", "path", "place", "content"),
     [
-        (stage, path, place, content)
-        for stage, path, place in (
+        (stage, path, where, content)
+        for stage, path, where in (
             ("split", "data/tiny_news/prepared/rows.parquet", "data/tiny_news/prepared/rows.parquet"),
             ("train", "data/tiny_news/examples/encoding.json", "data/tiny_news/examples/encoding.json"),
             ("train", "data/tiny_news/examples/train/targets.npy", "data/tiny_news/examples/train"),
@@ -352,12 +354,12 @@ def test_a_class_that_only_the_official_test_file_has_is_refused(project):
         for content in (None, b"", b"\xff\xfe foreign")
     ],
 )
-def test_what_an_earlier_stage_left_must_be_there_and_whole(project, stage, path, place, content):
+def test_what_an_earlier_stage_left_must_be_there_and_whole(project, stage, path, where, content):
     (project.folder / path).unlink()
     if content is not None:
         (project.folder / path).write_bytes(content)
     line = stage_error(project, stage, "tiny_news")
-    assert re.fullmatch(rf"{place}: (is missing|is not (a )?readable|holds).*; run the \w+ stage .+", line)
+    assert re.fullmatch(rf"{where}: (is missing|is not (a )?readable|holds).*; run the \w+ stage .+", line)
 
 
 def test_a_history_without_figures_makes_no_run(project):
@@ -512,7 +514,9 @@ def process_error(project: Project, stage: str, **environment: str) -> str:
 @pytest.mark.parametrize("stage", ["prepare", "split", "train", "evaluate", "plot"])
 def test_a_user_sees_one_line_and_exit_code_1(project, stage):
     project.set(f"tiny_news.{stage}.colour", "red")
-    assert process_error(project, stage).startswith(f"params.yaml: datasets.tiny_news.{stage}: unknown knob 'colour'")
+    assert process_error(project, stage).startswith(
+        f"params.yaml: datasets.tiny_news.{stage}: unknown parameter 'colour'"
+    )
 
 
 def test_a_training_that_diverges_says_so_and_leaves_the_last_model(project, trained):

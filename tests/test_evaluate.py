@@ -2,7 +2,7 @@
 
 import random
 
-import evaluate
+from retrain.evaluation.metrics import of_labels, of_numbers
 
 import pandas as pd
 import pytest
@@ -16,7 +16,7 @@ def test_figures_of_labels_are_those_of_scikit_learn(rows, known, answered):
     draw = random.Random(rows)
     targets = pd.Series(draw.choices(NAMES[:known], k=rows))
     predicted = pd.Series(draw.choices(NAMES[4 - answered :], k=rows))
-    measured = evaluate.of_labels(targets, predicted, NAMES)
+    measured = of_labels(targets, predicted, NAMES)
     per_class = metrics.precision_recall_fscore_support(targets, predicted, labels=NAMES, zero_division=0.0)
     assert measured.metrics["accuracy"] == metrics.accuracy_score(targets, predicted)
     assert measured.metrics["macro_f1"] == pytest.approx(per_class[2].mean(), abs=1e-12)
@@ -29,8 +29,8 @@ def test_figures_of_labels_are_those_of_scikit_learn(rows, known, answered):
 @pytest.mark.parametrize("numbers", [[3.0, -1.0, 2.5, 7.0], [2.0, 2.0, 2.0, 2.0], [1e6, 1e6 + 1, 1e6 + 2, 1e6 + 4]])
 @pytest.mark.parametrize("shift", [0.0, 0.25])
 def test_figures_of_numbers_are_those_of_scikit_learn(numbers, shift):
-    targets, predicted = pd.Series(numbers), pd.Series([value + shift * place for place, value in enumerate(numbers)])
-    assert evaluate.of_numbers(targets, predicted, []).metrics == pytest.approx({
+    targets, predicted = pd.Series(numbers), pd.Series([value + shift * where for where, value in enumerate(numbers)])
+    assert of_numbers(targets, predicted, []).metrics == pytest.approx({
         "rmse": metrics.root_mean_squared_error(targets, predicted),
         "mae": metrics.mean_absolute_error(targets, predicted),
         "r2": metrics.r2_score(targets, predicted),

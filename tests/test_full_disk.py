@@ -18,16 +18,16 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import Project
-from damage import STAGES, drawn
+from damage import STAGES, plot_label
 from test_damage import OWN, content_of
-from warm import ENOUGH, Ended, Limits, Warm
+from warm import ENOUGH, Limits, StageRun, Warm
 
 DATASET = "tiny_news"
 OLD = b"what was there before\n"
 NAMED = re.compile(
     rf"(MLflow \(.*\): .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*): .+; .+\n|Error: this machine: No usable temporary directory .+; .+\n"
 )
-STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!journals)))", re.MULTILINE)
+STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!checkpoints)))", re.MULTILINE)
 """An error that names MLflow's store as the place."""
 LARGE = 1 << 21
 """Bytes; every file of the project is smaller."""
@@ -68,13 +68,13 @@ def outputs_of(folder: Path, stage: str) -> dict[str, bytes]:
 def is_whole(store: Path) -> bool:
     """Whether SQLite finds nothing wrong with a database: with a copy of it, since it may need room to look at one."""
     with TemporaryDirectory() as folder:
-        for path in store.parent.glob(f"{store.name}*"):  # a journal may belong to it
+        for path in store.parent.glob(f"{store.name}*"):  # a checkpoint may belong to it
             shutil.copy2(path, folder)
         with closing(sqlite3.connect(Path(folder, store.name))) as connection:
             return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def allowed(ended: Ended, new: dict[str, bytes]) -> list[dict[str, bytes]]:
+def allowed(ended: StageRun, new: dict[str, bytes]) -> list[dict[str, bytes]]:
     """The outputs that a stage may leave: new ones where it ends well, else old ones, and never some of each.
 
     Its run in MLflow is begun before its outputs are written and completed after that: where the error names the store,
@@ -86,7 +86,7 @@ def allowed(ended: Ended, new: dict[str, bytes]) -> list[dict[str, bytes]]:
     return [old, new] if STORE.search(ended.stderr) else [old]
 
 
-def check(tried: Tried, folder: Path, stage: str, ended: Ended, new: dict[str, bytes]) -> None:
+def check(tried: Tried, folder: Path, stage: str, ended: StageRun, new: dict[str, bytes]) -> None:
     """Count a run in."""
     after, failed = outputs_of(folder, stage), ended.code != 0
     wrong = {
@@ -115,7 +115,7 @@ def with_old_outputs(whole: Path, folder: Path, stage: str) -> dict[str, bytes]:
 
 def sizes(stage: str, count: int) -> list[int]:
     """Numbers of bytes, small ones as likely as large ones."""
-    draw = drawn("sizes", stage)
+    draw = plot_label("sizes", stage)
     return sorted({0, 1, 4096, *(int(LARGE ** draw.random()) for _ in range(count))})
 
 
@@ -207,7 +207,7 @@ class Disk:
             except OSError:
                 filler.truncate(max(0, filler.tell() - free))
 
-    def run(self, stage: str) -> Ended:
+    def run(self, stage: str) -> StageRun:
         """Run a stage in the project."""
         return self.warm.run(self.mounted / "project", stage, "--dataset", DATASET, TMPDIR=str(self.mounted))
 

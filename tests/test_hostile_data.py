@@ -1,4 +1,4 @@
-"""Data, knobs and recipes from a stranger: nothing in them runs, whatever their files pretend to be."""
+"""Data, parameters and recipes from a stranger: nothing in them runs, whatever their files pretend to be."""
 
 import json
 import pickle
@@ -15,8 +15,8 @@ import plot
 import prepare
 import split
 import train
-from retrain import tables
 from retrain.commands import recipe
+from retrain.data import tables
 
 import click
 import numpy as np
@@ -198,7 +198,9 @@ LOOP = "&a [*a]\n"
 @pytest.mark.parametrize("value", [BOMB, LOOP], ids=["that doubles itself", "that holds itself"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_knob_without_end_is_refused(folder, stage, value):
-    block = "".join(f"    {name}:\n      knob: {value}" if name == stage else f"    {name}: {{}}\n" for name in STAGES)
+    block = "".join(
+        f"    {name}:\n      parameter: {value}" if name == stage else f"    {name}: {{}}\n" for name in STAGES
+    )
     (folder / "params.yaml").write_text(f"datasets:\n  tiny_sign:\n{block}")
     line = refusal(folder, STAGES[stage].main, "--dataset", "tiny_sign")
     assert line.startswith("params.yaml: ")

@@ -10,8 +10,8 @@ import plot
 import prepare
 import split
 import train
-from retrain import tables
 from retrain.commands import curves, predict
+from retrain.data import tables
 
 import pytest
 from click.testing import CliRunner

@@ -42,7 +42,7 @@ SAID = {
     "loading": re.compile(""),
 }
 """What a training has said by the time that it is there; the last things first."""
-WAYS = ("journal", "result", "kill", "kill", "terminate", "interrupt")
+WAYS = ("checkpoint", "result", "kill", "kill", "terminate", "interrupt")
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 
 
@@ -73,7 +73,7 @@ class Kills:
     moments: Iterator[str] = field(default_factory=lambda: cycle(["training", "loading"]))
     """When the next signals come."""
     kills: Counter[str] = field(default_factory=Counter)
-    """By where they hit: `loading`, `training`, `writing` (after it), `journal` (while it was saved) and `result`."""
+    """By where they hit: `loading`, `training`, `writing` (after it), `checkpoint` (while it was saved) and `result`."""
     late: int = 0
     """Signals that came when all was done."""
     continued: int = 0
@@ -81,7 +81,7 @@ class Kills:
     """Trainings that continued inside an epoch."""
     differences: int = 0
     left: int = 0
-    """Drafts and journals that were still there after a training that ended well."""
+    """Drafts and checkpoints that were still there after a training that ended well."""
     other_runs: list[str] = field(default_factory=list)
     """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
     rounds: int = 0
@@ -137,12 +137,12 @@ class Kills:
         return Whole(files_of(project, self.dataset), loading, training)
 
     def calls(self, project: Project, what: str) -> int:
-        """How many calls into C the saves of the journal, or of the result, make."""
+        """How many calls into C the saves of the checkpoint, or of the result, make."""
         said = self.finished(project, sys.executable, str(KILLED), what, "0", *self.training[1:])
         return int(said.rpartition("calls: ")[2])
 
     def killed_in_a_save(self, project: Project, what: str, calls: int) -> None:
-        """A training that is killed at one of its calls while it saves; none of so many where it goes on from a journal."""
+        """A training that is killed at one of its calls while it saves; none of so many where it goes on from a checkpoint."""
         number = str(self.draw.randint(1, calls))
         with self.start(project, sys.executable, str(KILLED), what, number, *self.training[1:]) as process:
             said = process.communicate(timeout=280)[0]
@@ -187,7 +187,7 @@ class Kills:
         """Count what is not as it would have been, and what else is left."""
         found = files_of(project, self.dataset)
         self.differences += sum(found.get(name) != whole.files.get(name) for name in found | whole.files)
-        self.left += sum(path.suffix in (".journal", ".draft") for path in project.folder.rglob("*"))
+        self.left += sum(path.suffix in (".checkpoint", ".draft") for path in project.folder.rglob("*"))
         self.compare_runs(runs_of(project, self.dataset), [("FINISHED", whole.epochs)])
 
     def compare_runs(self, found: list[Any], wanted: list[Any]) -> None:
@@ -210,7 +210,7 @@ class Kills:
         return (
             f"{self.dataset}: {self.total} kills ({where}; {self.late} signals more came too late), "
             f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences, "
-            f"{self.left} drafts and journals left, {len(self.other_runs)} stores with other runs; "
+            f"{self.left} drafts and checkpoints left, {len(self.other_runs)} stores with other runs; "
             f"slowest leave {self.slowest_leave:.1f} s"
             f"{f' on a loaded machine, {self.unheard} before their store was ready' if is_loaded() else ''}"
         )
@@ -267,8 +267,8 @@ def longer(epochs: int) -> Callable[[Project], None]:
 
     def change(project: Project) -> None:
         project.write_params({"datasets": {"tiny_numbers": tiny_datasets()["tiny_numbers"]}})
-        for knob, value in {"loop.epochs": epochs, "loop.patience": epochs, "network.dropout": 0.2}.items():
-            project.set(f"tiny_numbers.train.{knob}", value)
+        for parameter, value in {"loop.epochs": epochs, "loop.patience": epochs, "network.dropout": 0.2}.items():
+            project.set(f"tiny_numbers.train.{parameter}", value)
         project.commit()
 
     return change
@@ -281,9 +281,9 @@ def test_a_training_that_is_killed_in_a_save_and_asked_to_leave_ends_in_the_same
     project.stages("prepare split", "tiny_numbers")
     kills = Kills("tiny_numbers", seconds="60")  # saves after epochs alone: there are as many in every training
     reference = project.copy(tmp_path / "reference")
-    calls = kills.calls(reference, "journal")
+    calls = kills.calls(reference, "checkpoint")
     whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
-    kills.killed_in_a_save(project, "journal", calls)
+    kills.killed_in_a_save(project, "checkpoint", calls)
     with kills.start(project, *kills.training) as process:
         said_until(process, TRAINS)
         process.send_signal(signal.SIGTERM)
@@ -311,8 +311,8 @@ NEEDS_ROWS = pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder wi
 @pytest.mark.parametrize(
     ("dataset", "seconds", "least"),
     [
-        ("diabetes", "0.005", {"kills": 50, "loading": 5, "training": 10, "journal": 4, "result": 4}),
-        ("docstrings", "0.2", {"kills": 10, "training": 2, "journal": 1}),
+        ("diabetes", "0.005", {"kills": 50, "loading": 5, "training": 10, "checkpoint": 4, "result": 4}),
+        ("docstrings", "0.2", {"kills": 10, "training": 2, "checkpoint": 1}),
         pytest.param("ag_news", "2", {"kills": 3}, marks=NEEDS_ROWS),
     ],
 )
@@ -324,7 +324,7 @@ def test_kills_of_a_training_leave_no_difference(tmp_path, capsys, dataset, seco
     kills = Kills(dataset, seconds)
     reference = prepared.copy(tmp_path / "reference")
     whole = kills.whole(reference, *kills.training)
-    calls = {what: kills.calls(reference, what) for what in ("journal", "result")}
+    calls = {what: kills.calls(reference, what) for what in ("checkpoint", "result")}
     with_other_outputs(prepared, dataset)
     while kills.total < least["kills"]:
         project = prepared.copy(kills.round_in(tmp_path))
@@ -394,9 +394,9 @@ def calls_in(trace: Path) -> list[Call]:
 
 
 def calls_of_saves(calls: list[Call]) -> dict[str, list[Call]]:
-    """The calls of saves of the journal and of the result: on drafts and what they replace, and on their folders."""
+    """The calls of saves of the checkpoint and of the result: on drafts and what they replace, and on their folders."""
     own = {
-        "journal": re.compile(r"\.retrain/journals(>|\"|/\S*\.(draft|journal))"),
+        "checkpoint": re.compile(r"\.retrain/checkpoints(>|\"|/\S*\.(draft|checkpoint))"),
         "result": re.compile(r"(models|reports)/(tiny_numbers|\.tiny_numbers\.\d+\.draft)\b"),
     }
     return {what: [call for call in calls if pattern.search(call.line)] for what, pattern in own.items()}
@@ -418,7 +418,7 @@ def test_kills_between_any_two_system_calls_of_a_save_leave_no_difference(new_pr
     saves = calls_of_saves(calls_in(trace))
     for number in range(STRACE_KILLS):
         project = prepared.copy(kills.round_in(tmp_path))
-        call = kills.draw.choice(saves["journal" if number % 2 else "result"])
+        call = kills.draw.choice(saves["checkpoint" if number % 2 else "result"])
         inject = ("-e", f"inject={call.name}:signal=KILL:when={call.number}")
         with kills.start(project, *traced, *inject, *kills.training) as process:
             said = process.communicate(timeout=280)[0]
@@ -431,4 +431,4 @@ def test_kills_between_any_two_system_calls_of_a_save_leave_no_difference(new_pr
     with capsys.disabled():
         counts = ", ".join(f"{len(calls)} of the {what}" for what, calls in saves.items())
         click.echo(f"\nsystem calls of saves: {counts}")
-        kills.promise({"kills": STRACE_KILLS, "journal": STRACE_KILLS // 4, "result": STRACE_KILLS // 4})
+        kills.promise({"kills": STRACE_KILLS, "checkpoint": STRACE_KILLS // 4, "result": STRACE_KILLS // 4})

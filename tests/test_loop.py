@@ -12,14 +12,17 @@ from typing import Any
 import prepare
 import split
 import train
-from retrain import checkpoint, description, loop, optimizers, params
-from retrain.examples import Examples, ordered_batches, shuffled_batches
-from retrain.journal import Journal
-from retrain.loop import Rules, State
-from retrain.networks import mlp
-from retrain.recording import PAUSE_SECONDS, Recording
-from retrain.results import Result
-from retrain.tracking import Run
+from retrain import schema
+from retrain.data import encoding_file
+from retrain.data.loader import Examples, ordered_batches, shuffled_batches
+from retrain.models import weights
+from retrain.models.networks import mlp
+from retrain.tracking.recording import PAUSE_SECONDS, Recording
+from retrain.tracking.result import Result
+from retrain.tracking.runs import Run
+from retrain.training import history, loop, optimizers, resume, setup
+from retrain.training.checkpoint import Checkpoint
+from retrain.training.loop import LoopConfig, State
 
 import numpy as np
 import pytest
@@ -105,36 +108,38 @@ def run(tmp_path: Path) -> Run:
     return Run(client, client.create_run(experiment).info.run_id)
 
 
-def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, **changed: Any) -> train.Training:
-    """A training of a tiny dataset with some knobs of the section, or of the loop, changed."""
+def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, **changed: Any) -> history.Training:
+    """A training of a tiny dataset with some parameters of the section, or of the loop, changed."""
     committed = tiny_datasets()[dataset]["train"]
-    knobs = {**committed, **(section or {}), "loop": {**committed["loop"], **changed}}
+    parameters = {**committed, **(section or {}), "loop": {**committed["loop"], **changed}}
     examples = folder / "data" / dataset / "examples"
-    task = train.task_in(examples, description.read_encoding(examples))
-    return train.ready(params.check(knobs, train.Train, "train"), task, "train")
+    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+    return setup.ready(schema.check(parameters, setup.Train, "train"), task, "train")
 
 
-def trained(training: train.Training, folder: Path, run: Run | None) -> train.Record:
-    """What a training comes to, its journal being in a folder."""
+def trained(training: history.Training, folder: Path, run: Run | None) -> history.Record:
+    """What a training comes to, its checkpoint being in a folder."""
     recording = Recording("7" * 64, lambda: run, lambda _: None)
-    train.train(training, recording, train.Keeper(Journal(folder / "journal", {}, ()), seconds=60), "place")
+    train.train(
+        training, recording, resume.CheckpointSaver(Checkpoint(folder / "checkpoint", {}, ()), seconds=60), "place"
+    )
     recording.end("FINISHED", None)
     return training.record
 
 
-def reports(training: train.Training) -> list[loop.Report]:
+def reports(training: history.Training) -> list[loop.StepResult]:
     """All reports of a training."""
-    return list(loop.train_epochs(training.state, training.train, training.validation, training.rules))
+    return list(loop.train_epochs(training.state, training.train, training.validation, training.config))
 
 
-def history(training: train.Training) -> list[list[float]]:
+def history(training: history.Training) -> list[list[float]]:
     """Train loss, validation loss and validation metric of each epoch, to four digits."""
     rows = (
-        train.history_row(report, report.validation, training.objective)
-        for report in reports(training)
-        if report.validation is not None
+        history.history_row(step, step.validation, training.task)
+        for step in reports(training)
+        if step.validation is not None
     )
-    metric = f"validation_{training.objective.metric}"
+    metric = f"validation_{training.task.metric}"
     return [[round(row[name], 4) for name in ("train_loss", "validation_loss", metric)] for row in rows]
 
 
@@ -156,7 +161,7 @@ def test_training_twice_gives_equal_bytes(folder, dataset, tmp_path):
     written = []
     for name in ("one", "two"):
         record = trained(ready(folder, dataset), tmp_path, None)
-        checkpoint.save_weights(tmp_path / name, record.best.weights, "float32")
+        weights.save_weights(tmp_path / name, record.best.weights, "float32")
         written.append(((tmp_path / name).read_bytes(), record.history))
     assert written[0] == written[1]
 
@@ -166,7 +171,7 @@ def test_another_seed_gives_other_weights_and_another_history(folder):
 
 
 def test_ten_inputs_fifty_hidden_units_and_one_output_are_601_parameters():
-    network = mlp.Network(10, 1, mlp.Knobs(name="mlp", hidden=50, dropout=0.0))
+    network = mlp.Network(10, 1, mlp.Parameters(name="mlp", hidden=50, dropout=0.0))
     assert sum(parameter.numel() for parameter in network.parameters()) == 601
 
 
@@ -174,14 +179,14 @@ def test_there_is_a_report_per_batch_and_only_the_last_of_an_epoch_has_validatio
     training = ready(folder, "tiny_news")  # 86 rows and 35 for validation in batches of 8, three epochs
     seen = reports(training)
     batches = [*range(1, 12), *[11] * math.ceil(len(training.validation) / 8)]
-    assert [(report.epoch, report.batch) for report in seen] == [(e, b) for e in (1, 2, 3) for b in batches]
-    assert {report.batches for report in seen} == {11}
-    assert [n for n, report in enumerate(seen, 1) if report.validation is not None] == [
+    assert [(step.epoch, step.batch) for step in seen] == [(e, b) for e in (1, 2, 3) for b in batches]
+    assert {step.batches for step in seen} == {11}
+    assert [n for n, step in enumerate(seen, 1) if step.validation is not None] == [
         epochs * len(batches) for epochs in (1, 2, 3)
     ]
 
 
-class Watched(nn.Module):
+class ObservedRun(nn.Module):
     """A linear layer that remembers in which mode it was called, and on how many examples."""
 
     def __init__(self) -> None:
@@ -201,62 +206,66 @@ def line(count: int) -> Examples:
     return Examples({"values": values, "targets": 3 * values}, lambda arrays, rows: (arrays["values"][rows],))
 
 
-def watched(epochs: int, learning_rate: float) -> tuple[State, Rules]:
+def watched(epochs: int, learning_rate: float) -> tuple[State, LoopConfig]:
     """A state and rules with a watched network."""
     torch.manual_seed(0)
-    network = Watched()
+    network = ObservedRun()
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     scheduler = optimizers.scheduler(optimizer, optimizers.Constant(name="constant"), 1)
-    rules = Rules(
+    config = LoopConfig(
         loss=functional.mse_loss,
         measure=lambda outputs, targets: (outputs - targets).double().square().squeeze(dim=1),
         batch_size=4, epochs=epochs, clip_norm=1.0, seed=0, device=torch.device("cpu"),
     )  # fmt: skip
-    return State(network, optimizer, scheduler), rules
+    return State(network, optimizer, scheduler), config
 
 
 def test_training_is_in_train_mode_with_gradients_and_validation_in_eval_mode_without():
-    state, rules = watched(epochs=2, learning_rate=0.1)
-    list(loop.train_epochs(state, line(6), line(3), rules))
+    state, config = watched(epochs=2, learning_rate=0.1)
+    list(loop.train_epochs(state, line(6), line(3), config))
     assert state.network.calls == [(True, True, 4), (True, True, 2), (False, False, 3)] * 2
     assert state.epoch == 2
 
 
 def test_validation_changes_nothing():
-    state, rules = watched(epochs=1, learning_rate=0.1)
+    state, config = watched(epochs=1, learning_rate=0.1)
     before = {name: tensor.clone() for name, tensor in state.network.state_dict().items()}
-    assert [sums.examples for sums in loop.evaluate(state.network, ordered_batches(line(9), 4), rules)] == [4, 8, 9]
+    assert [totals.examples for totals in loop.evaluate(state.network, ordered_batches(line(9), 4), config)] == [
+        4,
+        8,
+        9,
+    ]
     assert all(torch.equal(tensor, before[name]) for name, tensor in state.network.state_dict().items())
     assert all(parameter.grad is None for parameter in state.network.parameters())
 
 
 def test_a_smaller_last_batch_counts_by_its_examples():
-    state, rules = watched(epochs=1, learning_rate=0.0)  # the weights stay, so the order does not matter
+    state, config = watched(epochs=1, learning_rate=0.0)  # the weights stay, so the order does not matter
     examples = line(9)  # 4, 4 and 1
-    *_, last = loop.train_epochs(state, examples, examples, rules)
+    *_, last = loop.train_epochs(state, examples, examples, config)
     with torch.no_grad():
         errors = state.network(torch.from_numpy(examples.arrays["values"])) - torch.from_numpy(
             examples.arrays["targets"]
         )
-    for means in (last.train, last.validation):
-        assert means.loss == pytest.approx(errors.square().mean().item())
-        assert means.measure == pytest.approx(means.loss)
+    for averages in (last.train, last.validation):
+        assert averages.loss == pytest.approx(errors.square().mean().item())
+        assert averages.measure == pytest.approx(averages.loss)
 
 
 def test_a_training_goes_on_from_the_epoch_that_its_state_has_reached():
-    state, rules = watched(epochs=4, learning_rate=0.1)
-    list(loop.train_epochs(state, line(9), line(3), rules))
+    state, config = watched(epochs=4, learning_rate=0.1)
+    list(loop.train_epochs(state, line(9), line(3), config))
     halved, half = watched(epochs=2, learning_rate=0.1)
     list(loop.train_epochs(halved, line(9), line(3), half))
-    assert [report.epoch for report in loop.train_epochs(halved, line(9), line(3), rules)] == [3] * 4 + [4] * 4
+    assert [step.epoch for step in loop.train_epochs(halved, line(9), line(3), config)] == [3] * 4 + [4] * 4
     assert torch.equal(halved.network.linear.weight, state.network.linear.weight)
 
 
 @pytest.mark.parametrize("learning_rate", [1e38, math.inf])
 def test_a_loss_that_is_not_finite_ends_the_training(learning_rate):
-    state, rules = watched(epochs=9, learning_rate=learning_rate)
+    state, config = watched(epochs=9, learning_rate=learning_rate)
     with pytest.raises(loop.NotFiniteError, match=r"^the loss (on the validation split )?is (inf|nan)"):
-        list(loop.train_epochs(state, line(9), line(3), rules))
+        list(loop.train_epochs(state, line(9), line(3), config))
 
 
 def test_without_progress_training_stops_after_patience_and_the_earliest_of_equal_epochs_is_best(folder, tmp_path):
@@ -279,7 +288,7 @@ def test_the_best_epochs_weights_are_kept_not_the_last_ones(folder, tmp_path, da
     assert best.epoch == scores.index(max(scores)) + 1 < len(record.history)
     again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
     reports(again)
-    weights = train.copied_weights(again.state.network)
+    weights = history.copied_weights(again.state.network)
     assert all(torch.equal(weights[name], tensor) for name, tensor in best.weights.items())
 
 
@@ -431,5 +440,5 @@ def test_a_schedule_multiplies_the_learning_rate_batch_by_batch(schedule, factor
 
 
 def test_each_epochs_learning_rate_is_that_of_its_first_batch(folder):
-    rates = [report.learning_rate for report in reports(ready(folder, "tiny_news")) if report.validation is not None]
+    rates = [step.learning_rate for step in reports(ready(folder, "tiny_news")) if step.validation is not None]
     assert rates == pytest.approx([2.0, 2.0 * 2 / 3, 2.0 / 3])

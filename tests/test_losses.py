@@ -1,7 +1,8 @@
 """Losses: what only training is helped by is no part of what models are evaluated with."""
 
-from retrain import losses, params
+from retrain import schema
 from retrain.errors import RetrainError
+from retrain.models import losses
 
 import pytest
 import torch
@@ -13,12 +14,12 @@ NUMBERS = torch.tensor([[0.5], [-3.0], [0.0], [2.0]], dtype=torch.float64)
 
 
 def chosen(**loss: object) -> losses.Loss:
-    """The loss to train with that a section of knobs names."""
-    return params.check({"loss": loss}, losses.Knobs, "train").loss.build()
+    """The loss to train with that a section of parameters names."""
+    return schema.check({"loss": loss}, losses.Parameters, "train").loss.build()
 
 
 def refusal(**loss: object) -> str:
-    """Why a section of knobs is refused."""
+    """Why a section of parameters is refused."""
     with pytest.raises(RetrainError) as error:
         chosen(**loss)
     return str(error.value)
@@ -62,13 +63,13 @@ def test_every_loss_can_be_trained_with_and_evaluated_with():
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        ({"name": "huber", "label_smoothing": 0.1}, "train.loss: unknown knob 'label_smoothing'; known are: name"),
+        ({"name": "huber", "label_smoothing": 0.1}, "train.loss: unknown parameter 'label_smoothing'; known are: name"),
         ({"name": "cross_entropy", "label_smoothin": 0.1},
-         "train.loss: unknown knob 'label_smoothin'; did you mean 'label_smoothing'?"),
+         "train.loss: unknown parameter 'label_smoothin'; did you mean 'label_smoothing'?"),
         ({"name": "cross_entropy", "label_smoothing": 0.1, "delta": 1.0},
-         "train.loss: unknown knob 'delta'; known are: label_smoothing, name"),
-        ({"name": "cross_entropy"}, "train.loss.label_smoothing: is missing; add it: knobs have no defaults"),
-        ({"label_smoothing": 0.1}, "train.loss.name: is missing; add it: knobs have no defaults"),
+         "train.loss: unknown parameter 'delta'; known are: label_smoothing, name"),
+        ({"name": "cross_entropy"}, "train.loss.label_smoothing: is missing; add it: parameters have no defaults"),
+        ({"label_smoothing": 0.1}, "train.loss.name: is missing; add it: parameters have no defaults"),
         ({"name": "cross_entropie", "label_smoothing": 0.1},
          "train.loss.name: unknown 'cross_entropie'; did you mean 'cross_entropy'?"),
         ({"name": "cross_entropy", "label_smoothing": 1.0}, "train.loss.label_smoothing: 1.0 will not do; it should be"),

@@ -12,8 +12,8 @@ from typing import Any
 
 import prepare
 import split
-from retrain.encoders import ngrams
-from retrain.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Knobs, Texts
+from retrain.data.encoders import ngrams
+from retrain.data.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Parameters, Texts
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def words(row: Row) -> list[list[str]]:
 def polynomial(word: str | bytes) -> int:
     """The hash of a word, in Python's own numbers."""
     content = word if isinstance(word, bytes) else word.encode()
-    return sum(byte * pow(BASE, place, 2**64) for place, byte in enumerate(content)) % 2**64
+    return sum(byte * pow(BASE, where, 2**64) for where, byte in enumerate(content)) % 2**64
 
 
 def runs(row: Row, length: int) -> list[bytes]:
@@ -106,8 +106,10 @@ def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
 
 def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> Encoder:
     """An encoder that learned from these rows; where nothing else is asked for, all that tells anything."""
-    knobs = Knobs.model_validate({"minimum_count": 1, "minimum_ratio": 0.001, "bits": BITS, "characters": 0, **changed})
-    return Encoder.fit(table(rows), np.array(targets), knobs)
+    parameters = Parameters.model_validate(
+        {"minimum_count": 1, "minimum_ratio": 0.001, "bits": BITS, "characters": 0, **changed}
+    )
+    return Encoder.fit(table(rows), np.array(targets), parameters)
 
 
 def learned(encoder: Encoder) -> dict[int, float]:
@@ -358,20 +360,20 @@ def test_only_the_rows_that_are_given_teach_something():
     rows = [(text,) for text, _ in news_rows(40, seed=7)]
     labels = np.array([number % 3 for number in range(40)])
     own = np.arange(40) % 2 == 0
-    knobs = Knobs(minimum_count=1, minimum_ratio=0.1, bits=BITS, characters=0)
-    part = Encoder.fit(table(rows)[own], labels[own], knobs)
+    parameters = Parameters(minimum_count=1, minimum_ratio=0.1, bits=BITS, characters=0)
+    part = Encoder.fit(table(rows)[own], labels[own], parameters)
     assert part == fitted(rows[::2], labels[::2].tolist(), minimum_ratio=0.1)
-    assert part.size < Encoder.fit(table(rows), labels, knobs).size
+    assert part.size < Encoder.fit(table(rows), labels, parameters).size
 
 
 def test_numbers_are_two_classes_those_above_the_mean_and_the_others():
     rows = [(text, "") for text, _ in news_rows(12, seed=8)]
     numbers = np.array([-3.0, 1.0, 0.5, 4.0, 0.0, 9.5] * 2, dtype=np.float32)  # the mean is 2
-    above = (numbers > 2).astype(np.int64)
-    assert above.sum() == 4
-    of_numbers = fitted(rows, numbers[:, None])  # as the objective gives them
-    assert of_numbers == fitted(rows, above)
-    assert of_numbers != fitted(rows, 1 - above[::-1])
+    parent_processes = (numbers > 2).astype(np.int64)
+    assert parent_processes.sum() == 4
+    of_numbers = fitted(rows, numbers[:, None])  # as the task gives them
+    assert of_numbers == fitted(rows, parent_processes)
+    assert of_numbers != fitted(rows, 1 - parent_processes[::-1])
 
 
 def encoded(*numbers: float, dtype: str) -> str:
@@ -423,15 +425,15 @@ def test_a_damaged_model_is_refused(damage: dict[str, Any]):
         Encoder.from_json({**WRITTEN, **damage})
 
 
-@pytest.mark.parametrize("knob", [{"minimum_count": 10**6}, {"minimum_ratio": 99.0}], ids=str)
-def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Path, knob):
+@pytest.mark.parametrize("parameter", [{"minimum_count": 10**6}, {"minimum_ratio": 99.0}], ids=str)
+def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Path, parameter):
     (tmp_path / ".git").mkdir()
     write_tiny_tables(tmp_path)
     project = Project(tmp_path)
     project.write_params({"datasets": tiny_datasets()})
     project.set("tiny_news.split.inputs", "ngrams")
     project.set(
-        "tiny_news.split.encoder", {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12, "characters": 0, **knob}
+        "tiny_news.split.encoder", {"minimum_count": 1, "minimum_ratio": 0.1, "bits": 12, "characters": 0, **parameter}
     )
     with chdir(tmp_path):
         assert CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"]).exit_code == 0

@@ -4,9 +4,10 @@ import io
 import math
 from collections.abc import Callable
 
-from retrain import optimizers, params
+from retrain import schema
 from retrain.errors import RetrainError
-from retrain.optimizers import RowwiseAdagradOptimizer
+from retrain.training import optimizers
+from retrain.training.optimizers import RowwiseAdagradOptimizer
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ SHAPES = [(6,), (6, 3), (6, 2, 3)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
-def drawn(shape: tuple[int, ...], count: int, seed: int = 0) -> list[Tensor]:
+def plot_label(shape: tuple[int, ...], count: int, seed: int = 0) -> list[Tensor]:
     """Some tensors of normal numbers."""
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(shape, generator=generator) for _ in range(count)]
@@ -55,7 +56,7 @@ def moved(start: Tensor, gradients: list[Tensor], learning_rates: list[float]) -
 
 @shapes
 def test_dense_gradients_move_rows_as_the_formula_says(shape):
-    start, *gradients = drawn(shape, 6)
+    start, *gradients = plot_label(shape, 6)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, gradients, RowwiseAdagradOptimizer([parameter], 0.3))
     np.testing.assert_allclose(parameter.detach(), moved(start, gradients, [0.3] * 5), rtol=1e-5, atol=1e-6)
@@ -71,7 +72,7 @@ def test_the_initial_sum_limits_the_first_step(initial):
 
 @shapes
 def test_sparse_gradients_that_name_no_row_twice_move_exactly_as_dense_ones(shape):
-    start, *values = drawn(shape, 5)
+    start, *values = plot_label(shape, 5)
     named = [[2, 0, 5], [1, 2, 3, 4, 5, 0], [4], [5, 2]]
     gradients = [sparse(rows, value[: len(rows)], 6) for rows, value in zip(named, values, strict=True)]
     thin, full = nn.Parameter(start.clone()), nn.Parameter(start.clone())
@@ -85,7 +86,7 @@ def test_sparse_gradients_that_name_no_row_twice_move_exactly_as_dense_ones(shap
 
 
 def test_a_sparse_gradient_of_as_many_matrices_as_these_have_rows_gives_each_matrix_its_own_rate():
-    start, values = drawn((3, 3, 2), 2)
+    start, values = plot_label((3, 3, 2), 2)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, [sparse([0, 1, 2], values, 3)], RowwiseAdagradOptimizer([parameter], 0.3))
     np.testing.assert_allclose(parameter.detach(), moved(start, [values], [0.3]), rtol=1e-5, atol=1e-6)
@@ -98,7 +99,7 @@ def test_a_row_that_a_sparse_gradient_names_twice_grows_by_both_squares_and_move
     optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
     sums, places = [INITIAL] * 4, np.zeros((4, 2))
     for number, rows in enumerate(batches):
-        (values,) = drawn((len(rows), 2), 1, seed=number)
+        (values,) = plot_label((len(rows), 2), 1, seed=number)
         stepped(parameter, [sparse(rows, values, 4)], optimizer)
         entries = list(zip(rows, values.double().numpy(), strict=True))
         for row, value in entries:
@@ -112,7 +113,7 @@ def test_a_row_that_a_sparse_gradient_names_twice_grows_by_both_squares_and_move
 @unhurried
 @given(st.lists(st.integers(0, 5), max_size=9), st.booleans())
 def test_rows_without_a_gradient_do_not_move(rows, as_dense):
-    start, values = drawn((6, 3), 1)[0], drawn((len(rows), 3), 1, seed=1)[0]
+    start, values = plot_label((6, 3), 1)[0], plot_label((len(rows), 3), 1, seed=1)[0]
     gradient = sparse(rows, values, 6)
     parameter = nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
@@ -131,7 +132,7 @@ def test_a_parameter_without_a_gradient_does_not_move_and_has_no_state():
 
 
 def test_each_group_of_parameters_has_its_own_learning_rate():
-    start, *gradients = drawn((6, 3), 4)
+    start, *gradients = plot_label((6, 3), 4)
     slow, fast = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([{"params": [slow], "lr": 0.01}, {"params": [fast]}], 0.3)
     for gradient in gradients:
@@ -151,7 +152,7 @@ def through_a_file(optimizer: RowwiseAdagradOptimizer) -> dict:
 
 @pytest.mark.parametrize("as_rows", [torch.clone, lambda gradient: gradient.to_sparse(1)], ids=["dense", "sparse"])
 def test_a_state_that_was_saved_and_loaded_goes_on_with_the_same_bits(as_rows: Callable[[Tensor], Tensor]):
-    start, *values = drawn((6, 3), 7)
+    start, *values = plot_label((6, 3), 7)
     gradients = [as_rows(value) for value in values]
     through = nn.Parameter(start.clone())
     stepped(through, gradients, RowwiseAdagradOptimizer([through], 0.3))
@@ -192,7 +193,7 @@ def test_a_closure_is_called_with_gradients_and_its_loss_is_returned():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_a_schedule_changes_how_far_the_rows_move(schedule, rates):
-    start, *gradients = drawn((6, 3), 6)
+    start, *gradients = plot_label((6, 3), 6)
     parameter = nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([parameter], 0.4)
     scheduler = optimizers.scheduler(optimizer, schedule, steps=4)
@@ -204,18 +205,20 @@ def test_a_schedule_changes_how_far_the_rows_move(schedule, rates):
 
 def test_its_knobs_are_its_name_alone_and_it_takes_sparse_gradients():
     constant = {"name": "constant"}
-    chosen = params.check({"optimizer": {"name": "rowwise_adagrad"}, "schedule": constant}, optimizers.Knobs, "train")
+    chosen = schema.check(
+        {"optimizer": {"name": "rowwise_adagrad"}, "schedule": constant}, optimizers.Parameters, "train"
+    )
     assert chosen.optimizer.takes_sparse_gradients
     built = chosen.optimizer.build([nn.Parameter(torch.zeros(2))], 0.7)
     assert (type(built), built.param_groups[0]["lr"]) == (RowwiseAdagradOptimizer, 0.7)
-    knobs = {"optimizer": {"name": "rowwise_adagrad", "momentum": 0.0}, "schedule": constant}
-    with pytest.raises(RetrainError, match=r"^train.optimizer: unknown knob 'momentum'; known are: name$"):
-        params.check(knobs, optimizers.Knobs, "train")
+    parameters = {"optimizer": {"name": "rowwise_adagrad", "momentum": 0.0}, "schedule": constant}
+    with pytest.raises(RetrainError, match=r"^train.optimizer: unknown parameter 'momentum'; known are: name$"):
+        schema.check(parameters, optimizers.Parameters, "train")
 
 
 def test_gradients_are_left_as_they_are_where_no_norm_is_given():
     dense, thin, none = (nn.Parameter(torch.zeros(6, 3)) for _ in range(3))
-    (values,) = drawn((4, 3), 1)
+    (values,) = plot_label((4, 3), 1)
     dense.grad, thin.grad = torch.full((6, 3), 1e6), sparse([5, 1, 5, 0], values, 6)
     before = dense.grad, thin.grad
     optimizers.clip([dense, thin, none], None)

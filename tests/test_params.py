@@ -5,10 +5,11 @@ from typing import Any
 
 import evaluate
 import plot
-import split
-import train
-from retrain import encoders, networks, optimizers, params, sources
+from retrain import params, schema
+from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
+from retrain.models import networks
+from retrain.training import optimizers, setup
 
 import pytest
 from conftest import REPOSITORY
@@ -22,23 +23,26 @@ COMMITTED = params.datasets(REPOSITORY)
 LOOP = {"epochs": 1, "batch_size": 1, "learning_rate": 0.5, "clip_norm": 1.0, "patience": 1, "seed": 0}
 
 
-def loop_of(yaml: str) -> train.Loop:
+def loop_of(yaml: str) -> setup.Loop:
     """The loop's section with these lines of YAML in it."""
-    return params.check({**LOOP, **YAML(typ="safe").load(yaml)}, train.Loop, "loop")
+    return schema.check({**LOOP, **YAML(typ="safe").load(yaml)}, setup.Loop, "loop")
 
 
 @pytest.mark.parametrize("dataset", COMMITTED)
 def test_every_section_of_the_committed_params_is_valid(dataset):
     block = params.dataset_block(REPOSITORY, dataset)
-    assert params.check(block["prepare"], sources.load(block["prepare"], dataset).knobs, "prepare")
-    knobs = params.check(block["split"], split.Split, "split")
-    assert params.check(knobs.encoder, encoders.load(knobs.inputs, "split.inputs").Knobs, "split.encoder") is not None
-    section = params.check(block["train"], train.Train, "train")
-    assert params.check(section.network, networks.load(section.network["name"], "network").Knobs, "network")
+    assert schema.check(block["prepare"], sources.load(block["prepare"], dataset).parameters, "prepare")
+    parameters = schema.check(block["split"], splitting.Split, "split")
+    assert (
+        schema.check(parameters.encoder, encoders.load(parameters.inputs, "split.inputs").Parameters, "split.encoder")
+        is not None
+    )
+    section = schema.check(block["train"], setup.Train, "train")
+    assert schema.check(section.network, networks.load(section.network["name"], "network").Parameters, "network")
     chosen = {"optimizer": section.optimizer, "schedule": section.schedule}
-    assert params.check(chosen, optimizers.Knobs, "train").optimizer.name == section.optimizer["name"]
-    assert params.check(block["evaluate"], evaluate.Evaluate, "evaluate")
-    assert params.check(block["plot"], plot.Plot, "plot")
+    assert schema.check(chosen, optimizers.Parameters, "train").optimizer.name == section.optimizer["name"]
+    assert schema.check(block["evaluate"], evaluate.Evaluate, "evaluate")
+    assert schema.check(block["plot"], plot.Plot, "plot")
 
 
 def test_the_committed_params_hold_every_dataset_that_the_project_comes_with():
@@ -70,49 +74,51 @@ def test_a_value_of_another_type_or_out_of_range_is_refused_and_never_converted(
 
 def test_an_unknown_knob_is_named_before_the_one_that_it_leaves_missing():
     misspelt = {("epoch" if name == "epochs" else name): value for name, value in LOOP.items()}
-    with pytest.raises(RetrainError, match=r"^loop: unknown knob 'epoch'; did you mean 'epochs'\?$"):
-        params.check(misspelt, train.Loop, "loop")
+    with pytest.raises(RetrainError, match=r"^loop: unknown parameter 'epoch'; did you mean 'epochs'\?$"):
+        schema.check(misspelt, setup.Loop, "loop")
 
 
 @unhurried
 @given(st.sampled_from(sorted(LOOP)))
 def test_no_knob_has_a_default(name):
     rest = {other: value for other, value in LOOP.items() if other != name}
-    with pytest.raises(RetrainError, match=rf"^loop.{name}: is missing; add it: knobs have no defaults$"):
-        params.check(rest, train.Loop, "loop")
+    with pytest.raises(RetrainError, match=rf"^loop.{name}: is missing; add it: parameters have no defaults$"):
+        schema.check(rest, setup.Loop, "loop")
 
 
-def models(section: type[params.Section]) -> Iterator[type[params.Section]]:
+def models(section: type[schema.Section]) -> Iterator[type[schema.Section]]:
     """A section's model and those of its parts."""
     yield section
     for field in section.model_fields.values():
-        for part in params.section_models(field.annotation):
+        for part in schema.section_models(field.annotation):
             yield from models(part)
 
 
 def test_only_the_knobs_that_depend_on_an_official_test_file_may_be_absent():
-    files = sources.load({"source": "files"}, "d").knobs
+    files = sources.load({"source": "files"}, "d").parameters
     optional = [
         f"{model.__name__}.{name}"
-        for section in (files, split.Split, train.Train, optimizers.Knobs, evaluate.Evaluate, plot.Plot)
+        for section in (files, splitting.Split, setup.Train, optimizers.Parameters, evaluate.Evaluate, plot.Plot)
         for model in models(section)
         for name, field in model.model_fields.items()
         if not field.is_required()
     ]
-    assert optional == ["Knobs.test", "Split.test"]
+    assert optional == ["Parameters.test", "Split.test"]
 
 
 def test_a_section_can_not_be_changed():
-    loop = params.check(LOOP, train.Loop, "loop")
+    loop = schema.check(LOOP, setup.Loop, "loop")
     with pytest.raises(ValidationError, match="frozen"):
         loop.epochs = 2
     assert loop.epochs == 1
 
 
 def test_lists_become_tuples_which_can_not_be_changed():
-    knobs = params.check(COMMITTED["ag_news"]["prepare"], sources.load({"source": "files"}, "d").knobs, "prepare")
-    assert knobs.columns == ("topic", "title", "description")
-    assert knobs.inputs == ("title", "description")
+    parameters = schema.check(
+        COMMITTED["ag_news"]["prepare"], sources.load({"source": "files"}, "d").parameters, "prepare"
+    )
+    assert parameters.columns == ("topic", "title", "description")
+    assert parameters.inputs == ("title", "description")
 
 
 @unhurried
@@ -124,16 +130,16 @@ def test_lists_become_tuples_which_can_not_be_changed():
     ),
     st.sampled_from(["network", "optimizer", "schedule", "loss", "loop", "device", "threads", "saved_dtype"]),
 )
-def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value: Any, knob):
-    section = {**COMMITTED["diabetes"]["train"], knob: value}
-    for model, knobs in (
-        (train.Train, section),
-        (optimizers.Knobs, {name: section[name] for name in ("optimizer", "schedule")}),
+def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value: Any, parameter):
+    section = {**COMMITTED["diabetes"]["train"], parameter: value}
+    for model, parameters in (
+        (setup.Train, section),
+        (optimizers.Parameters, {name: section[name] for name in ("optimizer", "schedule")}),
     ):
         try:
-            params.check(knobs, model, "train")
+            schema.check(parameters, model, "train")
         except RetrainError as error:
-            assert error.place.startswith("train")  # noqa: PT017 (whether it is raised depends on the value)
+            assert error.where.startswith("train")  # noqa: PT017 (whether it is raised depends on the value)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +150,11 @@ def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value:
     ],
 )
 def test_the_nearest_name_is_offered_or_all_of_them_where_none_is_near(name, known, answer):
-    assert params.nearest(name, known) == answer
+    assert schema.nearest(name, known) == answer
 
 
 def reversed_knobs(value: Any) -> Any:
-    """The same knobs, the last of each section first."""
+    """The same parameters, the last of each section first."""
     if not isinstance(value, dict):
         return value
     return {name: reversed_knobs(child) for name, child in reversed(value.items())}
@@ -158,15 +164,15 @@ def reversed_knobs(value: Any) -> Any:
 def test_the_order_of_knobs_changes_nothing_because_dvc_does_not_see_it(dataset):
     block = params.dataset_block(REPOSITORY, dataset)
     models = {
-        "prepare": sources.load(block["prepare"], dataset).knobs,
-        "split": split.Split,
-        "train": train.Train,
+        "prepare": sources.load(block["prepare"], dataset).parameters,
+        "split": splitting.Split,
+        "train": setup.Train,
         "evaluate": evaluate.Evaluate,
         "plot": plot.Plot,
     }
     for stage, model in models.items():
         as_written, backwards = (
-            params.check(knobs, model, stage) for knobs in (block[stage], reversed_knobs(block[stage]))
+            schema.check(parameters, model, stage) for parameters in (block[stage], reversed_knobs(block[stage]))
         )
         assert list(reversed_knobs(block[stage])) != list(block[stage]) or len(block[stage]) == 1
         assert backwards.model_dump_json() == as_written.model_dump_json()

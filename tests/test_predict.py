@@ -107,10 +107,10 @@ def test_more_rows_than_one_batch_are_each_answered_as_if_they_were_alone(elsewh
     write_csv(elsewhere.folder / f"rows.{suffix}", ["text"], [[text] for text in rows])
     found = answers(elsewhere, "tiny_news", "--file", f"rows.{suffix}")[-2500:]
     assert len(found) == 2500
-    for place in (0, 1023, 1024, 2047, 2048, 2499):
-        (alone,) = answers(elsewhere, "tiny_news", rows[place])
-        assert alone["label"] == found[place]["label"]
-        assert alone["probabilities"] == pytest.approx(found[place]["probabilities"], abs=2e-6)
+    for where in (0, 1023, 1024, 2047, 2048, 2499):
+        (alone,) = answers(elsewhere, "tiny_news", rows[where])
+        assert alone["label"] == found[where]["label"]
+        assert alone["probabilities"] == pytest.approx(found[where]["probabilities"], abs=2e-6)
 
 
 class Trap:

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import prepare
-from retrain import cleaning
-from retrain.sources import SourceRows, docstrings
+from retrain.data import cleaning
+from retrain.data.sources import SourceRows, docstrings
 
 import pandas as pd
 import pytest
@@ -84,21 +84,21 @@ def test_words_without_remnants_are_left_as_they_are(text):
 
 def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():
     rows = table(("a", "x"), ("", "x"), (" \t", "x"), ("b", ""), ("a", "x"), (" a ", "x"), ("a", "y"), ("A", "x"))
-    cleaned = prepare.clean(rows, ())
+    cleaned = cleaning.clean(rows, ())
     assert cleaned.rows.to_numpy().tolist() == [["a", "x"], ["a", "y"], ["A", "x"]]
     assert (cleaned.empty, cleaned.duplicates) == (3, 2)
 
 
 def test_rows_that_are_equal_once_repaired_are_duplicates():
-    cleaned = prepare.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
+    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
     assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
 
 
 def test_one_empty_input_of_several_is_no_reason_to_drop_a_row_but_an_empty_number_is():
     texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
-    assert prepare.clean(texts, ()).empty == 1
+    assert cleaning.clean(texts, ()).empty == 1
     numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
-    assert prepare.clean(numbers, ()).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
+    assert cleaning.clean(numbers, ()).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_classes_with_an_order_of_their_own_come_first_and_the_others_alphabetically():

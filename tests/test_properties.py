@@ -13,10 +13,10 @@ import evaluate
 import plot
 import prepare
 import split
-import train
-from retrain import encoders, params, sources
+from retrain import schema
+from retrain.data import csv_rows, encoders, sources, splitting
 from retrain.errors import RetrainError
-from retrain.sources import files
+from retrain.training import setup
 
 import numpy as np
 import pandas as pd
@@ -85,10 +85,10 @@ def write_dataset(folder: Path, inputs: str, rows: list[tuple[str, ...]]) -> Non
     kind = "number" if inputs == "numbers" else "text"
     section = files_section("d", {"one": kind, "two": kind, "target": kind}, "target")
     target = "number" if inputs == "numbers" else "label"
-    knobs = block(section, inputs, target, train_section(BAG, "cross_entropy", 0.1))
-    knobs["split"]["encoder"] = ENCODED[inputs]
+    parameters = block(section, inputs, target, train_section(BAG, "cross_entropy", 0.1))
+    parameters["split"]["encoder"] = ENCODED[inputs]
     with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump({"datasets": {"d": knobs}}, file)
+        YAML(typ="safe").dump({"datasets": {"d": parameters}}, file)
     path = folder / "data/raw/d/rows.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -134,8 +134,8 @@ def check_splits(folder: Path, inputs: str, count: int) -> None:
 def test_any_table_that_is_taken_is_split_cleanly_and_to_the_same_bytes(folder, examples):
     @settings(max_examples=examples)
     @given(tables())
-    def search(drawn: tuple[str, list[tuple[str, ...]]]) -> None:
-        inputs, rows = drawn
+    def search(plot_label: tuple[str, list[tuple[str, ...]]]) -> None:
+        inputs, rows = plot_label
         write_dataset(folder, inputs, rows)
         if taken(folder):
             check_splits(folder, inputs, len(rows))
@@ -163,9 +163,9 @@ def test_any_bytes_are_rows_or_no_csv(tmp_path, examples):
     def search(content: bytes, columns: tuple[str, ...] | None) -> None:
         path.write_bytes(content)
         try:
-            rows = files.read_csv(path, "rows.csv", columns)
+            rows = csv_rows.read_csv(path, "rows.csv", columns)
         except RetrainError as error:
-            assert error.place.startswith("rows.csv")  # noqa: PT017 (whether it is raised depends on the bytes)
+            assert error.where.startswith("rows.csv")  # noqa: PT017 (whether it is raised depends on the bytes)
             return
         assert len(rows)
         assert all(isinstance(value, str) for value in rows.to_numpy().ravel())
@@ -184,21 +184,26 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-def sections() -> Iterator[tuple[str, type[params.Section], dict[str, Any]]]:
-    """Every section, and every part of one that is checked by itself: its place, its model and knobs that are good."""
-    from retrain import losses, networks, optimizers
+def sections() -> Iterator[tuple[str, type[schema.Section], dict[str, Any]]]:
+    """Every section, and every part of one that is checked by itself: its place, its model and parameters that are good."""
+    from retrain.models import losses, networks
+    from retrain.training import optimizers
 
-    for dataset, knobs in corpus_datasets().items():
-        yield f"{dataset}.prepare", sources.load(knobs["prepare"], dataset).knobs, knobs["prepare"]
-        yield f"{dataset}.split", split.Split, knobs["split"]
-        yield f"{dataset}.split.encoder", encoders.load(knobs["split"]["inputs"], "").Knobs, knobs["split"]["encoder"]
-        section = knobs["train"]
-        yield f"{dataset}.train", train.Train, section
-        yield f"{dataset}.train.network", networks.load(section["network"]["name"], "").Knobs, section["network"]
-        yield f"{dataset}.train", optimizers.Knobs, {name: section[name] for name in ("optimizer", "schedule")}
-        yield f"{dataset}.train", losses.Knobs, {"loss": section["loss"]}
-        yield f"{dataset}.evaluate", evaluate.Evaluate, knobs["evaluate"]
-        yield f"{dataset}.plot", plot.Plot, knobs["plot"]
+    for dataset, parameters in corpus_datasets().items():
+        yield f"{dataset}.prepare", sources.load(parameters["prepare"], dataset).parameters, parameters["prepare"]
+        yield f"{dataset}.split", splitting.Split, parameters["split"]
+        yield (
+            f"{dataset}.split.encoder",
+            encoders.load(parameters["split"]["inputs"], "").Parameters,
+            parameters["split"]["encoder"],
+        )
+        section = parameters["train"]
+        yield f"{dataset}.train", setup.Train, section
+        yield f"{dataset}.train.network", networks.load(section["network"]["name"], "").Parameters, section["network"]
+        yield f"{dataset}.train", optimizers.Parameters, {name: section[name] for name in ("optimizer", "schedule")}
+        yield f"{dataset}.train", losses.Parameters, {"loss": section["loss"]}
+        yield f"{dataset}.evaluate", evaluate.Evaluate, parameters["evaluate"]
+        yield f"{dataset}.plot", plot.Plot, parameters["plot"]
 
 
 @few_and_many(200, 30_000)
@@ -207,20 +212,20 @@ def test_any_value_of_any_knob_is_taken_or_refused_with_the_knobs_name(examples)
 
     @settings(max_examples=examples)
     @given(st.sampled_from(every), VALUES)
-    def search(chosen: tuple[str, type[params.Section], dict[str, Any], tuple[Any, ...]], value: Any) -> None:
-        place, model, knobs, path = chosen
-        written = copy.deepcopy(knobs)
+    def search(chosen: tuple[str, type[schema.Section], dict[str, Any], tuple[Any, ...]], value: Any) -> None:
+        where, model, parameters, path = chosen
+        written = copy.deepcopy(parameters)
         replace_at(written, path, value)
-        knob = ".".join([place, *map(str, path)])
+        parameter = ".".join([where, *map(str, path)])
         try:
-            params.check(written, model, place)
-            where = knob
+            schema.check(written, model, where)
+            where = parameter
         except RetrainError as error:
-            where = error.place
-        assert knob.startswith(where) or where.startswith(knob)
+            where = error.where
+        assert parameter.startswith(where) or where.startswith(parameter)
 
     search()
-    told("values of knobs", examples)
+    told("values of parameters", examples)
 
 
 # Models
@@ -262,8 +267,8 @@ def test_any_change_of_a_models_weights_gives_a_predictor_or_an_error(tmp_path, 
     )
     def search(number: int, changes: list[tuple[int, bytes, int]]) -> None:
         data = target.seeds[number][1:]
-        for place, foreign, removed in changes:
-            begin = place % (len(data) + 1)
+        for where, foreign, removed in changes:
+            begin = where % (len(data) + 1)
             data = data[:begin] + foreign + data[begin + removed :]
         read_or_refused(target, bytes([number]) + data)
 

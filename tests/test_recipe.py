@@ -1,4 +1,4 @@
-"""`retrain recipe`: knobs are written into params.yaml, and nothing else there changes."""
+"""`retrain recipe`: parameters are written into params.yaml, and nothing else there changes."""
 
 import re
 import shutil
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import evaluate
 import plot
-import split
-import train
-from retrain import encoders, losses, networks, objectives, optimizers, params, sources
+from retrain import params, schema
 from retrain.commands import recipe
+from retrain.data import encoders, sources, splitting, tasks
+from retrain.models import losses, networks
+from retrain.training import optimizers, setup
 
 import pytest
 from click.testing import CliRunner, Result
@@ -159,15 +160,13 @@ def test_lists_and_mappings_over_several_lines_are_replaced_whole(project: Proje
 
 def test_an_experiment_in_the_workspace_does_not_stop_a_recipe(project: Project):
     shutil.copy(REPOSITORY / params.FILE, project.folder / params.FILE)
-    command = (
-        "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('params.yaml') as knobs: knobs['changed'] = 1"
-    )
+    command = "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('params.yaml') as parameters: parameters['changed'] = 1"
     ended = project.run(sys.executable, "-c", command)  # as `dvc exp run -S` does: it lays the whole file out anew
     assert ended.returncode == 0, ended.said
     before = content((project.folder / params.FILE).read_text(encoding="utf-8"))
     recipe = COURSE.read_text(encoding="utf-8")
-    for stage, knobs in content(recipe).items():
-        before["datasets"]["ag_news"][stage].update(knobs)
+    for stage, parameters in content(recipe).items():
+        before["datasets"]["ag_news"][stage].update(parameters)
     assert content(followed(project.folder, "ag_news", recipe)) == before
 
 
@@ -176,7 +175,7 @@ def test_a_recipe_that_is_followed_twice_changes_nothing_the_second_time(folder)
     assert followed(folder, "tiny", text) == followed(folder, "tiny", text)
 
 
-RECIPE = "recipe.yaml: is no recipe; give it sections with knobs: prepare, split, train, evaluate, plot"
+RECIPE = "recipe.yaml: is no recipe; give it sections with parameters: prepare, split, train, evaluate, plot"
 
 
 @pytest.mark.parametrize(
@@ -238,8 +237,8 @@ def committed_after(file: Path, folder: Path) -> str:
 def test_a_committed_recipe_changes_its_knobs_in_the_committed_params_and_nothing_else(tmp_path, recipe_file):
     changed = committed_after(recipe_file, tmp_path)
     expected = content(COMMITTED)
-    for stage, knobs in content(recipe_file.read_text(encoding="utf-8")).items():
-        expected["datasets"]["ag_news"][stage].update(knobs)
+    for stage, parameters in content(recipe_file.read_text(encoding="utf-8")).items():
+        expected["datasets"]["ag_news"][stage].update(parameters)
     assert content(changed) == expected
     assert expected != content(COMMITTED)
     begin, end = (COMMITTED.index(f"\n  {name}:\n") for name in ("ag_news", "docstrings"))
@@ -252,19 +251,21 @@ def test_a_committed_recipe_changes_its_knobs_in_the_committed_params_and_nothin
 @OF_AG_NEWS
 def test_a_committed_recipe_gives_sections_that_every_stage_takes(tmp_path, recipe_file):
     block = content(committed_after(recipe_file, tmp_path))["datasets"]["ag_news"]
-    assert params.check(block["prepare"], sources.load(block["prepare"], "ag_news").knobs, "prepare")
-    knobs = params.check(block["split"], split.Split, "split")
-    assert params.check(knobs.encoder, encoders.load(knobs.inputs, "split.inputs").Knobs, "split.encoder")
-    section = params.check(block["train"], train.Train, "train")
+    assert schema.check(block["prepare"], sources.load(block["prepare"], "ag_news").parameters, "prepare")
+    parameters = schema.check(block["split"], splitting.Split, "split")
+    assert schema.check(
+        parameters.encoder, encoders.load(parameters.inputs, "split.inputs").Parameters, "split.encoder"
+    )
+    section = schema.check(block["train"], setup.Train, "train")
     network = networks.load(section.network["name"], "network")
-    assert network.Network.takes == knobs.inputs
-    assert params.check(section.network, network.Knobs, "network").sparse
+    assert network.Network.takes == parameters.inputs
+    assert schema.check(section.network, network.Parameters, "network").sparse
     chosen = {"optimizer": section.optimizer, "schedule": section.schedule}
-    assert params.check(chosen, optimizers.Knobs, "train").optimizer.takes_sparse_gradients
-    loss = params.check({"loss": section.loss}, losses.Knobs, "train").loss
-    assert loss.name in objectives.load(knobs.target, "split.target").losses
-    assert params.check(block["evaluate"], evaluate.Evaluate, "evaluate")
-    assert params.check(block["plot"], plot.Plot, "plot")
+    assert schema.check(chosen, optimizers.Parameters, "train").optimizer.takes_sparse_gradients
+    loss = schema.check({"loss": section.loss}, losses.Parameters, "train").loss
+    assert loss.name in tasks.load(parameters.target, "split.target").losses
+    assert schema.check(block["evaluate"], evaluate.Evaluate, "evaluate")
+    assert schema.check(block["plot"], plot.Plot, "plot")
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)

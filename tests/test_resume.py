@@ -13,9 +13,11 @@ from typing import Any
 
 import prepare
 import split
-import train
-from retrain import checkpoint, description, journal, loop, params, processes
-from retrain.journal import DamagedError, Journal
+from retrain import processes, schema
+from retrain.data import encoding_file
+from retrain.models import weights
+from retrain.training import checkpoint, history, loop, resume, setup
+from retrain.training.checkpoint import Checkpoint, DamagedError
 
 import pytest
 import torch
@@ -36,14 +38,19 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "tiny_ngrams": NGRAMS,
 }
 SPARSE = {"sgd": {"momentum": 0.0, "weight_decay": 0.0}, "adagrad": OPTIMIZERS["adagrad"], "rowwise_adagrad": {}}
-"""Optimizers with knobs that take the sparse gradients of `ngram_bag`."""
+"""Optimizers with parameters that take the sparse gradients of `ngram_bag`."""
 COMBINATIONS = [
-    (dataset, {"name": optimizer, **knobs}, {"name": schedule, **SCHEDULES[schedule]})
+    (dataset, {"name": optimizer, **parameters}, {"name": schedule, **SCHEDULES[schedule]})
     for dataset in NETWORKS
-    for optimizer, knobs in (SPARSE if dataset == "tiny_ngrams" else OPTIMIZERS).items()
+    for optimizer, parameters in (SPARSE if dataset == "tiny_ngrams" else OPTIMIZERS).items()
     for schedule in SCHEDULES
 ]
-IDENTITY = {"knobs": {"loop": {"epochs": 3}}, "data": "0" * 64, "code": {"train.py": "1"}, "libraries": {"torch": "2"}}
+IDENTITY = {
+    "parameters": {"loop": {"epochs": 3}},
+    "data": "0" * 64,
+    "code": {"train.py": "1"},
+    "libraries": {"torch": "2"},
+}
 
 
 def datasets() -> dict[str, Any]:
@@ -73,27 +80,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ready(folder: Path, dataset: str, **section: Any) -> train.Training:
+def ready(folder: Path, dataset: str, **section: Any) -> history.Training:
     """A training of a tiny dataset from its beginning."""
     examples = folder / "data" / dataset / "examples"
-    task = train.task_in(examples, description.read_encoding(examples))
-    knobs = {**datasets()[dataset]["train"], "network": NETWORKS[dataset], **section}
-    return train.ready(params.check(knobs, train.Train, "train"), task, "train")
+    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+    parameters = {**datasets()[dataset]["train"], "network": NETWORKS[dataset], **section}
+    return setup.ready(schema.check(parameters, setup.Train, "train"), task, "train")
 
 
-def advance(training: train.Training, batches: int) -> None:
+def advance(training: history.Training, batches: int) -> None:
     """Train for some batches, of train and validation alike, or until the training is over."""
     reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
     for report in islice(reports, batches):
         if report.validation is not None:
-            train.recorded(training, report, report.validation)
+            history.recorded(training, report, report.validation)
         if training.is_over:
             return
 
 
-def bytes_of(training: train.Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
+def bytes_of(training: history.Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
     """What a finished training leaves."""
-    checkpoint.save_weights(folder / "weights", training.record.best.weights, "float32")
+    weights.save_weights(folder / "weights", training.record.best.weights, "float32")
     return (folder / "weights").read_bytes(), training.record.history
 
 
@@ -104,20 +111,20 @@ def carried_over(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(BytesIO(file.getvalue()), weights_only=True)
 
 
-def loop_of(**knobs: Any) -> dict[str, Any]:
-    """A section of the loop's knobs, four epochs unless others are given."""
+def loop_of(**parameters: Any) -> dict[str, Any]:
+    """A section of the loop's parameters, four epochs unless others are given."""
     loop = tiny_datasets()["tiny_numbers"]["train"]["loop"]
-    return {**loop, "learning_rate": 0.05, "patience": 2, "epochs": 4, **knobs}
+    return {**loop, "learning_rate": 0.05, "patience": 2, "epochs": 4, **parameters}
 
 
-def whole_training(folder: Path, dataset: str, **section: Any) -> train.Training:
+def whole_training(folder: Path, dataset: str, **section: Any) -> history.Training:
     """A training that nothing stops."""
     training = ready(folder, dataset, **section)
     advance(training, 10**6)
     return training
 
 
-def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> train.Training:
+def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> history.Training:
     """A training that stops after so many batches, again and again, and goes on from its state alone."""
     training = ready(folder, dataset, **section)
     first = training.state.optimizer.param_groups[0]["lr"]
@@ -182,18 +189,18 @@ def test_dropout_takes_part(folder):
 
 
 def test_a_journal_gives_back_what_was_saved_last(tmp_path):
-    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     assert kept.load() is None
     for epoch in (1, 2):
         kept.save({"epoch": epoch, "weights": torch.arange(3) * epoch, "scores": [float("-inf"), 0.1]})
     state = kept.load()
     assert (state["epoch"], state["weights"].tolist(), state["scores"]) == (2, [0, 2, 4], [float("-inf"), 0.1])
-    assert [path.name for path in tmp_path.iterdir()] == ["a.journal"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.checkpoint"]
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
 def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
-    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     make(kept.draft)
     kept.save({"epoch": 1})
     assert kept.load() == {"epoch": 1}
@@ -202,11 +209,11 @@ def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
 
 @pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])
 @pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, place, damage):
-    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
+def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, where, damage):
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     kept.save({"weights": torch.zeros(1000)})
     content = bytearray(kept.path.read_bytes())
-    position = int(place * len(content))
+    position = int(where * len(content))
     content = content[:position] if damage == "cut" else content[:position] + b"?" + content[position + 1 :]
     kept.path.write_bytes(content)
     with pytest.raises(DamagedError, match=r"^is damaged$"):
@@ -214,14 +221,14 @@ def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, place,
 
 
 def test_a_journal_of_another_training_under_this_ones_name_is_not_taken(tmp_path):
-    Journal(tmp_path / "a.journal", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
+    Checkpoint(tmp_path / "a.checkpoint", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
     with pytest.raises(DamagedError, match="is of another training"):
-        Journal(tmp_path / "a.journal", IDENTITY, ()).load()
+        Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ()).load()
 
 
-def left(folder: Path, identity: dict[str, Any]) -> Journal:
-    """A journal that a process left that was killed."""
-    kept = Journal(folder / f"tiny-{journal.digest(identity)[:16]}.journal", identity, ())
+def left(folder: Path, identity: dict[str, Any]) -> Checkpoint:
+    """A checkpoint that a process left that was killed."""
+    kept = Checkpoint(folder / f"tiny-{checkpoint.digest(identity)[:16]}.checkpoint", identity, ())
     kept.save({"epoch": 1})
     for suffix in (".lock", ".owner", ".draft"):
         kept.path.with_suffix(suffix).touch()
@@ -231,7 +238,7 @@ def left(folder: Path, identity: dict[str, Any]) -> Journal:
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"knobs": {"loop": {"epochs": 4}}}, "of other knobs (loop.epochs)"),
+        ({"parameters": {"loop": {"epochs": 4}}}, "of other parameters (loop.epochs)"),
         ({"data": "1" * 64}, "of other data"),
         ({"code": {"train.py": "2", "loop.py": "1"}}, "of other code (train.py, loop.py)"),
         ({"libraries": {"torch": "3"}}, "of other libraries (torch)"),
@@ -240,7 +247,7 @@ def left(folder: Path, identity: dict[str, Any]) -> Journal:
 def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(tmp_path, other, reason):
     abandoned = left(tmp_path, {**IDENTITY, **other})
     said: list[str] = []
-    with journal.opened(tmp_path, "tiny", IDENTITY, processes.above(), said.append) as kept:
+    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append) as kept:
         assert kept.load() is None
     assert said == [f"an unfinished training {reason} is not continued"]
     assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
@@ -255,7 +262,7 @@ def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was
     project.stages("prepare split", dataset)
     reports, loop_file = project.folder / "reports" / dataset, project.folder / "src" / "retrain" / "loop.py"
     reports.parent.mkdir(exist_ok=True)
-    reports.touch()  # nothing can be written there: the journal stays
+    reports.touch()  # nothing can be written there: the checkpoint stays
     assert project.stage("train", dataset).returncode == 1
     reports.unlink()
     (tmp_path / "older" / "numpy-0.0.1.dist-info").mkdir(parents=True)
@@ -281,13 +288,13 @@ def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was
 
 
 def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_touched(tmp_path):
-    abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(journal.KEPT + 3)]
-    foreign = tmp_path / "tiny_news-0123456789abcdef.journal"
+    abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(checkpoint.KEPT + 3)]
+    foreign = tmp_path / "tiny_news-0123456789abcdef.checkpoint"
     foreign.touch()
     said: list[str] = []
-    with journal.opened(tmp_path, "tiny", IDENTITY, processes.above(), said.append):
+    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append):
         pass
-    stay = {kept.path for kept in abandoned[-journal.KEPT :]} | {foreign, tmp_path / "lock"}
+    stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {foreign, tmp_path / "lock"}
     assert set(tmp_path.iterdir()) == stay
     assert len(said) == 1
 
@@ -295,12 +302,12 @@ def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_
 def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(folder, tmp_path):
     section = tiny_datasets()["tiny_numbers"]["train"]
     examples = folder / "data" / "tiny_numbers" / "examples"
-    task = train.task_in(examples, description.read_encoding(examples))
-    kept = Journal(tmp_path / "a.journal", IDENTITY, ())
+    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     kept.save(ready(folder, "tiny_numbers", network={**MLP, "hidden": 6}).state_dict())
     said: list[str] = []
-    training = train.continued(kept, params.check(section, train.Train, "train"), task, "train", said.append)
-    assert said == ["the journal of an unfinished training is damaged: starting from the beginning"]
+    training = resume.continued(kept, schema.check(section, setup.Train, "train"), task, "train", said.append)
+    assert said == ["the checkpoint of an unfinished training is damaged: starting from the beginning"]
     advance(training, 10**6)
     whole = whole_training(folder, "tiny_numbers", network=section["network"])
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
@@ -311,8 +318,8 @@ import signal, sys
 from pathlib import Path
 import torch
 from retrain import cli
-from retrain.journal import Journal
-kept = Journal(Path(sys.argv[1]), {"data": "1"}, ())
+from retrain.training.checkpoint import Checkpoint
+kept = Checkpoint(Path(sys.argv[1]), {"data": "1"}, ())
 kept.save({"epoch": 1})
 signal.signal(signal.SIGALRM, lambda *_: cli.leave(signal.SIGTERM, None))
 weights = [torch.ones(1 << 20) for _ in range(100)]
@@ -323,11 +330,11 @@ for hundredths in range(1, 11):
     except SystemExit as way:
         print(way.code, kept.load())
 """
-"""Saves a journal of 400 MB, again and again, and a signal does not wait for it."""
+"""Saves a checkpoint of 400 MB, again and again, and a signal does not wait for it."""
 
 
 def test_a_signal_that_cuts_a_save_short_is_no_error_of_the_disk_and_leaves_the_earlier_journal(tmp_path):
-    path = tmp_path / "a.journal"
+    path = tmp_path / "a.checkpoint"
     ended = Project(tmp_path).run(sys.executable, "-c", INTERRUPTED, str(path), PYTHONPATH=str(REPOSITORY / "src"))
     assert ended.stdout == "143 {'epoch': 1}\n" * 10, ended.said
 
@@ -337,8 +344,8 @@ import resource, sys
 from pathlib import Path
 import torch
 from retrain.errors import lack_of_memory
-from retrain.journal import Journal
-kept = Journal(Path(sys.argv[1]), {"data": "1"}, ())
+from retrain.training.checkpoint import Checkpoint
+kept = Checkpoint(Path(sys.argv[1]), {"data": "1"}, ())
 kept.save({"weights": torch.zeros(1 << 25)})
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]),) * 2)
@@ -347,7 +354,7 @@ try:
 except Exception as error:
     print("memory" if lack_of_memory(error) else repr(error))
 """
-"""Saves a journal of 128 MB and loads it under a limit on memory."""
+"""Saves a checkpoint of 128 MB and loads it under a limit on memory."""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of this kind are Linux'")
@@ -355,6 +362,6 @@ except Exception as error:
 def test_a_journal_for_which_there_is_not_enough_memory_is_not_taken_for_a_damaged_one(tmp_path, megabytes):
     limit = str(megabytes << 20)
     ended = Project(tmp_path).run(
-        sys.executable, "-c", LARGE, str(tmp_path / "a.journal"), limit, PYTHONPATH=str(REPOSITORY / "src")
+        sys.executable, "-c", LARGE, str(tmp_path / "a.checkpoint"), limit, PYTHONPATH=str(REPOSITORY / "src")
     )
     assert ended.stdout == "memory\n", ended.said

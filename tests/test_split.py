@@ -6,8 +6,8 @@ from pathlib import Path
 
 import prepare
 import split
-from retrain import examples
-from retrain.encoders import numbers, text
+from retrain.data import loader, splitting
+from retrain.data.encoders import numbers, text
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,10 @@ NO_TARGETS = np.empty(0, dtype=np.int64)
 TEXTS = st.lists(st.text("ab éÉ.!", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
 
 
-def knobs(**changed: object) -> split.Split:
+def parameters(**changed: object) -> splitting.Split:
     """The stage's section."""
     plain = {"validation": 0.2, "test": 0.2, "seed": 1, "inputs": "text", "target": "label", "encoder": {}}
-    return split.Split.model_validate({**plain, **changed})
+    return splitting.Split.model_validate({**plain, **changed})
 
 
 def rows_of(texts: list[str]) -> pd.DataFrame:
@@ -38,7 +38,9 @@ def sides_of(texts: list[str], official: list[str] | None = None, **changed: obj
     """The texts of each side."""
     contents = text.Encoder.contents
     rows, test = rows_of(texts), None if official is None else rows_of(official)
-    parts = split.split(rows, contents(rows), None if test is None else (test, contents(test)), knobs(**changed))
+    parts = splitting.split(
+        rows, contents(rows), None if test is None else (test, contents(test)), parameters(**changed)
+    )
     return {name: part["text"].tolist() for name, part in parts.items()}
 
 
@@ -51,9 +53,9 @@ def normalised(texts: list[str]) -> set[bytes]:
 @given(TEXTS, st.integers(0, 2**32 - 1))
 def test_every_row_is_on_one_side_in_the_order_of_the_rows(texts, seed):
     sides = sides_of(texts, seed=seed)
-    assert sorted(row for side in sides.values() for row in side) == sorted(texts)
-    for side in sides.values():
-        assert side == [row for row in texts if row in side]
+    assert sorted(row for assign_split in sides.values() for row in assign_split) == sorted(texts)
+    for assign_split in sides.values():
+        assert assign_split == [row for row in texts if row in assign_split]
 
 
 @unhurried
@@ -88,7 +90,7 @@ def test_a_text_of_the_official_test_file_leaves_train_and_validation_but_never_
 def test_the_fractions_are_about_right(seed, validation, test):
     count = 5_000
     sides = sides_of([f"text {number}" for number in range(count)], seed=seed, validation=validation, test=test)
-    shares = {name: len(side) / count for name, side in sides.items()}
+    shares = {name: len(assign_split) / count for name, assign_split in sides.items()}
     assert shares == pytest.approx({"train": 1 - validation - test, "validation": validation, "test": test}, abs=0.03)
 
 
@@ -182,13 +184,13 @@ def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
 
 def test_words_below_the_minimum_count_share_the_unknown_words_entry():
     rows = rows_of(["ship ship wave", "wave gull ship"])
-    encoder = text.Encoder.fit(rows, NO_TARGETS, text.Knobs(minimum_count=2))
+    encoder = text.Encoder.fit(rows, NO_TARGETS, text.Parameters(minimum_count=2))
     assert encoder.tokens == ("<unknown>", "ship", "wave")
     assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
 
 
 def test_equally_frequent_words_are_ordered_by_the_alphabet():
-    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Knobs(minimum_count=1)).tokens[1:] == (
+    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Parameters(minimum_count=1)).tokens[1:] == (
         "c",
         "a",
         "b",
@@ -201,7 +203,7 @@ def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
     folder = project.folder / "data/tiny_news"
     encoding = json.loads((folder / "examples/encoding.json").read_text())
     tokens, classes = encoding["inputs"]["learned"]["tokens"], encoding["target"]["learned"]["classes"]
-    arrays = examples.read(folder / "examples/train")
+    arrays = loader.read(folder / "examples/train")
     assert all(isinstance(array, np.memmap) for array in arrays.values())
     table = pd.read_parquet(folder / "splits/train.parquet")
     ends = arrays["offsets"][1:]
@@ -214,7 +216,7 @@ def test_encoded_numbers_are_standardised_and_can_be_turned_back(project):
     split_stages(project, "tiny_numbers")
     folder = project.folder / "data/tiny_numbers"
     learned = json.loads((folder / "examples/encoding.json").read_text())["inputs"]["learned"]
-    values = examples.read(folder / "examples/train")["values"]
+    values = loader.read(folder / "examples/train")["values"]
     assert isinstance(values, np.memmap)
     assert values.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-6)
     assert values.std(axis=0) == pytest.approx([1, 1, 1], abs=1e-6)

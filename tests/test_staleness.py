@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
-from retrain import pipeline, staleness
 from retrain.commands import audit
+from retrain.pipeline import dvc_yaml, staleness
 
 import pytest
 from click.testing import CliRunner, Result
@@ -37,7 +37,7 @@ def edited(clone):
 
 def reasons(folder: Path) -> dict[str, tuple[str, ...]]:
     """Why which stages are stale."""
-    verdict = staleness.verdict(pipeline.read(folder), pipeline.recorded(folder))
+    verdict = staleness.verdict(dvc_yaml.read(folder), dvc_yaml.recorded(folder))
     return {name: why for name, why in verdict.reasons.items() if why}
 
 
@@ -86,8 +86,8 @@ CHANGES = {
         "README.md is new among its dependencies",
     ),
     "a dependency less": (
-        replace("dvc.yaml", r"^ +- src/retrain/loop.py\n", ""), of_stage("train"),
-        "src/retrain/loop.py is no longer among its dependencies",
+        replace("dvc.yaml", r"^ +- src/retrain/training/loop.py\n", ""), of_stage("train"),
+        "src/retrain/training/loop.py is no longer among its dependencies",
     ),
     "an output more": (
         replace("dvc.yaml", r"^( +)- reports/\$\{key\}/plots$", r"\1- reports/${key}/plots\n\1- reports/${key}/more"),
@@ -105,12 +105,12 @@ CHANGES = {
         replace("dvc.yaml", r"^ +params:\n +- datasets\.\$\{key\}\.plot$", ""), of_stage("plot"),
         "params.yaml: datasets.tiny_sign.plot.dots_per_inch is gone",
     ),
-    "a knob that is gone": (
+    "a parameter that is gone": (
         lambda folder: Project(folder).remove("tiny_sign.train.loop.patience"), {"train@tiny_sign"},
         "params.yaml: datasets.tiny_sign.train.loop.patience is gone",
     ),
     "a source file that is gone": (
-        lambda folder: (folder / "src/retrain/loop.py").unlink(), of_stage("train"), "src/retrain/loop.py is missing",
+        lambda folder: (folder / "src/retrain/training/loop.py").unlink(), of_stage("train"), "src/retrain/training/loop.py is missing",
     ),
     "a raw table that is gone": (
         lambda folder: shutil.rmtree(folder / "data/raw/tiny_sign"), {"prepare@tiny_sign"}, "data/raw/tiny_sign is missing",
@@ -154,8 +154,8 @@ def test_each_stage_that_is_stale_is_a_line_with_the_reason(edited):
         "train@tiny_sign is stale: params.yaml: datasets.tiny_sign.train.loop.learning_rate is 0.125, was 0.2",
         f"evaluate@tiny_sign is stale: {METRICS} is missing",
     ]
-    way_out = "run make repro, and commit dvc.lock and the metrics"
-    assert ended.stderr == f"Error: dvc.lock: 2 of 20 stages are stale; {way_out}\n"
+    hint = "run make repro, and commit dvc.lock and the metrics"
+    assert ended.stderr == f"Error: dvc.lock: 2 of 20 stages are stale; {hint}\n"
 
 
 def test_one_dataset_can_be_asked_for_from_any_folder_of_the_repository(edited):

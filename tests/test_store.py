@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import tracking
+from retrain.tracking import store
 
 import psutil
 import pytest
@@ -192,7 +192,7 @@ def test_a_moved_store_is_adapted_once_and_then_left_alone(trained, anywhere):
     adapt = (
         "python3",
         "-c",
-        "import sys, pathlib; from retrain import tracking; tracking.own_store(pathlib.Path(sys.argv[1]))",
+        "import sys, pathlib; from retrain import tracking; store.own_store(pathlib.Path(sys.argv[1]))",
     )
     first, second = (anywhere.run(*adapt, str(store)) for _ in range(2))
     assert first.returncode == second.returncode == 0, first.said + second.said
@@ -241,7 +241,7 @@ def test_a_path_that_mlflow_would_misread_is_an_error_and_no_store_appears_elsew
 MAKING = """
 from pathlib import Path
 from retrain import tracking
-tracking.own_store(Path.cwd())
+store.own_store(Path.cwd())
 """
 
 
@@ -256,7 +256,7 @@ def test_a_store_whose_making_is_killed_is_made_again(anywhere, size):
     making.kill()
     making.wait()
     assert not (anywhere.folder / "mlflow.db").stat().st_size
-    tracking.own_store(anywhere.folder)
+    store.own_store(anywhere.folder)
     assert [path.name for path in anywhere.folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
 
 
@@ -275,10 +275,10 @@ def test_what_is_no_file_is_not_replaced_by_a_store_also_where_a_link_leads_ther
     pipe = tmp_path_factory.mktemp("elsewhere") / "pipe"
     os.mkfifo(pipe)
     (anywhere.folder / "mlflow.db").symlink_to(pipe)
-    for place, named in {"mlflow.db": {}, str(pipe): {"MLFLOW_TRACKING_URI": f"sqlite:///{pipe}"}}.items():
+    for where, named in {"mlflow.db": {}, str(pipe): {"MLFLOW_TRACKING_URI": f"sqlite:///{pipe}"}}.items():
         ended = anywhere.run("retrain", "sync", **named)
         assert ended.returncode == 1
-        assert re.fullmatch(rf"Error: (/.*)?{place}: is no file; remove it, or what leads there\n", ended.stderr)
+        assert re.fullmatch(rf"Error: (/.*)?{where}: is no file; remove it, or what leads there\n", ended.stderr)
     assert pipe.is_fifo()
     assert [path.name for path in pipe.parent.iterdir()] == ["pipe"]
 

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Semaphore
 
-from retrain import store
 from retrain.commands import sync
+from retrain.tracking import store
 
 import pytest
 import requests
@@ -244,8 +244,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     [("tiny_sign", 20, ("runs/create", "answer", 1)), ("tiny_numbers", 600, ("runs/log-batch", "call", 1000))],
 )
 def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, address, dataset, epochs, what):
-    for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", epochs)
+    for parameter in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{parameter}", epochs)
     slow, (_, late, times) = Slow(address, *what), what
     with listening(slow.handler()) as between:
         settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
@@ -265,8 +265,8 @@ def test_a_server_that_is_too_slow_gets_one_run_with_each_epoch_once(forgotten, 
 
 def test_a_server_that_dies_in_the_middle_of_a_training_harms_nothing_and_sync_completes_the_run(forgotten, address):
     dataset, client = "tiny_length", MlflowClient(tracking_uri=address)
-    for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 400)
+    for parameter in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{parameter}", 400)
     forgotten.set(f"{dataset}.train.schedule", {"name": "constant"})
     dying = Slow(address, "runs/log-batch", "never", 0)
     with listening(dying.handler()) as between:
@@ -308,8 +308,8 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
         shell.write_text('#!/bin/sh\n/bin/sh "$@"\nexit $?\n')
         shell.chmod(0o755)
         forgotten.environment["SHELL"] = str(shell)
-    for knob in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{knob}", 200)
+    for parameter in ("epochs", "patience"):
+        forgotten.set(f"{dataset}.train.loop.{parameter}", 200)
     command, log, said = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log", tmp_path / "said"
     started = partial(subprocess.Popen, command, cwd=forgotten.folder, env=forgotten.environment)
     with store.lock(forgotten.folder, "runs"):  # a training waits for its run, at its end
@@ -329,4 +329,4 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
     assert second.wait(timeout=240) == 0, said.read_text()
     assert "continuing after epoch 200 of 200" in said.read_text()
     assert [run["status"] for run in forgotten.runs(dataset)] == ["FINISHED"]
-    assert not list((forgotten.folder / ".retrain" / "journals").glob("*.journal"))
+    assert not list((forgotten.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))

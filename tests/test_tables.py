@@ -6,9 +6,10 @@ import re
 from contextlib import chdir
 from pathlib import Path
 
-import evaluate
-import plot
-from retrain import description, tables
+from retrain.data import tables
+from retrain.evaluation import metrics, plots
+from retrain.evaluation.metrics import of_labels
+from retrain.models import description
 
 import pandas as pd
 import pytest
@@ -79,11 +80,11 @@ def test_no_name_ends_the_script_of_a_page_that_it_is_written_into(tmp_path, nam
 @settings(deadline=None, max_examples=200)
 @given(name=texts)
 def test_what_is_disarmed_starts_nothing_and_comes_back(name):
-    disarmed = tables.disarmed(name)
-    assert tables.armed(disarmed) == name
+    escape_cell = tables.escape_cell(name)
+    assert tables.unescape_cell(escape_cell) == name
     if not tables.NUMBER.fullmatch(name):
-        assert not any(START.match(part.lstrip('"')) for part in re.split(r"[;\t\r\n]", disarmed))
-    assert not re.search("<[/!]", disarmed)
+        assert not any(START.match(part.lstrip('"')) for part in re.split(r"[;\t\r\n]", escape_cell))
+    assert not re.search("<[/!]", escape_cell)
 
 
 @settings(deadline=None, max_examples=30)
@@ -98,7 +99,7 @@ def test_numbers_stay_numbers(tmp_path):
 
 
 def test_a_table_without_rows_is_its_header(tmp_path):
-    assert written(pd.DataFrame(columns=evaluate.CLASSES), tmp_path) == b"class,precision,recall,f1,support\n"
+    assert written(pd.DataFrame(columns=metrics.CLASSES), tmp_path) == b"class,precision,recall,f1,support\n"
 
 
 HOSTILE = [
@@ -118,20 +119,20 @@ HOSTILE = [
 def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
     path = tmp_path / "confusion.csv"
     names = pd.Series(HOSTILE)
-    tables.write_csv(path, evaluate.of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
+    tables.write_csv(path, of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
     folder = write_model(tmp_path / "mine", "text", "label")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
     change(folder, "target", "learned", to=learned)
     confusion = tables.read_csv(path, "way out", text=("target", "predicted"))
     assert confusion["target"].unique().tolist() == HOSTILE
-    report = plot.Report("mine", pd.DataFrame(), confusion, description.read(folder))
-    plot.settle_style()
+    report = plots.Report("mine", pd.DataFrame(), confusion, description.read(folder))
+    plots.use_default_style()
     figure = Figure(layout="constrained")
-    plot.confusion(figure.subplots(), report)
+    plots.confusion(figure.subplots(), report)
     figure.savefig(tmp_path / "confusion.png", dpi=50)
     shown = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert shown[6] == "$x^$"
-    assert all(label.isprintable() and len(label) <= plot.LONGEST_LABEL for label in shown)
+    assert all(label.isprintable() and len(label) <= plots.LONGEST_LABEL for label in shown)
 
 
 def test_a_line_break_of_old_in_a_name_ends_no_row_even_if_it_stands_in_the_header_alone(tmp_path):

@@ -1,14 +1,16 @@
-"""What is printed: no secret, and nothing of data, models or knobs that a terminal would take for a command."""
+"""What is printed: no secret, and nothing of data, models or parameters that a terminal would take for a command."""
 
 import json
 from contextlib import chdir
 from pathlib import Path
 
 import prepare
-from retrain import comparison, params, tables
+from retrain import schema
 from retrain.commands import curves, predict, verify
+from retrain.data import tables
 from retrain.errors import LONGEST, RetrainError, without_secrets
-from retrain.params import Section
+from retrain.pipeline import comparison
+from retrain.schema import Section
 
 import pandas as pd
 import pytest
@@ -44,8 +46,8 @@ def test_urls_are_shown_without_what_may_be_secret_in_them(text, shown):
 
 def test_a_secret_is_found_before_the_end_of_its_url_is_cut_off():
     uri = f"https://user:{'s3cret' * 20}@host/"
-    assert params.shortened(f"{'x' * 30} {uri} {'y' * 200}", 60) == f"{'x' * 30} https://host/ {'y' * 12}..."
-    assert params.shown(f"https://user:{'s3cret' * 20}@host/") == "'https://host/'"
+    assert schema.shortened(f"{'x' * 30} {uri} {'y' * 200}", 60) == f"{'x' * 30} https://host/ {'y' * 12}..."
+    assert schema.shown(f"https://user:{'s3cret' * 20}@host/") == "'https://host/'"
     assert "s3cret" not in str(
         RetrainError("place", f"{'x' * (LONGEST - 30)} https://user:{'s3cret' * 20}@host", "end")
     )
@@ -76,12 +78,12 @@ def bomb(depth: int) -> list:
 
 @pytest.mark.timeout(60)
 def test_a_value_that_would_be_endless_when_written_out_is_not_written_out():
-    class Knobs(Section):
-        knob: bool
+    class Parameters(Section):
+        parameter: bool
 
     for value in (bomb(200), 16**100_000, {"a": bomb(200)}):
-        with pytest.raises(RetrainError, match=r"^place.knob: .{1,80} will not do; it should be a valid boolean"):
-            params.check({"knob": value}, Knobs, "place")
+        with pytest.raises(RetrainError, match=r"^place.parameter: .{1,80} will not do; it should be a valid boolean"):
+            schema.check({"parameter": value}, Parameters, "place")
 
 
 def test_rows_with_commands_for_a_terminal_are_named_in_an_error_without_them(tmp_path):

@@ -6,7 +6,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from retrain import params, provenance, store
+from retrain import params
+from retrain.tracking import naming, store
 
 import pytest
 from conftest import TOPICS, Project
@@ -275,15 +276,15 @@ def test_a_training_that_is_interrupted_before_its_run_could_be_made_leaves_and_
 def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_are(finished, monkeypatch):
     monkeypatch.chdir(finished.folder)
     block = finished.params()["datasets"]["tiny_news"]
-    knobs = params.flat({stage: block[stage] for stage in provenance.STAGES})
-    assert provenance.run_name("tiny_news", knobs) == "tiny_news"
+    parameters = params.flat({stage: block[stage] for stage in naming.STAGES})
+    assert naming.run_name("tiny_news", parameters) == "tiny_news"
     few = dict.fromkeys(["train.network.width", "train.loop.epochs"], "5")
-    assert provenance.run_name("tiny_news", {**knobs, **few}) == "tiny_news epochs=5 width=5"
-    assert provenance.run_name("tiny_news", {**knobs, "prepare.repairs": '["entities", "spaces"]'}).endswith(
+    assert naming.run_name("tiny_news", {**parameters, **few}) == "tiny_news epochs=5 width=5"
+    assert naming.run_name("tiny_news", {**parameters, "prepare.repairs": '["entities", "spaces"]'}).endswith(
         " repairs=[entities,spaces]"
     )
-    assert provenance.run_name("tiny_news", {**knobs, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
-    every = dict.fromkeys(knobs, "other")
-    name = provenance.run_name("tiny_news", every)
+    assert naming.run_name("tiny_news", {**parameters, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
+    every = dict.fromkeys(parameters, "other")
+    name = naming.run_name("tiny_news", every)
     assert name.endswith(f" and {len(every) - 6} more")
     assert name.count("=other") == 6

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from retrain import clones, promises, tables
 from retrain.commands import verify
-from retrain.comparison import Status
+from retrain.data import tables
+from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
+from retrain.pipeline.comparison import Status
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_a_difference_in_the_last_bit_is_noted_with_its_size(finished, room):
     table = tables.read_parquet(rows, "")
     table.loc[7, "y"] = np.nextafter(table.loc[7, "y"], np.inf)
     tables.write_parquet(rows, table)
-    moved = promises.folder_digest(promises.listing(rows.parent))
+    moved = dvc_cache.folder_digest(dvc_cache.listing(rows.parent))
     promise(finished.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
     finished.commit()
     ended = finished.run("retrain", "verify", TMPDIR=str(room))
@@ -84,7 +85,7 @@ def test_a_difference_in_the_last_bit_is_noted_with_its_size(finished, room):
     assert results(ended) == {"data/tiny_numbers/prepared": "equal within 1e-05"}
     assert "    rows.parquet: y[7]: " in ended.stdout
     assert "; 1 of 480 values differ" in ended.stdout
-    assert "    nothing  libraries, inputs and knobs are those of then" in ended.stdout
+    assert "    nothing  libraries, inputs and parameters are those of then" in ended.stdout
     assert ended.stdout.splitlines()[-1].endswith("). Outputs: 1 equal within 1e-05.")
     assert list(room.iterdir()) == []
 
@@ -112,8 +113,8 @@ def test_an_output_that_is_different_fails_with_what_may_explain_it(finished, ro
 def test_earlier_files_are_taken_from_the_commit_and_from_dvcs_cache(finished):
     earlier, name = finished.folder / "models" / "tiny_numbers", "models/tiny_numbers"
     metrics, history = "reports/tiny_numbers/metrics.json", "reports/tiny_numbers/history.csv"
-    with clones.cloned(finished.folder) as clone:
-        then = promises.read(clone.folder).of(["tiny_numbers"])
+    with clean_clone.cloned(finished.folder) as clone:
+        then = dvc_lock.read(clone.folder).of(["tiny_numbers"])
         shutil.copytree(earlier, clone.folder / name)
         weights = load_file(earlier / "model.safetensors")
         weights["output.bias"] = np.nextafter(weights["output.bias"], np.float32(np.inf))
@@ -122,7 +123,7 @@ def test_earlier_files_are_taken_from_the_commit_and_from_dvcs_cache(finished):
         figures["test"]["rmse"] += 1e-9
         (clone.folder / metrics).write_text(json.dumps(figures))
         promise(clone.folder, list(then.stages), dict.fromkeys([name, metrics, history], "0" * 32))
-        now = promises.read(clone.folder).of(["tiny_numbers"])
+        now = dvc_lock.read(clone.folder).of(["tiny_numbers"])
         for path in (earlier, finished.folder / "reports"):
             shutil.rmtree(path)
         outcomes = {outcome.path: outcome for outcome in verify.compared(clone, then, now, tolerance=1e-5)}
@@ -171,8 +172,8 @@ def test_what_can_not_be_verified_is_said_in_one_line(colleague, room, tmp_path)
 
 
 def test_rows_that_can_not_be_downloaded_are_named_before_anything_runs(colleague, room):
-    for knob, value in (("location", "http://127.0.0.1:9/rows.csv"), ("sha256", "0" * 64)):
-        colleague.set(f"tiny_numbers.prepare.train.{knob}", value)
+    for parameter, value in (("location", "http://127.0.0.1:9/rows.csv"), ("sha256", "0" * 64)):
+        colleague.set(f"tiny_numbers.prepare.train.{parameter}", value)
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
     ended = colleague.run("retrain", "verify", TMPDIR=str(room))

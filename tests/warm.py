@@ -23,12 +23,12 @@ from typing import Any, Self
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 MODULES = (
-    "prepare", "split", "train", "evaluate", "plot", "retrain.commands", "retrain.tables", "retrain.predictor",
-    "retrain.loop", "retrain.devices", "retrain.cleaning", "retrain.commands.predict", "retrain.commands.recipe",
-    "retrain.commands.curves", "retrain.commands.ui", "retrain.encoders.text", "retrain.encoders.ngrams",
-    "retrain.encoders.numbers", "retrain.networks.mlp", "retrain.networks.embedding_bag", "retrain.networks.ngram_bag",
-    "retrain.objectives.label", "retrain.objectives.number", "retrain.sources.files", "retrain.sources.docstrings",
-    "retrain.sources.scikit_learn", "matplotlib.figure", "matplotlib.backends.backend_agg", "pyarrow.parquet",
+    "prepare", "split", "train", "evaluate", "plot", "retrain.commands", "retrain.data.tables", "retrain.models.predictor",
+    "retrain.training.loop", "retrain.devices", "retrain.data.cleaning", "retrain.commands.predict", "retrain.commands.recipe",
+    "retrain.commands.curves", "retrain.commands.ui", "retrain.data.encoders.text", "retrain.data.encoders.ngrams",
+    "retrain.data.encoders.numbers", "retrain.models.networks.mlp", "retrain.models.networks.embedding_bag", "retrain.models.networks.ngram_bag",
+    "retrain.data.tasks.classification", "retrain.data.tasks.regression", "retrain.data.sources.files", "retrain.data.sources.docstrings",
+    "retrain.data.sources.scikit_learn", "matplotlib.figure", "matplotlib.backends.backend_agg", "pyarrow.parquet",
     "sklearn.datasets", "mlflow.store.tracking.sqlalchemy_store", "requests", "tqdm", "filelock",
     "torch._dynamo", "dvc.repo",
 )  # fmt: skip
@@ -50,7 +50,7 @@ ENOUGH = Limits(seconds=120, memory=3 << 30, file_size=1 << 40)
 
 
 @dataclass(frozen=True)
-class Ended:
+class StageRun:
     """A command that has ended, or was ended because it did not."""
 
     code: int
@@ -85,7 +85,7 @@ class Warm(AbstractContextManager["Warm"]):
 
     def run(
         self, folder: Path, *command: str, stdin: str = os.devnull, limits: Limits = ENOUGH, **environment: str
-    ) -> Ended:
+    ) -> StageRun:
         """Run `prepare --dataset x`, `retrain predict x`... in a folder; `stdin` is the path of a file."""
         request = {
             "folder": str(folder), "command": command, "stdin": stdin,
@@ -93,7 +93,7 @@ class Warm(AbstractContextManager["Warm"]):
         }  # fmt: skip
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return Ended(**json.loads(self.process.stdout.readline()))
+        return StageRun(**json.loads(self.process.stdout.readline()))
 
 
 def serve() -> Callable[[], Any]:
@@ -178,10 +178,11 @@ def give_up_privileges() -> None:
 
 def import_everything() -> None:
     """Import what commands need, once and for all of them, and use none of it: a fork takes no threads along."""
-    from retrain import environment, tracking
+    from retrain import environment
+    from retrain.tracking import store
 
     environment.pin_cpu(threads=1)
-    tracking.settle()
+    store.configure_mlflow()
     for module in MODULES:
         importlib.import_module(module)
 

@@ -3,6 +3,7 @@
 import atexit
 import functools
 import gc
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,19 @@ from retrain.errors import RetrainError, lack_of_memory, printable
 
 import click
 
+
+class Seconds(click.FloatRange):
+    """A number of seconds; NaN, which passes every comparison of a range, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
+SECONDS = Seconds(min=0)
 GRACE_SECONDS = 0.8
 """How long work may take to come to a good place before a signal unwinds it."""
 
@@ -33,6 +47,11 @@ def stage(work: Callable[..., None]) -> click.Command:
         work(dataset, **options)
 
     return command
+
+
+def stage_message(stage: str, dataset: str) -> Callable[[str], None]:
+    """A function that prints a line about a stage to standard error."""
+    return lambda text: click.echo(f"{stage} {dataset}: {text}", err=True)
 
 
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
@@ -57,10 +76,10 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
         except (OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
-            mended = what_to_mend(error)
-            if mended is None:
+            user_error = as_user_error(error)
+            if user_error is None:
                 raise
-            fail(str(mended))
+            fail(str(user_error))
 
     return command
 
@@ -73,15 +92,15 @@ def check_memory() -> None:
         raise RetrainError("memory", fact, f"allow {needed / 2**20:,.0f} or more: ulimit -v {needed // 1024}")
 
 
-def what_to_mend(error: BaseException) -> RetrainError | None:
+def as_user_error(error: BaseException) -> RetrainError | None:
     """What the user can do about an error of the system's: more memory, more room, other permissions; None of another."""
     if said := lack_of_memory(error):
-        way_out = "give it more, or lower batch_size and the network's size"
-        return RetrainError("memory", f"there is not enough ({said})", way_out)
+        hint = "give it more, or lower batch_size and the network's size"
+        return RetrainError("memory", f"there is not enough ({said})", hint)
     if not isinstance(error, OSError):
         return None
-    place = files.named(error.filename2 or error.filename or "this machine")
-    return RetrainError(place, str(error.strerror or error), "check that it is there, may be written and has room")
+    where = files.named(error.filename2 or error.filename or "this machine")
+    return RetrainError(where, str(error.strerror or error), "check that it is there, may be written and has room")
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:

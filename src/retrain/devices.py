@@ -5,13 +5,13 @@ from retrain.errors import RetrainError
 import torch
 
 
-def ready(name: str, threads: int, place: str) -> torch.device:
+def ready(name: str, threads: int, where: str) -> torch.device:
     """Prepare a device for reproducible work and return it.
 
     Args:
         name: `cpu`, `cuda`, `cuda:1`, `mps`.
         threads: how many threads the CPU's operators use; `environment.pin_cpu` has had the same number.
-        place: the section of the knob, for the error.
+        where: the section of the parameter, for the error.
 
     Raises:
         RetrainError: torch does not know the device, or this machine does not have it.
@@ -24,7 +24,7 @@ def ready(name: str, threads: int, place: str) -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
         fact = f"device '{name}' can't be used ({str(error).splitlines()[0]})"
-        raise RetrainError(f"{place}.device", fact, "set it to cpu") from None
+        raise RetrainError(f"{where}.device", fact, "set it to cpu") from None
     return device
 
 

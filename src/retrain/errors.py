@@ -35,14 +35,14 @@ class RetrainError(Exception):
     """A mistake or a circumstance that the user can mend: no traceback, one line, exit code 1.
 
     Args:
-        place: where it is: a file and line, a knob's path, a command.
+        where: where it is: a file and line, a parameter's path, a command.
         fact: what is wrong there.
-        way_out: what to do about it.
+        hint: what to do about it.
     """
 
-    def __init__(self, place: str, fact: str, way_out: str) -> None:
-        self.place, self.fact, self.way_out = map(one_line, (place, fact, way_out))
-        super().__init__(f"{self.place}: {self.fact}; {self.way_out}")
+    def __init__(self, where: str, fact: str, hint: str) -> None:
+        self.where, self.fact, self.hint = map(one_line, (where, fact, hint))
+        super().__init__(f"{self.where}: {self.fact}; {self.hint}")
 
 
 class UnavailableError(RetrainError):

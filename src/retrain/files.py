@@ -130,13 +130,13 @@ def named(path: Path | str) -> str:
     return re.sub(r"(^|/)\.([^/]+?)\.\d+(\.earlier)?\.draft(?=/|$)", r"\1\2", str(path))
 
 
-def must_not_be_endless(path: Path, way_out: str) -> None:
+def require_regular_file(path: Path, hint: str) -> None:
     """Raise RetrainError where a path leads to a pipe or a device, which may never end, or, as a link, to nothing.
 
     What is missing, or is a folder, is left to the reader.
     """
     if os.path.lexists(path) and not path.is_file() and not path.is_dir():
-        raise RetrainError(str(path), "is no file", way_out)
+        raise RetrainError(str(path), "is no file", hint)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -145,19 +145,19 @@ def write_json(path: Path, value: Any) -> None:
         path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, way_out: str) -> Any:
+def read_json(path: Path, hint: str) -> Any:
     """Read a JSON file as `strict_json` does.
 
     Raises:
-        RetrainError: it is missing, unreadable or not JSON; `way_out` says what to do then.
+        RetrainError: it is missing, unreadable or not JSON; `hint` says what to do then.
     """
-    must_not_be_endless(path, way_out)
+    require_regular_file(path, hint)
     try:
         return strict_json(path)
     except FileNotFoundError:
-        raise RetrainError(str(path), "is missing", way_out) from None
+        raise RetrainError(str(path), "is missing", hint) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise RetrainError(str(path), f"is not readable JSON ({error})", way_out) from None
+        raise RetrainError(str(path), f"is not readable JSON ({error})", hint) from None
 
 
 def strict_json(path: Path) -> Any:
@@ -223,10 +223,15 @@ def check_inside(folder: Path, name: str) -> None:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; of a folder, over the names and digests of all files in it."""
     if not path.is_dir():
-        must_not_be_endless(path, "put the file itself there")
+        require_regular_file(path, "put the file itself there")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    return combined_sha256({str(f.relative_to(path)): sha256(f) for f in path.rglob("*") if f.is_file()})
+    return combined_sha256(digests_in(path))
+
+
+def digests_in(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a folder, by its path in it."""
+    return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def combined_sha256(digests: dict[str, str]) -> str:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retrain import available, cli, environment, files, inputs, params, pipeline, staleness, trial
+from retrain import cli, environment, files, params
 from retrain.errors import RetrainError
-from retrain.inputs import Finding
-from retrain.pipeline import Stage
+from retrain.pipeline import availability, dependencies, dvc_yaml, sandbox, staleness
+from retrain.pipeline.dependencies import Finding
+from retrain.pipeline.dvc_yaml import Stage
 
 import click
 
@@ -38,8 +39,8 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
     """
     if dataset is not None:
         params.dataset_block(workspace, dataset)
-    verdict = staleness.verdict(pipeline.read(workspace), pipeline.recorded(workspace))
-    asked = {name: why for name, why in verdict.reasons.items() if dataset in (None, pipeline.dataset_of(name))}
+    verdict = staleness.verdict(dvc_yaml.read(workspace), dvc_yaml.recorded(workspace))
+    asked = {name: why for name, why in verdict.reasons.items() if dataset in (None, dvc_yaml.dataset_of(name))}
     stale = {name: why for name, why in asked.items() if why}
     for name in verdict.never_run:
         click.echo(f"{name} was never run: dvc.lock has nothing of it")
@@ -49,7 +50,7 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
         click.echo(f"{name} is stale: {'; '.join(why)}")
     if stale:
         fact = f"{len(stale)} of {len(asked)} stages are stale"
-        raise RetrainError(pipeline.LOCK, fact, "run make repro, and commit dvc.lock and the metrics")
+        raise RetrainError(dvc_yaml.LOCK, fact, "run make repro, and commit dvc.lock and the metrics")
     click.echo(f"dvc.lock is up to date: {len(asked)} stages are as they ran")
 
 
@@ -83,17 +84,17 @@ def check_inputs(workspace: Path, dataset: str | None) -> None:
     Raises:
         RetrainError: there is something, or a stage fails.
     """
-    ready = available.chosen(workspace, dataset, "audit")
+    ready = availability.chosen(workspace, dataset, "audit")
     chosen = ready if dataset else [*ready, ""]  # and the stages that run for no dataset
-    stages = pipeline.read(workspace).stages
+    stages = dvc_yaml.read(workspace).stages
     with TemporaryDirectory(prefix="retrain-audit-") as folder:
         bench = Bench(Path(folder).resolve(), stages, (workspace / params.FILE).read_text(encoding="utf-8"))
-        trial.check_access_times(bench.folder)
-        trial.copy(trial.working_tree(workspace, stages), workspace, bench.full)
-        trial.make_root(bench.root, environment.root())
-        wrong = sum(audited(stage, bench) for stage in pipeline.in_order(stages) if stage.dataset in chosen)
+        sandbox.check_access_times(bench.folder)
+        sandbox.copy(sandbox.working_tree(workspace, stages), workspace, bench.full)
+        sandbox.make_root(bench.root, environment.root())
+        wrong = sum(audited(stage, bench) for stage in dvc_yaml.in_order(stages) if stage.dataset in chosen)
     if wrong:
-        raise RetrainError(pipeline.FILE, f"is not true in {wrong} places", "mend them as said above")
+        raise RetrainError(dvc_yaml.FILE, f"is not true in {wrong} places", "mend them as said above")
 
 
 def audited(stage: Stage, bench: Bench) -> int:
@@ -113,24 +114,24 @@ def findings_of(stage: Stage, bench: Bench) -> list[Finding]:
     It runs once in the full copy, watched; then where only what it was seen to read is there, and what it does not
     declare of params.yaml is hidden. The same bytes prove that it was seen well; others show what was not.
     """
-    watched = trial.watch(stage, bench.full, bench.root)
+    watched = sandbox.watch(stage, bench.full, bench.root)
     if watched.ended.status:
         last = (watched.ended.said.strip().splitlines() or ["it says nothing"])[-1]
         raise RetrainError(stage.name, f"fails in a copy of the working tree ({last})", "mend it, then try again")
-    trial.copy_read(watched, bench.full, bench.bare)
+    sandbox.copy_read(watched, bench.full, bench.bare)
 
     def gives_the_same(hidden: Sequence[str]) -> bool:
-        (bench.bare / params.FILE).write_text(inputs.with_hidden(bench.params_yaml, hidden), encoding="utf-8")
-        return trial.attempt(stage, bench.bare, bench.root).same(watched.ended)
+        (bench.bare / params.FILE).write_text(dependencies.with_hidden(bench.params_yaml, hidden), encoding="utf-8")
+        return sandbox.attempt(stage, bench.bare, bench.root).same(watched.ended)
 
-    knobs = inputs.load(bench.params_yaml)
-    block = knobs["datasets"].get(stage.dataset, {})
+    parameters = dependencies.load(bench.params_yaml)
+    block = parameters["datasets"].get(stage.dataset, {})
     made = [path for other in bench.stages for path in other.outputs]
     found = [
-        *inputs.undeclared_files(stage, watched.read, made, block),
-        *inputs.unused_files(stage, watched.read, block),
-        *inputs.undeclared_outputs(stage, watched.wrote, block),
-        *inputs.sections(stage, knobs, gives_the_same),
+        *dependencies.undeclared_files(stage, watched.read, made, block),
+        *dependencies.unused_files(stage, watched.read, block),
+        *dependencies.undeclared_outputs(stage, watched.wrote, block),
+        *dependencies.sections(stage, parameters, gives_the_same),
     ]
     files.remove(bench.bare)
     return found

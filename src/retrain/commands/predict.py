@@ -8,13 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrain import cli, description, environment, files, params
+from retrain import cli, environment, files, schema
 from retrain.errors import RetrainError
+from retrain.models import description
 
 import click
 
 if TYPE_CHECKING:
-    from retrain.predictor import Predictor
+    from retrain.models.predictor import Predictor
 
     import pandas as pd
 
@@ -37,14 +38,14 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
-    from retrain.cleaning import tidy_texts
+    from retrain.data.cleaning import tidy_texts
 
     predictor = load(environment.workspace() / "models", dataset)
     repairs = predictor.description.prepare.repairs
     for raw in batches(predictor, texts, file):
         is_text = predictor.encoder.holds == "text"
         rows = {name: tidy_texts(column, repairs) for name, column in raw.items()} if is_text else raw
-        for answer in predictor.objective.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
+        for answer in predictor.task.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
             click.echo(line_of(answer))
 
 
@@ -62,10 +63,10 @@ def load(models: Path, dataset: str) -> "Predictor":
     """
     trained = [folder.name for folder in models.glob("*") if folder.is_dir()]
     if dataset not in trained:
-        way_out = params.nearest(dataset, trained) if trained else f"train it: make repro DATASET={dataset}"
-        raise RetrainError(str(models), f"there is no model '{dataset}'", way_out)
+        hint = schema.nearest(dataset, trained) if trained else f"train it: make repro DATASET={dataset}"
+        raise RetrainError(str(models), f"there is no model '{dataset}'", hint)
     environment.pin_cpu(description.read(models / dataset).train.threads)
-    from retrain import predictor
+    from retrain.models import predictor
 
     return predictor.load(models / dataset)
 
@@ -92,10 +93,10 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain.sources.files import read_csv, select
+    from retrain.data.csv_rows import read_csv, select
 
     columns = predictor.encoder.columns
-    numeric = columns if predictor.description.inputs.kind == "numbers" else ()
+    numeric = columns if predictor.description.encoder.name == "numbers" else ()
     rows = select(read_csv(file, str(file), None), columns, numeric, str(file))
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]
@@ -121,7 +122,7 @@ def lines_of(file: Path) -> Iterator[str]:
     """
     if file.suffix.lower() != ".txt":
         raise RetrainError(str(file), f"'{file.suffix}' files are not supported", "give a .txt or a .csv")
-    files.must_not_be_endless(file, "give its text by standard input")
+    files.require_regular_file(file, "give its text by standard input")
     try:
         with file.open("rb") as stream:
             yield from decoded(stream, str(file))

@@ -4,8 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from retrain import available, cli, environment, files, running
+from retrain import cli, environment, files, processes
 from retrain.errors import RetrainError
+from retrain.pipeline import availability
 
 import click
 
@@ -19,10 +20,10 @@ def command(dataset: str | None) -> None:
     Then say what was measured, where the reports are and how the runs can be compared.
     """
     workspace = environment.workspace()
-    ready = available.chosen(workspace, dataset, "repro")  # a bare `dvc repro` would run them all
+    ready = availability.chosen(workspace, dataset, "repro")  # a bare `dvc repro` would run them all
     stages = [f"plot@{name}" for name in ready]
     repro = [sys.executable, "-m", "dvc", "repro", *stages]
-    if running.run_to_its_end(repro, workspace, os.environ, sys.stdout.fileno()):
+    if processes.run_to_completion(repro, workspace, os.environ, sys.stdout.fileno()):
         raise RetrainError("repro", "a stage failed", "see above")
     click.echo()
     for line in summary(workspace, ready):

@@ -8,10 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retrain import cli, clones, environment, params, promises, tracking
+from retrain import cli, environment, schema, yaml_files
 from retrain.errors import RetrainError, printable
-from retrain.promises import Entry, Kept, Lock, Stage
-from retrain.results import Result
+from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
+from retrain.pipeline.dvc_cache import Kept
+from retrain.pipeline.dvc_lock import Entry, Lock, Stage
+from retrain.tracking import runs, store
+from retrain.tracking.result import Result
 
 import click
 from ruamel.yaml import YAML
@@ -48,10 +51,10 @@ class Revision:
     def lock(self) -> Lock:
         """Its dvc.lock; raises RetrainError where it is none."""
         if not self.commit:
-            return promises.read(self.folder)
-        place = f"{promises.FILE} of {self.name}"
-        content = params.parsed(self.read(promises.FILE) or b"stages: {}", place, YAML(typ="safe"))
-        return params.check(content, Lock, place)
+            return dvc_lock.read(self.folder)
+        where = f"{dvc_lock.FILE} of {self.name}"
+        content = yaml_files.parsed(self.read(dvc_lock.FILE) or b"stages: {}", where, YAML(typ="safe"))
+        return schema.check(content, Lock, where)
 
 
 @dataclass(frozen=True)
@@ -85,17 +88,17 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     Where a result of the working tree can not be read, the others are recorded, and the exit code is 1.
     """
     workspace = environment.workspace()
-    client = tracking.connect()
+    client = store.connect()
     if client is None:
         sys.exit(1)
-    kept = Kept(clones.cache_folder(workspace), (workspace,))
+    kept = Kept(clean_clone.cache_folder(workspace), (workspace,))
     tally = Tally()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
         stages = tally.stages_of(promise)
         if not stages:
             continue
         with TemporaryDirectory() as folder:
-            lacking = brought(promise, kept, Path(folder))
+            lacking = collect_files(promise, kept, Path(folder))
             if lacking:
                 tally.missing.add(promise.trained)
                 say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand")
@@ -149,7 +152,7 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
     An earlier commit may be of another version of the project. A store that stops answering ends the command.
     """
     try:
-        run = tracking.record(client, result)
+        run = runs.record(client, result)
     except RetrainError as error:
         fact = str(error).replace(f"{result.folder}/", "")
         say(f"sync {promise.dataset}: the result of {promise.revision.name} can not be read ({fact})")
@@ -162,7 +165,7 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
 def revisions(workspace: Path) -> list[Revision]:
     """Every commit that changed dvc.lock and that git still refers to: branches, tags, DVC's experiments; the newest first."""
     listed = subprocess.run(
-        ["git", "rev-list", "--all", "--full-history", "--", promises.FILE],
+        ["git", "rev-list", "--all", "--full-history", "--", dvc_lock.FILE],
         cwd=workspace,
         capture_output=True,
         text=True,
@@ -186,18 +189,18 @@ def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Ite
         except RetrainError as error:
             if not revision.commit:
                 raise
-            say(f"sync: {error.place}: {error.fact}; left out")
+            say(f"sync: {error.where}: {error.fact}; left out")
             continue
         for name in lock.datasets() if dataset is None else [dataset]:
-            promise = Promise(revision, name, together(lock, name))
+            promise = Promise(revision, name, consistent_stages(lock, name))
             if promise.stages:
                 found += 1
                 yield promise
     if not found:
-        raise RetrainError(promises.FILE, f"has no result{f' of {dataset}' if dataset else ''}", "run dvc repro first")
+        raise RetrainError(dvc_lock.FILE, f"has no result{f' of {dataset}' if dataset else ''}", "run dvc repro first")
 
 
-def together(lock: Lock, dataset: str) -> dict[str, Stage]:
+def consistent_stages(lock: Lock, dataset: str) -> dict[str, Stage]:
     """The stages from train on, as far as each was run with what the one before it made."""
     chain: dict[str, Stage] = {}
     for name in RECORDED:
@@ -209,10 +212,10 @@ def together(lock: Lock, dataset: str) -> dict[str, Stage]:
     return chain
 
 
-def brought(promise: Promise, kept: Kept, folder: Path) -> str:
+def collect_files(promise: Promise, kept: Kept, folder: Path) -> str:
     """Put the files of a result into a folder as a workspace has them; what is not at hand, or nothing."""
     for out in promise.outputs:
-        whole = not out.md5.endswith(promises.FOLDER)
+        whole = not out.md5.endswith(dvc_cache.FOLDER)
         listing = {"": out.md5} if whole else kept.listing(out.path, out.md5)
         if listing is None:
             return out.path
@@ -229,8 +232,8 @@ def brought(promise: Promise, kept: Kept, folder: Path) -> str:
 
 def content_of(path: str, digest: str, revision: Revision, kept: Kept) -> bytes | None:
     """A file's content: from DVC's cache or the workspace, else from git."""
-    place = kept.file(path, digest)
-    if place:
-        return place.read_bytes()
+    where = kept.file(path, digest)
+    if where:
+        return where.read_bytes()
     content = revision.read(path)
-    return content if content is not None and promises.digest(content) == digest else None
+    return content if content is not None and dvc_cache.digest(content) == digest else None

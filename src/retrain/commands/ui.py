@@ -5,8 +5,9 @@ import socket
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, tracking
+from retrain import cli, environment
 from retrain.errors import RetrainError
+from retrain.tracking.store import own_store
 
 import click
 
@@ -38,7 +39,7 @@ def command(port: int, store: Path | None) -> None:
             raise RetrainError(
                 f"port {port}", f"can't be used ({error.strerror})", "choose another: make ui PORT=5001"
             ) from None
-    uri = tracking.own_store(folder)
+    uri = own_store(folder)
     click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]

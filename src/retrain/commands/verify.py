@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import cli, clones, comparison, environment, explanation, params, promises
-from retrain.clones import Clone
-from retrain.comparison import Finding, Status
+from retrain import cli, environment, params
 from retrain.errors import RetrainError, printable
-from retrain.promises import Entry, Kept, Lock
+from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock
+from retrain.pipeline.clean_clone import Clone
+from retrain.pipeline.comparison import Finding, Status
+from retrain.pipeline.dvc_cache import Kept
+from retrain.pipeline.dvc_lock import Entry, Lock
 
 import click
 
@@ -50,17 +52,21 @@ def command(dataset: str | None, tolerance: float) -> None:
     within the tolerance, which is noted, and with 1 where one is different.
     """
     workspace = environment.workspace()
-    with clones.cloned(workspace) as clone:
-        promised = promises.read(clone.folder)
+    with clean_clone.cloned(workspace) as clone:
+        promised = dvc_lock.read(clone.folder)
         datasets = chosen(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
-        if clones.git(workspace, "status", "--porcelain"):
+        if clean_clone.git(workspace, "status", "--porcelain"):
             click.echo("verify: uncommitted changes take no part (git status shows them)", err=True)
         then = promised.of(datasets)
-        clones.run(clone, datasets, list(then.stages))
-        now = promises.read(clone.folder).of(datasets)
+        clean_clone.run(clone, datasets, list(then.stages))
+        now = dvc_lock.read(clone.folder).of(datasets)
         outcomes = list(compared(clone, then, now, tolerance))
-        report = [*table(outcomes, tolerance), *causes(clone, then, now, outcomes), verdict(clone, outcomes, tolerance)]
+        report = [
+            *table(outcomes, tolerance),
+            *explained(clone, then, now, outcomes),
+            verdict(clone, outcomes, tolerance),
+        ]
     click.echo("\n".join(report))
     if worst(outcomes) is Status.DIFFERENT:
         sys.exit(1)
@@ -78,8 +84,8 @@ def chosen(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
     datasets = [name for name in known if name in promised.datasets()]
     if not datasets:
         fact = f"commit {clone.commit} has no results{f' of {dataset}' if dataset else ''}"
-        way_out = f"make and commit them: make repro{f' DATASET={dataset}' if dataset else ''}"
-        raise RetrainError(promises.FILE, fact, way_out)
+        hint = f"make and commit them: make repro{f' DATASET={dataset}' if dataset else ''}"
+        raise RetrainError(dvc_lock.FILE, fact, hint)
     return datasets
 
 
@@ -97,15 +103,15 @@ def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[
 
 def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[Finding]:
     """How the files of an output that is not the same bytes compare, as far as earlier ones are at hand."""
-    kept = Kept(clones.cache_folder(clone.workspace), (clone.committed, clone.workspace))
+    kept = Kept(clean_clone.cache_folder(clone.workspace), (clone.committed, clone.workspace))
     path = clone.folder / promised.path
     if not path.exists():
         yield Finding(Status.DIFFERENT, "is not made any more")
         return
-    if not promised.md5.endswith(promises.FOLDER):
+    if not promised.md5.endswith(dvc_cache.FOLDER):
         yield compared_file(kept.file(promised.path, promised.md5), path, tolerance)
         return
-    then, now = kept.listing(promised.path, promised.md5), promises.listing(path)
+    then, now = kept.listing(promised.path, promised.md5), dvc_cache.listing(path)
     if then is None:
         yield Finding(Status.DIFFERENT, NOT_AT_HAND)
         return
@@ -145,15 +151,15 @@ def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
     return [*lines, ""]
 
 
-def causes(clone: Clone, then: Lock, now: Lock, outcomes: list[Outcome]) -> list[str]:
+def explained(clone: Clone, then: Lock, now: Lock, outcomes: list[Outcome]) -> list[str]:
     """What is other than it was; and where an output is not identical, also what the arithmetic of now depends on."""
-    known = explanation.differences(then, now, requirements(clone, then))
+    known = causes.differences(then, now, requirements(clone, then))
     if worst(outcomes) is Status.IDENTICAL:
         return paragraph("Other than when the results were made, without effect:", known) if known else []
-    same = [("nothing", "libraries, inputs and knobs are those of then")]
+    same = [("nothing", "libraries, inputs and parameters are those of then")]
     return [
         *paragraph("Other than when the results were made:", known or same),
-        *paragraph("Here, and of then not recorded:", explanation.circumstances(now)),
+        *paragraph("Here, and of then not recorded:", causes.circumstances(now)),
     ]
 
 
@@ -165,13 +171,13 @@ def paragraph(title: str, facts: list[tuple[str, str]]) -> list[str]:
 
 def requirements(clone: Clone, then: Lock) -> dict[str, str]:
     """The requirements.lock that results were made with, by digest, as far as the commit or its history has it."""
-    wanted = explanation.pinned(then)
+    wanted = causes.pinned(then)
     texts: dict[str, str] = {}
-    for commit in clones.git(clone.folder, "rev-list", "HEAD", "--", explanation.REQUIREMENTS).split():
+    for commit in clean_clone.git(clone.folder, "rev-list", "HEAD", "--", causes.REQUIREMENTS).split():
         if wanted <= texts.keys():
             break
-        text = clones.git(clone.folder, "show", f"{commit}:{explanation.REQUIREMENTS}")
-        texts[promises.digest(text.encode())] = text
+        text = clean_clone.git(clone.folder, "show", f"{commit}:{causes.REQUIREMENTS}")
+        texts[dvc_cache.digest(text.encode())] = text
     return texts
 
 

@@ -1,0 +1,34 @@
+"""What the encoders of text share."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from retrain.data.encoders import Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OfText:
+    """What all encoders of text share; `columns` are their own."""
+
+    holds: ClassVar[str] = "text"
+    columns: tuple[str, ...]
+
+    @staticmethod
+    def contents(rows: "pd.DataFrame") -> list[bytes]:
+        """The words of each row without case, accents' spelling, punctuation and spacing."""
+        word = re.compile(r"\w+")
+        normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows, list(rows.columns)))
+        return [" ".join(word.findall(text)).encode() for text in normalised]
+
+    def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
+        """Bare texts as the last input column, which is the one that is never a title; the others stay empty."""
+        return {**{name: [""] * len(texts) for name in self.columns}, self.columns[-1]: list(texts)}
+
+
+def joined(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """Some columns of each row as one text."""
+    return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in columns), strict=True)]

@@ -1,0 +1,93 @@
+"""Text as bags of words: tokens looked up in a vocabulary that was learned from the train split."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from retrain.data.encoders import Arrays, EncoderParameters, Rows
+from retrain.data.encoders._ragged import places_of
+from retrain.data.encoders._text import OfText, joined
+from retrain.schema import AtLeastOne, Names, Section
+
+import numpy as np
+import pandas as pd
+
+TOKEN = re.compile(r"\w+|[^\w\s]")
+UNKNOWN = "<unknown>"
+
+
+class Parameters(EncoderParameters):
+    """Parameters of `name: text`."""
+
+    minimum_count: AtLeastOne
+    """Words that the train split has less often share one entry with all unknown words."""
+
+
+class Learned(Section):
+    """What `Encoder.to_json` gives."""
+
+    columns: Names
+    tokens: Names
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-case runs of letters, digits and underscores, and single punctuation marks."""
+    return TOKEN.findall(text.lower())
+
+
+@dataclass(frozen=True)
+class Encoder(OfText):
+    """A vocabulary: `tokens[i]` has the id `i`; id 0 stands for every word that is not in it."""
+
+    columns: tuple[str, ...]
+    tokens: tuple[str, ...]
+    ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", {token: number for number, token in enumerate(self.tokens)})
+
+    @classmethod
+    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
+        """Learn the vocabulary, most frequent words first and equally frequent ones alphabetically; encode the rows."""
+        counts = Counter(chain.from_iterable(map(tokenize, joined(rows, list(rows.columns)))))
+        kept = [token for token, count in counts.items() if count >= parameters.minimum_count]
+        encoder = cls(tuple(rows.columns), (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
+        return encoder, encoder.encode(rows)
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Encoder":
+        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The columns and the vocabulary in order of id."""
+        return {"columns": list(self.columns), "tokens": list(self.tokens)}
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, the unknown one included."""
+        return len(self.tokens)
+
+    def describe(self) -> str:
+        """How many words were learned."""
+        return f"{self.size - 1:,} words"
+
+    def encode(self, rows: Rows) -> Arrays:
+        """Ids of all tokens end to end, and where each row's begin.
+
+        Returns:
+            `tokens`: int32, (tokens of all rows,); `offsets`: int64, (rows + 1,).
+        """
+        ids = [[self.ids.get(token, 0) for token in tokenize(text)] for text in joined(rows, self.columns)]
+        return {
+            "tokens": np.fromiter(chain.from_iterable(ids), dtype=np.int32),
+            "offsets": np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        }
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The batch's token ids end to end (int64) and where each row's begin (int64, (batch,))."""
+        places, _, offsets = places_of(arrays["offsets"], rows)
+        return arrays["tokens"][places].astype(np.int64), offsets

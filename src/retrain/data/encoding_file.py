@@ -1,0 +1,68 @@
+"""`encoding.json`: what the split stage learned, from which rows, and the digests of the arrays it wrote."""
+
+from pathlib import Path
+from typing import Any
+
+from retrain import files, schema
+from retrain.schema import Count, Section
+
+from pydantic import ConfigDict
+
+ENCODING = "encoding.json"
+
+
+class LearnedEncoder(Section):
+    """An encoder by name, and what it learned."""
+
+    name: str
+    learned: dict[str, Any]
+
+
+class LearnedTask(Section):
+    """A task by name, the column that it predicts, and what it learned."""
+
+    name: str
+    column: str
+    learned: dict[str, Any]
+
+
+class SplitFacts(Section):
+    """The size of a split, and the SHA-256 of its table."""
+
+    rows: Count
+    sha256: str
+
+
+class PrepareParameters(Section):
+    """The prepare section. Only what other stages need is checked; the rest is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    repairs: tuple[str, ...]
+
+
+class DataFacts(Section):
+    """What `encoding.json` and `model.json` both say about the data."""
+
+    encoder: LearnedEncoder
+    task: LearnedTask
+    splits: dict[str, SplitFacts]
+    prepare: PrepareParameters
+    split: dict[str, Any]
+
+
+class Encoding(DataFacts):
+    """The content of `encoding.json`."""
+
+    arrays: dict[str, str]
+    """The SHA-256 of each array, by its path beside `encoding.json`."""
+
+
+def read_encoding(folder: Path) -> Encoding:
+    """Read the `encoding.json` of a folder.
+
+    Raises:
+        RetrainError: it is missing or damaged.
+    """
+    path = folder / ENCODING
+    return schema.check(files.read_json(path, f"run: dvc repro split@{folder.parent.name}"), Encoding, str(path))

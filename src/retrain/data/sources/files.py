@@ -1,0 +1,78 @@
+"""Rows from CSV files: in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
+
+from typing import Annotated
+
+from retrain.data.csv_rows import read_csv, select
+from retrain.data.downloads import File, local_copy
+from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
+from retrain.errors import RetrainError
+from retrain.schema import in_order
+
+import pandas as pd
+from pydantic import AfterValidator, model_validator
+
+
+class Parameters(SourceParameters):
+    """Parameters of `source: files`; `test` is there where the data has an official test file."""
+
+    train: File
+    test: File | None = None
+    header: bool
+    columns: tuple[str, ...]
+    """The columns in order where the file has no header; else those that are used."""
+    numbers: tuple[str, ...]
+    """The columns that hold numbers; the others hold text."""
+    inputs: tuple[str, ...]
+    target: str
+    rename: Annotated[dict[str, str], AfterValidator(in_order)]
+
+    @model_validator(mode="after")
+    def columns_exist(self) -> "Parameters":
+        """Whatever is named must be among the columns; inputs and target are different ones."""
+        used = [*self.inputs, self.target]
+        for name in (*used, *self.numbers):
+            if name not in self.columns:
+                raise ValueError(f"'{name}' is not in 'columns'")
+        for name in used:
+            if used.count(name) > 1:
+                raise ValueError(f"'{name}' is used twice among 'inputs' and 'target'")
+        if not self.inputs:
+            raise ValueError("'inputs' needs at least one column")
+        return self
+
+
+def read(parameters: Parameters, context: SourceContext) -> SourceRows:
+    """Read the training file and, if there is one, the official test file."""
+    return SourceRows(
+        rows=read_file(parameters, parameters.train, context),
+        official_test=None if parameters.test is None else read_file(parameters, parameters.test, context),
+        classes=tuple(
+            dict.fromkeys(name for _, name in sorted(parameters.rename.items()))
+        ),  # in the order of their values
+        notes=(),
+    )
+
+
+def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.DataFrame:
+    """One file's rows: inputs, then target, the target's values renamed."""
+    path = local_copy(file, context)
+    rows = read_csv(path, file.location, None if parameters.header else parameters.columns)
+    table = select(rows, parameters.columns, parameters.numbers, file.location)[[*parameters.inputs, parameters.target]]
+    if parameters.rename:
+        unknown = rows.index[~rows[parameters.target].isin(parameters.rename)]
+        if len(unknown):
+            where = f"{file.location}, line {unknown[0]}, column '{parameters.target}'"
+            value = rows[parameters.target][unknown[0]]
+            raise RetrainError(where, f"'{value}' is not in 'rename'", f"known are: {', '.join(parameters.rename)}")
+        table[parameters.target] = rows[parameters.target].map(parameters.rename).astype("str")
+    return table.reset_index(drop=True)
+
+
+def fetch(parameters: Parameters, context: SourceContext) -> None:
+    """Make sure that every file is on this machine, with the right digest."""
+    for file in (parameters.train, parameters.test):
+        if file is not None:
+            local_copy(file, context)
+
+
+SOURCE = Source(parameters=Parameters, read=read, fetch=fetch)

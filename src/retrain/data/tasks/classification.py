@@ -1,0 +1,118 @@
+"""One of several classes: a label."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from retrain.errors import RetrainError
+from retrain.schema import Count, Names, Section
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Learned(Section):
+    """What `Task.to_json` gives: a count per class."""
+
+    classes: Names
+    counts: tuple[Annotated[Count, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def check_lengths(self) -> "Learned":
+        """Every class has its count."""
+        if len(self.classes) != len(self.counts):
+            raise ValueError("classes and counts differ in number")
+        return self
+
+
+@dataclass(frozen=True)
+class Task:
+    """The classes in order, and how often the train split has each: output `i` of the network is for `classes[i]`."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    metric: ClassVar[str] = "accuracy"
+
+    @classmethod
+    def fit(cls, targets: "pd.Series[Any]", where: str) -> "Task":
+        """Take the classes in the order that `prepare` gave them.
+
+        Raises:
+            RetrainError: the target holds numbers, or a class has no row in the train split.
+        """
+        if not isinstance(targets.dtype, pd.CategoricalDtype):
+            raise RetrainError(
+                where,
+                f"column '{targets.name}' holds numbers, split.task: classification needs text",
+                "set split.task: regression",
+            )
+        counts = targets.value_counts(sort=False)
+        absent = [str(name) for name, count in counts.items() if not count]
+        if absent:
+            raise RetrainError(where, f"class '{absent[0]}' has no row in the train split", "give it more rows")
+        return cls(tuple(map(str, counts.index)), tuple(map(int, counts)))
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Task":
+        """Rebuild an task from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The classes in order, and their counts."""
+        return {"classes": list(self.classes), "counts": list(self.counts)}
+
+    @property
+    def outputs(self) -> int:
+        """One output per class."""
+        return len(self.classes)
+
+    @property
+    def baseline(self) -> tuple[float, ...]:
+        """The logarithms of the classes' shares: the largest class is predicted for every row."""
+        return tuple(math.log(count / sum(self.counts)) for count in self.counts)
+
+    def describe(self) -> str:
+        """How many classes there are."""
+        return f"{len(self.classes)} classes"
+
+    def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
+        """Each class's number: int64, (rows,)."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return np.array([numbers[name] for name in targets], dtype=np.int64)
+
+    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """1 where the largest output is the target's, else 0."""
+        return (outputs.argmax(dim=1) == targets).double()
+
+    def metric_of(self, mean: float) -> float:
+        """Accuracy: the share of examples whose class is right."""
+        return mean
+
+    def score(self, loss: float, metric: float) -> float:
+        """The most accurate epoch is best."""
+        return metric
+
+    def predictions(self, outputs: "Tensor") -> pd.DataFrame:
+        """`predicted`, and a column of probabilities per class (softmax, six digits)."""
+        probabilities = probabilities_of(outputs)
+        columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
+        return pd.DataFrame({"predicted": self.labels_of(outputs), **columns})
+
+    def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
+        """`label`, and `probabilities` by class."""
+        rows = zip(self.labels_of(outputs), probabilities_of(outputs).tolist(), strict=True)
+        return [{"label": label, "probabilities": dict(zip(self.classes, row, strict=True))} for label, row in rows]
+
+    def labels_of(self, outputs: "Tensor") -> list[str]:
+        """The class of each row's largest output."""
+        return [self.classes[number] for number in outputs.argmax(dim=1).tolist()]
+
+
+def probabilities_of(outputs: "Tensor") -> np.ndarray:
+    """The softmax of each row, rounded to six digits: float64, (rows, classes)."""
+    probabilities: np.ndarray = outputs.double().softmax(dim=1).numpy().round(6)
+    return probabilities

@@ -1,0 +1,104 @@
+"""A number. The network learns it in units of the train split's standard deviation."""
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from retrain.data.report_csv import LARGEST
+from retrain.errors import RetrainError
+from retrain.schema import Section
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Learned(Section):
+    """What `Task.to_json` gives; so bounded, no output, a float32, becomes infinite in the target's units."""
+
+    mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    deviation: Annotated[float, Field(gt=0, le=LARGEST)]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Mean and standard deviation of the target on the train split."""
+
+    mean: float
+    deviation: float
+    metric: ClassVar[str] = "rmse"
+
+    @classmethod
+    def fit(cls, targets: "pd.Series[Any]", where: str) -> "Task":
+        """Learn mean and deviation; exactly rounded, so that no CPU gives other bits.
+
+        Raises:
+            RetrainError: the target holds text, or one number only.
+        """
+        if targets.dtype != "float64":
+            raise RetrainError(
+                where,
+                f"column '{targets.name}' holds text, split.task: regression needs numbers",
+                "set split.task: classification",
+            )
+        mean = fmean(targets)
+        deviation = pstdev(targets, mean)
+        if deviation == 0:
+            raise RetrainError(where, f"column '{targets.name}' has one value in the whole train split", "add rows")
+        return cls(mean, deviation)
+
+    @classmethod
+    def from_json(cls, learned: Any) -> "Task":
+        """Rebuild an task from what `to_json` gave; raises ValueError where it is something else."""
+        return cls(**dict(Learned.model_validate(learned)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Mean and deviation."""
+        return {"mean": self.mean, "deviation": self.deviation}
+
+    @property
+    def outputs(self) -> int:
+        """One output: the number."""
+        return 1
+
+    @property
+    def baseline(self) -> tuple[float, ...]:
+        """The mean, in standardised units."""
+        return (0.0,)
+
+    def describe(self) -> str:
+        """The target's mean and deviation."""
+        return f"a number of {self.mean:.4g} ± {self.deviation:.4g}"
+
+    def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
+        """The standardised target: float32, (rows, 1)."""
+        return ((targets.to_numpy("float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """The squared error, in squared deviations."""
+        return (outputs - targets).double().square().squeeze(dim=1)
+
+    def metric_of(self, mean: float) -> float:
+        """Root mean squared error, in the target's own units."""
+        return self.deviation * math.sqrt(mean)
+
+    def score(self, loss: float, metric: float) -> float:
+        """The epoch with the lowest loss is best."""
+        return -loss
+
+    def predictions(self, outputs: "Tensor") -> pd.DataFrame:
+        """`predicted`, in the target's own units (six digits)."""
+        return pd.DataFrame({"predicted": self.numbers_of(outputs)})
+
+    def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
+        """The predicted `number`."""
+        return [{"number": number} for number in self.numbers_of(outputs).tolist()]
+
+    def numbers_of(self, outputs: "Tensor") -> np.ndarray:
+        """The outputs in the target's own units, rounded to six digits: float64, (rows,)."""
+        numbers: np.ndarray = (outputs.double()[:, 0] * self.deviation + self.mean).numpy().round(6)
+        return numbers

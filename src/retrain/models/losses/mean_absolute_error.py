@@ -1,0 +1,18 @@
+"""Mean absolute error: the mean of the absolute differences, which outliers influence less."""
+
+from typing import ClassVar
+
+from retrain.models import losses
+
+from torch import Tensor
+from torch.nn import functional
+
+
+class Loss(losses.Loss):
+    """Parameters of `name: mean_absolute_error`: none."""
+
+    task: ClassVar[str] = "regression"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, in units of the standard deviation of the target."""
+        return functional.l1_loss(outputs, targets)

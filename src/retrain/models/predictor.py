@@ -1,0 +1,87 @@
+"""A saved model, ready to predict: raw rows in, predictions out. Needs nothing but the model's folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from retrain import schema
+from retrain.data import encoders, tasks
+from retrain.data.encoders import Encoder, Rows
+from retrain.data.tasks import Task
+from retrain.errors import RetrainError
+from retrain.models import description, losses, networks, weights
+from retrain.models.description import Description
+from retrain.models.losses import Loss
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+RESTORE = "train it again, or restore it with dvc checkout"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with the encoder of its inputs and the task of its outputs."""
+
+    network: nn.Module
+    encoder: Encoder
+    task: Task
+    loss: Loss
+    description: Description
+
+    def outputs(self, rows: Rows, batch_size: int) -> Tensor:
+        """The network's outputs for raw rows, in their order: (rows, outputs).
+
+        Raises:
+            RetrainError: an output is not finite.
+        """
+        arrays = self.encoder.encode(rows)
+        count = len(rows[self.encoder.columns[0]])
+        batches = np.split(np.arange(count), range(batch_size, count, batch_size))
+        with torch.no_grad():
+            gathered = (self.encoder.gather(arrays, batch) for batch in batches)
+            outputs = torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])
+        if not outputs.isfinite().all():
+            fact = "its weights give numbers that are not finite"
+            raise RetrainError(f"model of {self.description.dataset}", fact, RESTORE)
+        return outputs
+
+
+class SkipInit(TorchFunctionMode):
+    """Leaves initial weights out: they are overwritten, and making them on the meta device loads torch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call everything but what `nn.init` has."""
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if getattr(func, "__module__", None) == nn.init.__name__ else func(*args, **kwargs)
+
+
+def load(folder: Path) -> Predictor:
+    """Rebuild a model from its folder, on the CPU, in eval mode.
+
+    Raises:
+        RetrainError: a file is missing or damaged, or it describes something else than a model of this program.
+    """
+    described = description.read(folder)
+    where = str(folder / description.FILE)
+    try:
+        encoder = encoders.load(described.encoder.name, where).Encoder.from_json(described.encoder.learned)
+        task = tasks.load(described.task.name, where).from_json(described.task.learned)
+        loss = schema.check(
+            described.train.loss, losses.load(described.train.loss.get("name"), where), f"{where}: train.loss"
+        )
+        file = networks.load(described.train.network.get("name"), where)
+        parameters = schema.check(described.train.network, file.Parameters, f"{where}: train.network")
+        if (file.Network.takes, loss.task) != (described.encoder.name, described.task.name):
+            raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", RESTORE)
+        with torch.device("meta"), SkipInit():
+            network = file.Network(encoder.size, task.outputs, parameters)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        fact = f"does not describe a model ({type(error).__name__}: {error})"
+        raise RetrainError(where, fact, RESTORE) from None
+    weights.load_weights(folder / description.WEIGHTS, network)
+    return Predictor(network.eval(), encoder, task, loss, described)

@@ -1,0 +1,235 @@
+"""Two files of the same name, compared by what they hold: numbers within a tolerance, all else exactly.
+
+Two numbers are equal within a tolerance t where |now - then| <= t + t * |then|, as in `numpy.isclose` with both of its
+tolerances set to t: absolute for numbers below 1, relative for those above. Whole numbers count something and must be
+the same. Two pictures are equal where no pixel is more than one step of 255 lighter or darker.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrain import files, schema
+from retrain.data import tables
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+LONGEST = 40
+"""Characters of a text that is shown."""
+PICTURE_STEPS = 1
+"""By which a pixel's colour may differ: lines drawn through points that differ in their last bits are rounded apart."""
+WAY_OUT = "verify again"
+
+
+class Status(IntEnum):
+    """How two files compare; of several, the largest counts."""
+
+    IDENTICAL = 0
+    EQUAL = 1
+    DIFFERENT = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How two files that are not the same bytes compare, and the largest difference in words."""
+
+    status: Status
+    detail: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far two arrays of the same shape lie apart."""
+
+    excess: float
+    """The largest difference, in tolerances: above 1 it is beyond them."""
+    where: str
+    """Where that is, and both values."""
+    apart: int
+    size: int
+
+
+def compare(then: Path, now: Path, tolerance: float) -> Finding:
+    """Compare two files of different bytes by their values.
+
+    Args:
+        then: the file that was promised; its suffix says how both are read.
+        now: the file that was made.
+        tolerance: see the module.
+    """
+    if now.suffix == ".png":
+        return compare_pictures(pixels(then), pixels(now))
+    read = READERS.get(now.suffix)
+    if read is None:
+        return Finding(Status.DIFFERENT, "other bytes")
+    return compare_values(read(then), read(now), tolerance)
+
+
+def compare_values(then: "Mapping[str, np.ndarray]", now: "Mapping[str, np.ndarray]", tolerance: float) -> Finding:
+    """Compare named arrays: the same names in the same order, the same shapes, and values within the tolerance."""
+    if list(then) != list(now):
+        return Finding(Status.DIFFERENT, names_in_words(list(then), list(now)))
+    for name, array in then.items():
+        if array.shape != now[name].shape:
+            return Finding(Status.DIFFERENT, f"{name}: {shape(array)} → {shape(now[name])} values")
+    gaps = [gap(name, array, now[name], tolerance) for name, array in then.items()]
+    apart, size = sum(gap.apart for gap in gaps), sum(gap.size for gap in gaps)
+    if not apart:
+        return Finding(Status.EQUAL, "the same values; their bytes, or digests of other files, differ")
+    worst = max(gaps, key=lambda gap: gap.excess)
+    status = Status.EQUAL if worst.excess <= 1 else Status.DIFFERENT
+    return Finding(status, f"{worst.where}; {apart:,} of {size:,} values differ")
+
+
+def compare_pictures(then: "np.ndarray", now: "np.ndarray") -> Finding:
+    """Compare the pixels of two pictures."""
+    import numpy as np
+
+    if then.shape != now.shape:
+        return Finding(Status.DIFFERENT, f"{shape(then)} → {shape(now)} values")
+    steps = np.abs(now - then).max(axis=-1)
+    apart, most = int((steps > 0).sum()), int(steps.max())
+    status = Status.EQUAL if most <= PICTURE_STEPS else Status.DIFFERENT
+    return Finding(status, f"{apart:,} of {steps.size:,} pixels differ, by at most {most} of 255")
+
+
+def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float) -> Gap:
+    """How far two arrays of the same shape lie apart, and where most."""
+    import numpy as np
+
+    excess = excesses(then, now, tolerance)
+    if not excess.any():
+        return Gap(0.0, name, 0, then.size)
+    most = int(excess.argmax())
+    index = ", ".join(map(str, np.unravel_index(most, then.shape)))
+    where = f"{name}[{index}]" if index else name
+    return Gap(
+        excess=float(excess.max()),
+        where=f"{where}: {change(then.item(most), now.item(most))}",
+        apart=int((excess > 0).sum()),
+        size=then.size,
+    )
+
+
+def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.ndarray":
+    """The difference of every pair of values, in tolerances; infinite where values that must be the same are not."""
+    import numpy as np
+
+    kinds = {then.dtype.kind, now.dtype.kind}
+    if "f" not in kinds or not kinds <= set("iuf"):
+        return np.where(then.astype(object) != now.astype(object), np.inf, 0.0)
+    before, after = then.astype(np.float64), now.astype(np.float64)
+    same = (before == after) | (np.isnan(before) & np.isnan(after))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        excess = np.abs(after - before) / (tolerance + tolerance * np.abs(before))
+    return np.where(same, 0.0, np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
+
+
+def change(then: Any, now: Any) -> str:
+    """Two values, and for numbers how far they lie apart."""
+    if not isinstance(then, float) or not isinstance(now, float):
+        return f"{shown(then)} → {shown(now)}"
+    distance = abs(now - then)
+    relative = distance / max(abs(then), abs(now))
+    return f"{then:.10g} → {now:.10g}, {distance:.1e} apart, relatively {relative:.1e}"
+
+
+def shown(value: Any) -> str:
+    """A value, or the beginning of one that is too long."""
+    return schema.shortened(repr(value), LONGEST)
+
+
+def names_in_words(then: list[str], now: list[str]) -> str:
+    """How two lists of names differ."""
+    lost, new = [name for name in then if name not in now], [name for name in now if name not in then]
+    if not lost and not new:
+        return "the same names in another order"
+    words = [f"without {', '.join(lost)}"] if lost else []
+    return schema.shortened(", ".join([*words, *([f"with new {', '.join(new)}"] if new else [])]), 3 * LONGEST)
+
+
+def shape(array: "np.ndarray") -> str:
+    """An array's shape: `3 x 4`."""
+    return " x ".join(map(str, array.shape)) or "1"
+
+
+def pixels(path: Path) -> "np.ndarray":
+    """A picture as rows x columns x (red, green, blue, opacity), each from 0 to 255."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGBA"), dtype=np.int16)
+
+
+def of_safetensors(path: Path) -> "dict[str, np.ndarray]":
+    """The tensors of a file, in double precision, which holds every type that weights are saved in."""
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stored:
+        names = sorted(stored.keys())
+        return {name: stored.get_tensor(name).to(torch.float64).numpy() for name in names}
+
+
+def of_npy(path: Path) -> "dict[str, np.ndarray]":
+    """The array of a file."""
+    import numpy as np
+
+    return {"": np.load(path, allow_pickle=False)}
+
+
+def of_parquet(path: Path) -> "dict[str, np.ndarray]":
+    """The columns of a table."""
+    return columns(tables.read_parquet(path, WAY_OUT))
+
+
+def of_csv(path: Path) -> "dict[str, np.ndarray]":
+    """The columns of a table."""
+    return columns(tables.read_csv(path, WAY_OUT))
+
+
+def columns(table: "pd.DataFrame") -> "dict[str, np.ndarray]":
+    """The columns of a table as arrays: numbers as they are, all else as objects."""
+    return {
+        str(name): column.to_numpy() if column.dtype.kind in "iuf" else column.to_numpy(dtype=object)
+        for name, column in table.items()
+    }
+
+
+def of_json(path: Path) -> "dict[str, np.ndarray]":
+    """The values of a file by their paths, without digests: what those name has a line of its own."""
+    return dict(sorted(leaves(files.read_json(path, WAY_OUT), "")))
+
+
+def leaves(value: Any, path: str) -> "Iterator[tuple[str, np.ndarray]]":
+    """The values in nested lists and mappings by their paths, such as `test.rmse`; a list of numbers is one array."""
+    import numpy as np
+
+    if isinstance(value, Mapping) and value:
+        for name, child in value.items():
+            if not name.endswith("sha256"):
+                yield from leaves(child, f"{path}.{name}" if path else name)
+    elif isinstance(value, float) or (isinstance(value, list) and value and all(isinstance(x, float) for x in value)):
+        yield path, np.array(value)
+    elif isinstance(value, list) and any(isinstance(child, list | Mapping | float) for child in value):
+        for number, child in enumerate(value):
+            yield from leaves(child, f"{path}[{number}]")
+    else:
+        single = np.empty((), dtype=object)
+        single[()] = value
+        yield path, single
+
+
+READERS: "dict[str, Callable[[Path], dict[str, np.ndarray]]]" = {
+    ".safetensors": of_safetensors,
+    ".npy": of_npy,
+    ".parquet": of_parquet,
+    ".csv": of_csv,
+    ".json": of_json,
+}
+"""By suffix; files of others are compared by their bytes alone."""

@@ -1,0 +1,216 @@
+"""What a stage declares beside what it was seen to read: the findings of `retrain audit`, with the lines for dvc.yaml."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import PurePosixPath
+from typing import Any
+
+from retrain import params, yaml_files
+from retrain.pipeline.dvc_yaml import EVERYTHING, FILE, Stage
+
+from ruamel.yaml import YAML
+
+CANNOT_CHANGE_RESULTS = {
+    "retrain": "finds the interpreter",
+    "retrain.cli": "prints, and turns errors into exit codes",
+    "retrain.errors": "words of errors",
+    "retrain.processes": "starts programs, and sees whether DVC is still there",
+    "retrain.tracking.naming": "names runs, and records where they ran",
+    "retrain.tracking.progress": "prints the progress of a training",
+    "retrain.tracking.recording": "records a training in MLflow",
+    "retrain.tracking.runs": "records results in MLflow",
+    "retrain.tracking.store": "opens the MLflow store",
+}
+"""Modules that every stage may import without depending on them, and why."""
+
+READ_BY_NO_CODE = {
+    **{(stage, "requirements.lock"): "what is installed decides every result" for stage in params.STAGES},
+    ("prepare", "data/raw/${key}"): "holds the data card, also where the rows come from elsewhere",
+}
+"""What a stage may depend on without reading it, and why."""
+
+USED_BY_SOME_CHOICES = (
+    "src/retrain/data/csv_rows.py",
+    "src/retrain/data/downloads.py",
+    "src/retrain/data/encoders/_ragged.py",
+    "src/retrain/data/encoders/_text.py",
+    "src/retrain/data/report_csv.py",
+    "src/retrain/data/sources",
+)
+"""Modules that a stage depends on for every dataset, although not every dataset's choices import them."""
+HIDDEN = "hidden by retrain audit"
+"""Takes the place of parameters that a stage must not need: no number, no list, no mapping and no name of anything."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where dvc.yaml and a stage disagree."""
+
+    stage: Stage
+    fact: str
+    hint: str
+    lines: tuple[str, ...]
+    """Items of a list in dvc.yaml, to be added or taken out."""
+
+    def __str__(self) -> str:
+        """A sentence, and the lines below it."""
+        items = "".join(f"\n        - {line}" for line in self.lines)
+        return f"{self.stage.name} {self.fact}; {self.hint}{items}"
+
+
+def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], block: Any) -> list[Finding]:
+    """What a stage reads and does not depend on.
+
+    Args:
+        stage: what it declares.
+        read: the files and folders that it was seen to read.
+        made: the outputs of all stages: a file in one of them is declared by the output.
+        block: the dataset's parameters.
+    """
+    tidied = {PurePosixPath(output).parent.as_posix() for output in stage.outputs}  # of what a killed process left
+    listed = map(package_folder, params.CHOICES.values())  # to check a name
+    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read), *tidied, *listed}
+    missing = {path for path in read - harmless if not within(path, (*stage.dependencies, *stage.outputs))}
+    named = {next((out for out in made if within(path, [out])), path) for path in missing}
+    hint = f"add to the deps of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"reads {path} and does not declare it", hint, (templated(path, stage, block),))
+        for path in sorted(named)
+    ]
+
+
+def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding]:
+    """What a stage depends on and does not read."""
+    lines = {path: templated(path, stage, block) for path in stage.dependencies}
+    hint = f"take out of the deps of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"declares {path} and does not read it", hint, (line,))
+        for path, line in lines.items()
+        if (stage.script, line) not in READ_BY_NO_CODE
+        and not within(path, USED_BY_SOME_CHOICES)
+        and not any(within(other, [path]) for other in read)
+    ]
+
+
+def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[Finding]:
+    """What a stage writes beside its outputs."""
+    hint = f"add to the outs of '{stage.script}' in {FILE}:"
+    return [
+        Finding(stage, f"writes {path} and does not declare it", hint, (templated(path, stage, block),))
+        for path in sorted(wrote)
+        if not within(path, stage.outputs)
+    ]
+
+
+def sections(
+    stage: Stage, parameters: Mapping[str, Any], gives_the_same: Callable[[Sequence[str]], bool]
+) -> list[Finding]:
+    """What a stage reads of params.yaml beside what it declares, found by hiding the rest from it.
+
+    Args:
+        stage: what it declares.
+        parameters: all of params.yaml.
+        gives_the_same: whether the stage leaves the same bytes where only what it was seen to read is there, and these
+            keys of params.yaml are hidden.
+    """
+    rest = list(undeclared_keys(parameters, stage.sections))
+    unused = [unused_section(stage, key) for key in stage.sections if gives_the_same([key])]
+    if gives_the_same(rest):
+        return unused
+    if not gives_the_same([]):
+        fact = "gives other bytes where only what it was seen to read is there"
+        return [*unused, Finding(stage, fact, "make it give the same ones twice, and look for no file in vain", ())]
+    alone = [key for key in rest if not gives_the_same([key])]
+    return [*unused, *(undeclared_section(stage, key) for key in alone or rest)]
+
+
+def undeclared_section(stage: Stage, key: str) -> Finding:
+    """A section of params.yaml that a stage reads and does not declare."""
+    hint = f"add to the params of '{stage.script}' in {FILE}:"
+    fact = f"reads {key} of {params.FILE} and does not declare it"
+    return Finding(stage, fact, hint, (templated_key(key, stage),))
+
+
+def unused_section(stage: Stage, key: str) -> Finding:
+    """A section of params.yaml that a stage declares, and without which it gives the same bytes."""
+    hint = f"take out of the params of '{stage.script}' in {FILE}:"
+    fact = f"declares {key or 'all'} of {params.FILE} and does not read it"
+    return Finding(stage, fact, hint, (templated_key(key, stage) or params.FILE,))
+
+
+def within(path: str, places: Iterable[str]) -> bool:
+    """Whether a path is one of these places or lies in one of them."""
+    return any(PurePosixPath(path).is_relative_to(where) for where in places)
+
+
+def module_path(name: str) -> str:
+    """The file of one of our modules."""
+    path = f"src/{name.replace('.', '/')}"
+    return f"{path}/__init__.py" if name == "retrain" else f"{path}.py"
+
+
+def searched_for_modules(read: Iterable[str]) -> set[str]:
+    """The folders that Python lists because modules that were read lie in them."""
+    modules = [PurePosixPath(path) for path in read if path.endswith(".py")]
+    return {str(folder) for module in modules for folder in module.parents}
+
+
+def templated(path: str, stage: Stage, block: Any) -> str:
+    """A path as dvc.yaml writes it for all datasets: with `${key}`, and with the parameter that chooses a module."""
+    if not stage.dataset:
+        return path
+    for parameter, package in params.CHOICES.items():
+        folder = package_folder(package)
+        if path == f"{folder}/{params.value_at(block, parameter)}.py":
+            return f"{folder}/${{item.{parameter}}}.py"
+    return "/".join("${key}" if part == stage.dataset else part for part in path.split("/"))
+
+
+def package_folder(package: str) -> str:
+    """The folder of a package."""
+    return f"src/{package.replace('.', '/')}"
+
+
+def templated_key(key: str, stage: Stage) -> str:
+    """A key of params.yaml as dvc.yaml writes it for all datasets."""
+    return re.sub(rf"^datasets\.{re.escape(stage.dataset)}(?=\.|$)", "datasets.${key}", key) if stage.dataset else key
+
+
+def undeclared_keys(parameters: Mapping[str, Any], declared: Iterable[str], prefix: str = "") -> Iterator[str]:
+    """The keys of params.yaml that hold nothing of what is declared; what is below them has no key of its own."""
+    for name, value in parameters.items():
+        key = f"{prefix}{name}"
+        if key in declared or EVERYTHING in declared:
+            continue
+        if any(other.startswith(f"{key}.") for other in declared) and isinstance(value, Mapping):
+            yield from undeclared_keys(value, declared, f"{key}.")
+        else:
+            yield key
+
+
+def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
+    """A params.yaml of which some keys are hidden, the others in their order; where none are, as it is."""
+    if not keys:
+        return params_yaml
+    text = StringIO()
+    yaml_files.round_trip().dump(hiding(load(params_yaml), keys), text)
+    return text.getvalue()
+
+
+def load(params_yaml: str) -> dict[str, Any]:
+    """What a params.yaml holds."""
+    parameters: dict[str, Any] = YAML(typ="safe").load(params_yaml)
+    return parameters
+
+
+def hiding(parameters: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Parameters of which some are hidden."""
+    hidden = dict(parameters)
+    if EVERYTHING in keys:
+        return dict.fromkeys(hidden, HIDDEN)
+    for key in keys:
+        name, _, rest = key.partition(".")
+        hidden[name] = hiding(hidden[name], [rest]) if rest else HIDDEN
+    return hidden

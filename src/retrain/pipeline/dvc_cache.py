@@ -1,0 +1,57 @@
+"""DVC's cache: files and folders by their MD5."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = ".dir"
+"""How DVC ends the digest of a folder, which is the digest of the list of its files."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a file or folder that was promised may still lie: in DVC's cache by its digest, in folders by its path."""
+
+    cache: Path
+    folders: tuple[Path, ...]
+
+    def file(self, path: str, digest: str) -> Path | None:
+        """A file with that content, or None where there is none."""
+        places = [self.in_cache(digest), *(folder / path for folder in self.folders)]
+        return next((where for where in places if where.is_file() and md5(where) == digest), None)
+
+    def listing(self, path: str, digest: str) -> dict[str, str] | None:
+        """The digests of a folder's files by their paths in it, or None where they can't be known."""
+        cached = self.in_cache(digest)
+        if cached.is_file() and f"{md5(cached)}{FOLDER}" == digest:
+            return {entry["relpath"]: entry["md5"] for entry in json.loads(cached.read_text(encoding="utf-8"))}
+        listings = (listing(folder / path) for folder in self.folders)
+        return next((found for found in listings if folder_digest(found) == digest), None)
+
+    def in_cache(self, digest: str) -> Path:
+        """Where DVC's cache keeps what has that digest."""
+        return self.cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """The digests of a folder's files by their paths in it."""
+    return {path.relative_to(folder).as_posix(): md5(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def folder_digest(files: Mapping[str, str]) -> str:
+    """The digest that DVC gives a folder with these files."""
+    entries = [{"md5": digest, "relpath": name} for name, digest in sorted(files.items())]
+    return digest(json.dumps(entries, sort_keys=True).encode()) + FOLDER
+
+
+def digest(content: bytes) -> str:
+    """The MD5 of some bytes, by which DVC names a file."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

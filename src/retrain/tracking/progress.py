@@ -1,0 +1,36 @@
+"""What a person sees in the terminal while a model is trained."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from retrain.training.setup import Training
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+@contextmanager
+def progress(training: Training) -> "Iterator[tqdm[Any]]":
+    """A bar over all batches where a person watches; elsewhere only the lines."""
+    from tqdm import tqdm
+
+    size, state = training.config.batch_size, training.state
+    train, validation = (
+        math.ceil(len(examples) / size) for examples in (training.data.train, training.data.validation)
+    )
+    done, total = state.epoch * (train + validation) + state.batch, training.config.epochs * (train + validation)
+    with tqdm(initial=done, total=total, unit="batch", disable=None, leave=False) as bar:
+        yield bar
+
+
+def line(training: Training) -> str:
+    """The last epoch's figures on one line."""
+    row, metric = training.history.rows[-1], training.data.task.metric
+    return (
+        f"epoch {row['epoch']:3d}/{training.config.epochs}"
+        f"  train loss {row['train_loss']:.4f} {metric} {row[f'train_{metric}']:.4f}"
+        f"  validation loss {row['validation_loss']:.4f} {metric} {row[f'validation_{metric}']:.4f}"
+        f"{'  best' if training.history.best.epoch == row['epoch'] else ''}"
+    )

@@ -1,0 +1,127 @@
+"""A trained model with its reports: the files from which a run in MLflow can be made, at any time and place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain import files, schema
+from retrain.data import report_csv
+from retrain.errors import RetrainError
+from retrain.models import description
+from retrain.models.description import Description
+from retrain.schema import Section
+
+RESTORE = "restore it with dvc checkout"
+NAMING = (f"model/{description.WEIGHTS}", f"model/{description.FILE}", "history.csv")
+"""The artifacts whose digest names a result."""
+
+
+class Metrics(Section):
+    """The figures of the model and of the trivial baseline on the test split; `metrics.json`."""
+
+    test: dict[str, float]
+    baseline: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of a result, by its content."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a run says of a result, read before a store is asked for anything.
+
+    Attributes:
+        sha256: the digest that names the result: of weights, `model.json` and history.
+        description: what `model.json` says.
+        epochs: the figures of each epoch.
+        metrics: the final figures.
+        artifacts: the files, by the names that a run keeps them under.
+    """
+
+    sha256: str
+    description: Description
+    epochs: dict[int, dict[str, float]]
+    metrics: dict[str, float]
+    artifacts: dict[str, Artifact]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the stages left of a dataset.
+
+    Attributes:
+        dataset: its name.
+        folder: what holds `models/` and `reports/`.
+        stages: those whose outputs belong together: another stage's may be left from an earlier model.
+    """
+
+    dataset: str
+    folder: Path
+    stages: tuple[str, ...]
+
+    @property
+    def model(self) -> Path:
+        """The model's folder."""
+        return self.folder / "models" / self.dataset
+
+    @property
+    def reports(self) -> Path:
+        """The reports' folder."""
+        return self.folder / "reports" / self.dataset
+
+    @property
+    def history(self) -> Path:
+        """The table of epochs."""
+        return self.reports / "history.csv"
+
+    def read(self) -> Content:
+        """All of it; raises RetrainError where a file is missing or damaged."""
+        try:
+            artifacts = {name: Artifact(path, files.sha256(path)) for name, path in self.artifacts().items()}
+            sha256 = files.combined_sha256({name.rpartition("/")[2]: artifacts[name].sha256 for name in NAMING})
+            return Content(sha256, self.description(), self.epochs(), self.metrics(), artifacts)
+        except OSError as error:
+            raise RetrainError(
+                str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
+            ) from None
+
+    def description(self) -> Description:
+        """What `model.json` says; raises RetrainError where there is no model."""
+        return description.read(self.model)
+
+    def epochs(self) -> dict[int, dict[str, float]]:
+        """The figures of each epoch.
+
+        Raises:
+            RetrainError: the history is missing or damaged.
+        """
+        required = ("epoch", "train_loss", "validation_loss")
+        columns = report_csv.read_columns(self.history, RESTORE, required)
+        numbers = {name: report_csv.numbers_of(cells, self.history, name, RESTORE) for name, cells in columns.items()}
+        epochs = map(int, numbers.pop("epoch"))
+        rows = zip(*numbers.values(), strict=True)
+        return {epoch: dict(zip(numbers, row, strict=True)) for epoch, row in zip(epochs, rows, strict=True)}
+
+    def metrics(self) -> dict[str, float]:
+        """The final figures: `best_epoch`, `test/accuracy`, `baseline/accuracy` and so on; none before evaluation."""
+        if "evaluate" not in self.stages:
+            return {}
+        path = self.reports / "metrics.json"
+        parts = schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
+        figures = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+        return {"best_epoch": self.description().best_epoch, **figures}
+
+    def artifacts(self) -> dict[str, Path]:
+        """The files of the result by the names that a run keeps them under."""
+        reports = {
+            "train": ["history.csv"],
+            "evaluate": ["metrics.json", "predictions.csv", "classes.csv", "confusion.csv"],
+        }
+        found = {f"model/{name}": self.model / name for name in (description.FILE, description.WEIGHTS)}
+        found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
+        plots = sorted((self.reports / "plots").iterdir()) if "plot" in self.stages else []
+        return found | {f"plots/{path.name}": path for path in plots}

@@ -1,0 +1,260 @@
+"""This repository's own MLflow store: `mlflow.db`, with the artifacts in `mlruns/` beside it."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from retrain import environment, files, schema
+from retrain.errors import RetrainError
+
+import click
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import URL
+
+
+def own_uri(root: Path) -> str:
+    """The tracking URI of a root's own store.
+
+    Raises:
+        RetrainError: the path holds what a URI would read as something else.
+    """
+    path = str(root / "mlflow.db")
+    if "?" in path or unquote(path) != path:
+        fact = "MLflow can't keep a store below a name with '?' or an escape such as '%20'"
+        raise RetrainError(str(root), fact, "rename the folder, or set MLFLOW_TRACKING_URI")
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def lock(root: Path, what: str) -> Iterator[None]:
+    """One process of a root at a time, for what must not happen twice; `what` names the lock."""
+    from filelock import FileLock
+
+    path = root / ".retrain" / f"{what}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path):
+        yield
+
+
+def identity(root: Path) -> str:
+    """What tells this root from all others, also where its host gets another name, as containers do."""
+    path = root / ".retrain" / "id"
+    with lock(root, "id"):
+        if not path.exists():
+            with files.writing(path):
+                path.write_text(secrets.token_hex(16), encoding="utf-8")
+        return f"{path.read_text(encoding='utf-8')} {root}"
+
+
+def relocate(root: Path) -> None:
+    """Mend the paths of a store that was made under another root, so that its artifacts are found, and say so.
+
+    MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
+    another machine, they point nowhere.
+    """
+    import sqlite3
+
+    # Also where it is not there yet: what can't be opened fails here at once, and in MLflow after a hundred seconds.
+    with sqlite3.connect(root / "mlflow.db") as connection:
+        for before, now in moved_folders(connection, root):
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
+                    (now, len(before) + 1, len(before), before),
+                )
+            click.echo(f"mlflow.db was made under another root; artifacts are now looked for in {now}", err=True)
+    connection.close()
+
+
+def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[str, str]]:
+    """Artifact roots of experiments that are not this root's, each with the one that it should be."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
+    now = (root / "mlruns").as_uri()
+    ends = [(location, f"/{quote(name)}") for name, location in rows]
+    roots = {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
+    return [(before, now) for before in sorted(roots) if before != now]
+
+
+NO_FILE = "remove it, or what leads there"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
+
+
+class StoreError(RetrainError):
+    """The store does not take part."""
+
+
+class UnreachableError(StoreError):
+    """A tracking server does not answer, now; nothing is wrong with what the user has set."""
+
+
+def warn_deferred(error: StoreError) -> None:
+    """Say that MLflow does not take part, and that this does no harm."""
+    click.echo(
+        f"{error.where}: {error.fact}; nothing is lost: once it answers, `retrain sync` completes the run", err=True
+    )
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """For looking whether there is a run and making it: two processes that do it at once would make two."""
+    with reachable(), lock(environment.root(), "runs"):
+        yield
+
+
+def connect() -> "MlflowClient | None":
+    """A client of the store that is meant: `MLFLOW_TRACKING_URI`, else the root's own SQLite file.
+
+    Returns:
+        None where a server does not answer, which is said.
+
+    Raises:
+        StoreError: there can be no store of that name, or the server turns us down.
+    """
+    configure_mlflow()
+    from mlflow import MlflowClient
+
+    root = environment.root()
+    named = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if named.startswith("sqlite:"):
+        initialise(named, root)
+    uri = named or own_store(root)
+    try:
+        with reachable():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
+    except UnreachableError as error:
+        warn_deferred(error)
+        return None
+    return client
+
+
+def configure_mlflow() -> None:
+    """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
+    # No second attempt: what a slow server did not answer, it may have done. Making a run twice would make two.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
+
+
+def own_store(root: Path) -> str:
+    """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
+    configure_mlflow()
+    uri = own_uri(root)
+    if (root / "mlflow.db").exists():  # a link to nothing is one to where the store is to be
+        files.require_regular_file(root / "mlflow.db", NO_FILE)
+    with reachable(), lock(root, "mlflow"):
+        relocate(root)
+    initialise(uri, root)
+    return uri
+
+
+def initialise(uri: str, root: Path) -> None:
+    """Let one process at a time make a fresh SQLite store: several at once break it for good."""
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
+
+    with reachable(), lock(root, "mlflow"):
+        url = make_url(uri)
+        if url.database and not url.database.startswith((":memory:", "file:")):
+            create_store(url, Path(url.database).resolve())
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def create_store(url: "URL", path: Path) -> None:
+    """Make a SQLite store, where there is none, in a draft: one that is killed among its tables can't be opened again.
+
+    Raises:
+        RetrainError: a device or a pipe is there, which may not be replaced.
+    """
+    from mlflow import MlflowClient
+
+    files.require_regular_file(path, NO_FILE)
+    files.remove_abandoned(path)
+    if has_content(path):
+        return
+    folder = files.draft_of(path, "")  # a folder: SQLite keeps a journal beside its file
+    try:
+        folder.mkdir(parents=True)
+        draft = url.set(database=str(folder / path.name)).render_as_string(hide_password=False)
+        MlflowClient(tracking_uri=draft).search_experiments(max_results=1)
+        if not has_content(path):  # another root that names the same store may have been faster
+            (folder / path.name).replace(path)
+    finally:
+        files.remove(folder)
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a file, or whatever else, that is not empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def experiment_id(client: "MlflowClient", dataset: str) -> str:
+    """The dataset's experiment, made where there is none yet; one that was deleted comes back, with all of its runs."""
+    with reachable():
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None and experiment.lifecycle_stage == "active":
+            return str(experiment.experiment_id)
+    root = environment.root()
+    with reachable(), lock(root, "mlflow"):
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None:
+            if experiment.lifecycle_stage != "active":
+                client.restore_experiment(experiment.experiment_id)
+            return str(experiment.experiment_id)
+        ours = client.tracking_uri.startswith("sqlite:")
+        location = (root / "mlruns" / dataset).as_uri() if ours else None
+        return str(client.create_experiment(dataset, location, tags=EXPERIMENT_TAGS))
+
+
+@contextmanager
+def writing(client: "MlflowClient") -> Iterator[None]:
+    """One process at a time writes to a SQLite store, which turns down a second writer at once in some of its states."""
+    with reachable():
+        if not client.tracking_uri.startswith("sqlite:"):
+            yield
+            return
+        with lock(environment.root(), "mlflow"):
+            yield
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Say in one line that the store does not take part: it does not answer, or there can be none of that name."""
+    import sqlite3
+
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (
+        MlflowException,
+        SQLAlchemyError,
+        sqlite3.Error,
+        RequestException,
+        OSError,
+        ImportError,
+        ValueError,
+    ) as error:
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+        fact = f"does not take part ({schema.shortened(' '.join(str(error).split()), 200)})"
+        hint = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
+        if "disk I/O error" in fact or "disk is full" in fact or "No space left" in fact or "File too large" in fact:
+            hint = "make room on the disk"
+        refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500  # type: ignore[no-untyped-call]
+        unanswered = uri.startswith(("http:", "https:")) and not refused and not isinstance(error, ValueError)
+        kind = UnreachableError if unanswered else StoreError
+        raise kind(f"MLflow ({uri})", fact, hint) from None

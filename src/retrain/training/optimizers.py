@@ -1,0 +1,210 @@
+"""Optimizers and learning-rate schedules by name, with the parameters that each has."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal
+
+from retrain.schema import AtLeastOne, Number, Section, Share
+
+import torch
+from pydantic import Field
+from torch import Tensor, optim
+from torch.nn import Parameter
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class SGD(Section):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    momentum: Share
+    weight_decay: Number
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
+        return self.momentum == 0 and self.weight_decay == 0
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return optim.SGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay; without decay it is Adam."""
+
+    name: Literal["adamw"]
+    beta1: Share
+    beta2: Share
+    weight_decay: Number
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
+        return False
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        betas = (self.beta1, self.beta2)
+        return optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
+
+
+class Adagrad(Section):
+    """Adagrad: each parameter's own rate, falling with what it has moved."""
+
+    name: Literal["adagrad"]
+    weight_decay: Number
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
+        return self.weight_decay == 0
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return optim.Adagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
+
+
+class RowwiseAdagrad(Section):
+    """Adagrad with one rate per row of a weight, such as a word's vector; sparse gradients are used as they come."""
+
+    name: Literal["rowwise_adagrad"]
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
+        return True
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """The optimizer of these parameters."""
+        return RowwiseAdagradOptimizer(parameters, learning_rate)
+
+
+class RowwiseAdagradOptimizer(Optimizer):
+    """Adagrad (Duchi et al. 2011) whose accumulator has one number per row (Gupta et al. 2014).
+
+    A row is what stands under one index of a parameter's first dimension. It moves by `lr * gradient / sqrt(sum)`, where
+    the sum runs over the mean squares of all its gradients so far. Entries of a sparse gradient are taken one by one
+    and not added up first: where a batch has an index twice, its sum grows by both squares. That saves sorting all
+    indices in every step, which is most of the time of other sparse optimizers.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: the learning rate.
+        initial_sum: what the sums start from; it limits a row's first step.
+    """
+
+    def __init__(self, params: Iterable[Parameter], lr: float, initial_sum: float = 1e-6) -> None:
+        super().__init__(params, {"lr": lr, "initial_sum": initial_sum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move all parameters that have a gradient; `closure`, if any, computes the loss first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["sum"] = parameter.new_full((len(parameter),), group["initial_sum"])
+                move(parameter, parameter.grad, state["sum"], group["lr"])
+        return loss
+
+
+def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float) -> None:
+    """One step of `RowwiseAdagradOptimizer` for one parameter; `sums` has a number per row."""
+    if gradient.is_sparse:
+        rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public ones want sorted indices)
+        sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
+        rates = sums[rows].rsqrt_().mul_(-learning_rate)
+        parameter.index_add_(0, rows, values * rates.reshape(-1, *[1] * (values.dim() - 1)))
+    else:
+        sums += gradient.square().reshape(len(sums), -1).mean(dim=1)
+        rates = sums.rsqrt().mul_(-learning_rate)
+        parameter += gradient * rates.reshape(-1, *[1] * (gradient.dim() - 1))
+
+
+AnyOptimizer = Annotated[SGD | AdamW | Adagrad | RowwiseAdagrad, Field(discriminator="name")]
+
+
+class Constant(Section):
+    """The learning rate stays."""
+
+    name: Literal["constant"]
+
+    def factor(self, progress: float) -> float:
+        """What the learning rate is multiplied with; `progress` runs from 0 to 1 over the whole training."""
+        return 1.0
+
+
+class Linear(Section):
+    """The learning rate falls in a straight line to nothing."""
+
+    name: Literal["linear"]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        return 1.0 - progress
+
+
+class Cosine(Section):
+    """The learning rate falls along half a cosine (Loshchilov and Hutter 2017, without restarts)."""
+
+    name: Literal["cosine"]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries differ in a cosine's last bit
+
+
+class Steps(Section):
+    """The learning rate is multiplied by `gamma` after each of `count` equal parts of the training."""
+
+    name: Literal["steps"]
+    count: AtLeastOne
+    gamma: Annotated[float, Field(gt=0, lt=1)]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        passed = min(int(progress * self.count), self.count - 1)
+        return math.prod([self.gamma] * passed)  # exact to the bit everywhere; a power is not
+
+
+AnySchedule = Annotated[Constant | Linear | Cosine | Steps, Field(discriminator="name")]
+
+
+def scheduler(optimizer: Optimizer, schedule: AnySchedule, steps: int) -> LambdaLR:
+    """A schedule that is stepped once per batch and ends after `steps` of them."""
+    return LambdaLR(optimizer, lambda step: schedule.factor(min(step / steps, 1.0)))
+
+
+def clip(parameters: Iterable[Parameter], maximum_norm: float | None) -> None:
+    """Scale all gradients together so that their joint Euclidean norm is at most `maximum_norm`, sparse ones too."""
+    if maximum_norm is None:
+        return
+    stored = (stored_gradient(parameter) for parameter in parameters)
+    gradients = [gradient for gradient in stored if gradient is not None]
+    factor = (maximum_norm / (get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
+def stored_gradient(parameter: Parameter) -> Tensor | None:
+    """The numbers of a gradient, as a view; of a sparse one those that are stored, each place once."""
+    if parameter.grad is None or not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()
+
+
+class Parameters(Section):
+    """The two parts of the train section that this module owns."""
+
+    optimizer: AnyOptimizer
+    schedule: AnySchedule

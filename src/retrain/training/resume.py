@@ -1,0 +1,76 @@
+"""Save the checkpoints of a training run, and continue an interrupted one."""
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from retrain import environment
+from retrain.errors import lack_of_memory
+from retrain.models.description import Description
+from retrain.training.setup import Training
+
+if TYPE_CHECKING:
+    from retrain.training.checkpoint import Checkpoint, Fingerprint, Say
+
+
+@dataclass
+class CheckpointSaver:
+    """Saves the checkpoint of a training run."""
+
+    checkpoint: "Checkpoint"
+    seconds: float
+    """Inside an epoch, the state is saved when this much time has passed since the last save."""
+    saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether that much time has passed."""
+        return time.monotonic() - self.saved >= self.seconds
+
+    def save(self, training: Training) -> None:
+        """Save everything that changes."""
+        self.checkpoint.save(training.state_dict())
+        self.saved = time.monotonic()
+
+
+def restored(checkpoint: "Checkpoint", training: Training, rebuild: Callable[[], Training], say: "Say") -> Training:
+    """Continue from a checkpoint.
+
+    Args:
+        checkpoint: of this training run; there may be nothing saved yet.
+        training: a training run at its start.
+        rebuild: builds it again, for a checkpoint that turns out to be damaged while it is loaded.
+        say: prints a line.
+    """
+    from retrain.training.checkpoint import DamagedError
+
+    try:
+        saved = checkpoint.load()
+        if saved is None:
+            return training
+        training.load_state_dict(saved)
+    except (DamagedError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if lack_of_memory(error):
+            raise
+        reason = error if isinstance(error, DamagedError) else "is damaged"
+        say(f"the checkpoint of an unfinished training {reason}: starting from the beginning")
+        return rebuild()
+    state = training.state
+    batch = f" and {state.batch} batches" if state.batch else ""
+    say(f"continuing after epoch {state.epoch} of {training.config.epochs}{batch}")
+    return training
+
+
+def fingerprint(description: Description) -> "Fingerprint":
+    """Everything that a training run depends on."""
+    from retrain import devices
+
+    return {
+        "parameters": description.train.model_dump(mode="json"),
+        "data": description.data_sha256,
+        "code": environment.loaded_code(),
+        "libraries": environment.versions("torch", "numpy"),
+        "machine": {"processor": platform.machine(), "device": devices.name(description.train.device)},
+    }

@@ -1,0 +1,200 @@
+"""Build everything that a training run needs from its parameters and data."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from retrain import files, schema
+from retrain.data import encoding_file
+from retrain.data.encoding_file import DataFacts, Encoding
+from retrain.errors import RetrainError
+from retrain.models.description import Description, TrainParameters
+from retrain.schema import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Threads
+from retrain.training.history import History, history_columns
+
+if TYPE_CHECKING:
+    from retrain.data.encoders import Encoder
+    from retrain.data.loader import Examples
+    from retrain.data.tasks import Task
+    from retrain.models.losses import Loss
+    from retrain.models.networks import NetworkFile, NetworkParameters
+    from retrain.training.loop import LoopConfig, State
+    from retrain.training.optimizers import Parameters as StepParameters
+
+
+class Loop(Section):
+    """Parameters of the loop."""
+
+    epochs: AtLeastOne
+    batch_size: AtLeastOne
+    learning_rate: PositiveNumber
+    clip_norm: PositiveNumber | None
+    """The largest norm of all gradients together; null uses gradients as they are."""
+    patience: AtLeastOne
+    """Training stops after this many epochs without a better one."""
+    seed: Seed
+
+
+class Train(Section):
+    """Parameters of the train stage. Network, optimizer, schedule and loss are chosen by name."""
+
+    network: Chosen
+    optimizer: Chosen
+    schedule: Chosen
+    loss: Chosen
+    loop: Loop
+    device: str
+    """`cpu`, `cuda`, `cuda:1` or `mps`. Results are reproducible to the byte on `cpu` only."""
+    threads: Threads
+    saved_dtype: Literal["float32", "float16", "bfloat16"]
+    """The type that weights are rounded to when they are saved."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The encoded train and validation splits, and what the split stage learned."""
+
+    encoding: Encoding
+    sha256: str
+    """Of all files of the split stage."""
+    encoder: "Encoder"
+    task: "Task"
+    train: "Examples"
+    validation: "Examples"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run that is ready to start."""
+
+    state: "State"
+    config: "LoopConfig"
+    data: TrainingData
+    patience: int
+    history: History
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch is done, or `patience` epochs brought no better one."""
+        stalled = self.state.epoch - self.history.best.epoch
+        return self.state.epoch == self.config.epochs or stalled >= self.patience
+
+    @property
+    def summary(self) -> str:
+        """The number of parameters and the best epoch, in words."""
+        best, done = self.history.best, len(self.history.rows)
+        parameters = sum(tensor.numel() for tensor in best.weights.values())
+        stopped = f"; stopped after {self.patience} epochs without a better one" if done < self.config.epochs else ""
+        return f"{parameters:,} parameters; best epoch {best.epoch} of {done}{stopped}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes during the run."""
+        return {"state": self.state.state_dict(), "history": self.history.state_dict()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.state.load_state_dict(saved["state"])
+        self.history.load_state_dict(saved["history"])
+
+
+def read_data(folder: Path) -> TrainingData:
+    """Read the output of the split stage; its arrays are memory-mapped.
+
+    Raises:
+        RetrainError: a file is missing or has changed since the split stage wrote it.
+    """
+    from retrain.data import encoders, loader, tasks
+
+    encoding = encoding_file.read_encoding(folder)
+    path = folder / encoding_file.ENCODING
+    digests = files.digests_in(folder)
+    if {name: digest for name, digest in digests.items() if name != path.name} != encoding.arrays:
+        raise RetrainError(
+            str(folder), "does not match its encoding.json", f"run: dvc repro split@{folder.parent.name}"
+        )
+    encoder = encoders.load(encoding.encoder.name, str(path)).Encoder.from_json(encoding.encoder.learned)
+    task = tasks.load(encoding.task.name, str(path)).from_json(encoding.task.learned)
+    train, validation = (
+        loader.Examples(loader.read(folder / name), encoder.gather) for name in ("train", "validation")
+    )
+    return TrainingData(encoding, files.combined_sha256(digests), encoder, task, train, validation)
+
+
+def chosen_network(parameters: Train, encoder: str, where: str) -> "tuple[NetworkFile, NetworkParameters]":
+    """The network that the parameters name; raises RetrainError if it does not fit the encoder."""
+    from retrain.models import networks
+
+    file = networks.load(parameters.network.get("name"), f"{where}.network.name")
+    checked = schema.check(parameters.network, file.Parameters, f"{where}.network")
+    if file.Network.takes != encoder:
+        fact = f"'{checked.name}' takes {file.Network.takes}, but this dataset's encoder is '{encoder}'"
+        fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == encoder]
+        raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {encoder}: {', '.join(fitting)}")
+    return file, checked
+
+
+def chosen_steps(parameters: Train, where: str) -> "StepParameters":
+    """The optimizer and schedule that the parameters name; raises RetrainError if they do not fit the network."""
+    from retrain.training.optimizers import Parameters as StepParameters
+
+    names = {"optimizer": parameters.optimizer, "schedule": parameters.schedule}
+    chosen = schema.check(names, StepParameters, where)
+    if parameters.network.get("sparse", False) and not chosen.optimizer.takes_sparse_gradients:
+        fact = f"'{chosen.optimizer.name}' with these parameters can't take sparse gradients"
+        raise RetrainError(f"{where}.network.sparse", fact, "set it to false, or choose sgd without momentum and decay")
+    return chosen
+
+
+def chosen_loss(parameters: Train, task: str, where: str) -> "Loss":
+    """The loss that the parameters name; raises RetrainError if it does not fit the task."""
+    from retrain.models import losses
+
+    loss_class = losses.load(parameters.loss.get("name"), f"{where}.loss.name")
+    loss = schema.check(parameters.loss, loss_class, f"{where}.loss")
+    if loss.task != task:
+        fact = f"'{loss.name}' is a loss for {loss.task}, but split.task is {task}"
+        fitting = [name for name in losses.names() if losses.load(name, where).task == task]
+        raise RetrainError(f"{where}.loss.name", fact, f"choose one for {task}: {', '.join(fitting)}")
+    return loss
+
+
+def build(parameters: Train, data: TrainingData, where: str) -> Training:
+    """Build the network with its initial weights, the loss, the optimizer and the schedule.
+
+    Raises:
+        RetrainError: a parameter does not fit another one, the data, or this machine.
+    """
+    from retrain import devices
+    from retrain.training.loop import LoopConfig, State
+    from retrain.training.optimizers import scheduler
+
+    import torch
+
+    loop, task, rows = parameters.loop, data.task, len(data.train)
+    network_file, network_parameters = chosen_network(parameters, data.encoding.encoder.name, where)
+    steps = chosen_steps(parameters, where)
+    loss = chosen_loss(parameters, data.encoding.task.name, where)
+    if rows < loop.batch_size:
+        fact = f"the train split has {rows:,} rows, fewer than one batch of {loop.batch_size:,}"
+        raise RetrainError(f"{where}.loop.batch_size", fact, f"set it to {rows} or less")
+
+    device = devices.ready(parameters.device, parameters.threads, where)
+    torch.manual_seed(loop.seed)
+    network = network_file.Network(data.encoder.size, task.outputs, network_parameters).to(device)
+    optimizer = steps.optimizer.build(network.parameters(), loop.learning_rate)
+    schedule = scheduler(optimizer, steps.schedule, loop.epochs * math.ceil(rows / loop.batch_size))
+    config = LoopConfig(loss, task.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
+    return Training(State(network, optimizer, schedule), config, data, loop.patience, History(history_columns(task)))
+
+
+def describe(dataset: str, parameters: Train, data: TrainingData) -> Description:
+    """What `model.json` will say, except for the best epoch, which is not known yet."""
+    return Description(
+        **{name: getattr(data.encoding, name) for name in DataFacts.model_fields},
+        format=1,
+        dataset=dataset,
+        train=TrainParameters(**parameters.model_dump(mode="json")),
+        data_sha256=data.sha256,
+        best_epoch=0,
+    )
