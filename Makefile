@@ -66,7 +66,7 @@ campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full d
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
 
 fuzz: setup-dev  ## fuzz a model's files and params.yaml, each for a minute, or for FUZZ_SECONDS=number
-	$(BIN)/python tests/fuzz.py --seconds $${FUZZ_SECONDS:-60} --seed 1
+	$(BIN)/python -m support.fuzz --seconds $${FUZZ_SECONDS:-60} --seed 1
 
 bench: setup benchmarks/.venv/installed  ## measure speed and accuracy beside fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py

@@ -36,12 +36,12 @@ def rows_to_task(section, splits):
     from retrain.training import setup
 
     parameters = schema.check(section, splitting.Split, "split")
-    file = encoders.load(parameters.inputs, "split.inputs")
-    task = tasks.load(parameters.target, "split.target").fit(splits["train"].iloc[:, -1], "split")
+    file = encoders.load(parameters.encoder.get("name"), "split.encoder.name")
+    task = tasks.load(parameters.task, "split.task").fit(splits["train"].iloc[:, -1], "split")
     encoder_parameters = schema.check(parameters.encoder, file.Parameters, "split.encoder")
     encoder, arrays = split.encode(splits, file.Encoder, task, encoder_parameters)
     ready = {name: loader.Examples(arrays[name], file.Encoder.gather) for name in split.ENCODED}
-    return setup.Task(parameters.inputs, encoder, task, ready["train"], ready["validation"])
+    return setup.Task(parameters.encoder.get("name"), encoder, task, ready["train"], ready["validation"])
 
 
 def train_once(folder, dataset, seed, threads, goal):

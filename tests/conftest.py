@@ -1,39 +1,27 @@
-"""Tiny tables, temporary copies of the repository, and commands run as a user runs them."""
+"""Fixtures: projects in temporary folders, at several stages of the pipeline."""
 
-import importlib
 import os
-import random
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
-from retrain import commands
 from retrain.environment import pin_cpu
 
-import click
 import pytest
-from click.testing import CliRunner, Result
-from filelock import FileLock
 from hypothesis import settings
-from ruamel.yaml import YAML
-from warm import Warm
+from support.project import (
+    Project,
+    copy_of_repository,
+    made_once,
+    make_finished_project,
+    run_stages,
+    tiny_datasets,
+    write_tiny_tables,
+)
+from support.warm import Warm
 
 pin_cpu(threads=1)  # before any test imports torch
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.load_profile("same")  # the same examples every time, here and in CI
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-TOPICS = {
-    "farm": "cow barn field tractor harvest wheat pig meadow",
-    "sea": "ship wave harbour sail anchor tide gull reef",
-    "city": "street tram bridge market tower crowd lamp square",
-}
-COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "small", "two"]
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,268 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ends = [len(short) * process // processes for process in range(processes + 1)]
     parts = [[*long[process::processes], *short[ends[process] : ends[process + 1]]] for process in range(processes)]
     items[:] = [item for part in parts for item in part]
-
-
-STAGES = """
-import importlib
-import sys
-sys.path.insert(0, "src")
-for dataset in sys.argv[2:]:
-    for stage in sys.argv[1].split():
-        importlib.import_module(stage).main(["--dataset", dataset], standalone_mode=False)
-"""
-
-
-class Finished(subprocess.CompletedProcess[str]):
-    """A command that has ended; `said` is all that it printed."""
-
-    @property
-    def said(self) -> str:
-        return self.stdout + self.stderr
-
-
-class Project:
-    """A copy of the repository with tables of its own, where commands run as a user runs them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_", "MAKE", "MFLAGS"))
-        } | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-        }  # fmt: skip
-
-    def run(self, *command: str, stdin: str = "", timeout: float = 540, **environment: str) -> Finished:
-        """Run a command in the project's folder."""
-        ended = subprocess.run(
-            command, cwd=self.folder, env=self.environment | environment,
-            input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        return Finished(ended.args, ended.returncode, ended.stdout, ended.stderr)
-
-    def stage(self, stage: str, dataset: str, **environment: str) -> Finished:
-        """Run a stage's script directly."""
-        return self.run("python3", f"src/{stage}.py", "--dataset", dataset, **environment)
-
-    def stage_here(self, stage: str, dataset: str, **environment: str) -> Result:
-        """Run a stage in this process, for what does not need a start of its own."""
-        return self.invoke(importlib.import_module(stage).main, "--dataset", dataset, **environment)
-
-    def retrain_here(self, *arguments: str, **environment: str) -> Result:
-        """Run `retrain` in this process, for what does not need a start of its own."""
-        return self.invoke(commands.main, *arguments, **environment)
-
-    def invoke(self, command: click.Command, *arguments: str, **environment: str) -> Result:
-        """Run a command in this process, with the project's own store unless another one is named."""
-        with chdir(self.folder):
-            return CliRunner(env={"MLFLOW_TRACKING_URI": None} | environment).invoke(command, arguments)
-
-    def stages(self, stages: str, *datasets: str) -> None:
-        """Run some stages of some datasets one after the other in a single process; they must succeed."""
-        ended = self.run("python3", "-c", STAGES, stages, *datasets)
-        assert ended.returncode == 0, ended.said
-
-    def dvc(self, *arguments: str, **environment: str) -> Finished:
-        """Run DVC, which must succeed."""
-        ended = self.run("dvc", *arguments, **environment)
-        assert ended.returncode == 0, ended.said
-        return ended
-
-    def params(self) -> dict:
-        """What params.yaml holds."""
-        return YAML(typ="safe").load((self.folder / "params.yaml").read_text())
-
-    def set(self, parameter: str, value: object) -> None:
-        """Set a parameter below `datasets`, such as `tiny_news.train.loop.epochs`."""
-        params = self.params()
-        *path, last = parameter.split(".")
-        section = params["datasets"]
-        for name in path:
-            section = section[name]
-        section[last] = value
-        self.write_params(params)
-
-    def remove(self, parameter: str) -> None:
-        """Take a parameter below `datasets` out."""
-        params = self.params()
-        *path, last = parameter.split(".")
-        section = params["datasets"]
-        for name in path:
-            section = section[name]
-        del section[last]
-        self.write_params(params)
-
-    def write_params(self, params: dict) -> None:
-        """Write params.yaml."""
-        with (self.folder / "params.yaml").open("w") as file:
-            YAML(typ="safe").dump(params, file)
-
-    def commit(self) -> None:
-        """Commit everything that git does not ignore."""
-        for command in (("git", "add", "-A"), ("git", "commit", "-qm", "state")):
-            ended = self.run(*command)
-            assert ended.returncode == 0, ended.said
-
-    def runs(self, dataset: str) -> list[dict]:
-        """The dataset's runs in the project's own MLflow store, the newest first."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-        experiment = client.get_experiment_by_name(dataset)
-        experiments = [experiment.experiment_id] if experiment else []
-        found = client.search_runs(experiments, order_by=["attributes.start_time DESC"]) if experiments else []
-        return [
-            {
-                "id": run.info.run_id,
-                "name": run.info.run_name,
-                "status": run.info.status,
-                "tags": run.data.tags,
-                "params": run.data.params,
-                "metrics": run.data.metrics,
-                "inputs": {entry.tags[0].value: entry.dataset.digest for entry in run.inputs.dataset_inputs},
-                "artifacts": [artifact.path for artifact in client.list_artifacts(run.info.run_id)],
-                "epochs": [metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")],
-            }
-            for run in found
-        ]
-
-    def copy(self, folder: Path) -> "Project":
-        """The project as it is now, with data, models, cache and runs, in another folder."""
-        shutil.copytree(self.folder, folder, symlinks=True)
-        return Project(folder)
-
-
-def copy_of_repository(folder: Path) -> Project:
-    """What git tracks or would track, as it is in the working tree, committed in a repository of its own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        source, target = REPOSITORY / name, folder / name
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-    project = Project(folder)
-    assert project.run("git", "init", "-q", "-b", "main").returncode == 0
-    project.commit()
-    return project
-
-
-def news_rows(count: int, seed: int) -> list[list[str]]:
-    """Distinct texts with words of their topic, and the topic."""
-    draw = random.Random(seed)
-    rows = []
-    for number in range(count):
-        topic = list(TOPICS)[number % len(TOPICS)]
-        words = draw.choices(TOPICS[topic].split(), k=4) + draw.choices(COMMON, k=6)
-        draw.shuffle(words)
-        rows.append([" ".join(words) + f" {number}", topic])
-    return rows
-
-
-def number_rows(count: int, seed: int) -> list[list[float]]:
-    """Three columns, and a number that depends on them."""
-    draw = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        a, b, c = (round(draw.gauss(0, 2), 3) for _ in range(3))
-        rows.append([a, b, c, round(3 * a - 2 * b + 0.5 * c * c + draw.gauss(0, 0.3) + 10, 3)])
-    return rows
-
-
-def write_csv(path: Path, header: list[str], rows: list[list]) -> None:
-    """A CSV without anything that needs quotes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(",".join(map(str, row)) for row in [header, *rows]) + "\n", encoding="utf-8")
-
-
-def files_section(dataset: str, columns: dict[str, str], target: str) -> dict:
-    """A prepare section for a CSV in the dataset's raw folder."""
-    return {
-        "source": "files", "repairs": [], "header": True, "columns": list(columns), "rename": {},
-        "numbers": [name for name, kind in columns.items() if kind == "number"],
-        "train": {"location": f"data/raw/{dataset}/rows.csv", "sha256": "unpinned"},
-        "inputs": [name for name in columns if name != target], "target": target,
-    }  # fmt: skip
-
-
-def train_section(network: dict, loss: str, learning_rate: float) -> dict:
-    """A train section of three quick epochs."""
-    smoothing = {"label_smoothing": 0.0} if loss == "cross_entropy" else {}
-    return {
-        "network": network, "loss": {"name": loss, **smoothing}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
-        "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}, "schedule": {"name": "linear"},
-        "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0, "patience": 3, "seed": 1},
-    }  # fmt: skip
-
-
-BAG = {"name": "embedding_bag", "width": 8, "initial_range": 0.5, "dropout": 0.0, "sparse": True}
-MLP = {"name": "mlp", "hidden": 5, "dropout": 0.0}
-
-
-def block(prepare: dict, inputs: str, target: str, train: dict) -> dict:
-    """A dataset's block of params.yaml."""
-    encoder = {"minimum_count": 1} if inputs == "text" else {}
-    return {
-        "prepare": prepare,
-        "split": {"validation": 0.2, "test": 0.2, "seed": 1, "inputs": inputs, "target": target, "encoder": encoder},
-        "train": train,
-        "evaluate": {"batch_size": 32},
-        "plot": {"dots_per_inch": 50},
-    }
-
-
-def tiny_datasets() -> dict:
-    """The four tasks, one block each: `tiny_news` (text -> label), `tiny_length` (text -> number), `tiny_numbers`
-    (numbers -> number) and `tiny_sign` (numbers -> label)."""
-    text, numbers = {"text": "text"}, {"a": "number", "b": "number", "c": "number"}
-    return {
-        "tiny_news": block(
-            files_section("tiny_news", {**text, "topic": "text"}, "topic"), "text", "label",
-            train_section(BAG, "cross_entropy", 2.0),
-        ),
-        "tiny_length": block(
-            files_section("tiny_length", {**text, "length": "number"}, "length"), "text", "number",
-            train_section(BAG, "huber", 0.5),
-        ),
-        "tiny_numbers": block(
-            files_section("tiny_numbers", {**numbers, "y": "number"}, "y"), "numbers", "number",
-            train_section(MLP, "mean_squared_error", 0.05),
-        ),
-        "tiny_sign": block(
-            files_section("tiny_sign", {**numbers, "sign": "text"}, "sign"), "numbers", "label",
-            train_section(MLP, "cross_entropy", 0.2),
-        ),
-    }  # fmt: skip
-
-
-def write_tiny_tables(folder: Path) -> None:
-    """The raw files of `tiny_datasets`."""
-    raw = folder / "data" / "raw"
-    news, numbers = news_rows(150, seed=1), number_rows(120, seed=2)
-    write_csv(raw / "tiny_news" / "rows.csv", ["text", "topic"], news)
-    write_csv(raw / "tiny_length" / "rows.csv", ["text", "length"], [[text, len(text)] for text, _ in news])
-    write_csv(raw / "tiny_numbers" / "rows.csv", ["a", "b", "c", "y"], numbers)
-    signs = [[a, b, c, "plus" if a > b else "minus"] for a, b, c, _ in numbers]
-    write_csv(raw / "tiny_sign" / "rows.csv", ["a", "b", "c", "sign"], signs)
-
-
-@contextmanager
-def listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a server on 127.0.0.1, which ends with the block, however that ends: it would keep a core busy."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -349,34 +75,6 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made_once(tmp_path_factory, "finished-project", make_finished_project)
 
 
-def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:
-    """A project that all processes of a test run share: the first one that needs it makes it in the folder of its name."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # one folder per test run, with one below it per worker
-    folder, done = shared / name, shared / f"{name}.done"
-    with FileLock(shared / f"{name}.lock"):
-        if not done.exists():
-            make(folder)
-            done.touch()
-    return Project(folder)
-
-
-def make_finished_project(folder: Path) -> None:
-    """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made.
-
-    In one process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
-    """
-    project = copy_of_repository(folder)
-    write_tiny_tables(folder)
-    project.write_params({"datasets": tiny_datasets()})
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    project.commit()
-    project.stages("prepare split train evaluate plot", *tiny_datasets())
-    project.dvc("commit", "--force")
-    project.commit()
-
-
 @pytest.fixture
 def finished(finished_project: Project, tmp_path: Path) -> Project:
     """A copy of the finished project that a test may change."""
@@ -400,26 +98,6 @@ def small(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     """A project in which every stage of all of the corpus' datasets has run; see `run_stages`."""
-    from damage import corpus_datasets
+    from support.damage import corpus_datasets
 
     return run_stages(tmp_path_factory.mktemp("whole") / "project", corpus_datasets(), warm)
-
-
-def run_stages(folder: Path, datasets: dict, warm: Warm) -> Path:
-    """Run every stage of some datasets in a folder, without DVC, and move the project beside it.
-
-    It is shared: look, don't touch. A copy of it belongs where it was made, in `project`: MLflow's store knows its place.
-    """
-    folder.mkdir()
-    project = Project(folder)
-    assert project.run("git", "init", "-q", "-b", "main", "--template=").returncode == 0
-    project.write_params({"datasets": datasets})
-    write_tiny_tables(folder)
-    (folder / "dvc.yaml").write_text("stages: {}\n")
-    (folder / "dvc.lock").write_text("schema: '2.0'\n")
-    project.commit()
-    for dataset in datasets:
-        for stage in ("prepare", "split", "train", "evaluate", "plot"):
-            ended = warm.run(folder, stage, "--dataset", dataset)
-            assert ended.code == 0, ended.said
-    return folder.rename(folder.with_name("whole"))

@@ -1,0 +1,286 @@
+"""`retrain audit` runs the stages and finds what they read and do not declare, and what they declare and do not read."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import chdir
+from dataclasses import replace
+from pathlib import Path
+
+from retrain.commands import audit
+from retrain.pipeline import dependencies, dvc_yaml, sandbox
+from retrain.pipeline.dvc_yaml import Stage
+
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+from support.project import Project, tiny_datasets, write_tiny_tables
+
+READERS = """
+    import mmap, os, shutil, subprocess
+    import numpy, pyarrow.parquet, safetensors
+
+    open("python").read()
+    os.read(os.open("descriptor", os.O_RDONLY), 9)
+    with open("mapped", "rb") as file:
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)[0]
+    numpy.load("array.npy", mmap_mode="r")[0]
+    pyarrow.parquet.read_table("table.parquet", memory_map=True)
+    with safetensors.safe_open("weights", framework="numpy") as file:
+        file.get_tensor("a")
+    subprocess.run(["cat", "program"], check=True)
+    shutil.copy("copied", "out")
+    open("empty").read()
+    import module
+    open("folder/inner").read()
+    os.listdir("listed")
+    os.path.exists("looked_for"), os.stat("asked"), os.path.exists("missing")
+"""
+READ = {
+    "script.py", "python", "descriptor", "mapped", "array.npy", "table.parquet", "weights", "program", "copied", "empty",
+    "module.py", "folder/inner", "listed",
+}  # fmt: skip
+
+
+def test_a_file_is_seen_to_be_read_whoever_reads_it_and_however(tmp_path):
+    import numpy as np
+    import pandas as pd
+    from safetensors.numpy import save_file
+
+    full, root = tmp_path / "full", tmp_path / "root"
+    for folder in ("folder", "listed", "unlisted"):
+        (full / folder).mkdir(parents=True)
+    for name in (
+        "python",
+        "descriptor",
+        "mapped",
+        "program",
+        "copied",
+        "folder/inner",
+        "looked_for",
+        "asked",
+        "unread",
+    ):
+        (full / name).write_text("content")
+    for name in ("empty", "module.py"):
+        (full / name).touch()
+    np.save(full / "array.npy", np.ones(3))
+    pd.DataFrame({"a": [1]}).to_parquet(full / "table.parquet")
+    save_file({"a": np.ones(3)}, full / "weights")
+    (full / "script.py").write_text(textwrap.dedent(READERS))
+    stage = Stage("all", f"{shlex.quote(sys.executable)} script.py", (), (), {}, ("out",), ())
+    watched = sandbox.watch(stage, full, root)
+    assert watched.ended.status == 0, watched.ended.said
+    assert watched.read == READ
+    assert watched.wrote == {"out"}
+
+
+# A pipeline of shell commands, which ends within a second: what dvc.yaml has, and what the command has to say.
+TRUE = {"cmd": "cat in.txt > out-${key}", "deps": ["in.txt"], "outs": ["out-${key}"]}
+PLOT = "grep -A 1 'plot:' params.yaml | grep -o '[0-9]*' > out-${key}"
+SHELL = {
+    "what is true": (TRUE, []),
+    "an undeclared file": (
+        TRUE | {"cmd": "cat in.txt more.txt > out-${key}"},
+        ["reads more.txt and does not declare it; add to the deps of 'stage' in dvc.yaml:", "        - more.txt"],
+    ),
+    "a dependency that is not read": (
+        TRUE | {"deps": ["in.txt", "more.txt"]},
+        ["declares more.txt and does not read it; take out of the deps of 'stage' in dvc.yaml:", "        - more.txt"],
+    ),
+    "an undeclared output": (
+        TRUE | {"cmd": "cat in.txt > out-${key} && echo > extra-${key}"},
+        ["writes extra-tiny_sign and does not declare it; add to the outs of 'stage' in dvc.yaml:", "        - extra-tiny_sign"],
+    ),
+    "an undeclared section": (
+        {"cmd": PLOT, "params": ["datasets.${key}.train"], "outs": ["out-${key}"]},
+        ["declares datasets.tiny_sign.train of params.yaml and does not read it; take out of the params of 'stage' in dvc.yaml:",
+         "        - datasets.${key}.train",
+         "reads datasets.tiny_sign.plot of params.yaml and does not declare it; add to the params of 'stage' in dvc.yaml:",
+         "        - datasets.${key}.plot"],
+    ),
+    "a declared section": ({"cmd": PLOT, "params": ["datasets.${key}.plot"], "outs": ["out-${key}"]}, []),
+    "bytes that differ each time": (
+        TRUE | {"cmd": "cat in.txt > out-${key} && date +%N >> out-${key}"},
+        ["gives other bytes where only what it was seen to read is there; make it give the same ones twice, and look for no file in vain"],
+    ),
+    "a file whose being there is what counts": (
+        TRUE | {"cmd": "cat in.txt > out-${key} && if [ -e more.txt ]; then echo more >> out-${key}; fi"},
+        ["gives other bytes where only what it was seen to read is there; make it give the same ones twice, and look for no file in vain"],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A repository without code, with one tiny dataset."""
+    project = Project(tmp_path_factory.mktemp("shell"))
+    write_tiny_tables(project.folder)
+    (project.folder / ".dvc").mkdir()
+    (project.folder / ".dvc/config").touch()
+    (project.folder / "in.txt").write_text("in")
+    (project.folder / "more.txt").write_text("more")
+    project.write_params({"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}})
+    assert project.run("git", "init", "-q").returncode == 0
+    write_stages(project, {"stage": TRUE})
+    project.dvc("status")  # DVC makes .dvc/tmp
+    return project
+
+
+def write_stages(project: Project, stages: dict[str, dict]) -> None:
+    """Make these the stages of dvc.yaml, once per dataset."""
+    content = {"stages": {name: {"foreach": "${datasets}", "do": stage} for name, stage in stages.items()}}
+    with (project.folder / "dvc.yaml").open("w") as file:
+        YAML(typ="safe").dump(content, file)
+
+
+def audited(project: Project) -> Result:
+    """`retrain audit`, run in this process."""
+    with chdir(project.folder):
+        return CliRunner().invoke(audit.command)
+
+
+@pytest.mark.parametrize("what", SHELL)
+def test_a_stage_that_declares_what_is_not_so_is_found(shell, what):
+    stage, said = SHELL[what]
+    write_stages(shell, {"stage": stage})
+    before = shell.run("git", "status", "--porcelain", "--ignored").stdout
+    ended = audited(shell)
+    found = [line.removeprefix("stage@tiny_sign ") for line in ended.stdout.splitlines()]
+    assert (found if said else []) == said
+    assert ended.exit_code == bool(said), ended.output
+    assert ended.stdout.startswith("stage@tiny_sign reads what it declares, ") is not bool(said)
+    assert shell.run("git", "status", "--porcelain", "--ignored").stdout == before
+
+
+def test_stages_run_after_those_that_make_what_they_depend_on(shell):
+    last = {"cmd": "cat out-${key} > last-${key}", "deps": ["out-${key}"], "outs": ["last-${key}"]}
+    write_stages(shell, {"a_last": last, "stage": TRUE})
+    ended = audited(shell)
+    assert ended.exit_code == 0, ended.output
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == ["stage@tiny_sign", "a_last@tiny_sign"]
+
+
+def test_a_stage_that_fails_is_one_line(shell):
+    write_stages(shell, {"stage": TRUE | {"cmd": "cat in.txt && echo && echo Went wrong >&2 && exit 3"}})
+    ended = audited(shell)
+    assert ended.exit_code == 1
+    copy = "fails in a copy of the working tree (Went wrong)"
+    assert ended.stderr == f"Error: stage@tiny_sign: {copy}; mend it, then try again\n"
+
+
+def test_an_audit_that_is_interrupted_ends_its_stage_and_leaves_nothing(shell, tmp_path):
+    mark = tmp_path / "mark"
+    write_stages(shell, {"stage": TRUE | {"cmd": f"echo $$ > {mark} && exec sleep 600"}})
+    program = """
+        import signal
+        from retrain.commands import audit
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+        audit.command()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(command, cwd=shell.folder, env=shell.environment | {"TMPDIR": str(tmp_path)}) as process:
+        while not (mark.exists() and mark.read_text().strip()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+    assert list(tmp_path.iterdir()) == [mark]
+
+
+def edited(file: Path, edits: dict[str, str]) -> None:
+    """Replace lines of a file, the first such ones, by others or by nothing."""
+    text = file.read_text()
+    for line, replacement in edits.items():
+        assert f"{line}\n" in text
+        text = text.replace(f"{line}\n", replacement, 1)
+    file.write_text(text)
+
+
+PIPELINE = {
+    "        - datasets.${key}.prepare": "        - datasets.${key}.evaluate\n",
+    "        - src/retrain/data/cleaning.py": "        - src/retrain/training/loop.py\n",
+    "        - src/retrain/data/sources/${item.prepare.source}.py": "",
+    "        - requirements.lock\n        - data/${key}/prepared": "        - requirements.lock\n",
+    "        - src/split.py": "        - src/split.py\n        - README.md\n",
+}
+SPLIT = {
+    "import click": "import click\nimport helper\n",
+    '    prepared = Path("data", dataset, "prepared")': """
+    plot = params.dataset_block(environment.workspace(), dataset)["plot"]["dots_per_inch"]
+    Path("data", f"seen-{plot}").touch()
+    prepared = Path("data", dataset, "prepared")
+""",
+}
+FOUND = {
+    # what was taken out of dvc.yaml
+    ("prepare", "reads", "datasets.${key}.prepare"),
+    ("prepare", "reads", "src/retrain/data/cleaning.py"),
+    ("prepare", "reads", "src/retrain/data/sources/${item.prepare.source}.py"),
+    ("split", "reads", "data/${key}/prepared"),
+    # what was put into dvc.yaml
+    ("prepare", "declares", "datasets.${key}.evaluate"),
+    ("prepare", "declares", "src/retrain/training/loop.py"),
+    ("split", "declares", "README.md"),
+    # what the code does besides
+    ("split", "reads", "src/helper.py"),
+    ("split", "reads", "LICENSE"),
+    ("split", "reads", "datasets.${key}.plot"),
+    ("split", "writes", "data/seen-50"),
+}
+
+
+@pytest.mark.slow
+def test_whatever_is_not_true_of_the_stages_is_found_with_its_line_and_nothing_else(project):
+    pipeline_file = project.folder / "dvc.yaml"
+    first_stages, later_stages, rest = re.split(r"^(?=  train:|plots:)", pipeline_file.read_text(), flags=re.MULTILINE)
+    assert "src/plot.py" in later_stages
+    pipeline_file.write_text(first_stages + rest)
+    edited(pipeline_file, PIPELINE)
+    edited(project.folder / "src/split.py", SPLIT)
+    (project.folder / "src/helper.py").write_text("import subprocess\nsubprocess.run(['cat', 'LICENSE'])\n")
+    ended = project.run("retrain", "audit", "tiny_news", timeout=570)
+    assert ended.returncode == 1, ended.said
+    assert ended.stderr == f"Error: dvc.yaml: is not true in {len(FOUND)} places; mend them as said above\n"
+    finding = re.compile(r"^(\w+)@tiny_news (\w+) .*; \w+ \w+ .* of '\1' in dvc.yaml:\n {8}- (.*)$", re.MULTILINE)
+    assert set(finding.findall(ended.stdout)) == FOUND
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("dataset", tiny_datasets())
+def test_dvc_yaml_is_true_of_every_kind_of_data(project, dataset):
+    ended = project.run("retrain", "audit", dataset, timeout=570)
+    assert ended.returncode == 0, ended.said
+    assert ended.stdout.count(" reads what it declares, ") == 5
+    print(ended.stdout)
+
+
+OPENED = re.compile(r'open\w*\(.*", (?:\{flags=)?(?P<flags>[A-Z_|]+).* = \d+<(?P<path>.*)>$', re.MULTILINE)
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_what_is_seen_to_be_read_is_what_strace_sees_opened(project, tmp_path):
+    stages = [stage for stage in dvc_yaml.read(project.folder).stages if stage.dataset == "tiny_numbers"]
+    full, root, trace = tmp_path / "full", tmp_path / "root", tmp_path / "trace"
+    sandbox.copy(sandbox.working_tree(project.folder, stages), project.folder, full)
+    root.mkdir()
+    (root / ".venv").symlink_to(sys.prefix)
+    for stage in dvc_yaml.in_order(stages):
+        command = f"strace -f -y -qq -e trace=open,openat,openat2 -o {trace} {stage.command}"
+        before = sandbox.content(full)
+        watched = sandbox.watch(replace(stage, command=command), full, root)
+        assert watched.ended.status == 0, watched.ended.said
+        calls = [call for call in OPENED.finditer(trace.read_text(errors="replace")) if "O_WRONLY" not in call["flags"]]
+        opened = {call["path"].removeprefix(f"{full}/") for call in calls if call["path"].startswith(f"{full}/")}
+        opened = {name for name in opened & before.keys() if not dependencies.within(name, [".git", *stage.outputs])}
+        assert opened == {name for name in watched.read if not dependencies.within(name, stage.outputs)}
+        print(f"{stage.name}: {len(opened)} files and folders opened, and as many seen to be read")

@@ -1,0 +1,186 @@
+"""`retrain predict`: raw rows in, a line of JSON per row out, with nothing but the model's folder."""
+
+import json
+import pickle
+import shutil
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+from retrain.commands import predict
+
+import pytest
+from click.testing import CliRunner
+from support.project import (
+    Project,
+    copy_of_repository,
+    news_rows,
+    number_rows,
+    tiny_datasets,
+    write_csv,
+    write_tiny_tables,
+)
+
+TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of `tiny_news` and `tiny_numbers`."""
+    project = copy_of_repository(tmp_path_factory.mktemp("predict") / "project")
+    write_tiny_tables(project.folder)
+    project.write_params({"datasets": tiny_datasets()})
+    for dataset in ("tiny_news", "tiny_numbers"):
+        project.set(f"{dataset}.train.loop.epochs", 15)
+    project.stages("prepare split train", "tiny_news", "tiny_numbers")
+    return project.folder / "models"
+
+
+@pytest.fixture
+def elsewhere(models: Path, tmp_path: Path) -> Project:
+    """A folder that holds the models, and neither data nor code nor git."""
+    shutil.copytree(models, tmp_path / "elsewhere" / "models")
+    return Project(tmp_path / "elsewhere")
+
+
+def command(project: Project, *arguments: str, stdin: str | bytes = "") -> list[dict]:
+    """The answers of the command, in a process of its own."""
+    retrain = Path(sys.executable).with_name("retrain")
+    ended = project.run(str(retrain), "predict", *arguments, stdin=stdin)
+    assert ended.returncode == 0, ended.said
+    assert ended.stderr == ""
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def answers(project: Project, *arguments: str, stdin: str | bytes = "") -> list[dict]:
+    """The answers of the command, in this process."""
+    with chdir(project.folder):
+        ended = CliRunner().invoke(predict.command, arguments, input=stdin, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_several_texts_are_answered_in_order_with_label_and_probabilities_in_a_folder_without_code(elsewhere):
+    found = command(elsewhere, "tiny_news", *TEXTS)
+    assert [answer["label"] for answer in found] == ["sea", "farm", "city"]
+    for answer in found:
+        assert list(answer) == ["label", "probabilities"]
+        assert list(answer["probabilities"]) == ["city", "farm", "sea"]
+        assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+        assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["label"]
+
+
+def test_numbers_come_from_a_table_by_the_names_of_its_columns(elsewhere):
+    rows = number_rows(30, seed=9)
+    write_csv(elsewhere.folder / "rows.csv", ["more", "c", "a", "b"], [["x", c, a, b] for a, b, c, _ in rows])
+    found = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert [list(answer) for answer in found] == [["number"]] * 30
+    errors = [abs(answer["number"] - row[3]) for answer, row in zip(found, rows, strict=True)]
+    assert sum(errors) / 30 < 4.0  # the target's deviation is about 8
+
+
+def test_texts_give_the_same_answers_however_they_come_in(elsewhere):
+    expected = answers(elsewhere, "tiny_news", *TEXTS)
+    (elsewhere.folder / "rows.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    (elsewhere.folder / "rows.csv").write_text(
+        "number,text\n" + "".join(f'{number},"{text}"\n' for number, text in enumerate(TEXTS)), encoding="utf-8"
+    )
+    assert answers(elsewhere, "tiny_news", "--file", "rows.txt") == expected
+    assert answers(elsewhere, "tiny_news", "--file", "rows.csv") == expected
+    assert answers(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == expected
+    assert answers(elsewhere, "tiny_news", stdin="\r\n".join(TEXTS) + "\r\n") == expected
+
+
+def test_standard_input_of_a_process_is_read_line_by_line(elsewhere):
+    assert command(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == answers(elsewhere, "tiny_news", *TEXTS)
+
+
+def test_no_row_is_no_line(elsewhere):
+    assert answers(elsewhere, "tiny_news", stdin="") == []
+
+
+def test_an_empty_line_is_a_row_like_any_other(elsewhere):
+    empty, ship = answers(elsewhere, "tiny_news", stdin=f"\n{TEXTS[0]}\n")
+    assert ship == answers(elsewhere, "tiny_news", TEXTS[0])[0]
+    assert empty != ship
+
+
+def test_unknown_words_and_other_scripts_are_answered(elsewhere):
+    assert len(answers(elsewhere, "tiny_news", "zzz", "море 海 🚢", "...")) == 3
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_more_rows_than_one_batch_are_each_answered_as_if_they_were_alone(elsewhere, suffix):
+    rows = [text for text, _ in news_rows(2500, seed=5)]
+    write_csv(elsewhere.folder / f"rows.{suffix}", ["text"], [[text] for text in rows])
+    found = answers(elsewhere, "tiny_news", "--file", f"rows.{suffix}")[-2500:]
+    assert len(found) == 2500
+    for where in (0, 1023, 1024, 2047, 2048, 2499):
+        (alone,) = answers(elsewhere, "tiny_news", rows[where])
+        assert alone["label"] == found[where]["label"]
+        assert alone["probabilities"] == pytest.approx(found[where]["probabilities"], abs=2e-6)
+
+
+class Trap:
+    """Unpickling one makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_not_executed(elsewhere):
+    sprung = elsewhere.folder / "sprung"
+    trap = pickle.dumps(Trap(sprung))
+    pickle.loads(trap)  # noqa: S301 (our own)
+    assert sprung.exists()
+    sprung.unlink()
+    for name in ("model.safetensors", "model.json"):
+        (elsewhere.folder / "models/tiny_news" / name).write_bytes(trap)
+        with chdir(elsewhere.folder):
+            ended = CliRunner().invoke(predict.command, ["tiny_news", TEXTS[0]])
+        assert ended.exit_code == 1
+        assert ended.stderr.startswith("Error: ")
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "expected"),
+    [
+        (
+            ["tiny_numbers", "a ship"],
+            "",
+            "predict: this model takes numbers (a, b, c), not texts; give it a table: --file",
+        ),
+        (
+            ["tiny_numbers"],
+            "1,2,3\n",
+            "predict: this model takes numbers (a, b, c), not texts; give it a table: --file",
+        ),
+        (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b': is empty; give it a number"),
+        (
+            ["tiny_numbers", "--file", "text.csv"],
+            "",
+            "text.csv, line 2, column 'c': 'three' is not a finite number of at most 1e+150;",
+        ),
+        (["tiny_news"], b"caf\xe9\n", "standard input, line 1: is not UTF-8; save it as UTF-8"),
+    ],
+)
+def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(elsewhere, arguments, stdin, expected):
+    (elsewhere.folder / "gap.csv").write_text("a,b,c\n1,2,3\n1,,3\n")
+    (elsewhere.folder / "text.csv").write_text("a,b,c\n1,2,three\n")
+    with chdir(elsewhere.folder):
+        ended = CliRunner().invoke(predict.command, arguments, input=stdin)
+    assert ended.exit_code == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(f"Error: {expected}")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_texts_beside_a_file_are_a_wrong_command_line(elsewhere):
+    with chdir(elsewhere.folder):
+        ended = CliRunner().invoke(predict.command, ["tiny_news", "a ship", "--file", "rows.txt"])
+    assert ended.exit_code == 2
+    assert "give texts or --file, not both" in ended.stderr

@@ -1,0 +1,198 @@
+"""`retrain verify`: a result is run again from nothing and compared with what was promised."""
+
+import json
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from retrain.commands import verify
+from retrain.data import tables
+from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
+from retrain.pipeline.comparison import Status
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from safetensors.numpy import load_file, save_file
+from support.project import Finished, Project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def colleague(finished_project, tmp_path) -> Project:
+    """A clone of the finished project: the repository, and no output but what git keeps."""
+    folder = tmp_path / "a clone"
+    subprocess.run(["git", "clone", "-q", finished_project.folder, folder], check=True)
+    return Project(folder)
+
+
+@pytest.fixture
+def room(tmp_path) -> Path:
+    """Where temporary clones are made; nothing may be left in it."""
+    folder = tmp_path / "temporary files"
+    folder.mkdir()
+    return folder
+
+
+def promise(folder: Path, stages: list[str], digests: dict[str, str]) -> None:
+    """Write a dvc.lock that has these stages alone, with other digests for some outputs."""
+    path = folder / "dvc.lock"
+    lock = YAML(typ="safe").load(path.read_text())
+    lock["stages"] = {name: lock["stages"][name] for name in stages}
+    for out in (out for stage in lock["stages"].values() for out in stage["outs"]):
+        out["md5"] = digests.get(out["path"], out["md5"])
+    with path.open("w") as file:
+        YAML(typ="safe").dump(lock, file)
+
+
+def results(ended: Finished) -> dict[str, str]:
+    """The result of every output, by its path, from the lines of the table."""
+    rows = [line.split(maxsplit=2) for line in ended.stdout.splitlines() if "@" in line.split(" ")[0]]
+    return {path: result for _, path, result in rows}
+
+
+def test_a_colleague_with_the_repository_and_the_environment_alone_gets_the_same_bytes(colleague, tmp_path, room):
+    nowhere = str(tmp_path / "nowhere")
+    ended = colleague.run(
+        f"{Path(sys.executable).parent}/retrain", "verify", "tiny_numbers", PATH="/usr/bin:/bin", TMPDIR=str(room),
+        MLFLOW_TRACKING_URI=f"sqlite:///{nowhere}.db", DVC_STAGE="train@x", GIT_DIR=nowhere, PYTHONSAFEPATH="1",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.said
+    assert len(results(ended)) == 10
+    assert set(results(ended).values()) == {"identical"}
+    commit = colleague.run("git", "rev-parse", "--short", "HEAD").stdout.strip()
+    assert ended.stdout.splitlines()[-1] == f"Verified (commit {commit}). Outputs: 10 identical."
+    assert "Other than" not in ended.stdout
+    assert colleague.run("git", "status", "--porcelain", "--ignored").stdout == ""
+    assert list(room.iterdir()) == []
+    assert not Path(f"{nowhere}.db").exists()
+
+
+def test_a_difference_in_the_last_bit_is_noted_with_its_size(finished, room):
+    rows = finished.folder / "data" / "tiny_numbers" / "prepared" / "rows.parquet"
+    table = tables.read_parquet(rows, "")
+    table.loc[7, "y"] = np.nextafter(table.loc[7, "y"], np.inf)
+    tables.write_parquet(rows, table)
+    moved = dvc_cache.folder_digest(dvc_cache.listing(rows.parent))
+    promise(finished.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
+    finished.commit()
+    ended = finished.run("retrain", "verify", TMPDIR=str(room))
+    assert ended.returncode == 0, ended.said
+    assert results(ended) == {"data/tiny_numbers/prepared": "equal within 1e-05"}
+    assert "    rows.parquet: y[7]: " in ended.stdout
+    assert "; 1 of 480 values differ" in ended.stdout
+    assert "    nothing  libraries, inputs and parameters are those of then" in ended.stdout
+    assert ended.stdout.splitlines()[-1].endswith("). Outputs: 1 equal within 1e-05.")
+    assert list(room.iterdir()) == []
+
+
+def test_an_output_that_is_different_fails_with_what_may_explain_it(finished, room):
+    raw = finished.folder / "data" / "raw" / "tiny_numbers" / "rows.csv"
+    lines = raw.read_text().splitlines()
+    raw.write_text("\n".join([lines[0], "0.5,0.5,0.5,77.5", *lines[2:]]) + "\n")
+    promise(finished.folder, ["prepare@tiny_numbers"], {})
+    finished.commit()
+    (finished.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
+    ended = finished.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
+    assert ended.returncode == 1
+    assert results(ended) == {"data/tiny_numbers/prepared": "different"}
+    assert "    rows.parquet: y[0]: " in ended.stdout
+    assert "    inputs  data/raw/tiny_numbers changed after dvc.lock was written" in ended.stdout
+    assert "    training" not in ended.stdout  # no stage that trains is promised
+    assert "    processor  " in ended.stdout
+    assert "verify: uncommitted changes take no part (git status shows them)" in ended.stderr
+    assert ended.stdout.splitlines()[-1].startswith("Not verified (commit ")
+    assert ended.stdout.splitlines()[-1].endswith("). Outputs: 1 different.")
+    assert list(room.iterdir()) == []
+
+
+def test_earlier_files_are_taken_from_the_commit_and_from_dvcs_cache(finished):
+    earlier, name = finished.folder / "models" / "tiny_numbers", "models/tiny_numbers"
+    metrics, history = "reports/tiny_numbers/metrics.json", "reports/tiny_numbers/history.csv"
+    with clean_clone.cloned(finished.folder) as clone:
+        then = dvc_lock.read(clone.folder).of(["tiny_numbers"])
+        shutil.copytree(earlier, clone.folder / name)
+        weights = load_file(earlier / "model.safetensors")
+        weights["output.bias"] = np.nextafter(weights["output.bias"], np.float32(np.inf))
+        save_file(weights, clone.folder / name / "model.safetensors")
+        figures = json.loads((clone.folder / metrics).read_text())
+        figures["test"]["rmse"] += 1e-9
+        (clone.folder / metrics).write_text(json.dumps(figures))
+        promise(clone.folder, list(then.stages), dict.fromkeys([name, metrics, history], "0" * 32))
+        now = dvc_lock.read(clone.folder).of(["tiny_numbers"])
+        for path in (earlier, finished.folder / "reports"):
+            shutil.rmtree(path)
+        outcomes = {outcome.path: outcome for outcome in verify.compared(clone, then, now, tolerance=1e-5)}
+    assert {path: outcome.status for path, outcome in outcomes.items() if outcome.status is not Status.IDENTICAL} == {
+        name: Status.EQUAL, metrics: Status.EQUAL, history: Status.DIFFERENT,
+    }  # fmt: skip
+    assert outcomes[name].findings[0].detail.startswith("model.safetensors: output.bias[0]: ")
+    assert outcomes[metrics].findings[0].detail.startswith("test.rmse: ")
+    assert outcomes[history].findings[0].detail == "is not made any more"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.campaign)])
+def test_an_interrupted_verification_leaves_nothing_behind(colleague, room, number):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
+    process = subprocess.Popen(
+        ["retrain", "verify", "tiny_numbers"], cwd=colleague.folder, env=colleague.environment | {"TMPDIR": str(room)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("> python3 src/prepare.py"):
+            break
+    assert list(room.iterdir()) != []
+    process.send_signal(number)
+    process.stderr.read()  # ends when the last process that can write to it has ended
+    process.stderr.close()
+    assert process.wait(timeout=60) == 128 + number
+    assert list(room.iterdir()) == []
+
+
+def test_what_can_not_be_verified_is_said_in_one_line(colleague, room, tmp_path):
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    colleague.commit()
+    elsewhere = Project(tmp_path)
+    for project, arguments, error in (
+        (colleague, ["tiny_numbrs"], "Error: params.yaml: datasets: unknown dataset 'tiny_numbrs'; did you mean 'tiny_numbers'?"),
+        (colleague, ["tiny_sign"], "; make and commit them: make repro DATASET=tiny_sign"),
+        (elsewhere, [], "; run this inside a git repository that has a commit"),
+    ):  # fmt: skip
+        ended = project.run("retrain", "verify", *arguments, TMPDIR=str(room))
+        assert ended.returncode == 1
+        assert ended.stdout == ""
+        assert error in ended.stderr
+        assert ended.stderr.startswith("Error: ")
+        assert ended.stderr.count("\n") == 1
+    assert list(room.iterdir()) == []
+
+
+def test_rows_that_can_not_be_downloaded_are_named_before_anything_runs(colleague, room):
+    for parameter, value in (("location", "http://127.0.0.1:9/rows.csv"), ("sha256", "0" * 64)):
+        colleague.set(f"tiny_numbers.prepare.train.{parameter}", value)
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    colleague.commit()
+    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("Error: http://127.0.0.1:9/rows.csv: can't be downloaded (")
+    assert "Running stage" not in ended.said
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors than x86-64 have other code paths")
+def test_on_another_code_path_of_the_processor_every_output_is_equal_within_the_tolerance(finished, room):
+    environment = finished.folder / "src" / "retrain" / "environment.py"
+    pinned = environment.read_text()
+    environment.write_text(pinned.replace('"avx2"', '"default"').replace('"COMPATIBLE"', '"AUTO"'))
+    assert environment.read_text() != pinned
+    finished.commit()
+    ended = finished.run("retrain", "verify", TMPDIR=str(room), timeout=500)
+    print(ended.stdout)
+    assert ended.returncode == 0, ended.said
+    assert len(results(ended)) == 40
+    assert "equal within 1e-05" in results(ended).values()
+    assert "    inputs  src/retrain/environment.py changed after dvc.lock was written" in ended.stdout

@@ -1,0 +1,306 @@
+"""Downloads from servers that mean no good: they are not followed anywhere, take no room, and are never used unverified."""
+
+import base64
+import gzip
+import hashlib
+import json
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager, suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import prepare
+from retrain.data import downloads
+from retrain.errors import RetrainError, UnavailableError
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+from support.project import listening, tiny_datasets
+
+pytestmark = pytest.mark.timeout(120)  # the end of what would never end
+ROWS = b"a,b,c,y\n" + b"".join(b"%d,%d,%d,%d\n" % (n, n * n, n % 7, n % 5) for n in range(60))
+DIGEST = hashlib.sha256(ROWS).hexdigest()
+SECRET = "s3cret"  # noqa: S105 (of these tests)
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def serving(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
+    """A server on 127.0.0.1 that answers some paths, all others with the rows; and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            with suppress(ConnectionError):
+                answers.get(self.path.partition("?")[0], rows)(self)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with listening(Handler) as server:
+        yield server, asked
+
+
+def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
+    """Answer with a body and with headers, whose names have underscores here; its length is among them if it is given."""
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def rows(handler: BaseHTTPRequestHandler) -> None:
+    answer(handler, ROWS, Content_Length=str(len(ROWS)))
+
+
+def redirect(location: str) -> Answer:
+    return lambda handler: answer(handler, b"", status=302, Location=location, Content_Length="0")
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(bytes(1 << 16))
+
+
+def packed(handler: BaseHTTPRequestHandler) -> None:
+    """A gigabyte of zeros in a megabyte."""
+    packer = zlib.compressobj(9, wbits=31)
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.end_headers()
+    for _ in range(1 << 10):
+        handler.wfile.write(packer.compress(bytes(1 << 20)))
+    handler.wfile.write(packer.flush())
+
+
+def dripping(fast: int, handler: BaseHTTPRequestHandler) -> None:
+    """So many bytes, then one every twentieth of a second, for a minute."""
+    handler.send_response(200)
+    handler.end_headers()
+    with suppress(OSError):
+        handler.wfile.write(bytes(fast))
+        for _ in range(1200):
+            handler.wfile.write(b"1")
+            time.sleep(0.05)
+
+
+CHUNK = 20 << 10
+
+
+def steady(handler: BaseHTTPRequestHandler) -> None:
+    """Twenty kilobytes every tenth of a second, for two seconds."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(20):
+        handler.wfile.write(bytes(CHUNK))
+        time.sleep(0.1)
+
+
+def hollow(handler: BaseHTTPRequestHandler) -> None:
+    """The beginning of a packed file, with a name that never ends."""
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.end_headers()
+    handler.wfile.write(bytes.fromhex("1f8b0808000000000003"))
+    with suppress(OSError):
+        while True:
+            handler.wfile.write(b"x" * CHUNK)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for a dataset from a server, whose file was never fetched."""
+    (tmp_path / ".git").mkdir()
+    return tmp_path
+
+
+def run(folder: Path, location: str, sha256: str = DIGEST) -> str:
+    """Prepare rows from a location; what is printed, on both channels."""
+    block = tiny_datasets()["tiny_numbers"]
+    block["prepare"]["train"] = {"location": location, "sha256": sha256}
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"datasets": {"mine": block}}, file)
+    with chdir(folder):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
+    assert isinstance(ended.exception, SystemExit | None), repr(ended.exception)
+    assert ended.stderr.count("\n") == ended.exit_code
+    return ended.output
+
+
+def kept(folder: Path) -> list[str]:
+    """What is left of downloads and of outputs."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "target", ["https://127.0.0.1:{port}/a", "ftp://127.0.0.1/a", "file:///etc/passwd", "data:,a", "gopher://h"]
+)
+def test_no_redirect_to_another_scheme_is_followed(folder, target):
+    places: dict[str, Answer] = {}
+    with serving(places) as (server, asked):
+        places["/away"] = redirect(target.format(port=server.rpartition(":")[2]))
+        said = run(folder, f"{server}/away")
+    assert said.startswith(f"Error: {server}/away: redirects to another scheme (")
+    assert asked == ["/away"]
+    assert kept(folder) == []
+
+
+def test_a_session_for_https_has_no_way_to_anything_else():
+    assert list(downloads.session_for("https://example.org/rows.csv").adapters) == ["https://"]
+    assert list(downloads.session_for("HTTP://example.org/rows.csv").adapters) == ["http://"]
+
+
+def test_a_few_redirects_are_followed_and_no_more(folder):
+    few, many = downloads.REDIRECTS, downloads.REDIRECTS + 1
+    with serving({f"/{step}": redirect(f"/{step - 1}") for step in range(1, many + 1)}) as (server, asked):
+        assert run(folder, f"{server}/{few}").startswith("prepare mine: read 60 rows")
+        assert asked[-1] == "/0"
+        with pytest.raises(UnavailableError, match="TooManyRedirects"):
+            downloads.download_once(f"{server}/{many}", folder / "rows.csv", len(ROWS), downloads.PATIENCE)
+    assert not (folder / "rows.csv").exists()
+
+
+def test_a_server_that_announces_too_much_is_not_listened_to(folder):
+    claims = str(downloads.LARGEST_DOWNLOAD + 1)
+    with serving({"/large": lambda handler: answer(handler, ROWS, Content_Length=claims)}) as (server, asked):
+        said = run(folder, f"{server}/large")
+    assert said.startswith(f"Error: {server}/large: sends more than 4,294,967,296 bytes; ")
+    assert asked == ["/large"]
+    assert kept(folder) == []
+
+
+@pytest.mark.parametrize("send", [endless, packed])
+def test_a_server_that_does_not_announce_it_is_left_when_it_is_too_much(tmp_path, send):
+    """Whether it sends without end, or little that becomes much when it is unpacked: memory stays small, too."""
+    largest = 10_000_000
+    with serving({"/large": send}) as (server, _):
+        tracemalloc.start()
+        with pytest.raises(RetrainError, match=r"/large: sends more than 10,000,000 bytes; download it yourself"):
+            downloads.download_once(f"{server}/large", tmp_path / "large", largest, downloads.PATIENCE)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (tmp_path / "large").stat().st_size <= largest
+    assert peak < 100_000_000
+
+
+@pytest.mark.parametrize("length", ["12", "-5", "many", "1" * 5000, "0x10", "", "\u0663"])
+def test_a_length_that_is_wrong_or_none_misleads_nobody(folder, length):
+    """More than is announced is cut off, which the digest notices; what is no number is no announcement."""
+    send: Answer = lambda handler: answer(handler, ROWS, Content_Length=length.encode().decode("latin-1"))  # noqa: E731
+    with serving({"/rows.csv": send}) as (server, _):
+        said = run(folder, f"{server}/rows.csv")
+    if length == "12":
+        assert f"SHA-256 is {hashlib.sha256(ROWS[:12]).hexdigest()}, not {DIGEST}" in said
+    assert said.startswith(("prepare mine: read 60 rows", f"Error: {server}/rows.csv: "))
+    assert (DIGEST in kept(folder)) == said.startswith("prepare")
+
+
+def test_what_is_packed_without_need_is_unpacked_before_it_is_verified(folder):
+    with serving({"/a": lambda handler: answer(handler, gzip.compress(ROWS), Content_Encoding="gzip")}) as (server, _):
+        assert run(folder, f"{server}/a").startswith("prepare mine: read 60 rows")
+    assert (folder / ".retrain" / "downloads" / DIGEST).read_bytes() == ROWS
+
+
+def test_what_is_said_to_be_packed_and_is_not_is_an_error(folder):
+    send: Answer = lambda handler: answer(handler, ROWS, Content_Encoding="gzip")  # noqa: E731
+    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="ContentDecodingError"):
+        downloads.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), downloads.PATIENCE)
+
+
+@pytest.mark.parametrize("fast", [0, 1 << 20])
+def test_a_server_that_sends_a_byte_now_and_then_is_left_also_after_a_good_beginning(folder, fast):
+    said = r"/a: sends fewer than 1,024 bytes a second; check the network"
+    with serving({"/a": partial(dripping, fast)}) as (server, _), pytest.raises(UnavailableError, match=said):
+        downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+
+
+def test_a_server_that_is_fast_enough_is_not_left_however_much_it_sends(folder):
+    with serving({"/a": steady}) as (server, _):
+        digest = downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
+    assert digest == hashlib.sha256(bytes(20 * CHUNK)).hexdigest()
+
+
+def test_a_server_that_sends_without_end_what_unpacks_to_nothing_is_left(folder):
+    said = "/a: sends more than 1,000,000 bytes"
+    with serving({"/a": hollow}) as (server, _), pytest.raises(RetrainError, match=said):
+        downloads.download_once(f"{server}/a", folder / "rows.csv", 1_000_000, patience=0.2)
+
+
+def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
+    missing = str(len(ROWS) + 1)
+    with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
+        assert "can't be downloaded (ChunkedEncodingError)" in run(folder, f"{server}/a")
+        assert len(asked) == downloads.ATTEMPTS
+    assert kept(folder) == []
+
+
+def test_a_part_that_a_killed_process_left_is_no_download(folder):
+    cache = folder / ".retrain" / "downloads"
+    cache.mkdir(parents=True)
+    (cache / f".{DIGEST}.1.draft").write_bytes(ROWS[:100])
+    with serving({}) as (server, asked):
+        assert run(folder, f"{server}/rows.csv").startswith("prepare mine: read 60 rows")
+        assert asked == ["/rows.csv"]
+
+
+def test_a_download_that_was_changed_in_the_cache_is_fetched_again_or_refused(folder):
+    cached = folder / ".retrain" / "downloads" / DIGEST
+    with serving({}) as (server, asked):
+        run(folder, f"{server}/rows.csv")
+        before = (folder / "data/mine/prepared/rows.parquet").read_bytes()
+        for harmed in (ROWS + b"1,1,1,1\n", b"", ROWS[:-1]):
+            cached.write_bytes(harmed)
+            assert run(folder, f"{server}/rows.csv").startswith("prepare mine: read 60 rows")
+        assert len(asked) == 4
+    assert (folder / "data/mine/prepared/rows.parquet").read_bytes() == before
+    cached.write_bytes(ROWS + b"1,1,1,1\n")
+    assert "can't be downloaded (ConnectionError)" in run(folder, f"{server}/rows.csv")
+    assert (folder / "data/mine/prepared/rows.parquet").read_bytes() == before
+
+
+def test_a_token_in_a_location_is_in_no_file_and_in_nothing_that_is_printed(folder):
+    with serving({"/gone": lambda handler: handler.send_error(404)}) as (server, asked):
+        said = run(folder, f"{server}/rows.csv?token={SECRET}")
+        assert asked == [f"/rows.csv?token={SECRET}"]
+        said += run(folder, f"{server}/gone?X-Amz-Signature={SECRET}", "0" * 64)
+        said += run(folder, f"{server}/rows.csv?token={SECRET}", "1" * 64)
+    assert f"{server}/rows.csv?...: SHA-256 is {DIGEST}, not " in said
+    assert f"{server}/gone?...: the server answers 404; " in said
+    assert SECRET not in said
+    written = [path for path in folder.rglob("*") if path.is_file() and path.name != "params.yaml"]
+    assert {"prepared.json", "rows.parquet"} <= {path.name for path in written}
+    assert not [path for path in written if SECRET.encode() in path.read_bytes()]
+    assert "location" not in json.loads((folder / "data/mine/prepared/prepared.json").read_text())["prepare"]["train"]
+
+
+def test_a_password_in_a_location_is_refused_and_not_shown(folder):
+    said = run(folder, f"https://user:{SECRET}@example.org/rows.csv")
+    assert said.startswith(
+        "Error: https://example.org/rows.csv: holds a user or a password, and git and DVC keep what "
+    )
+    assert said.endswith("; put them into ~/.netrc\n")
+    assert SECRET not in said
+
+
+def test_a_password_of_netrc_is_used(folder, monkeypatch):
+    expected = f"Basic {base64.b64encode(f'user:{SECRET}'.encode()).decode()}"
+
+    def locked(handler: BaseHTTPRequestHandler) -> None:
+        known = handler.headers.get("Authorization") == expected
+        answer(handler, ROWS if known else b"", 200 if known else 401, Content_Length=str(len(ROWS) if known else 0))
+
+    (folder / "netrc").write_text(f"machine 127.0.0.1 login user password {SECRET}\n")
+    with serving({"/rows.csv": locked}) as (server, _):
+        with pytest.raises(UnavailableError):
+            downloads.download_once(f"{server}/rows.csv", folder / "rows.csv", 1000, downloads.PATIENCE)
+        monkeypatch.setenv("NETRC", str(folder / "netrc"))
+        assert run(folder, f"{server}/rows.csv").startswith("prepare mine: read 60 rows")

@@ -1,0 +1,444 @@
+"""Hashed words and pairs: found as an independent tokenizer finds them, weighted as an independent formula weighs them."""
+
+import base64
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import chdir
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import prepare
+import split
+from retrain.data.encoders import ngrams
+from retrain.data.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Parameters, Texts
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from support.project import Project, news_rows, tiny_datasets, write_tiny_tables
+
+unhurried = settings(deadline=None, max_examples=200)
+BITS = 20
+BASE, PAIR, TITLE, SPREAD, RUN = map(int, (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD, ngrams.RUN))
+
+CHARACTERS = st.sampled_from([*"aBz09_ .!#;'\t\n\v\f\r\0\\", "  ", "   ", *"éÉßİ中 \u2028’—“‿⁀", "\N{PILE OF POO}"])
+TEXTS = (
+    st.lists(CHARACTERS, max_size=12).map("".join)
+    | st.text(st.characters(codec="utf-8", exclude_characters=FIRST + LAST), max_size=12)
+    | st.builds(lambda text, times: text * times, st.text("ab! é", max_size=5), st.integers(100, 1000))
+)
+ROWS = st.lists(TEXTS, max_size=8)
+NEWS = st.lists(st.sampled_from(["cow", "Ship", "é", "the", ".", " "]), max_size=5).map(" ".join)
+
+Row = tuple[str, ...]
+Feature = tuple[str, ...]
+
+
+def words(row: Row) -> list[list[str]]:
+    """The words of each column that has text, with the marks around it, as a tokenizer of its own finds them."""
+    runs = re.compile(r"[0-9a-z_\x80-\u1fff\u2040-\U0010ffff]+|  +|[^ \t\v\f\r]")
+    return [
+        [FIRST, *(" " if word.isspace() and word[0] == " " else word for word in runs.findall(part.lower())), LAST]
+        for part in row
+        if part
+    ]
+
+
+def polynomial(word: str | bytes) -> int:
+    """The hash of a word, in Python's own numbers."""
+    content = word if isinstance(word, bytes) else word.encode()
+    return sum(byte * pow(BASE, where, 2**64) for where, byte in enumerate(content)) % 2**64
+
+
+def runs(row: Row, length: int) -> list[bytes]:
+    """All runs of so many bytes in a row, with the marks around its columns."""
+    content = "".join(f"{FIRST}{part}{LAST}" for part in row if part).lower().encode()
+    return [content[begin : begin + length] for begin in range(len(content) - length + 1)]
+
+
+def features(row: Row) -> list[Feature]:
+    """The features of a row: its words, its pairs, and the words of columns before the last one with text."""
+    columns = words(row)
+    every = [word for column in columns for word in column]
+    titles = [word for column in columns[:-1] for word in column][:-1]  # the mark before the last column is none
+    return [
+        *(("word", w) for w in every),
+        *(("pair", *two) for two in pairwise(every)),
+        *(("title", w) for w in titles),
+    ]
+
+
+def bucket(feature: Feature) -> int:
+    """The bucket of a feature."""
+    kind, *parts = feature
+    first, *second = map(polynomial, parts)
+    mixed = {"word": first, "pair": first * PAIR + sum(second), "title": first ^ TITLE}[kind]
+    return mixed * SPREAD % 2**64 >> (64 - BITS)
+
+
+def table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows with as many columns as the first one has."""
+    return pd.DataFrame(rows, columns=["title", "lead", "body"][: len(rows[0])], dtype="str")
+
+
+def hashes(rows: Sequence[str]) -> list[list[int]]:
+    """The hashes of each row's words, all rows at once, between the marks that rows come with."""
+    encoded = [f"{FIRST}{row}{LAST}".lower().encode() if row else b"" for row in rows]
+    ends = np.cumsum([0, *map(len, encoded)])
+    found, places = ngrams.words_of(Texts.of(np.frombuffer(b"".join(encoded), np.uint8), ends))
+    return [found[begin:end].tolist() for begin, end in pairwise(places)]
+
+
+def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
+    """The buckets of each row, in ascending order."""
+    frame, found = table(rows), []
+    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, characters):
+        ends = np.cumsum([0, *lengths.sum(axis=1)])
+        found += [sorted(every[begin:end].tolist()) for begin, end in pairwise(ends)]
+    return found
+
+
+def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> Encoder:
+    """An encoder that learned from these rows; where nothing else is asked for, all that tells anything."""
+    parameters = Parameters.model_validate(
+        {"minimum_count": 1, "min_log_ratio": 0.001, "hash_bits": BITS, "char_ngrams": 0, **changed}
+    )
+    return Encoder.fit(table(rows), np.array(targets), parameters)
+
+
+def learned(encoder: Encoder) -> dict[int, float]:
+    """The importance of each bucket that is a feature."""
+    found = np.frombuffer(encoder.buckets, "<i4").tolist()
+    return dict(zip(found, np.frombuffer(encoder.importance, "<f2").tolist(), strict=True))
+
+
+def counted(rows: Sequence[Row], labels: Sequence[int], minimum_count: int) -> dict[Feature, Counter[int]]:
+    """How often each class has each feature that is frequent enough."""
+    counts: dict[Feature, Counter[int]] = {}
+    for row, label in zip(rows, labels, strict=True):
+        for feature in features(row):
+            counts.setdefault(feature, Counter())[label] += 1
+    return {feature: count for feature, count in counts.items() if count.total() >= minimum_count}
+
+
+def ratio(feature: Feature, counts: dict[Feature, Counter[int]], classes: int) -> float:
+    """The largest of a feature's log-count ratios, one class against the others."""
+
+    def inside(one: Feature, label: int) -> float:
+        return counts[one][label] + 0.5
+
+    def outside(one: Feature, label: int) -> float:
+        return counts[one].total() - counts[one][label] + 0.5
+
+    return max(
+        abs(
+            math.log(inside(feature, label) / sum(inside(one, label) for one in counts))
+            - math.log(outside(feature, label) / sum(outside(one, label) for one in counts))
+        )
+        for label in range(classes)
+    )
+
+
+def rarity(count: int, rows: int) -> float:
+    """What the importance of a rare feature is multiplied with."""
+    return 1 + math.log((1 + rows) / (1 + min(count, rows)))
+
+
+@unhurried
+@given(ROWS)
+def test_the_words_of_every_row_are_those_that_a_regular_expression_finds(rows):
+    expected = [[word for column in words((row,)) for word in column] for row in rows]
+    found = hashes(rows)
+    assert list(map(len, found)) == list(map(len, expected))
+    pairs = {(word, number) for row, numbers in zip(expected, found, strict=True) for word, number in zip(row, numbers)}  # noqa: B905 (lengths are equal)
+    assert len(pairs) == len({word for word, _ in pairs}) == len({number for _, number in pairs})
+
+
+@unhurried
+@given(ROWS)
+def test_the_hash_of_a_word_is_a_function_of_its_bytes_wherever_it_stands(rows):
+    assert hashes(rows) == [[polynomial(word) for column in words((row,)) for word in column] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("Cow's 3rd_barn", ["cow", "'", "s", "3rd_barn"]),
+        ("Élan-vital", ["élan", "-", "vital"]),
+        ("a  b", ["a", " ", "b"]),
+        ("a     b", ["a", " ", "b"]),
+        (" a\t\tb\n", ["a", "b", "\n"]),
+        ("“It’s so”—or not", ["“", "it", "’", "s", "so", "”", "—", "or", "not"]),
+        ("   ", [" "]),
+        ("a \n b", ["a", "\n", "b"]),
+    ],
+)
+def test_words_are_what_a_reader_expects(text, expected):
+    marked = [FIRST, *expected, LAST] if text else []
+    assert hashes([text]) == [list(map(polynomial, marked))]
+
+
+@unhurried
+@given(st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)))
+def test_every_word_pair_and_title_word_has_its_bucket(rows):
+    assert buckets(rows, char_ngrams=0) == [sorted(map(bucket, features(row))) for row in rows]
+
+
+@unhurried
+@given(
+    st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)),
+    st.integers(1, 8),
+)
+def test_every_run_of_characters_has_its_bucket_beside_those_of_words_and_crosses_no_row(rows, length):
+    expected = []
+    for row in rows:
+        of_runs = ((polynomial(run) ^ RUN) * SPREAD % 2**64 >> (64 - BITS) for run in runs(row, length))
+        expected.append(sorted([*map(bucket, features(row)), *of_runs]))
+    assert buckets(rows, length) == expected
+
+
+def test_a_word_that_was_never_seen_is_told_by_its_runs_of_characters_where_these_are_features():
+    rows, labels = [("the footballer",), ("the economy",)] * 3, [0, 1] * 3
+    found = {}
+    for length in (0, 5):
+        encoder = fitted(rows, labels, min_log_ratio=1.0, char_ngrams=length)
+        found[length] = len(encoder.encode(table([("footballs",)]))["features"])
+    assert found == {0: 0, 5: len(["footb", "ootba", "otbal", "tball"])}
+
+
+def test_no_pair_crosses_the_end_of_a_row():
+    assert bucket(("pair", LAST, FIRST)) in buckets([("cow", "ship")], char_ngrams=0)[0]
+    apart = buckets([("cow",), ("",), ("ship",)], char_ngrams=0)
+    assert apart == [buckets([("cow",)], char_ngrams=0)[0], [], buckets([("ship",)], char_ngrams=0)[0]]
+    assert bucket(("pair", LAST, FIRST)) not in apart[0] + apart[2]
+
+
+@pytest.mark.parametrize(
+    ("row", "titles"),
+    [
+        (("cow",), []),
+        (("cow", "ship"), ["cow"]),
+        (("cow", ""), []),
+        (("", "ship"), []),
+        (("cow", "ship", "tram"), ["cow", "ship"]),
+        (("cow", "ship", ""), ["cow"]),
+        (("cow", "", "tram"), ["cow"]),
+        (("", "", ""), []),
+    ],
+)
+def test_a_word_is_a_titles_word_only_where_a_later_column_has_text(row, titles):
+    (found,) = buckets([row], char_ngrams=0)
+    assert [word for word in ("cow", "ship", "tram") if bucket(("title", word)) in found] == titles
+
+
+@pytest.mark.parametrize("embedding_dim", [1, 2])
+def test_rows_are_encoded_alone_as_they_are_among_thousands(width):
+    texts = [text for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=5)]
+    texts[7] = texts[ROWS_AT_ONCE - 1] = texts[ROWS_AT_ONCE] = ""
+    rows = [(text, texts[-number])[:width] for number, text in enumerate(texts)]
+    encoder = fitted(rows[:90], [number % 3 for number in range(90)])
+    frame = table(rows)
+    arrays = encoder.encode(frame)
+    alone = [encoder.encode(frame[number : number + 1]) for number in range(len(rows))]
+    assert len(arrays["features"]) > 10 * len(rows)
+    for name in ("features", "scales"):
+        assert np.array_equal(arrays[name], np.concatenate([row[name] for row in alone]))
+    assert np.array_equal(np.diff(arrays["offsets"]), [row["offsets"][1] for row in alone])
+
+
+def test_what_is_learned_does_not_depend_on_the_order_of_thousands_of_rows():
+    rows = [(text, text[:9]) for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=6)]
+    labels = [number % 3 for number in range(len(rows))]
+    assert fitted(rows[::-1], labels[::-1], minimum_count=2) == fitted(rows, labels, minimum_count=2)
+
+
+@unhurried
+@given(
+    st.lists(st.tuples(NEWS, NEWS, st.integers(0, 2)), min_size=1, max_size=10),
+    st.integers(1, 4),
+    st.sampled_from([0.01, 0.3, 0.8, 1.5]),
+)
+def test_features_and_their_importance_are_those_of_a_formula_in_plain_python(examples, minimum_count, min_log_ratio):
+    rows, labels = [example[:2] for example in examples], [example[2] for example in examples]
+    counts = counted(rows, labels, minimum_count)
+    every = {feature for row in rows for feature in features(row)}
+    assume(counts)
+    assume(len(set(map(bucket, every))) == len(every))
+    ratios = {feature: ratio(feature, counts, max(labels) + 1) for feature in counts}
+    assume(all(abs(value - min_log_ratio) > 1e-9 for value in ratios.values()))
+    expected = {
+        bucket(feature): value * rarity(counts[feature].total(), len(rows))
+        for feature, value in ratios.items()
+        if value >= min_log_ratio
+    }
+    assume(expected)
+    found = learned(fitted(rows, labels, minimum_count=minimum_count, min_log_ratio=min_log_ratio))
+    assert list(found) == sorted(expected)
+    assert found == pytest.approx(expected, rel=2**-11)
+
+
+FARM_AND_SEA = [("cow barn",), ("cow the",), ("ship the",), ("ship reef",)]
+
+
+@pytest.mark.parametrize(("minimum", "kept"), [(1, "cow barn ship reef"), (2, "cow ship"), (3, "")])
+def test_a_word_that_is_too_rare_is_left_out(minimum, kept):
+    found = learned(fitted([*FARM_AND_SEA, ("tram tram tram",)], [0, 0, 1, 1, 2], minimum_count=minimum))
+    present = [word for word in ("cow", "barn", "ship", "reef") if bucket(("word", word)) in found]
+    assert present == kept.split()
+    assert bucket(("word", "tram")) in found
+
+
+def test_a_word_that_tells_too_little_is_left_out():
+    found = learned(fitted(FARM_AND_SEA, [0, 0, 1, 1], min_log_ratio=1.2))
+    assert {word for word in ("cow", "ship", "the", "barn", "reef") if bucket(("word", word)) in found} == {
+        "cow",
+        "ship",
+    }
+
+
+def test_without_a_min_log_ratio_a_word_that_tells_nothing_still_leaves_a_model_that_can_be_read():
+    encoder = fitted(FARM_AND_SEA, [0, 0, 1, 1], min_log_ratio=0.0)
+    assert Encoder.from_json(encoder.to_json()) == encoder
+
+
+@unhurried
+@given(st.lists(st.tuples(NEWS, NEWS), min_size=1, max_size=8))
+def test_a_row_with_a_known_feature_has_weights_of_unit_length_and_another_row_has_none(rows):
+    encoder = fitted([("cow", "é"), ("cow .", "the"), ("ship", "é the")], [0, 0, 1], min_log_ratio=0.4)
+    known = learned(encoder)
+    arrays = encoder.encode(table(rows))
+    for number, row in enumerate(rows):
+        found, weights, offsets = encoder.gather(arrays, np.array([number]))
+        expected = sorted(known[bucket(feature)] for feature in features(row) if bucket(feature) in known)
+        assert offsets.tolist() == [0]
+        assert len(found) == len(weights) == len(expected)
+        if expected:
+            assert np.square(weights.astype(np.float64)).sum() == pytest.approx(1.0, rel=1e-6)
+            assert sorted(weights.tolist()) == pytest.approx([value / math.hypot(*expected) for value in expected])
+
+
+def test_words_and_runs_of_characters_weigh_the_same_in_a_row_and_together_one():
+    known = [("cow barn",), ("cow the",), ("ship reef",)]
+    encoder, of_words = (fitted(known, [0, 0, 1], min_log_ratio=0.5, char_ngrams=length) for length in (3, 0))
+    rows = table([("the cow and the reef",), ("barns",), ("",), ("x",)])
+    arrays, words = encoder.encode(rows), np.diff(of_words.encode(rows)["offsets"])
+    shares = []
+    for number, count in enumerate(words):
+        _, weights, _ = encoder.gather(arrays, np.array([number]))
+        squares = np.square(weights.astype(np.float64))
+        shares.append([round(part.sum(), 6) for part in (squares[:count], squares[count:])])
+    assert shares == [[0.5, 0.5], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_text_of_unknown_words_has_no_feature():
+    encoder = fitted([("cow",), ("cow",), ("ship",), ("ship",)], [0, 0, 1, 1], min_log_ratio=1.0)
+    features_, weights, offsets = encoder.gather(encoder.encode(table([("",), ("cow",), ("tram",)])), np.arange(3))
+    assert offsets.tolist() == [0, 0, 3]
+    assert len(features_) == len(weights) == 3  # the word, and its pairs with the marks
+
+
+def test_a_batch_has_the_features_of_its_rows_in_their_order():
+    rows = [("cow barn",), ("",), ("ship",), ("the cow",)]
+    encoder = fitted(rows, [0, 0, 1, 1])
+    arrays = encoder.encode(table(rows))
+    picked = np.array([3, 1, 0, 3])
+    found, weights, offsets = encoder.gather(arrays, picked)
+    alone = [encoder.gather(arrays, picked[number : number + 1]) for number in range(len(picked))]
+    assert np.array_equal(found, np.concatenate([row[0] for row in alone]))
+    assert np.array_equal(weights, np.concatenate([row[1] for row in alone]))
+    assert offsets.tolist() == np.cumsum([0, *(len(row[0]) for row in alone)])[:-1].tolist()
+
+
+def test_only_the_rows_that_are_given_teach_something():
+    rows = [(text,) for text, _ in news_rows(40, seed=7)]
+    labels = np.array([number % 3 for number in range(40)])
+    own = np.arange(40) % 2 == 0
+    parameters = Parameters(minimum_count=1, min_log_ratio=0.1, bits=BITS, char_ngrams=0)
+    part = Encoder.fit(table(rows)[own], labels[own], parameters)
+    assert part == fitted(rows[::2], labels[::2].tolist(), min_log_ratio=0.1)
+    assert part.size < Encoder.fit(table(rows), labels, parameters).size
+
+
+def test_numbers_are_two_classes_those_above_the_mean_and_the_others():
+    rows = [(text, "") for text, _ in news_rows(12, seed=8)]
+    numbers = np.array([-3.0, 1.0, 0.5, 4.0, 0.0, 9.5] * 2, dtype=np.float32)  # the mean is 2
+    parent_processes = (numbers > 2).astype(np.int64)
+    assert parent_processes.sum() == 4
+    of_numbers = fitted(rows, numbers[:, None])  # as the task gives them
+    assert of_numbers == fitted(rows, parent_processes)
+    assert of_numbers != fitted(rows, 1 - parent_processes[::-1])
+
+
+def encoded(*numbers: float, dtype: str) -> str:
+    """Numbers as a model holds them."""
+    return base64.b64encode(np.array(numbers, dtype=dtype).tobytes()).decode()
+
+
+WRITTEN = {
+    "columns": ["text"], "hash_bits": 8, "char_ngrams": 0,
+    "buckets": encoded(0, 9, 255, dtype="<i4"), "importance": encoded(0.5, 1, 2, dtype="<f2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"buckets": "no base64"},
+        {"importance": "no base64"},
+        {"buckets": "é" * 16},
+        {"buckets": WRITTEN["buckets"][:-4]},
+        {"importance": base64.b64encode(b"12345").decode()},
+        {"buckets": "", "importance": ""},
+        {"importance": encoded(0.5, 1, dtype="<f2")},
+        {"importance": encoded(0.5, 1, 2, 3, dtype="<f2")},
+        {"buckets": encoded(9, 0, 255, dtype="<i4")},
+        {"buckets": encoded(0, 9, 9, dtype="<i4")},
+        {"buckets": encoded(0, 9, 256, dtype="<i4")},
+        {"buckets": encoded(0, 300, 255, dtype="<i4")},
+        {"buckets": encoded(-1, 9, 255, dtype="<i4")},
+        {"buckets": encoded(0, -9, 255, dtype="<i4")},
+        {"buckets": encoded(100, 60 - 2**31, 9, dtype="<i4")},  # 32 bits are too few for the differences
+        {"importance": encoded(0.5, math.nan, 2, dtype="<f2")},
+        {"importance": encoded(0.5, math.inf, 2, dtype="<f2")},
+        {"importance": encoded(0.5, -1, 2, dtype="<f2")},
+        {"importance": encoded(0.5, 0, 2, dtype="<f2")},
+        {"hash_bits": 7},
+        {"hash_bits": 27},
+        {"hash_bits": "8"},
+        {"char_ngrams": 9},
+        {"char_ngrams": -1},
+        {"char_ngrams": "5"},
+        {"columns": []},
+    ],
+    ids=str,
+)
+def test_a_damaged_model_is_refused(damage: dict[str, Any]):
+    assert Encoder.from_json(WRITTEN).size == 3
+    with pytest.raises(ValueError, match="validation error"):
+        Encoder.from_json({**WRITTEN, **damage})
+
+
+@pytest.mark.parametrize("parameter", [{"minimum_count": 10**6}, {"min_log_ratio": 99.0}], ids=str)
+def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Path, parameter):
+    (tmp_path / ".git").mkdir()
+    write_tiny_tables(tmp_path)
+    project = Project(tmp_path)
+    project.write_params({"datasets": tiny_datasets()})
+    project.set("tiny_news.split.encoder.name", "ngrams")
+    project.set(
+        "tiny_news.split.encoder",
+        {"minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 0, **parameter},
+    )
+    with chdir(tmp_path):
+        assert CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"]).exit_code == 0
+        ended = CliRunner().invoke(split.main, ["--dataset", "tiny_news"])
+    assert ended.exit_code == 1
+    assert re.fullmatch(r"Error: .+: .+; .+\n", ended.stderr)
+    assert not (tmp_path / "data/tiny_news/examples").exists()

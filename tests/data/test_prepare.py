@@ -1,0 +1,327 @@
+"""Prepare: rows from their source become one clean, tidy table."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import prepare
+from retrain.data import cleaning
+from retrain.data.sources import SourceRows, docstrings
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.project import REPOSITORY, Project, listening, tiny_datasets
+
+unhurried = settings(deadline=None, max_examples=50)
+ALL = ("entities", "backslashes", "spaces")
+
+
+def prepared(project: Project, dataset: str) -> str:
+    """Run the stage in this process; what it says."""
+    with chdir(project.folder):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", dataset], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+    return ended.stdout
+
+
+def table(*rows: tuple[str, str]) -> pd.DataFrame:
+    """Texts and topics."""
+    return pd.DataFrame(rows, columns=["text", "topic"], dtype="str")
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Bush #39;s lead", "Bush’s lead"),
+        ("they don #39;t and they #39;ll", "they don’t and they’ll"),
+        ("the  #39;big #39; one", "the ‘big’ one"),
+        ("a  #36;10 billion deal", "a $10 billion deal"),
+        (r"a \$10 billion deal", "a $10 billion deal"),
+        ("AT amp;T and S amp;P", "AT&T and S&P"),
+        ("Research  amp; Development", "Research & Development"),
+        ("quot;We won, quot; he said", "“We won,” he said"),
+        ("by the quot;chucking quot; row", "by the “chucking” row"),
+        ("he said. quot;I can #39;t quot; again", "he said. “I can’t” again"),
+        ("since the  #39;90s", "since the ’90s"),
+        ("he (&quot;We won&quot;) won", "he (“We won”) won"),
+        ("typed 'so' and \"so\"", "typed 'so' and \"so\""),
+        ("&lt;b&gt;bold&lt;/b&gt;", "<b>bold</b>"),
+        ("caf&eacute; &amp; bar", "café & bar"),
+        ("a&nbsp;wide nbsp; space", "a wide space"),
+        (r"a line\that broke", "a line that broke"),
+        (r"two\\breaks", "two breaks"),
+        ("  much \t white\n space  ", "much white space"),
+        ("item #3 costs; that is #12345;", "item #3 costs; that is #12345;"),
+        ("example;salt;", "example;salt;"),
+    ],
+)
+def test_remnants_of_entities_and_line_breaks_are_repaired(raw, clean):
+    assert cleaning.tidy_texts([raw], ALL) == [clean]
+
+
+def test_without_repairs_only_white_space_around_a_text_goes():
+    assert cleaning.tidy_texts([" Bush #39;s   \\ lead \n"], ()) == ["Bush #39;s   \\ lead"]
+
+
+def test_backslashes_become_the_line_breaks_that_they_stand_for():
+    assert cleaning.tidy_texts([r"two\\breaks\of a line, \$5"], ("backslashes",)) == ["two\nbreaks\nof a line, $5"]
+
+
+@unhurried
+@given(st.text(st.characters(categories=("L", "N", "Z"), max_codepoint=0x2FFF), max_size=30))
+def test_words_without_remnants_are_left_as_they_are(text):
+    assert cleaning.tidy_texts([text], ALL) == [" ".join(text.split())]
+
+
+def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():
+    rows = table(("a", "x"), ("", "x"), (" \t", "x"), ("b", ""), ("a", "x"), (" a ", "x"), ("a", "y"), ("A", "x"))
+    cleaned = cleaning.clean(rows, ())
+    assert cleaned.rows.to_numpy().tolist() == [["a", "x"], ["a", "y"], ["A", "x"]]
+    assert (cleaned.empty, cleaned.duplicates) == (3, 2)
+
+
+def test_rows_that_are_equal_once_repaired_are_duplicates():
+    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
+    assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
+
+
+def test_one_empty_input_of_several_is_no_reason_to_drop_a_row_but_an_empty_number_is():
+    texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
+    assert cleaning.clean(texts, ()).empty == 1
+    numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
+    assert cleaning.clean(numbers, ()).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_classes_with_an_order_of_their_own_come_first_and_the_others_alphabetically():
+    rows = table(*[(f"{topic} {i}", topic) for topic in ("z", "sea", "b", "farm") for i in range(2)])
+    source = SourceRows(rows, official_test=None, classes=("sea", "absent", "farm"), notes=())
+    cleaned, _ = prepare.prepare(source, (), "place")
+    assert cleaned.rows["topic"].cat.categories.tolist() == ["sea", "farm", "b", "z"]
+
+
+def test_no_row_of_the_official_test_file_is_left_out():
+    test = table(("", "x"), ("a", "y"), ("a", "y"))
+    source = SourceRows(table(("a", "x"), ("b", "x"), ("a", "y"), ("b", "y")), test, classes=(), notes=())
+    _, kept = prepare.prepare(source, (), "place")
+    assert kept is not None
+    assert kept.astype("str").to_numpy().tolist() == [["", "x"], ["a", "y"], ["a", "y"]]
+
+
+def test_one_line_says_what_was_read_dropped_and_kept(project):
+    path = project.folder / "data/raw/tiny_news/rows.csv"
+    rows = path.read_text()
+    path.write_text(rows + ",farm\na cow,farm\na cow,farm\n")
+    said = prepared(project, "tiny_news")
+    assert said == "prepare tiny_news: read 153 rows; dropped 1 empty, 1 duplicates; kept 151\n"
+    counts = json.loads((project.folder / "data/tiny_news/prepared/prepared.json").read_text())["counts"]
+    assert counts == {"read": 153, "empty": 1, "duplicates": 1, "kept": 151, "official_test": 0}
+
+
+def test_columns_without_a_header_are_named_values_renamed_and_several_may_become_one_class(project):
+    (project.folder / "data/raw/tiny_news/rows.csv").write_text(
+        '"2","Cow","in a ""field"""\n"1","Ship","two\nlines"\n"3","Tram","old"\n"2","Pig","new"\n"1","Gull","big"\n'
+    )
+    section = project.params()["datasets"]["tiny_news"]["prepare"] | {
+        "header": False,
+        "columns": ["a_topic", "b_title", "c_lead"],
+        "numbers": [],
+        "inputs": ["b_title", "c_lead"],
+        "target": "a_topic",
+        "rename": {"1": "Out", "2": "Farm", "3": "Out"},
+    }
+    project.set("tiny_news.prepare", section)
+    prepared(project, "tiny_news")
+    rows = pd.read_parquet(project.folder / "data/tiny_news/prepared/rows.parquet")
+    assert rows.columns.tolist() == ["b_title", "c_lead", "a_topic"]
+    assert rows["a_topic"].cat.categories.tolist() == ["Out", "Farm"]
+    assert rows.astype("str").to_numpy().tolist()[:2] == [
+        ["Cow", 'in a "field"', "Farm"],
+        ["Ship", "two\nlines", "Out"],
+    ]
+
+
+def test_the_same_rows_give_the_same_bytes_wherever_they_come_from(project, tmp_path):
+    prepared(project, "tiny_news")
+    folder = project.folder / "data/tiny_news/prepared"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / "elsewhere.csv").write_bytes(content)
+    written = []
+    with serving(content) as (server, _):
+        for location in (str(tmp_path / "elsewhere.csv"), f"{server}/rows.csv"):
+            project.set("tiny_news.prepare.train", {"location": location, "sha256": digest})
+            prepared(project, "tiny_news")
+            assert (folder / "rows.parquet").read_bytes() == before["rows.parquet"]
+            written.append((folder / "prepared.json").read_bytes())
+    assert written[0] == written[1]  # the digest is in it, the location is not
+
+
+@contextmanager
+def serving(content: bytes, failures: int = 0) -> Iterator[tuple[str, list[int]]]:
+    """A server on 127.0.0.1 that answers with 500 some times, then with the content; and the answers it gave."""
+    answers: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answers.append(500 if len(answers) < failures else 200)
+            self.send_response(answers[-1])
+            body = content if answers[-1] == 200 else b""
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with listening(Handler) as server:
+        yield server, answers
+
+
+def downloads(project: Project) -> dict[str, bytes]:
+    """What the download cache holds."""
+    folder = project.folder / ".retrain" / "downloads"
+    return {path.name: path.read_bytes() for path in folder.glob("*")}
+
+
+def from_url(project: Project, server: str) -> tuple[bytes, str]:
+    """Let `tiny_news` come from a server; its bytes and their digest."""
+    content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    project.set("tiny_news.prepare.train", {"location": f"{server}/rows.csv", "sha256": digest})
+    return content, digest
+
+
+def test_a_url_is_downloaded_once_and_then_needs_no_server(project):
+    content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
+    with serving(content) as (server, answers):
+        _, digest = from_url(project, server)
+        first = prepared(project, "tiny_news")
+        assert downloads(project) == {digest: content}
+        assert prepared(project, "tiny_news") == first
+        assert answers == [200]
+    assert prepared(project, "tiny_news") == first
+
+
+def test_a_download_is_tried_again_when_the_server_fails(project):
+    content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
+    with serving(content, failures=1) as (server, answers):
+        _, digest = from_url(project, server)
+        prepared(project, "tiny_news")
+        assert answers == [500, 200]
+    assert downloads(project) == {digest: content}
+
+
+def test_nothing_enters_the_cache_with_a_wrong_digest_and_what_was_harmed_there_is_fetched_again(project):
+    content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
+    with serving(content + b"more,farm\n") as (server, _):
+        _, digest = from_url(project, server)
+        with chdir(project.folder):
+            ended = CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"])
+        assert ended.exit_code == 1
+        assert f"not {digest}" in ended.stderr
+    assert downloads(project) == {}
+    (project.folder / ".retrain" / "downloads" / digest).write_bytes(b"harmed")
+    with serving(content) as (server, _):
+        from_url(project, server)
+        prepared(project, "tiny_news")
+    assert downloads(project) == {digest: content}
+
+
+@pytest.fixture(scope="module")
+def own_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the two datasets that need no network are prepared, and what each process had loaded."""
+    folder = tmp_path_factory.mktemp("own_tables")
+    (folder / ".git").mkdir()
+    (folder / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    script = """
+import json, sys
+sys.argv = ["prepare.py", "--dataset", sys.argv[1]]
+import prepare
+prepare.main(standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))
+"""
+    for dataset in ("docstrings", "diabetes"):
+        ended = subprocess.run(
+            [sys.executable, "-c", script, dataset], cwd=folder, capture_output=True, text=True, check=True
+        )
+        (folder / f"{dataset}.txt").write_text(ended.stdout)
+    return folder
+
+
+def test_docstrings_are_over_ten_thousand_texts_of_four_libraries(own_tables):
+    rows = pd.read_parquet(own_tables / "data/docstrings/prepared/rows.parquet")
+    assert rows.columns.tolist() == ["docstring", "library"]
+    assert len(rows) > 10_000
+    assert rows["library"].cat.categories.tolist() == ["matplotlib", "pandas", "scikit-learn", "scipy"]
+    assert rows["library"].value_counts().min() > 1_000
+    assert rows["docstring"].map(lambda text: len(text.split())).min() >= 5
+
+
+def test_a_docstring_that_several_libraries_share_is_left_out_and_counted(own_tables):
+    rows = pd.read_parquet(own_tables / "data/docstrings/prepared/rows.parquet")
+    assert not rows["docstring"].duplicated().any()
+    said = (own_tables / "docstrings.txt").read_text().splitlines()[0]
+    assert "that several libraries share; kept " in said
+    assert " of fewer than 5 words, " in said
+
+
+@pytest.mark.parametrize(
+    ("packages", "expected"),
+    [
+        (["click", "not-there"], "Error: docstrings: package 'not-there' is not installed; run make setup\n"),
+        ([""], "Error: docstrings: package '' is not installed; run make setup\n"),
+        ([], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
+        (["click", "click"], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
+    ],
+)
+def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages, expected):
+    (tmp_path / ".git").mkdir()
+    block = tiny_datasets()["tiny_news"]
+    block["prepare"] = {"source": "docstrings", "repairs": [], "packages": packages, "minimum_words": 3}
+    Project(tmp_path).write_params({"datasets": {"mine": block}})
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
+    assert ended.exit_code == 1
+    assert re.fullmatch(expected, ended.stderr)
+
+
+def test_files_of_a_library_that_are_no_python_have_no_docstrings_and_others_any_encoding(tmp_path, monkeypatch):
+    contents = {
+        "plain.py": b'"""A plain one."""\n',
+        "latin.py": '# coding: latin-1\n"""Ein schöner."""\n'.encode("latin-1"),
+        "foreign.py": '"""schön"""\n'.encode("latin-1"),
+        "template.py": b'"""A template."""\n{% if name %}\n',
+        "second.py": b'"""Python 2."""\nprint "hello"\n',
+        "zero.py": b'"""Zero."""\n\0\n',
+    }
+    (tmp_path / "odd-1.dist-info").mkdir()
+    (tmp_path / "odd-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
+    (tmp_path / "odd-1.dist-info" / "RECORD").write_text("".join(f"{name},,\n" for name in contents))
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(docstrings.first_paragraphs("odd")) == ["Ein schöner.", "A plain one."]
+
+
+def test_the_libraries_whose_docstrings_are_read_are_not_imported(own_tables):
+    loaded = set(json.loads((own_tables / "docstrings.txt").read_text().splitlines()[-1]))
+    assert "pandas" in loaded  # prepare's own tool
+    assert loaded.isdisjoint({"matplotlib", "sklearn", "scipy", "torch", "mlflow"})
+
+
+def test_diabetes_has_442_rows_of_ten_numbers_and_a_number_to_predict(own_tables):
+    rows = pd.read_parquet(own_tables / "data/diabetes/prepared/rows.parquet")
+    assert rows.shape == (442, 11)
+    assert rows.columns[-1] == "progression"
+    assert set(rows.dtypes) == {pd.Series([0.0]).dtype}
+    assert rows["age"].between(19, 79).all()  # in years, not scaled

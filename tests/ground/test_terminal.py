@@ -1,0 +1,149 @@
+"""What is printed: no secret, and nothing of data, models or parameters that a terminal would take for a command."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+
+import prepare
+from retrain import schema
+from retrain.commands import curves, predict, verify
+from retrain.data import tables
+from retrain.errors import LONGEST, RetrainError, without_secrets
+from retrain.pipeline import comparison
+from retrain.schema import Section
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from support.model_folders import TEXTS, change, write_model
+
+ESCAPE, BELL, CSI, OVERRIDE, SURROGATE = "\x1b[2J\x1b]0;title\x07", "\a", "\x9b31m", "\u202egnp.exe", "\ud800"
+"""Clear the screen and name the window, ring, colour in one character, turn the writing around, half a character."""
+HOSTILE = ESCAPE + BELL + CSI + OVERRIDE
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:s3cret@host/rows.csv", "http://host/rows.csv"),
+        ("'https://s3cret@host'", "'https://host'"),
+        ("postgresql://user:s3/cret@host/runs", "postgresql://host/runs"),
+        ("MLflow (http://user:s3cret@host:5000): is down", "MLflow (http://host:5000): is down"),
+        ("https://host/rows.csv?X-Amz-Signature=s3cret&x=1, line 3", "https://host/rows.csv?..., line 3"),
+        ("GET (https://host/a?token=s3cret).", "GET (https://host/a?...)."),
+        ("https://host/a#access_token=s3cret", "https://host/a?..."),
+        ("https://a:s3cret@one https://b:s3cret@two?k=s3cret", "https://one https://two?..."),
+        ("https://host:8080/a@b.csv", "https://host:8080/a@b.csv"),
+        ("is it there? mail a@b.org", "is it there? mail a@b.org"),
+        ("sqlite:////root/mlflow.db", "sqlite:////root/mlflow.db"),
+    ],
+)
+def test_urls_are_shown_without_what_may_be_secret_in_them(text, shown):
+    assert without_secrets(text) == shown
+    assert str(RetrainError(text, "fact", "way out")) == f"{shown}: fact; way out"
+    assert RetrainError("place", text, "way out").fact == shown
+
+
+def test_a_secret_is_found_before_the_end_of_its_url_is_cut_off():
+    uri = f"https://user:{'s3cret' * 20}@host/"
+    assert schema.shortened(f"{'x' * 30} {uri} {'y' * 200}", 60) == f"{'x' * 30} https://host/ {'y' * 12}..."
+    assert schema.shown(f"https://user:{'s3cret' * 20}@host/") == "'https://host/'"
+    assert "s3cret" not in str(
+        RetrainError("place", f"{'x' * (LONGEST - 30)} https://user:{'s3cret' * 20}@host", "end")
+    )
+
+
+@pytest.mark.parametrize("part", [ESCAPE, BELL, CSI, OVERRIDE, SURROGATE, "\0", "\x7f", "\u2028"])
+def test_an_error_spells_out_what_a_terminal_would_take_for_a_command(part):
+    said = str(RetrainError(f"a{part}b", f"c{part}d", f"e{part}f"))
+    assert said.isprintable()
+    assert all(letter in said for letter in "abcdef")
+
+
+def test_an_error_is_one_line_of_bounded_length():
+    said = str(RetrainError("a\nb\r\n", "c " * LONGEST * 100, "d"))
+    assert "\n" not in said
+    assert said.startswith("a b: c c ")
+    assert said.endswith("...; d")
+    assert len(said) < LONGEST + 20
+
+
+def bomb(depth: int) -> list:
+    """A value of YAML's that names itself twice, and so on: `a: &a [x, x]`, `b: &b [*a, *a]`, ..."""
+    value: list = ["laugh", "laugh"]
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.timeout(60)
+def test_a_value_that_would_be_endless_when_written_out_is_not_written_out():
+    class Parameters(Section):
+        parameter: bool
+
+    for value in (bomb(200), 16**100_000, {"a": bomb(200)}):
+        with pytest.raises(RetrainError, match=r"^place.parameter: .{1,80} will not do; it should be a valid boolean"):
+            schema.check({"parameter": value}, Parameters, "place")
+
+
+def test_rows_with_commands_for_a_terminal_are_named_in_an_error_without_them(tmp_path):
+    (tmp_path / "params.yaml").write_text(
+        "datasets: {mine: {prepare: {source: files, repairs: [], header: true, columns: [a, b], numbers: [], inputs: [a],"
+        " target: b, rename: {x: y}, train: {location: data/raw/mine/rows.csv, sha256: unpinned}},"
+        " split: {}, train: {}, evaluate: {}, plot: {}}}\n"
+    )
+    (tmp_path / "data/raw/mine").mkdir(parents=True)
+    (tmp_path / "data/raw/mine/rows.csv").write_text(f"a,b\n1,{HOSTILE}\n", encoding="utf-8")
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(r"Error: data/raw/mine/rows.csv, line 2, column 'b': '\x1b[2J\x1b]0;title\x07\x07")
+    assert ended.stderr.removesuffix("\n").isprintable()
+
+
+def test_class_names_with_commands_for_a_terminal_are_escaped_in_answers_and_stay_the_same_names(tmp_path):
+    change(write_model(tmp_path / "models" / "mine", "text", "label"), "target", "learned", "classes",
+           to=[HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"])  # fmt: skip
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(predict.command, ["mine", TEXTS[0]], catch_exceptions=False)
+    assert ended.stdout.removesuffix("\n").isprintable()
+    assert '"mer 海 🚢 naïve"' in ended.stdout
+    assert list(json.loads(ended.stdout)["probabilities"]) == [HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"]
+
+
+def test_a_report_on_tables_whose_columns_hold_commands_for_a_terminal_is_printable(tmp_path):
+    paths = [tmp_path / "then.csv", tmp_path / "now.csv"]
+    for number, path in enumerate(paths):
+        tables.write_csv(path, pd.DataFrame({f"probability_{HOSTILE}": [float(number)]}))
+    finding = comparison.compare(*paths, 1e-5)
+    assert ESCAPE in finding.detail
+    lines = verify.table([verify.Outcome("evaluate", "reports/mine/predictions.csv", (finding,))], 1e-5)
+    assert all(line.isprintable() for line in lines)
+    assert r"probability_\x1b[2J" in lines[2]
+
+
+@pytest.mark.parametrize("name", ['a"] title "b', "```\n<script>alert(1)</script>", "x](javascript:alert(1))"])
+def test_a_folder_called_like_markup_draws_a_chart_and_nothing_else(tmp_path, name):
+    folder: Path = tmp_path / "reports" / name.replace("/", "∕")  # noqa: RUF001 (a slash that a folder may have)
+    folder.mkdir(parents=True)
+    (folder / "history.csv").write_text("epoch,train_loss,validation_loss\n1,0.5,0.6\n2,0.4,0.5\n")
+    (tmp_path / ".git").mkdir()
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(curves.command, [], catch_exceptions=False)
+    lines = ended.stdout.splitlines()
+    assert [lines.index("```mermaid"), lines.index("```")] == [0, 7]
+    assert lines[2].count('"') == 2
+    title = lines[2].removesuffix(' loss over epochs (train, then validation)"')
+    assert not set("<>`()[]\\") & set(title)
+
+
+@pytest.mark.parametrize("rows", ["1,<script>,0.5\n", "1,0.5\n", "", "1,nan,0.5\n", "1,inf,0.5\n", "1,0.5,</script>\n"])
+def test_a_history_that_holds_more_than_numbers_is_no_chart(tmp_path, rows):
+    (tmp_path / "reports" / "mine").mkdir(parents=True)
+    (tmp_path / "reports/mine/history.csv").write_text(f"epoch,train_loss,validation_loss\n{rows}")
+    (tmp_path / ".git").mkdir()
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(curves.command, [])
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"Error: {tmp_path}/reports/mine/history.csv: ")
+    assert ended.stderr.count("\n") == 1

@@ -1,0 +1,183 @@
+"""Damaged inputs, in bulk: each ends in one line or in a documented recovery, and harms no good output.
+
+`make test` tries a sample, `make campaigns` all of them; tests/damage.py makes them.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from support.damage import EITHER, CHECKPOINTS, KINDS, READ, SEED, STAGES, Case, draw_for, strange_names
+from support.warm import ENOUGH, StageRun, Warm
+
+SAMPLE = 12
+LONGEST_LINE = 2_000
+DEVICES = ("/dev/zero", "/dev/full", "/dev/tty", "/dev/null")
+"""Where links of the corpus lead: whoever may write everywhere could replace them."""
+LARGEST = 2 << 30
+"""Bytes of memory that no damage may cost, beyond what the imports take."""
+GOOD = ("data", "models", "reports", "params.yaml", "dvc.yaml", "dvc.lock", ".retrain/downloads")
+OWN = {
+    "prepare": ("data/{}/prepared/",),
+    "split": ("data/{}/splits/", "data/{}/examples/"),
+    "train": ("models/{}/", "reports/{}/history.csv"),
+    "evaluate": tuple(f"reports/{{}}/{name}" for name in ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")),
+    "plot": ("reports/{}/plots/",),
+    "retrain": ("params.yaml",),
+}  # fmt: skip
+"""What a command writes anew where it succeeds; `{}` is the dataset."""
+
+
+def good(folder: Path) -> dict[str, bytes]:
+    """Every file that a command could harm, by its path; what is no file stands for itself."""
+    files = (path for name in GOOD for path in ((folder / name), *(folder / name).rglob("*")))
+    return {
+        str(path.relative_to(folder)): content_of(path)
+        for path in files
+        if path.is_symlink() or (path.exists() and not path.is_dir())
+    }
+
+
+def content_of(path: Path) -> bytes:
+    """A file's bytes."""
+    if path.is_symlink() or not path.is_file():
+        return b"no file"
+    return path.read_bytes()
+
+
+@dataclass
+class Tried:
+    """What came of damaged inputs."""
+
+    seed: int = SEED
+    inputs: int = 0
+    refused: int = 0
+    tracebacks: int = 0
+    changed: int = 0
+    hangs: int = 0
+    others: int = 0
+    largest: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, case: Case, ended: StageRun, harmed: list[str], drafts: list[str]) -> None:
+        """Count a case in."""
+        traceback = "Traceback" in ended.said
+        wrong = [] if traceback or ended.hung else others(case, ended, drafts)
+        self.inputs += 1
+        self.refused += ended.code != 0
+        self.tracebacks += traceback
+        self.changed += bool(harmed)
+        self.hangs += ended.hung
+        self.others += bool(wrong)
+        self.largest = max(self.largest, ended.peak)
+        if traceback or harmed or ended.hung or wrong:
+            self.failures.append(
+                f"{case.name!r}: {' '.join(case.command)[:200]!r} ended with {ended.code}; {wrong}; changed {harmed[:3]}; "
+                f"hung {ended.hung}; it said: {ended.stdout[-200:]!r} {ended.stderr[-1500:]!r}"
+            )
+
+    def __str__(self) -> str:
+        return (
+            f"inputs tried {self.inputs} (seed {self.seed}; refused {self.refused}, read {self.inputs - self.refused}), "
+            f"tracebacks {self.tracebacks}, changed outputs {self.changed}, hangs {self.hangs}, other failures {self.others}; "
+            f"{self.largest / 2**20:,.0f} MB at most"
+        )
+
+
+def others(case: Case, ended: StageRun, drafts: list[str]) -> list[str]:
+    """All else that may be wrong with how a command ended."""
+    line = r"Error: .+: .+; .+\n" if ended.code == 1 else r"(Usage: .*\nTry .*\n\n)?Error: .*\n"
+    wrong = {
+        f"exit code {ended.code}, not of {case.codes}": ended.code not in case.codes,
+        "not one line": ended.code != 0 and not re.fullmatch(line, ended.stderr),
+        "a line too long": len(ended.stderr) > LONGEST_LINE and ended.code != 0,
+        "not printable": not ended.said.replace("\n", "").isprintable(),
+        f"drafts {drafts}": bool(drafts),
+        f"nothing of {case.says!r}": not re.search(case.says, ended.stderr),
+        f"{ended.peak >> 20} MB of memory": ended.peak > LARGEST,
+    }
+    return [what for what, is_so in wrong.items() if is_so]
+
+
+def harm(case: Case, ended: StageRun, before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
+    """The outputs that a command changed and should not have."""
+    stage, *arguments = case.command
+    own = tuple(path.format(arguments[-1]) for path in OWN[stage]) if ended.code == 0 and case.codes == EITHER else ()
+    names = (name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return sorted(name for name in names if not name.startswith(own))
+
+
+def try_out(tried: Tried, cases: list[Case], warm: Warm, whole: Path) -> None:
+    """Run each case in a copy of the whole project of its own."""
+    copy = whole.with_name("project")
+    for case in cases:
+        shutil.copytree(whole, copy, symlinks=True)
+        before = good(copy)
+        case.damage(copy)
+        damaged = good(copy)
+        stdin = str(copy / case.stdin)
+        ended = warm.run(copy, *case.command, stdin=stdin, limits=replace(ENOUGH, memory=2 * LARGEST))
+        assert all(Path(device).is_char_device() for device in DEVICES), case.name
+        expected = before if case.codes == READ and case.command[0] != "retrain" else damaged
+        kept = {name: damaged[name] for name in damaged if damaged[name] != before.get(name)}
+        drafts = [str(path.relative_to(copy)) for path in copy.rglob("*.draft")]
+        tried.add(case, ended, harm(case, ended, {**expected, **kept}, good(copy)), drafts)
+        shutil.rmtree(copy)
+
+
+def interrupt(warm: Warm, whole: Path, *datasets: str) -> None:
+    """Leave, beside the project, checkpoints of trainings that could not write their result: a file stands in its way."""
+    folder = whole.with_name("project")
+    shutil.copytree(whole, folder, symlinks=True)
+    for dataset in datasets:
+        shutil.rmtree(folder / "reports" / dataset)
+        (folder / "reports" / dataset).touch()
+        assert warm.run(folder, "train", "--dataset", dataset).code == 1
+    (folder / ".retrain" / "checkpoints").rename(whole.with_name(CHECKPOINTS))
+    shutil.rmtree(folder)
+
+
+def sample() -> list[Case]:
+    """A few cases of all that meet the small project's dataset."""
+    every = [case for make in KINDS.values() for case in make() if "tiny_news" in case.command]
+    return draw_for("sample").sample(every, SAMPLE)
+
+
+def test_damaged_inputs_end_in_one_line_or_in_a_recovery(warm, small):
+    tried = Tried()
+    interrupt(warm, small, "tiny_news")
+    try_out(tried, sample(), warm, small)
+    assert not tried.failures, "\n".join(tried.failures)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_strange_names_pass_through_all_stages_or_are_refused_in_one_line(warm, whole):
+    tried, folder = Tried(), whole.with_name("project")
+    for name, damage in strange_names():
+        shutil.copytree(whole, folder, symlinks=True)
+        damage(folder)
+        for command in (
+            *((stage, "--dataset", "tiny_news") for stage in STAGES),
+            ("retrain", "predict", "tiny_news", "a ship"),
+        ):
+            ended = warm.run(folder, *command)
+            drafts = [str(path) for path in folder.rglob("*.draft")]
+            tried.add(Case(name, damage, command, EITHER), ended, [], drafts)
+        shutil.rmtree(folder)
+    print(f"strange names: {tried}")
+    assert not tried.failures, "\n".join(tried.failures)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_damaged_input_ends_in_one_line_or_in_a_recovery(kind, warm, whole):
+    tried = Tried()
+    if kind == "checkpoints":
+        interrupt(warm, whole, "tiny_news", "tiny_numbers")
+    try_out(tried, list(KINDS[kind]()), warm, whole)
+    print(f"damaged {kind}: {tried}")
+    assert not tried.failures, "\n".join(tried.failures)

@@ -1,0 +1,543 @@
+"""A user's mistake ends in one line that names the place, the fact and the way out, and leaves all outputs as they were."""
+
+import hashlib
+import json
+import pickle
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import plot
+import prepare
+import split
+import train
+from retrain.commands import predict
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+from support.project import Project, copy_of_repository, listening, tiny_datasets, write_tiny_tables
+
+STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
+REMOVED = object()
+OUTPUTS = ("data", "models", "reports", ".retrain/downloads")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with all datasets split and `tiny_news` trained. Shared: look, don't touch."""
+    project = copy_of_repository(tmp_path_factory.mktemp("errors") / "project")
+    write_tiny_tables(project.folder)
+    project.write_params({"datasets": tiny_datasets()})
+    for dataset in tiny_datasets():
+        for stage in ("prepare", "split"):
+            assert project.stage_here(stage, dataset).exit_code == 0
+    assert project.stage_here("train", "tiny_news").exit_code == 0
+    return project
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A copy of it that a test may change."""
+    return trained.copy(tmp_path / "project")
+
+
+def outputs(project: Project) -> dict[Path, bytes]:
+    """Every file that a stage could have written or harmed."""
+    files = (path for name in OUTPUTS for path in (project.folder / name).rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files}
+
+
+def the_line(stderr: str) -> str:
+    """What stderr says after `Error: `, on its only line."""
+    found = re.fullmatch(r"Error: (.+: .+; .+)\n", stderr)
+    assert found, stderr
+    return found[1]
+
+
+def error_of(project: Project, command: click.Command, *arguments: str) -> str:
+    """The error of a command that must fail, run in this process (where a traceback would be an exception)."""
+    before = outputs(project)
+    with chdir(project.folder):
+        ended = CliRunner().invoke(command, arguments)
+    assert isinstance(ended.exception, SystemExit), repr(ended.exception)
+    assert ended.exit_code == 1
+    assert outputs(project) == before
+    return the_line(ended.stderr)
+
+
+def stage_error(project: Project, stage: str, dataset: str) -> str:
+    """The error of a stage that must fail."""
+    return error_of(project, STAGES[stage].main, "--dataset", dataset)
+
+
+def change(project: Project, parameter: str, value: object) -> None:
+    """Set a parameter, or take it out."""
+    if value is REMOVED:
+        project.remove(parameter)
+    else:
+        project.set(parameter, value)
+
+
+# Parameters: what is below `datasets.`, its new value, and the error below `params.yaml: datasets.`
+PARAMETERS = [
+    # unknown, with the nearest known name
+    ("tiny_news.prepare.heade", True, "tiny_news.prepare: unknown parameter 'heade'; did you mean 'header'?"),
+    ("tiny_news.prepare.train.sha265", "x", "tiny_news.prepare.train: unknown parameter 'sha265'; did you mean 'sha256'?"),
+    ("tiny_news.split.sed", 1, "tiny_news.split: unknown parameter 'sed'; did you mean 'seed'?"),
+    ("tiny_news.split.encoder.minimum_cont", 1,
+     "tiny_news.split.encoder: unknown parameter 'minimum_cont'; did you mean 'minimum_count'?"),
+    ("tiny_news.train.devise", "cpu", "tiny_news.train: unknown parameter 'devise'; did you mean 'device'?"),
+    ("tiny_news.train.loop.epoch", 3, "tiny_news.train.loop: unknown parameter 'epoch'; did you mean 'epochs'?"),
+    ("tiny_news.train.optimizer.momentun", 0.0,
+     "tiny_news.train.optimizer: unknown parameter 'momentun'; did you mean 'momentum'?"),
+    ("tiny_news.train.network.widht", 8, "tiny_news.train.network: unknown parameter 'widht'; did you mean 'width'?"),
+    ("tiny_news.evaluate.batchsize", 8, "tiny_news.evaluate: unknown parameter 'batchsize'; did you mean 'batch_size'?"),
+    ("tiny_news.plot.dots", 8, "tiny_news.plot: unknown parameter 'dots'; known are: dots_per_inch"),
+    ("tiny_news.train.zzz", 1, "tiny_news.train: unknown parameter 'zzz'; known are: device, loop, loss, network,"),
+    # unknown choices
+    ("tiny_news.prepare.source", "filez", "tiny_news.prepare.source: unknown 'filez'; did you mean 'files'?"),
+    ("tiny_news.prepare.repairs", ["entitys"], "tiny_news.prepare.repairs.0: unknown 'entitys'; did you mean 'entities'?"),
+    ("tiny_news.split.encoder.name", "txt", "tiny_news.split.inputs: unknown 'txt'; did you mean 'text'?"),
+    ("tiny_news.split.task", "labels", "tiny_news.split.target: unknown 'labels'; did you mean 'label'?"),
+    ("tiny_news.train.loss.name", "cross_entropie",
+     "tiny_news.train.loss.name: unknown 'cross_entropie'; did you mean 'cross_entropy'?"),
+    ("tiny_news.train.loss.name", "huber", "tiny_news.train.loss.name: unknown 'huber'; known are: cross_entropy"),
+    ("tiny_news.train.optimizer.name", "adam", "tiny_news.train.optimizer.name: unknown 'adam'; did you mean 'adamw'?"),
+    ("tiny_news.train.schedule.name", "cosin", "tiny_news.train.schedule.name: unknown 'cosin'; did you mean 'cosine'?"),
+    ("tiny_news.train.network.name", "embeding_bag",
+     "tiny_news.train.network.name: unknown 'embeding_bag'; did you mean 'embedding_bag'?"),
+    ("tiny_news.train.device", "gpu", "tiny_news.train.device: device 'gpu' can't be used (Expected one of cpu, cuda"),
+    # missing
+    ("tiny_news.prepare.source", REMOVED, "tiny_news.prepare.source: is missing; add it"),
+    ("tiny_news.prepare.train.sha256", REMOVED, "tiny_news.prepare.train.sha256: is missing; add it"),
+    ("tiny_news.split.seed", REMOVED, "tiny_news.split.seed: is missing; add it"),
+    ("tiny_news.split.encoder.minimum_count", REMOVED, "tiny_news.split.encoder.minimum_count: is missing; add it"),
+    ("tiny_news.train.loop.patience", REMOVED, "tiny_news.train.loop.patience: is missing; add it"),
+    ("tiny_news.train.optimizer.name", REMOVED, "tiny_news.train.optimizer.name: is missing; add it"),
+    ("tiny_news.train.network.name", REMOVED, "tiny_news.train.network.name: is missing; add it"),
+    ("tiny_news.train.network.sparse", REMOVED, "tiny_news.train.network.sparse: is missing; add it"),
+    ("tiny_news.evaluate.batch_size", REMOVED, "tiny_news.evaluate.batch_size: is missing; add it"),
+    # mistyped
+    ("tiny_news.prepare.header", 1, "tiny_news.prepare.header: 1 will not do; it should be a valid boolean"),
+    ("tiny_news.prepare.columns", "text", "tiny_news.prepare.columns: 'text' will not do; it should be a valid list"),
+    ("tiny_news.prepare.target", "subject", "tiny_news.prepare: 'subject' is not in 'columns'; make the parameters agree"),
+    ("tiny_news.split.seed", -1, "tiny_news.split.seed: -1 will not do; it should be greater than or equal to 0"),
+    ("tiny_news.split.seed", 2**64, "tiny_news.split.seed: 18446744073709551616 will not do; it should be less than"),
+    ("tiny_news.train.loop.epochs", "3", "tiny_news.train.loop.epochs: '3' will not do; it should be a valid integer"),
+    ("tiny_news.train.loop.epochs", 0, "tiny_news.train.loop.epochs: 0 will not do; it should be greater than 0"),
+    ("tiny_news.train.loop.seed", 2**64, "tiny_news.train.loop.seed: 18446744073709551616 will not do; it should be less"),
+    ("tiny_news.train.loop.learning_rate", True, "tiny_news.train.loop.learning_rate: True will not do; it should be a"),
+    ("tiny_news.train.loop", 3, "tiny_news.train.loop: 3 will not do; it should be a valid dictionary or instance of Loop"),
+    ("tiny_news.train.network", "mlp", "tiny_news.train.network: 'mlp' will not do; it should be a valid dictionary"),
+    ("tiny_news.train.network.sparse", "yes", "tiny_news.train.network.sparse: 'yes' will not do; it should be a valid"),
+    ("tiny_news.plot.dots_per_inch", 1.5, "tiny_news.plot.dots_per_inch: 1.5 will not do; it should be a valid integer"),
+    # fractions
+    ("tiny_news.split.test", 0, "tiny_news.split.test: 0 will not do; it should be greater than 0"),
+    ("tiny_news.split.validation", 0.0, "tiny_news.split.validation: 0.0 will not do; it should be greater than 0"),
+    ("tiny_news.split.validation", 1.5, "tiny_news.split.validation: 1.5 will not do; it should be less than 1"),
+    ("tiny_news.split.validation", 0.8, "tiny_news.split: validation and test leave nothing to train on; make their"),
+    ("tiny_news.split.validation", 1e-9, "tiny_news.split: the validation split has no row; give it more rows or"),
+    ("tiny_news.split.test", REMOVED, "tiny_news.split.test: is missing; add it: there is no official test file"),
+    # parameters that do not fit each other, the data, or this machine
+    ("tiny_news.split.encoder.name", "numbers", "tiny_news.split.encoder: unknown parameter 'minimum_count'"),
+    ("tiny_sign.split.task", "number", "tiny_sign.split: column 'sign' holds text, target 'number' needs numbers"),
+    ("tiny_length.split.task", "label", "tiny_length.split: column 'length' holds numbers, target 'label' needs"),
+    ("tiny_numbers.train.network", {"name": "embedding_bag", "embedding_dim": 8, "embedding_init": 0.5, "dropout": 0.0, "sparse": True},
+     "tiny_numbers.train.network.name: 'embedding_bag' takes text, the examples hold numbers; choose another network"),
+    ("tiny_news.train.network", {"name": "mlp", "hidden": 5, "dropout": 0.0},
+     "tiny_news.train.network.name: 'mlp' takes numbers, the examples hold text; choose another network"),
+    ("tiny_news.train.loop.batch_size", 4096, "tiny_news.train.loop.batch_size: the train split's 86 rows are fewer"),
+    ("tiny_news.train.optimizer", {"name": "adamw", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+     "tiny_news.train.network.sparse: 'adamw' with these parameters can't take sparse gradients; set it to false"),
+    ("tiny_news.train.optimizer.momentum", 0.9, "tiny_news.train.network.sparse: 'sgd' with these parameters can't take"),
+    ("tiny_news.train.optimizer.weight_decay", 0.1, "tiny_news.train.network.sparse: 'sgd' with these parameters can't"),
+    ("tiny_news.train.optimizer", {"name": "adagrad", "weight_decay": 0.1},
+     "tiny_news.train.network.sparse: 'adagrad' with these parameters can't take sparse gradients"),
+    ("tiny_news.train.device", "cuda:99", "tiny_news.train.device: device 'cuda:99' can't be used"),
+    ("tiny_news.train.device", "meta", "tiny_news.train.device: device 'meta' can't be used"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "expected"),
+    PARAMETERS,
+    ids=[f"{k}={'REMOVED' if v is REMOVED else v}" for k, v, _ in PARAMETERS],
+)
+def test_a_wrong_knob_is_named_with_what_would_be_right(project, parameter, value, expected):
+    change(project, parameter, value)
+    dataset, stage, *_ = parameter.split(".")
+    assert stage_error(project, stage, dataset).startswith(f"params.yaml: datasets.{expected}")
+
+
+def test_inputs_that_hold_something_else_than_the_encoder_takes_are_named(project):
+    project.set("tiny_news.split.encoder.name", "numbers")
+    project.set("tiny_news.split.encoder", {})
+    expected = "params.yaml: datasets.tiny_news.split.inputs: column 'text' holds text, not numbers; set it to text"
+    assert stage_error(project, "split", "tiny_news").startswith(expected)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_unknown_dataset_is_answered_with_the_nearest_name(project, stage):
+    expected = "params.yaml: datasets: unknown dataset 'tiny_new'; did you mean 'tiny_news'?"
+    assert stage_error(project, stage, "tiny_new") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "params.yaml: is missing; it is not in "),
+        ("", "params.yaml: has no dataset; add one below 'datasets:'"),
+        ("datasets: [a]", "params.yaml: has no dataset"),
+        ("datasets: {a: 1\n", "params.yaml: is not valid YAML ("),
+        ("a: 1\na: 2\n", "params.yaml: is not valid YAML ("),
+        ("datasets: {tiny_news: 1}", "params.yaml: datasets.tiny_news: is not a mapping; give it the sections prepare,"),
+        ("datasets: {tiny_news: {prepare: {}}}", "params.yaml: datasets.tiny_news: section 'split' is missing; add it"),
+        ("datasets: {tiny_news: {trian: {}}}",
+         "params.yaml: datasets.tiny_news: unknown section 'trian'; did you mean 'train'?"),
+    ],
+)  # fmt: skip
+def test_a_params_file_that_is_none_is_named(project, content, expected):
+    path = project.folder / "params.yaml"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    assert stage_error(project, "prepare", "tiny_news").startswith(expected)
+
+
+FILE = "data/raw/tiny_news/rows.csv"
+HEADER = b"text,topic\n"
+NUMBERS = "data/raw/tiny_numbers/rows.csv"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        (FILE, b"", f"{FILE}: has no rows; give it at least one"),
+        (FILE, HEADER, f"{FILE}: has no rows; give it at least one"),
+        (FILE, HEADER + b'the cow,farm\n"the shi', f"{FILE}, line 3: is not valid CSV (unexpected end of data); mend"),
+        (FILE, HEADER + b'"the" cow,farm\n', f"{FILE}, line 2: is not valid CSV (',' expected after '\"'); mend"),
+        (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}, line 2: is not UTF-8 (byte 0xe9); save it as UTF-8"),
+        (FILE, HEADER + b"a,farm\nb,sea,x\n", f"{FILE}, line 3: has 3 values where 2 columns are expected; mend the"),
+        (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3: has 1 values where 2 columns are expected; mend the line"),
+        (FILE, b"text,text\na,b\n", f"{FILE}, line 1: names column 'text' twice; rename one of them"),
+        (FILE, b"text,subject\na,b\n", f"{FILE}: column 'topic' is missing; it has: text, subject"),
+        (FILE, HEADER + b",farm\na,\n", "params.yaml: datasets.tiny_news.prepare: no row is left after cleaning;"),
+        (FILE, HEADER + b"a,sea\nb,sea\n", "params.yaml: datasets.tiny_news.prepare: 'sea' is the only class; give"),
+        (FILE, HEADER + b"a,sea\nb,sea\nc,farm\n",
+         "params.yaml: datasets.tiny_news.prepare: class 'farm' has a single row; give it more rows, or take it out"),
+        (FILE, None, f"{FILE}: is not a file; put it there, or correct the location of tiny_news"),
+        (NUMBERS, b"a,b,c,y\n1,2,3,4\n1,two,3,4\n",
+         f"{NUMBERS}, line 3, column 'b': 'two' is not a finite number of at most 1e+150; correct the value, or take"),
+        (NUMBERS, b"a,b,c,y\n1,2,3,inf\n", f"{NUMBERS}, line 2, column 'y': 'inf' is not a finite number of at most"),
+        (NUMBERS, b"a,b,c,y\n1,nan,3,4\n", f"{NUMBERS}, line 2, column 'b': 'nan' is not a finite number of at most"),
+        (NUMBERS, b"a,b,c,y\n1,2,1e308,4\n", f"{NUMBERS}, line 2, column 'c': '1e308' is not a finite number of at"),
+    ],
+)  # fmt: skip
+def test_a_table_that_will_not_do_is_refused_with_the_line_where_there_is_one(project, file, content, expected):
+    (project.folder / file).unlink()
+    if content is not None:
+        (project.folder / file).write_bytes(content)
+    assert stage_error(project, "prepare", Path(file).parent.name).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("location", "sha256", "expected"),
+    [
+        ("rows.csv", "0" * 64, "rows.csv: SHA-256 is {sha256}, not 000000000"),
+        ("rows.csv", "unpinned", "rows.csv: has no SHA-256; set it to {sha256}, or move it to data/raw/tiny_news/"),
+        ("rows.csv", "0" * 63, "params.yaml: datasets.tiny_news.prepare.train.sha256: '00000"),
+        ("none.csv", "0" * 64, "none.csv: is not a file; put it there, or correct the location of tiny_news"),
+        ("s3://bucket/rows.csv", "0" * 64, "s3://bucket/rows.csv: 's3' is not supported; give a path, or an http(s) URL"),
+        ("http://127.0.0.1/rows.csv", "unpinned", "http://127.0.0.1/rows.csv: has no SHA-256; give the digest of what"),
+        ("http://[::1/rows.csv", "0" * 64, "http://[::1/rows.csv: leads to no URL that can be downloaded ("),
+        ("{server}/rows.csv", "0" * 64, "{server}/rows.csv: SHA-256 is {sha256}, not 00000000"),
+        ("{server}/absent.csv", "0" * 64, "{server}/absent.csv: the server answers 404; correct the location"),
+        ("{server}/to_ftp", "0" * 64, "{server}/to_ftp: redirects to another scheme (No connection"),
+        ("{server}/in_circles", "0" * 64, "{server}/in_circles: can't be downloaded (TooManyRedirects); check the"),
+        ("{server}/broken_off", "0" * 64, "{server}/broken_off: can't be downloaded (ChunkedEncodingError); check"),
+        ("http://127.0.0.1:{closed_port}/rows.csv", "0" * 64,
+         "http://127.0.0.1:{closed_port}/rows.csv: can't be downloaded (ConnectionError); check the network and try again"),
+    ],
+)  # fmt: skip
+def test_a_file_that_can_not_be_had_is_named_with_the_reason(project, location, sha256, expected):
+    content = (project.folder / FILE).read_bytes()
+    (project.folder / "rows.csv").write_bytes(content)
+    with download_server(content) as server, closed_port() as port:
+        facts = {"server": server, "closed_port": port, "sha256": hashlib.sha256(content).hexdigest()}
+        project.set("tiny_news.prepare.train", {"location": location.format(**facts), "sha256": sha256})
+        assert stage_error(project, "prepare", "tiny_news").startswith(expected.format(**facts))
+
+
+@contextmanager
+def download_server(content: bytes) -> Iterator[str]:
+    """A server with one good file and several ways to disappoint."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            redirects = {"/to_ftp": "ftp://127.0.0.1/rows.csv", "/in_circles": "/in_circles"}
+            if self.path in redirects:
+                self.send_response(302)
+                self.send_header("Location", redirects[self.path])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif self.path in ("/rows.csv", "/broken_off"):
+                missing = 0 if self.path == "/rows.csv" else 10
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content) + missing))
+                self.end_headers()
+                self.wfile.write(content)
+            else:
+                self.send_error(404)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with listening(Handler) as server:
+        yield server
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that is taken, so that no one else gets it, and on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def with_official_test(project: Project, content: str) -> None:
+    """Give `tiny_numbers` an official test file."""
+    (project.folder / "data/raw/tiny_numbers/test.csv").write_text(content)
+    location = {"location": "data/raw/tiny_numbers/test.csv", "sha256": "unpinned"}
+    project.set("tiny_numbers.prepare.test", location)
+
+
+def test_a_test_fraction_beside_an_official_test_file_is_refused(project):
+    with_official_test(project, "a,b,c,y\n1,2,3,4\n")
+    assert project.stage("prepare", "tiny_numbers").returncode == 0
+    expected = (
+        "params.yaml: datasets.tiny_numbers.split.test: there is an official test file already; remove the parameter"
+    )
+    assert stage_error(project, "split", "tiny_numbers") == expected
+
+
+def test_a_gap_in_the_official_test_file_is_refused_because_none_of_its_rows_may_be_left_out(project):
+    with_official_test(project, "a,b,c,y\n1,2,3,4\n1,,3,4\n")
+    expected = "params.yaml: datasets.tiny_numbers.prepare.test: column 'b' has an empty number; correct the test file"
+    assert stage_error(project, "prepare", "tiny_numbers") == expected
+
+
+def test_a_class_that_only_the_official_test_file_has_is_refused(project):
+    (project.folder / "data/raw/tiny_news/test.csv").write_text("text,topic\nrain,weather\n")
+    project.set("tiny_news.prepare.test", {"location": "data/raw/tiny_news/test.csv", "sha256": "unpinned"})
+    expected = "params.yaml: datasets.tiny_news.prepare: class 'weather' is only in the test file; correct one of the"
+    assert stage_error(project, "prepare", "tiny_news").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "place", "content"),
+    [
+        (stage, path, where, content)
+        for stage, path, where in (
+            ("split", "data/tiny_news/prepared/rows.parquet", "data/tiny_news/prepared/rows.parquet"),
+            ("train", "data/tiny_news/examples/encoding.json", "data/tiny_news/examples/encoding.json"),
+            ("train", "data/tiny_news/examples/train/targets.npy", "data/tiny_news/examples/train"),
+            ("evaluate", "data/tiny_news/splits/test.parquet", "data/tiny_news/splits/test.parquet"),
+            ("plot", "reports/tiny_news/history.csv", "reports/tiny_news/history.csv"),
+        )
+        for content in (None, b"", b"\xff\xfe foreign")
+    ],
+)
+def test_what_an_earlier_stage_left_must_be_there_and_whole(project, stage, path, where, content):
+    (project.folder / path).unlink()
+    if content is not None:
+        (project.folder / path).write_bytes(content)
+    line = stage_error(project, stage, "tiny_news")
+    assert re.fullmatch(rf"{where}: (is missing|is not (a )?readable|holds).*; run the \w+ stage .+", line)
+
+
+def test_a_history_without_figures_makes_no_run(project):
+    (project.folder / "mlflow.db").unlink()
+    (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
+    line = stage_error(project, "evaluate", "tiny_news")
+    assert re.fullmatch(r"reports/tiny_news/history.csv: column 'validation_loss' is missing; restore it .+", line)
+    assert not (project.folder / "mlflow.db").exists()
+
+
+def without(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flipped(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def pickled(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+
+
+def of_another_network(path: Path) -> None:
+    save_file({"hidden.weight": torch.zeros(3, 2)}, path)
+
+
+def of_another_size(path: Path) -> None:
+    save_file({name: tensor[:-1].contiguous() for name, tensor in load_file(path).items()}, path)
+
+
+def of_another_type(path: Path) -> None:
+    save_file({name: tensor.double() for name, tensor in load_file(path).items()}, path)
+
+
+def not_finite(path: Path) -> None:
+    save_file({name: tensor * torch.nan for name, tensor in load_file(path).items()}, path)
+
+
+def of_a_later_format(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+
+
+def a_list(path: Path) -> None:
+    path.write_text("[1]")
+
+
+def nested_too_deep(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
+    ("model.safetensors", without, "is missing; train the model again, or restore it with dvc checkout"),
+    ("model.safetensors", emptied, "is damaged ("),
+    ("model.safetensors", truncated, "is damaged ("),
+    ("model.safetensors", flipped, "is damaged ("),
+    ("model.safetensors", pickled, "is damaged ("),
+    ("model.safetensors", of_another_network, "holds the weights of another network; train the model again"),
+    ("model.safetensors", of_another_size, "holds the weights of another network; train the model again"),
+    ("model.safetensors", of_another_type, "holds numbers of another type; train the model again"),
+    ("model.safetensors", not_finite, "holds numbers that are not finite; train the model again"),
+    ("model.json", without, "is missing; train the model first, or restore it with dvc checkout"),
+    ("model.json", emptied, "is not readable JSON ("),
+    ("model.json", truncated, "is not readable JSON ("),
+    ("model.json", nested_too_deep, "is not readable JSON ("),
+    ("model.json", a_list, "[1] will not do; train the model first, or restore it with dvc checkout"),
+    ("model.json", of_a_later_format, "unknown '2'; train the model first, or restore it with dvc checkout"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "expected"), DAMAGES, ids=[f"{file} {damage.__name__}" for file, damage, _ in DAMAGES]
+)
+def test_a_damaged_or_foreign_model_is_refused(project, file, damage, expected):
+    damage(project.folder / "models/tiny_news" / file)
+    evaluated = stage_error(project, "evaluate", "tiny_news")
+    assert evaluated.startswith(f"models/tiny_news/{file}")
+    assert expected in evaluated
+    predicted = error_of(project, predict.command, "tiny_news", "a ship")
+    assert predicted.removeprefix(f"{project.folder}/") == evaluated
+
+
+def test_a_model_of_another_dataset_is_not_evaluated(project):
+    (project.folder / "models/tiny_news").rename(project.folder / "models/tiny_length")
+    expected = "data/tiny_length/splits/test.parquet: is not the test split of models/tiny_length; run the train stage"
+    assert stage_error(project, "evaluate", "tiny_length").startswith(expected)
+
+
+def test_no_damage_to_a_models_description_ends_in_a_traceback(project):
+    path = project.folder / "models/tiny_news/model.json"
+    described = json.loads(path.read_text())
+    tried = 0
+    with chdir(project.folder):
+        for damaged in damaged_versions(described):
+            path.write_text(json.dumps(damaged))
+            ended = CliRunner().invoke(predict.command, ["tiny_news", "the ship near the old harbour"])
+            assert ended.exception is None or isinstance(ended.exception, SystemExit), (damaged, ended.exception)
+            tried += 1
+            if ended.exit_code:
+                the_line(ended.stderr)
+    assert tried > 300
+
+
+def damaged_versions(value: Any) -> Iterator[Any]:
+    """The value with each part of it (of lists the first) taken out, and replaced by values of all types."""
+    yield from (None, [], {}, "other", -1, 0.5, True, [None], {"other": 1})
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield {other: value[other] for other in value if other != name}
+            yield from ({**value, name: damaged} for damaged in damaged_versions(part))
+    elif isinstance(value, list) and value:
+        yield value[1:]
+        yield from ([damaged, *value[1:]] for damaged in damaged_versions(value[0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tiny_new", "a ship"], "{folder}/models: there is no model 'tiny_new'; did you mean 'tiny_news'?"),
+        (["tiny_news", "--file", "none.txt"], "none.txt: is missing; correct the path"),
+        (["tiny_news", "--file", "none.csv"], "none.csv: is missing; put the file there, or correct its location"),
+        (["tiny_news", "--file", "rows.pdf"], "rows.pdf: '.pdf' files are not supported; give a .txt or a .csv"),
+        (["tiny_news", "--file", "latin.txt"], "latin.txt, line 2: is not UTF-8; save it as UTF-8"),
+        (["tiny_news", "--file", "latin.csv"], "latin.csv, line 2: is not UTF-8 (byte 0xe9); save it as UTF-8"),
+        (["tiny_news", "--file", "other.csv"], "other.csv: column 'text' is missing; it has: subject"),
+    ],
+)
+def test_rows_that_can_not_be_predicted_are_refused(project, arguments, expected):
+    for name in ("latin.txt", "latin.csv"):
+        (project.folder / name).write_bytes(b"text\ncaf\xe9\n")
+    (project.folder / "other.csv").write_text("subject\na ship\n")
+    assert error_of(project, predict.command, *arguments) == expected.format(folder=project.folder)
+
+
+def process_error(project: Project, stage: str, **environment: str) -> str:
+    """The error of a stage that must fail, in a process of its own, as a user sees it."""
+    before = outputs(project)
+    ended = project.run(sys.executable, f"src/{stage}.py", "--dataset", "tiny_news", timeout=60, **environment)
+    assert ended.returncode == 1, ended.said
+    assert outputs(project) == before
+    assert "Traceback" not in ended.said
+    return the_line(ended.stderr)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "split", "train", "evaluate", "plot"])
+def test_a_user_sees_one_line_and_exit_code_1(project, stage):
+    project.set(f"tiny_news.{stage}.colour", "red")
+    assert process_error(project, stage).startswith(
+        f"params.yaml: datasets.tiny_news.{stage}: unknown parameter 'colour'"
+    )
+
+
+def test_a_training_that_diverges_says_so_and_leaves_the_last_model(project, trained):
+    project.set("tiny_news.train.loop.learning_rate", 1e30)
+    project.set("tiny_news.train.loop.clip_norm", 1e30)
+    line = process_error(project, "train", MLFLOW_TRACKING_URI=f"sqlite:///{trained.folder}/mlflow.db")
+    expected = (
+        r"params.yaml: datasets.tiny_news.train.loop.learning_rate: the loss is (nan|inf) in epoch 1, batch \d+; "
+    )
+    assert re.match(expected + "lower it, or set or lower clip_norm", line), line
+
+
+def test_a_tracking_server_that_never_answers_is_said_and_harms_no_training(project):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        ended = project.stage("train", "tiny_news", MLFLOW_TRACKING_URI=uri, MLFLOW_HTTP_REQUEST_TIMEOUT="1")
+    assert ended.returncode == 0
+    (line,) = [line for line in ended.stderr.splitlines() if "MLflow" in line]
+    assert line.startswith(f"MLflow ({uri}): does not take part (")
+    assert line.endswith("; nothing is lost: once it answers, `retrain sync` completes the run")

@@ -1,0 +1,225 @@
+"""Data, parameters and recipes from a stranger: nothing in them runs, whatever their files pretend to be."""
+
+import json
+import pickle
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import chdir
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import plot
+import prepare
+import split
+import train
+from retrain.commands import recipe
+from retrain.data import tables
+
+import click
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from pyarrow import parquet
+from ruamel.yaml import YAML
+from support.model_folders import Trap
+from support.project import tiny_datasets, write_tiny_tables
+
+pytestmark = pytest.mark.timeout(60)  # the end of what would never end
+STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
+PATH = Path("data/tiny_sign")
+
+
+@pytest.fixture(scope="module")
+def split_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `tiny_sign` is prepared and split. Shared: look, don't touch."""
+    folder = tmp_path_factory.mktemp("hostile") / "project"
+    (folder / ".git").mkdir(parents=True)
+    write_tiny_tables(folder)
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}}, file)
+    with chdir(folder):
+        for stage in (prepare, split):
+            assert CliRunner().invoke(stage.main, ["--dataset", "tiny_sign"]).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def folder(split_folder: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may harm."""
+    shutil.copytree(split_folder, tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Trap:
+    """What makes `sprung`, beside the folder, when its pickle is loaded: this is shown first."""
+    trap = Trap(tmp_path / "sprung")
+    pickle.loads(pickle.dumps(trap))  # noqa: S301 (our own)
+    trap.sprung.unlink()
+    return trap
+
+
+def refusal(folder: Path, command: click.Command, *arguments: str) -> str:
+    """The one line with which a command fails; no trap has sprung."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with chdir(folder):
+        ended = CliRunner().invoke(command, arguments)
+    assert isinstance(ended.exception, SystemExit), repr(ended.exception)
+    assert ended.exit_code == 1
+    assert not (folder.parent / "sprung").exists()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    line = re.fullmatch(r"Error: (.+: .+; .+)\n", ended.stderr)
+    assert line, ended.stderr
+    return line[1]
+
+
+def header_of(description: str) -> bytes:
+    """A .npy file with this header and 64 bytes of data."""
+    header = description.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + bytes(64)
+
+
+def array_of_objects(trap: Trap) -> bytes:
+    content = BytesIO()
+    np.save(content, np.array([trap], dtype=object), allow_pickle=True)
+    return content.getvalue()
+
+
+def archive_of_objects(trap: Trap) -> bytes:
+    content = BytesIO()
+    np.savez(content, targets=np.array([trap], dtype=object), allow_pickle=True)
+    return content.getvalue()
+
+
+ARRAYS: list[tuple[str, bytes | Callable[[Trap], bytes]]] = [
+    ("objects", array_of_objects),
+    ("an archive of objects", archive_of_objects),
+    ("a pickle", pickle.dumps),
+    ("objects by its header", header_of("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }")),
+    ("structured objects", header_of("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,), }")),
+    ("nothing by overflow", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (2305843009213693952,), }")),
+    ("an exabyte", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }")),
+    ("beyond counting", header_of(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({10**30}, {10**30}), }}")),
+    ("less than nothing", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }")),
+    ("a program", header_of("__import__('os').system('touch ../sprung')")),
+    ("no end of brackets", header_of("(" * 9000)),
+    ("no end of signs", header_of("-" * 9000 + "1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [content for _, content in ARRAYS], ids=[what for what, _ in ARRAYS])
+def test_an_array_that_is_more_than_numbers_is_refused_and_does_nothing(folder, trap, content):
+    file = folder / PATH / "examples/train/targets.npy"
+    file.write_bytes(content if isinstance(content, bytes) else content(trap))
+    line = refusal(folder, train.main, "--dataset", "tiny_sign")
+    assert line.startswith(f"{PATH}/examples/train: holds a damaged array (")
+
+
+def table_with(metadata: dict[bytes, bytes], of_column: dict[bytes, bytes]) -> pa.Table:
+    """A table like `tiny_sign`'s, with metadata of the whole, and of its first column."""
+    table = pa.table({"a": pa.array([1.0, 2.0]), "b": [1.0, 2.0], "c": [3.0, 4.0], "sign": ["plus", "minus"]})
+    first = table.schema.field("a").with_metadata(of_column)
+    return table.cast(table.schema.set(0, first)).replace_schema_metadata(metadata)
+
+
+def extension(name: str, content: bytes) -> dict[bytes, bytes]:
+    return {b"ARROW:extension:name": name.encode(), b"ARROW:extension:metadata": content}
+
+
+def test_a_pickled_type_in_a_parquet_table_is_not_unpickled(folder, trap):
+    """Versions of pyarrow before 14.0.1 unpickled it (CVE-2023-47248); now the column is what it is stored as."""
+    path = folder / PATH / "prepared/rows.parquet"
+    for name in ("arrow.py_extension_type", "mine"):
+        parquet.write_table(table_with({}, extension(name, pickle.dumps(trap))), path)
+        assert tables.read_parquet(path, "way out")["a"].tolist() == [1.0, 2.0]
+    assert not trap.sprung.exists()
+
+
+@pytest.mark.parametrize("name", ["pandas.period", "pandas.interval"])
+def test_a_pickle_as_a_type_of_pandas_is_refused(folder, trap, name):
+    parquet.write_table(table_with({}, extension(name, pickle.dumps(trap))), folder / PATH / "prepared/rows.parquet")
+    line = refusal(folder, split.main, "--dataset", "tiny_sign")
+    assert line.startswith(f"{PATH}/prepared/rows.parquet: is not a readable Parquet table (")
+
+
+PANDAS: list[Any] = [
+    1, [], {"columns": 1}, {"index_columns": ["x"], "columns": [], "column_indexes": []},
+    {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 10**30, "step": 1}], "columns": [], "column_indexes": []},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [*(json.dumps(value).encode() for value in PANDAS), b"no JSON", b"[" * 100_000])
+def test_notes_of_pandas_in_a_parquet_table_that_are_none_are_refused_or_ignored(folder, content):
+    path = folder / PATH / "prepared/rows.parquet"
+    parquet.write_table(table_with({b"pandas": content}, {}), path)
+    with chdir(folder):
+        ended = CliRunner().invoke(split.main, ["--dataset", "tiny_sign"])
+    assert isinstance(ended.exception, SystemExit), repr(ended.exception)
+    assert ended.stderr.startswith((f"Error: {PATH}/prepared/rows.parquet: is not a readable", "Error: params.yaml: "))
+    assert ended.stderr.count("\n") == 1
+
+
+TAGS = [
+    '!!python/object/apply:os.system ["touch ../sprung"]',
+    '!!python/object/new:subprocess.Popen [["touch", "../sprung"]]',
+    "!!python/name:os.system",
+    "!!python/module:os",
+    "!!python/object/apply:builtins.eval [\"open('../sprung', 'w')\"]",
+    "!mine {a: 1}",
+]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_knob_that_names_an_object_of_python_is_no_yaml(folder, stage, tag):
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace("seed: 1", f"seed: {tag}", 1))
+    line = refusal(folder, STAGES[stage].main, "--dataset", "tiny_sign")
+    assert line.startswith("params.yaml: is not valid YAML (could not determine a constructor for the tag ")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_recipe_that_names_an_object_of_python_changes_nothing(folder, tag):
+    (folder / "recipe.yaml").write_text(f"train:\n  device: {tag}\n")
+    line = refusal(folder, recipe.command, "tiny_sign", "recipe.yaml")
+    assert line.startswith("recipe.yaml: is not valid YAML (")
+
+
+BOMB = "&a [x, x]\n" + "".join(
+    f"    more{number}: &{chr(98 + number)} [*{chr(97 + number)}, *{chr(97 + number)}]\n" for number in range(25)
+)
+LOOP = "&a [*a]\n"
+
+
+@pytest.mark.parametrize("value", [BOMB, LOOP], ids=["that doubles itself", "that holds itself"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_knob_without_end_is_refused(folder, stage, value):
+    block = "".join(
+        f"    {name}:\n      parameter: {value}" if name == stage else f"    {name}: {{}}\n" for name in STAGES
+    )
+    (folder / "params.yaml").write_text(f"datasets:\n  tiny_sign:\n{block}")
+    line = refusal(folder, STAGES[stage].main, "--dataset", "tiny_sign")
+    assert line.startswith("params.yaml: ")
+
+
+def test_an_encoding_that_names_a_file_elsewhere_is_refused(folder):
+    path = folder / PATH / "examples/encoding.json"
+    encoding = json.loads(path.read_text())
+    for part in ("inputs", "target"):
+        for kind in ("../../evil", "os", "/etc/passwd", "__init__", "text/../numbers"):
+            path.write_text(json.dumps(encoding | {part: encoding[part] | {"kind": kind}}))
+            line = refusal(folder, train.main, "--dataset", "tiny_sign")
+            assert line.startswith(f"{PATH}/examples/encoding.json: unknown '{kind}'; ")
+
+
+@pytest.mark.parametrize("name", ["../mine", "/mine", "..", "a/b", "-rf", ".git", "a;touch sprung", "a b", "a" * 101])
+def test_a_dataset_that_is_called_like_a_path_or_a_command_is_refused(folder, name):
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"datasets": {name: tiny_datasets()["tiny_sign"]}}, file)
+    line = refusal(folder, prepare.main, f"--dataset={name}")
+    assert line.startswith("params.yaml: datasets: ")
+    assert "will not do as a name; " in line

@@ -1,0 +1,286 @@
+"""A model's folder from a stranger: it can't run code, reach out of its folder, or take more memory than it holds."""
+
+import json
+import os
+import pickle
+import re
+import resource
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+from retrain.commands import predict
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+from support.model_folders import TEXTS, Trap, change, write_model
+from support.project import BAG, MLP
+
+HUGE = 1 << 60
+ROOM = 1 << 29
+"""Bytes that reading a model of a few kilobytes may take: an encoder's table of 2**26 buckets takes half of it."""
+
+pytestmark = pytest.mark.timeout(60)  # the end of what would never end
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Let this process grow by no more than `ROOM`, where the system can hold it to that."""
+    statistics = Path("/proc/self/statm")
+    if not statistics.exists():
+        yield
+        return
+    now = int(statistics.read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """All that lies below a folder, and what would tell that it was replaced or written to."""
+    facts = {str(path): path.lstat() for path in sorted(folder.rglob("*"))}
+    return {path: (fact.st_ino, fact.st_size, fact.st_mtime_ns) for path, fact in facts.items()}
+
+
+def refusal(folder: Path, *arguments: str) -> str:
+    """The one line with which a model in `folder/models/` is refused; nothing else is printed, made or changed."""
+    before = everything(folder)
+    with chdir(folder), little_memory():
+        ended = CliRunner().invoke(predict.command, ["mine", *(arguments or ["a ship"])])
+    assert isinstance(ended.exception, SystemExit), repr(ended.exception)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert everything(folder) == before
+    line = re.fullmatch(r"Error: (.+: .+; .+)\n", ended.stderr)
+    assert line, ended.stderr
+    assert len(line[1]) < 3100
+    return line[1].removeprefix(f"{folder}/models/mine/")
+
+
+KINDS = {"text": ("text", "label"), "ngrams": ("ngrams", "label"), "numbers": ("numbers", "number")}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a model of a kind of inputs to `models/mine/`, and returns its folder."""
+    return lambda kind: write_model(tmp_path / "models" / "mine", *KINDS[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_honest_model_answers_in_the_room_that_hostile_ones_are_given(model, tmp_path, kind):
+    model(kind)
+    (tmp_path / "rows.csv").write_text("a,b,title,text\n1,2,a ship,a harbour\n")
+    with chdir(tmp_path), little_memory():
+        ended = CliRunner().invoke(predict.command, ["mine", "--file", "rows.csv"], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+    assert set(json.loads(ended.stdout)) in ({"label", "probabilities"}, {"number"})
+
+
+LABELS = ["target", "learned"]
+NETWORK = ["train", "network"]
+OTHER = "model.safetensors: holds the weights of another network; "
+CLAIMS: list[tuple[str, list[str], Any, str]] = [
+    # sizes that the files do not hold
+    ("text", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
+    ("text", [*NETWORK, "embedding_dim"], HUGE, "model.json: train.network.embedding_dim: "),
+    ("text", [*NETWORK, "embedding_dim"], 10**30, "model.json: train.network.embedding_dim: "),
+    ("ngrams", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
+    ("numbers", [*NETWORK, "hidden"], 2**31 - 1, OTHER),
+    ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden: "),
+    ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden: "),
+    ("ngrams", ["inputs", "learned", "hash_bits"], 60, "model.json: does not describe a model ("),
+    ("ngrams", ["inputs", "learned", "hash_bits"], 26.0, "model.json: does not describe a model ("),
+    ("ngrams", ["inputs", "learned", "buckets"], "AAAA" * 4000, "model.json: does not describe a model ("),
+    ("ngrams", ["inputs", "learned", "buckets"], "////" * 4, "model.json: does not describe a model ("),
+    ("text", ["inputs", "learned", "tokens"], ["a"] * 50_000, "model.json: does not describe a model ("),
+    ("text", ["inputs", "learned", "tokens"], [str(number) for number in range(50_000)], OTHER),
+    ("text", [*LABELS, "classes"], ["sea", "sea", "city"], "model.json: does not describe a model ("),
+    ("text", [*LABELS, "counts"], [1, 2, 10**400], "model.json: does not describe a model ("),
+    ("numbers", [*LABELS, "deviation"], 1e300, "model.json: does not describe a model ("),
+    ("numbers", [*LABELS, "mean"], 10**400, "model.json: does not describe a model ("),
+    ("text", ["train", "threads"], 10**12, "model.json.train.threads: 1000000000000 will not do; "),
+    ("text", ["train", "threads"], 10**4000, "model.json.train.threads: a number of 13,288 bits will not do; "),
+    ("text", ["best_epoch"], 10**4000, "model.json.best_epoch: a number of 13,288 bits will not do; "),
+    ("text", ["splits", "train", "rows"], 10**30, "model.json.splits.train.rows: 1000000000000000000000000000000 will"),
+    # names that lead elsewhere
+    ("text", ["inputs", "kind"], "../../evil", "model.json: unknown '../../evil'; known are: "),
+    ("text", ["inputs", "kind"], "os", "model.json: unknown 'os'; known are: "),
+    ("text", ["inputs", "kind"], "__init__", "model.json: unknown '__init__'; known are: "),
+    ("text", ["inputs", "kind"], "text.evil", "model.json: unknown 'text.evil'; did you mean 'text'?"),
+    ("text", ["inputs", "kind"], "x" * 10**7, "model.json: unknown 'xxxxx"),
+    ("text", ["target", "kind"], "../encoders/text", "model.json: unknown '../encoders/text'; known are: "),
+    ("text", [*NETWORK, "name"], "../../evil", "model.json: unknown '../../evil'; known are: "),
+    ("text", [*NETWORK, "name"], "/etc/passwd", "model.json: unknown '/etc/passwd'; known are: "),
+    ("text", [*NETWORK, "name"], ["embedding_bag"], "model.json: unknown '['embedding_bag']'; did you"),
+    (
+        "text",
+        ["train", "loss", "name"],
+        "../../evil",
+        "model.json: unknown loss '../../evil'; train it again",
+    ),
+    ("text", NETWORK, MLP, "model.json: its network takes numbers, and its encoder gives text; "),
+    ("ngrams", NETWORK, BAG, "model.json: its network takes text, and its encoder gives ngrams; "),
+    ("text", ["prepare", "repairs"], ["../../evil"], "repairs: unknown '../../evil'; known are: "),
+    ("text", ["dataset"], "../../evil", "model.json.dataset: '../../evil' will not do; "),
+    ("text", ["dataset"], "..", "model.json.dataset: '..' will not do; "),
+    ("text", ["dataset"], "/etc", "model.json.dataset: '/etc' will not do; "),
+    ("text", ["dataset"], "a\n", r"model.json.dataset: 'a\n' will not do; "),
+    # what Python could not follow
+    ("text", ["prepare", "more"], json.loads("[" * 900 + "]" * 900), "model.json: is not readable JSON ("),
+    ("text", ["split"], json.loads('{"a":' * 300 + "1" + "}" * 300), "model.json: is not readable JSON ("),
+    ("numbers", [*LABELS, "mean"], float("nan"), "model.json: is not readable JSON (NaN is no number of JSON"),
+    ("numbers", [*LABELS, "mean"], float("-inf"), "model.json: is not readable JSON (-Infinity is no number of JSON"),
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{'.'.join(claim[1])}={str(claim[2])[:20]}")
+def test_a_description_that_claims_what_it_does_not_hold_is_refused(model, tmp_path, claim):
+    kind, path, value, expected = claim
+    change(model(kind), *path, to=value)
+    arguments = ["--file", "rows.csv"] if kind == "numbers" else []
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    assert refusal(tmp_path, *arguments).startswith(expected)
+
+
+def test_a_number_of_a_million_digits_a_name_that_stands_twice_and_a_text_that_is_none_are_refused(model, tmp_path):
+    path = model("numbers") / "model.json"
+    described = path.read_text()
+    for before, after in (
+        ('"best_epoch": 1', '"best_epoch": 1' + "0" * 1_000_000),
+        ('"format": 1', '"format": 2, "format": 1'),
+        ('"dataset": "mine"', '"dataset": "mine", "dataset": "mine"'),
+        ("{", "\0" * 1_000_000 + "{"),
+    ):
+        path.write_text(described.replace(before, after, 1))
+        assert refusal(tmp_path).startswith("model.json: is not readable JSON ("), before
+
+
+def test_weights_whose_outputs_are_not_finite_give_no_answer(model, tmp_path):
+    weights = model("numbers") / "model.safetensors"
+    save_file({name: torch.full_like(tensor, 3e38) for name, tensor in load_file(weights).items()}, weights)
+    (tmp_path / "rows.csv").write_text("a,b\n9,9\n")
+    line = refusal(tmp_path, "--file", "rows.csv")
+    assert line.startswith("model of mine: its weights give numbers that are not finite; ")
+
+
+def header(path: Path, described: bytes, claimed: int, data: bytes) -> None:
+    """Write a safetensors file: the claimed length of its header, the header, and the data."""
+    path.write_bytes(struct.pack("<Q", claimed) + described + data)
+
+
+def tensor(shape: list[int], end: int, dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}
+
+
+def of_header(content: object) -> Callable[[Path], None]:
+    """Writes a file with this header, and 64 bytes of data."""
+    described = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return lambda path: header(path, described, len(described), bytes(64))
+
+
+def a_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Trap(path.parents[2] / "sprung")))
+
+
+def a_checkpoint_of_torch(path: Path) -> None:
+    torch.save({"trap": Trap(path.parents[2] / "sprung")}, path)
+
+
+def a_sparse_file(path: Path) -> None:
+    os.truncate(path, 1 << 40)
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_link(target: str) -> Callable[[Path], None]:
+    """Replaces the file with a link; `{folder}` is that of the model, `{outside}` the one above all models."""
+
+    def link(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target.format(folder=path.parent, outside=path.parents[2]))
+
+    return link
+
+
+DAMAGED = "model.safetensors: is damaged ("
+OUT = "is a link that leads out of its folder; "
+FILES: list[tuple[str, str, Callable[[Path], None], str | tuple[str, ...]]] = [
+    ("model.safetensors", "a pickle", a_pickle, DAMAGED),
+    ("model.safetensors", "a checkpoint of torch", a_checkpoint_of_torch, DAMAGED),
+    ("model.safetensors", "ten GB of header", lambda path: header(path, b"{}", 10**10, b""), DAMAGED),
+    ("model.safetensors", "no end of header", lambda path: header(path, b"{}", 2**64 - 1, b""), DAMAGED),
+    ("model.safetensors", "many weights", of_header({"w": tensor([HUGE], 4 * HUGE, "F32")}), DAMAGED),
+    ("model.safetensors", "more than can be counted", of_header({"w": tensor([1 << 40] * 4, 64, "F32")}), DAMAGED),
+    ("model.safetensors", "more than the file holds", of_header({"w": tensor([10**6], 4 * 10**6, "F32")}), DAMAGED),
+    ("model.safetensors", "less than nothing", of_header({"w": tensor([-1], 64, "F32")}), DAMAGED),
+    ("model.safetensors", "weights on top of each other",
+     of_header({"a": tensor([16], 64, "F32"), "b": tensor([16], 64, "F32")}), DAMAGED),
+    ("model.safetensors", "numbers of no type", of_header({"w": tensor([16], 64, "OBJECT")}), DAMAGED),
+    ("model.safetensors", "no end of nesting", of_header(b'{"__metadata__":' + b"[" * 100_000), DAMAGED),
+    ("model.safetensors", "a name that is a path", of_header({"../../evil": tensor([16], 64, "F32")}), OTHER),
+    ("model.safetensors", "a terabyte of nothing", a_sparse_file,
+     ("model.safetensors: does not fit into memory; ", DAMAGED)),
+    ("model.safetensors", "a pipe", a_pipe, "model.safetensors: is not a file; "),
+    ("model.safetensors", "a folder", a_folder, "model.safetensors: is not a file; "),
+    ("model.safetensors", "a device", a_link("/dev/zero"), "model.safetensors: is not a file; "),
+    ("model.safetensors", "a link out", a_link("{outside}/kept.safetensors"), f"model.safetensors: {OUT}"),
+    ("model.safetensors", "a link to itself", a_link("{folder}/model.safetensors"), "model.safetensors: is no file; "),
+    ("model.json", "a terabyte of nothing", a_sparse_file, "model.json: is not readable JSON (it is larger than"),
+    ("model.json", "a pickle", a_pickle, "model.json: is not readable JSON ("),
+    ("model.json", "a pipe", a_pipe, "model.json: is not a file; "),
+    ("model.json", "a device", a_link("/dev/zero"), "model.json: is not a file; "),
+    ("model.json", "a link out", a_link("../../kept.json"), f"model.json: {OUT}"),
+    ("model.json", "a link to itself", a_link("model.json"), "model.json: is no file; "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "damage", "expected"), [(name, damage, line) for name, _, damage, line in FILES],
+                         ids=[f"{name} is {what}" for name, what, _, _ in FILES])  # fmt: skip
+def test_a_file_that_is_not_what_it_is_called_is_refused_and_does_nothing(model, tmp_path, name, damage, expected):
+    folder = model("text")
+    for kept in folder.iterdir():
+        (tmp_path / "kept").with_suffix(kept.suffix).write_bytes(kept.read_bytes())
+    damage(folder / name)
+    assert refusal(tmp_path).startswith(expected)
+
+
+def test_links_within_the_folder_and_into_the_cache_of_dvc_are_followed(model, tmp_path):
+    """`dvc config cache.type symlink` keeps outputs as links into the cache."""
+    folder = model("text")
+    cached = tmp_path / ".dvc/cache/files/md5/0f" / ("a" * 30)
+    cached.parent.mkdir(parents=True)
+    (folder / "model.safetensors").rename(cached)
+    (folder / "model.safetensors").symlink_to(cached)
+    (folder / "model.json").rename(folder / "other.json")
+    (folder / "model.json").symlink_to("other.json")
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(predict.command, ["mine", TEXTS[0]], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.stderr
+
+
+@pytest.mark.parametrize("name", ["../models/mine", "mine/../mine", "/etc", "..", ".", ""])
+def test_a_model_is_chosen_by_its_name_and_not_by_a_path(model, tmp_path, name):
+    model("text")
+    with chdir(tmp_path):
+        ended = CliRunner().invoke(predict.command, [name, "a ship"])
+    assert ended.exit_code == 1
+    assert f"models: there is no model '{name}'; " in ended.stderr
+
+
+def test_a_trap_that_is_unpickled_springs(tmp_path):
+    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))  # noqa: S301 (our own)
+    assert (tmp_path / "sprung").exists()

@@ -1,0 +1,74 @@
+"""A table whose texts, classes and columns are attacks on whatever shows them goes through the whole pipeline."""
+
+import csv
+import json
+from contextlib import chdir
+from pathlib import Path
+
+import evaluate
+import plot
+import prepare
+import split
+import train
+from retrain.commands import curves, predict
+from retrain.data import tables
+
+import pytest
+from click.testing import CliRunner
+from support.project import Project, copy_of_repository, tiny_datasets
+
+pytestmark = pytest.mark.slow
+CLASSES = [
+    '=HYPERLINK("http://evil.example","x")', "</script><script>alert(1)</script>", "](javascript:alert(1))", "$x^$",
+    "\x1b[2Jgone", "-1", "a\nb", "<img src=x onerror=alert(1)>", "../../evil", "| a | b |", "%s{0}{x}", "`rm`$(rm)",
+]  # fmt: skip
+COLUMNS = ["<script>alert(1)</script>", "=cmd|' /C calc'!A0 $x^$"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project in which that table was learned. Shared: look, don't touch."""
+    project = copy_of_repository(tmp_path_factory.mktemp("hostile") / "project")
+    raw = project.folder / "data" / "raw" / "mine"
+    raw.mkdir()
+    rows = [[f"{name} {number % 7} {number}", name] for number in range(20) for name in CLASSES]
+    with (raw / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    block = tiny_datasets()["tiny_news"]
+    block["prepare"] |= {"columns": COLUMNS, "inputs": COLUMNS[:1], "target": COLUMNS[1]}
+    block["prepare"]["train"] = {"location": "data/raw/mine/rows.csv", "sha256": "unpinned"}
+    block["split"] |= {"seed": 3}
+    project.write_params({"datasets": {"mine": block}})
+    with chdir(project.folder):
+        for stage in (prepare, split, train, evaluate, plot):
+            ended = CliRunner().invoke(stage.main, ["--dataset", "mine"], catch_exceptions=False)
+            assert ended.exit_code == 0, ended.stderr
+            assert all(line.isprintable() for line in ended.output.splitlines()), stage
+    return project
+
+
+def test_every_class_keeps_its_name_and_no_file_holds_it_where_it_would_be_more(hostile):
+    reports = hostile.folder / "reports" / "mine"
+    confusion = tables.read_csv(reports / "confusion.csv", "way out", text=("target", "predicted"))
+    classes = tables.read_csv(reports / "classes.csv", "way out", text=("class",))
+    assert sorted(classes["class"]) == sorted(confusion["target"].unique()) == sorted(CLASSES)
+    for path in (*reports.glob("*.csv"), *reports.glob("*.json")):
+        content = path.read_text(encoding="utf-8")
+        assert "</" not in content
+        assert "\n=" not in content
+        assert ",=" not in content
+
+
+def test_what_is_printed_of_it_is_printable(hostile):
+    with chdir(hostile.folder):
+        ended = CliRunner().invoke(predict.command, ["mine", "gone", "javascript"], catch_exceptions=False)
+        chart = CliRunner().invoke(curves.command, [], catch_exceptions=False)
+    assert all(line.isprintable() for line in (ended.output + chart.output).splitlines())
+    assert set(json.loads(ended.stdout.splitlines()[0])["probabilities"]) == set(CLASSES)
+    assert not [name for name in (*CLASSES, *COLUMNS) if name != "-1" and name in chart.output]
+
+
+def test_the_folders_that_were_made_are_those_of_the_dataset(hostile):
+    made = {path.name for name in ("models", "reports", "mlruns") for path in Path(hostile.folder, name).iterdir()}
+    assert made == {"mine", "diabetes", "docstrings"}
+    assert not list(hostile.folder.parent.glob("evil*"))

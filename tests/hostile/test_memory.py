@@ -1,0 +1,128 @@
+"""A limit on memory ends in one line that says so, and changes no output."""
+
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrain import cli
+
+import click
+import pytest
+from click.testing import CliRunner
+from support.damage import STAGES, parameter_changed
+from support.project import REPOSITORY, Finished, Project
+from test_damage import good
+
+TOO_LITTLE = (64, 128, 256, 512, 1024, 1536, 2047)
+"""Megabytes in which the libraries can't be loaded, or hardly."""
+ENOUGH = (2048, 2560, 3072, 4096)
+OWN_LINE = re.compile(r"Error: memory: (is limited to|there is not enough) .+; .+\n")
+
+
+def ended_by(error: BaseException) -> str:
+    """What is said by a command that ends so."""
+
+    @click.command()
+    @cli.one_line_errors
+    def command() -> None:
+        raise error
+
+    ended = CliRunner().invoke(command, [])
+    assert ended.exit_code == 1
+    return ended.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("std::bad_alloc"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_memory_that_runs_out_is_said_in_one_line(error):
+    said = ended_by(error)
+    assert re.fullmatch(r"Error: memory: there is not enough \(.+\); give it more, or lower .+\n", said), said
+
+
+def test_an_import_that_fails_because_of_memory_further_down_is_said_in_one_line():
+    error = ImportError("Unable to import required dependency numpy.")
+    error.__cause__ = ImportError("libscipy_openblas.so: failed to map segment from shared object")
+    assert ended_by(error).startswith("Error: memory: there is not enough (")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("another"), ImportError("No module named 'other'")], ids=str)
+def test_another_error_keeps_its_traceback(error):
+    assert ended_by(error) == ""
+
+
+def test_an_error_is_one_line_of_bounded_length_that_no_terminal_obeys():
+    said = ended_by(FileNotFoundError(2, "No such file", f"a\nb\x1b[2J\udcff{'x' * 1_000_000}"))
+    assert re.fullmatch(r"Error: a b\\x1b\[2J\\udcffx+\.\.\.: No such file; .+\n", said)
+    assert len(said) < 1_100
+
+
+@dataclass
+class Tried:
+    """What came of limits on memory."""
+
+    finished: int = 0
+    refused: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def run(self, folder: Path, stage: str, megabytes: int) -> Finished:
+        """Run a command in a process of its own, under a limit, and count it in."""
+        script = ("python3", str(REPOSITORY / "src" / f"{stage}.py"), "--dataset", "tiny_news")
+        command = ("retrain", "predict", "tiny_news", "a ship") if stage == "predict" else script
+        limited = ("sh", "-c", 'ulimit -v "$0" && exec "$@"', str(megabytes * 1024), *command)
+        before = good(folder)
+        ended = Project(folder).run(*limited, timeout=600)
+        one_line = ended.returncode == 1 and OWN_LINE.fullmatch(ended.stderr)
+        self.finished += ended.returncode == 0
+        self.refused += bool(one_line)
+        if before != good(folder) or list(folder.rglob("*.draft")) or not (ended.returncode == 0 or one_line):
+            self.failures.append(f"{stage} with {megabytes} MB: {ended.returncode} {ended.stderr[-2000:]}")
+        return ended
+
+    def __str__(self) -> str:
+        return f"finished {self.finished}, one line {self.refused}, failures {len(self.failures)}"
+
+
+def test_a_limit_that_loads_no_library_is_said_before_one_is_loaded(small):
+    tried = Tried()
+    ended = tried.run(small, "train", 512)
+    assert ended.stderr == "Error: memory: is limited to 512 MB; allow 2,048 or more: ulimit -v 2097152\n"
+    assert not tried.failures
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_a_limit_on_memory_ends_in_one_line_and_changes_nothing(whole):
+    folder, tried = whole.with_name("project"), Tried()
+    for stage in (*STAGES, "predict"):
+        for megabytes in (*TOO_LITTLE, *ENOUGH):
+            shutil.copytree(whole, folder, symlinks=True)
+            tried.run(folder, stage, megabytes)
+            shutil.rmtree(folder)
+    print(f"runs under a limit on memory: {tried}")
+    assert not tried.failures, "\n".join(tried.failures)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_a_network_that_does_not_fit_into_memory_is_one_line_and_changes_nothing(whole):
+    folder, tried = whole.with_name("project"), Tried()
+    for width in (10**7, 10**8, 10**9, 2**31 - 1):
+        shutil.copytree(whole, folder, symlinks=True)
+        parameter_changed(("tiny_news", "train", "network", "embedding_dim"), width)(folder)
+        tried.run(folder, "train", 4096)
+        shutil.rmtree(folder)
+    print(f"networks that do not fit into memory: {tried}")
+    assert not tried.failures, "\n".join(tried.failures)
+    assert tried.refused >= 3

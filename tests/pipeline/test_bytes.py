@@ -1,0 +1,358 @@
+"""The same inputs give the same bytes: whoever runs them, where, and on whichever x86-64 processor that has AVX2."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from retrain.environment import SETTINGS, pin_cpu, runs_avx2
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from fontTools.ttLib import TTFont
+from safetensors.numpy import load_file
+from support.project import (
+    MLP,
+    REPOSITORY,
+    Project,
+    copy_of_repository,
+    made_once,
+    number_rows,
+    tiny_datasets,
+    write_csv,
+)
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors give other last bits")
+
+Variables = dict[str, str]
+
+C_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+"""Exponentials, powers and sines of the C library without fused multiplications: they differ in last bits."""
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""The C locale, and Python kept from taking UTF-8 in it: DVC then fails where a folder's name is not ASCII."""
+STYLE = """\
+font.size: 22
+font.family: serif
+lines.antialiased: False
+path.simplify: False
+text.hinting: none
+axes.facecolor: yellow
+axes.formatter.use_locale: True
+savefig.dpi: 33
+savefig.bbox: tight
+timezone: Asia/Tokyo
+"""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What may be different where someone else runs the same commit."""
+
+    environment: Variables
+    made: Callable[[Path], Variables] = lambda _: {}
+    """Makes files in a folder, and says which variables lead there."""
+    prefix: tuple[str, ...] = ()
+    """What the command is started by."""
+    folder: str = "project"
+
+
+def umask(mask: str) -> tuple[str, ...]:
+    """The start of a command under another umask."""
+    return ("sh", "-c", f'umask {mask}; exec "$@"', "sh")
+
+
+def home_of_another(folder: Path) -> Variables:
+    """Another user, at home where there are no settings and no caches."""
+    (folder / "home").mkdir()
+    return {"HOME": str(folder / "home"), "USER": "zoë", "LOGNAME": "zoë"}
+
+
+def own_style(folder: Path) -> Variables:
+    """A home with settings of matplotlib, and with another font of the name that pictures are written in."""
+    (folder / "matplotlibrc").write_text(STYLE)
+    font = TTFont(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSerif.ttf"))
+    for name in font["name"].names:
+        name.string = str(name).replace("Serif", "Sans")
+    (folder / ".fonts").mkdir()
+    font.save(folder / ".fonts" / "DejaVuSans.ttf")
+    return {"HOME": str(folder), "MPLCONFIGDIR": str(folder), "MPLBACKEND": "pdf"}
+
+
+def turkish(folder: Path) -> Variables:
+    """A Turkish locale: the capital of i is İ there, and a half is 0,5."""
+    try:
+        locale = folder / "tr_TR.UTF-8"
+        subprocess.run(["localedef", "-i", "tr_TR", "-f", "UTF-8", locale], capture_output=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("localedef is not there, or has no sources for Turkish")
+    return {"LOCPATH": str(folder), "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"}
+
+
+def disguised(without: str, folder: Path) -> Variables:
+    """What makes programs see another processor (tests/other_processor.c); nothing where this machine can't do that."""
+    source, library = REPOSITORY / "tests/support/other_processor.c", folder / "other_processor.so"
+    variables = {"OTHER_PROCESSOR": without, "LD_PRELOAD": str(library)}
+    try:
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], capture_output=True, check=True)
+        subprocess.run(["true"], env=os.environ | variables, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return {}
+    return variables
+
+
+def other_processor(without: str, folder: Path) -> Variables:
+    """See `disguised`; skips the test where it can't be done."""
+    variables = disguised(without, folder)
+    if not variables:
+        pytest.skip("no C compiler, or a kernel or processor that can't hide what CPUID tells")
+    return variables
+
+
+ABOVE_AVX2 = "X86_V4 AVX512_ICL AVX512_SPR"
+"""What numpy calls the processors that have more."""
+TOLD = {
+    "AVX-512": {
+        "ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "MKL_CBWR": "AVX512",
+        "ONEDNN_MAX_CPU_ISA": "ALL", "DNNL_MAX_CPU_ISA": "ALL", "ONEDNN_DEFAULT_FPMATH_MODE": "ANY",
+        "ARROW_USER_SIMD_LEVEL": "AVX512", "OPENBLAS_CORETYPE": "SkylakeX",
+    },
+    "AVX2": {
+        "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "MKL_CBWR": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2", "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
+        "ARROW_USER_SIMD_LEVEL": "AVX2", "OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ABOVE_AVX2,
+    },
+    "SSE": {
+        "ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "MKL_CBWR": "SSE4_2",
+        "ONEDNN_MAX_CPU_ISA": "SSE41", "FBGEMM_NO_ASMJIT": "1", "FBGEMM_FORCE_AUTOVEC": "1",
+        "ARROW_USER_SIMD_LEVEL": "NONE", "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": f"X86_V3 {ABOVE_AVX2}",
+    },
+}  # fmt: skip
+"""What a caller's environment may tell the libraries to use."""
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "MKL_NUM_THREADS": "1", "MKL_DOMAIN_NUM_THREADS": "MKL_DOMAIN_ALL=1",
+    "OPENBLAS_NUM_THREADS": "1",
+}  # fmt: skip
+FOUR_THREADS = {
+    "OMP_NUM_THREADS": "4", "OMP_DYNAMIC": "true", "MKL_NUM_THREADS": "4", "MKL_DYNAMIC": "TRUE", "OPENBLAS_NUM_THREADS": "4",
+}  # fmt: skip
+SURROUNDINGS = {
+    "as they were": Surroundings({}),
+    "a folder with spaces and non-ASCII letters": Surroundings({}, folder="données à moi, 数据"),
+    "an ASCII locale": Surroundings({**ASCII, "TZ": "Pacific/Apia"}),
+    "a Turkish locale": Surroundings({"TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "1"}, turkish),
+    "another user, umask 077": Surroundings({"PYTHONHASHSEED": "2"}, home_of_another, umask("077")),
+    "optimized Python, umask 002": Surroundings({"PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "4294967295"}, prefix=umask("002")),
+    "a style and a font of one's own": Surroundings({}, own_style),
+    "one thread asked for, on one core": Surroundings(ONE_THREAD, prefix=("taskset", "--cpu-list", "0")),
+    "four threads asked for": Surroundings(FOUR_THREADS),
+    "new memory full of noise": Surroundings({"MALLOC_PERTURB_": "165", "PYTHONMALLOC": "debug"}),
+    "the C library without fused multiplications": Surroundings(C_LIBRARY),
+    **{f"libraries told to use {name}": Surroundings(variables) for name, variables in TOLD.items()},
+    "an Intel processor without AVX-512": Surroundings({}, partial(other_processor, "avx512")),
+    "an AMD processor without AVX-512": Surroundings({}, partial(other_processor, "avx512 intel")),
+}  # fmt: skip
+
+
+def outputs(project: Project) -> dict[str, str]:
+    """The digest of dvc.lock, and of every file that a stage wrote."""
+    written = [path for name in ("data", "models", "reports") for path in (project.folder / name).rglob("*")]
+    files = [path for path in written if path.is_file() and "raw" not in path.relative_to(project.folder).parts]
+    return {
+        str(path.relative_to(project.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in [project.folder / "dvc.lock", *files]
+    }
+
+
+def make_reference(folder: Path) -> None:
+    """`docstrings` and `diabetes` as committed, and `wide_numbers`, whose batches are large enough for two threads."""
+    project = copy_of_repository(folder)
+    params = project.params()
+    del params["datasets"]["ag_news"]
+    wide = tiny_datasets()["tiny_numbers"]
+    wide["prepare"]["train"]["location"] = "data/raw/wide_numbers/rows.csv"
+    wide["train"] |= {
+        "threads": 2, "network": {**MLP, "hidden": 512}, "schedule": {"name": "cosine"},
+        "optimizer": {"name": "adamw", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01},
+    }  # fmt: skip
+    wide["train"]["loop"] |= {"epochs": 4, "batch_size": 1024, "learning_rate": 0.003}
+    params["datasets"]["wide_numbers"] = wide
+    project.write_params(params)
+    write_csv(folder / "data/raw/wide_numbers/rows.csv", ["a", "b", "c", "y"], number_rows(20_000, seed=3))
+    project.commit()
+    project.dvc("repro")
+    project.commit()
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory) -> Project:
+    """A project with all of its results. Shared: look, don't touch."""
+    return made_once(tmp_path_factory, "reference", make_reference)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_a_forced_second_run_of_everything_leaves_the_same_bytes_in_other_surroundings(reference, tmp_path, name):
+    around = SURROUNDINGS[name]
+    variables = around.environment | around.made(tmp_path)
+    project, expected = reference.copy(tmp_path / around.folder), outputs(reference)
+    ended = project.run(*around.prefix, "dvc", "repro", "--force", timeout=3500, **variables)
+    assert ended.returncode == 0, ended.said
+    assert ended.stdout.count("Running stage '") == 15
+    found = outputs(project)
+    different = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+    print(f"{name}: {len(expected)} outputs compared, {len(different)} differ")
+    assert different == []
+
+
+@pytest.mark.slow
+def test_the_committed_results_are_what_everyone_gets_whatever_surrounds_them(tmp_path):
+    variables = {
+        **C_LIBRARY, **FOUR_THREADS, **TOLD["SSE"], "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7",
+        **own_style(tmp_path), **disguised("avx512 intel", tmp_path),
+    }  # fmt: skip
+    project = copy_of_repository(tmp_path / "données à moi, 数据")
+    for dataset in ("diabetes", "docstrings"):
+        ended = project.run(*umask("077"), "retrain", "repro", dataset, **variables)
+        assert ended.returncode == 0, ended.said
+    changed = project.run("git", "status", "--porcelain").stdout
+    assert changed == "", (
+        "the code or a parameter is newer than the results: run make repro, and commit what it changes"
+    )
+    for options in ([], ["--with-deps"]):
+        said = project.dvc("status", *options, "plot@docstrings", "plot@diabetes").stdout
+        assert said == "Data and pipelines are up to date.\n"
+
+
+EXPERIMENT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "src")
+import train
+from retrain import description, environment, params
+if sys.argv[1] == "pinned":
+    environment.pin_cpu(1)
+from retrain import checkpoint
+from retrain.training.loop import train_epochs
+for dataset in ("diabetes", "docstrings"):
+    parameters, folder = params.read(Path.cwd(), dataset, "train", train.Train), Path("data", dataset, "examples")
+    training = train.ready(parameters, train.task_in(folder, description.read_encoding(folder)), "train")
+    list(train_epochs(training.state, training.train, training.validation, training.rules))
+    weights = train.copied_weights(training.state.network)
+    checkpoint.save_weights(Path(sys.argv[2], dataset), weights, "float32")
+"""
+"""Trains with or without the pin, and saves the last weights of each dataset in a folder."""
+
+
+def trained(project: Project, folder: Path, pin: str, variables: Variables) -> dict[str, np.ndarray]:
+    """All weights of each dataset, end to end, after the experiment."""
+    folder.mkdir()
+    ended = project.run("python3", "-c", EXPERIMENT, pin, str(folder), **variables)
+    assert ended.returncode == 0, ended.said
+    weights = {dataset: load_file(folder / dataset) for dataset in ("diabetes", "docstrings")}
+    return {
+        dataset: np.concatenate([found[name].ravel() for name in sorted(found)]) for dataset, found in weights.items()
+    }
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3600)
+def test_it_is_the_pin_that_makes_processors_agree(reference, tmp_path):
+    for name in ("intel", "amd", "old"):
+        (tmp_path / name).mkdir()
+    processors = {
+        "this one": {},
+        **{f"told to use {name}": variables for name, variables in TOLD.items()},
+        "Intel without AVX-512": other_processor("avx512", tmp_path / "intel"),
+        "AMD without AVX-512": other_processor("avx512 intel", tmp_path / "amd"),
+    }
+    expected = trained(reference, tmp_path / "expected", "pinned", {})
+    different = {"pinned": 0, "unpinned": 0}
+    for number, (processor, variables) in enumerate(processors.items()):
+        for pin in different:
+            found = trained(reference, tmp_path / f"{pin} {number}", pin, variables)
+            for dataset, weights in found.items():
+                away = np.abs(weights - expected[dataset])
+                different[pin] += bool(away.any())
+                said = f"{(away > 0).mean():.1%} of the weights differ, by up to {away.max():.1e}"
+                print(f"{dataset}, {pin}, {processor}: {said}")
+    assert different["pinned"] == 0
+    assert different["unpinned"] > 0
+
+
+SCHEDULES = """
+from retrain.training.optimizers import Cosine, Steps
+cosine = Cosine(name="cosine")
+print(*(cosine.factor(step / 9973) for step in range(9974)))
+for hundredths in range(1, 100):
+    steps = Steps(name="steps", count=100, gamma=hundredths / 100)
+    print(*(steps.factor(step / 100) for step in range(101)))
+"""
+
+
+@pytest.mark.campaign
+def test_schedules_do_not_depend_on_the_c_librarys_arithmetic(tmp_path):
+    project = Project(tmp_path)
+    plain, other = (project.run("python3", "-c", SCHEDULES, **variables) for variables in ({}, C_LIBRARY))
+    factors = plain.stdout.split()
+    print(f"{len(factors)} learning rates compared, {sum(map(str.__ne__, factors, other.stdout.split()))} differ")
+    assert len(factors) == 9974 + 99 * 101
+    assert other.stdout == plain.stdout
+
+
+PRODUCTS = """
+import hashlib
+from retrain import environment
+environment.pin_cpu(2)
+import torch
+torch.set_num_threads(2)
+generator, digest = torch.Generator().manual_seed(1), hashlib.sha256()
+for size in range(200):
+    left, right = (torch.randn(shape, generator=generator) for shape in ((16 + size, 10 + size), (10 + size, 50)))
+    digest.update((left.T @ (left @ right)).numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_two_threads_are_two_and_give_the_same_products_whatever_the_caller_told_the_libraries(tmp_path):
+    project, told = Project(tmp_path), ONE_THREAD | TOLD["AVX-512"]
+    plain, other = (project.run("python3", "-c", PRODUCTS, **variables) for variables in ({}, told))
+    assert plain.returncode == other.returncode == 0, plain.said + other.said
+    assert other.stdout == plain.stdout
+    assert plain.stderr == ""
+    said, _, why = other.stderr.partition(": ")
+    assert {name for name in told if name.startswith(SETTINGS)} - set(said.split(", ")) <= {"MKL_NUM_THREADS"}
+    assert why == "not used; threads come from params.yaml, and results depend on the rest\n"
+
+
+def test_pinning_again_is_refused_once_torch_is_loaded_unless_nothing_changes(monkeypatch):
+    assert torch.get_num_threads() == 1
+    pin_cpu(1)
+    with pytest.raises(RuntimeError, match="before the first import of torch"):
+        pin_cpu(2)
+    monkeypatch.setenv("OMP_DYNAMIC", "true")
+    with pytest.raises(RuntimeError, match="before the first import of torch"):
+        pin_cpu(1)
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ("flags\t\t: fpu sse4_2 avx f16c avx2 bmi2\n", True),
+        ("flags\t\t: fpu sse4_2 avx f16c\n", False),
+        ("Features\t: fp asimd sha2 sve\n", False),
+        (None, False),
+    ],
+)
+def test_torch_is_told_to_use_avx2_only_where_the_processor_has_it(tmp_path, described, expected):
+    path = tmp_path / "cpuinfo"
+    if described is not None:
+        path.write_text(described)
+    assert runs_avx2(path) is expected

@@ -1,0 +1,187 @@
+"""What DVC re-runs, restores and carries along, seen by running it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import chdir
+
+from retrain.pipeline import dvc_cache
+from retrain.tracking import store
+
+import pytest
+from dvc.repo import Repo
+from support.project import Project, block, files_section
+
+pytestmark = pytest.mark.slow
+ALL = {
+    f"{stage}@{dataset}"
+    for stage in ("prepare", "split", "train", "evaluate", "plot")
+    for dataset in ("tiny_news", "tiny_length", "tiny_numbers", "tiny_sign")
+}
+
+
+@pytest.fixture(scope="module")
+def editable(finished_project, tmp_path_factory) -> Project:
+    return finished_project.copy(tmp_path_factory.mktemp("editable") / "project")
+
+
+def stale(project: Project) -> set[str]:
+    """The stages whose own inputs have changed, as `dvc status` finds them."""
+    with chdir(project.folder), Repo() as repo:
+        return set(repo.status())
+
+
+def ran(said: str) -> set[str]:
+    """The stages that a `dvc repro` ran, and did not skip or restore."""
+    return {line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage '")}
+
+
+def append(line: str):
+    """An edit that adds a line to a file."""
+
+    def edit(project: Project, name: str) -> None:
+        path = project.folder / name
+        path.write_text(path.read_text() + line)
+
+    return edit
+
+
+def set_knob(value):
+    """An edit that sets a parameter."""
+    return lambda project, parameter: project.set(parameter, value)
+
+
+NUMBERS = {"tiny_numbers", "tiny_sign"}
+EDITS = {
+    "a parameter of the loop": (set_knob(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
+    "a parameter of splitting": (set_knob(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
+    "a parameter of a figure": (set_knob(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
+    "a parameter of evaluation": (set_knob(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
+    "a figure's code": (append("# edited\n"), "src/plot.py", {name for name in ALL if name.startswith("plot")}),
+    "the number encoder": (
+        append("# edited\n"),
+        "src/retrain/data/encoders/numbers.py",
+        {f"{stage}@{dataset}" for stage in ("split", "train", "evaluate") for dataset in NUMBERS},
+    ),
+    "one network": (
+        append("# edited\n"),
+        "src/retrain/models/networks/mlp.py",
+        {f"{stage}@{dataset}" for stage in ("train", "evaluate") for dataset in NUMBERS},
+    ),
+    "the loop": (append("# edited\n"), "src/retrain/training/loop.py", {name for name in ALL if name.startswith("train")}),
+    "tags of MLflow": (append("# edited\n"), "src/retrain/tracking.py", set()),
+    "words of errors": (append("# edited\n"), "src/retrain/errors.py", set()),
+    "a raw table": (append("new words here,sea\n"), "data/raw/tiny_news/rows.csv", {"prepare@tiny_news"}),
+    "a data card": (lambda project, name: (project.folder / name).write_text("Origin"), "data/raw/tiny_sign/README.md",
+                    {"prepare@tiny_sign"}),
+    "the locked environment": (append("# edited\n"), "requirements.lock", ALL),
+    "the locked tools": (append("# edited\n"), "requirements-dev.lock", set()),
+    "the documentation": (append("edited\n"), "README.md", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_makes_stale_what_depends_on_it_and_nothing_else(editable, what):
+    edit, name, expected = EDITS[what]
+    edit(editable, name)
+    try:
+        assert stale(editable) == expected
+    finally:
+        assert editable.run("git", "checkout", "-q", ".").returncode == 0
+        assert editable.run("git", "clean", "-qfd").returncode == 0
+
+
+def test_a_new_dataset_makes_no_other_stale(editable):
+    params = editable.params()
+    columns = {"text": "text", "topic": "text"}
+    params["datasets"]["mine"] = block(
+        files_section("mine", columns, "topic"), "text", "label", params["datasets"]["tiny_news"]["train"]
+    )
+    editable.write_params(params)
+    shutil.copytree(editable.folder / "data/raw/tiny_news", editable.folder / "data/raw/mine")
+    try:
+        assert {name.partition("@")[2] for name in stale(editable)} == {"mine"}
+    finally:
+        assert editable.run("git", "checkout", "-q", ".").returncode == 0
+        assert editable.run("git", "clean", "-qfd").returncode == 0
+
+
+def test_a_checkout_restores_every_output_without_running_a_stage(finished):
+    outputs = [
+        path
+        for name in ("data", "models", "reports")
+        for path in (finished.folder / name).rglob("*")
+        if path.is_file() and "raw" not in path.parts and path.name != "metrics.json"
+    ]
+    before = {path: path.read_bytes() for path in outputs}
+    assert len(before) > 60
+    for path in outputs:
+        path.unlink()
+    finished.dvc("checkout")
+    assert {path: path.read_bytes() for path in outputs} == before
+    assert stale(finished) == set()
+
+
+SLOW_RATE = "datasets.tiny_numbers.train.loop.learning_rate=0.02"
+
+
+def try_slow_rate(project: Project, *options: str) -> str:
+    """Run an experiment, see that it arrives in DVC and in the real store, and return what DVC says of it."""
+    said = project.dvc("exp", "run", *options, "-n", "slow-rate", "-S", SLOW_RATE).said
+    shown = json.loads(project.dvc("exp", "show", "--json").stdout)
+    experiments = [entry for branch in shown for entry in (branch["experiments"] or [])]
+    (done,) = (entry for entry in experiments if not entry["executor"])  # DVC takes one that was killed for running
+    metrics = done["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
+    runs = project.runs("tiny_numbers")
+    assert runs[0]["name"] == "tiny_numbers learning_rate=0.02"
+    assert runs[0]["tags"]["dvc_experiment"] == "slow-rate"
+    assert runs[0]["metrics"]["test/rmse"] == metrics["test"]["rmse"]
+    assert {"metrics.json", "history.csv", "predictions.csv", "params.json"} <= set(runs[0]["artifacts"])
+    assert len(runs) == 2
+    return said
+
+
+def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_in_the_real_store(finished, tmp_path):
+    before, reference = stale(finished), finished.copy(tmp_path / "reference")
+    with (
+        store.lock(finished.folder, "runs"),  # a training waits for its run, at its end
+        subprocess.Popen(
+            ["dvc", "exp", "run", "--temp", "-n", "slow-rate", "-S", SLOW_RATE], cwd=finished.folder, text=True,
+            env=finished.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        ) as killed,
+    ):  # fmt: skip
+        assert any(line.startswith("epoch   3/3 ") for line in killed.stdout)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert len(list((finished.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))) == 1
+    assert "continuing after epoch " in try_slow_rate(finished, "--temp")
+    assert not list((finished.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))
+    assert stale(finished) == before == set()
+    reference.set("tiny_numbers.train.loop.learning_rate", 0.02)
+    assert reference.stage_here("train", "tiny_numbers").exit_code == 0
+    made = dvc_cache.listing(reference.folder / "models" / "tiny_numbers")
+    refs = finished.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    (experiment,) = (ref for ref in refs if ref.endswith("/slow-rate"))
+    assert dvc_cache.folder_digest(made) in finished.run("git", "show", f"{experiment}:dvc.lock").stdout
+
+
+def test_a_parameter_changed_by_an_experiment_runs_what_depends_on_it_and_going_back_runs_nothing(finished):
+    before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    assert ran(try_slow_rate(finished)) == {"train@tiny_numbers", "evaluate@tiny_numbers", "plot@tiny_numbers"}
+    assert {path: path.read_bytes() for path in before} != before
+    finished.set("tiny_numbers.train.loop.learning_rate", 0.05)
+    assert ran(finished.dvc("repro").stdout) == set()
+    assert {path: path.read_bytes() for path in before} == before
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_metrics_and_plots_can_be_shown_by_dvc_itself(finished):
+    assert "tiny_news" in finished.dvc("metrics", "show").stdout
+    content = (finished.folder / "dvc.yaml").read_text().replace("reports/docstrings/", "reports/tiny_news/")
+    (finished.folder / "dvc.yaml").write_text(content)
+    finished.dvc("plots", "show", "docstrings loss", "docstrings confusion", "-o", "page")
+    page = (finished.folder / "page" / "index.html").read_text()
+    for word in ("validation_loss", "train_loss", "farm", "sea"):
+        assert word in page

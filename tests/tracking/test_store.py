@@ -1,0 +1,303 @@
+"""MLflow's store outlives the folder and the process that made it: kept by CI, moved, opened again, made by many at once."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain.tracking import store
+
+import psutil
+import pytest
+import requests
+from support.project import Project
+
+DATASET = "tiny_numbers"
+PROCESSES = 8
+OWN = "http://127.0.0.1"
+TRAININGS = """
+import multiprocessing, sys
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from retrain import description, recording
+
+described, processes = description.read(Path(sys.argv[1])), int(sys.argv[2])
+fork = multiprocessing.get_context("fork")
+ready = fork.Barrier(processes)
+
+def train(number):
+    ready.wait()
+    with recording.training(described, str(number)) as run:
+        run.epoch({"epoch": 1, "train_loss": 0.5})
+
+children = [fork.Process(target=train, args=(number,)) for number in range(processes)]
+for child in children:
+    child.start()
+for child in children:
+    child.join()
+print([child.exitcode for child in children])
+"""
+"""Processes that train at once, each with a copy of what one of them has loaded."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind, in an unrelated folder."""
+
+    store: Path
+    model: Path
+    history: bytes
+
+
+@pytest.fixture(scope="module")
+def trained(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A store that was made in a project, copied to an unrelated folder."""
+    kept = tmp_path_factory.mktemp("elsewhere") / "kept by Zoë"
+    kept.mkdir()
+    shutil.copy(finished_project.folder / "mlflow.db", kept)
+    shutil.copytree(finished_project.folder / "mlruns", kept / "mlruns")
+    shutil.copytree(finished_project.folder / "models" / DATASET, kept.parent / "model")
+    history = (finished_project.folder / "reports" / DATASET / "history.csv").read_bytes()
+    return Trained(kept, kept.parent / "model", history)
+
+
+@pytest.fixture
+def anywhere(tmp_path) -> Project:
+    """A folder that is no repository, where commands run as a user runs them."""
+    return Project(tmp_path)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `retrain ui`."""
+
+    process: psutil.Process
+    port: int
+
+    def post(self, path: str, **body: object) -> dict:
+        answer = requests.post(f"http://127.0.0.1:{self.port}/api/2.0/mlflow/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def experiments(self) -> dict[str, dict]:
+        return {found["name"]: found for found in self.post("experiments/search", max_results=100)["experiments"]}
+
+    def runs(self, experiment: str) -> list[dict]:
+        identity = self.experiments()[experiment]["experiment_id"]
+        return self.post("runs/search", experiment_ids=[identity], max_results=100)["runs"]
+
+    def artifact(self, run_id: str, path: str) -> bytes:
+        address = f"http://127.0.0.1:{self.port}/get-artifact"
+        answer = requests.get(address, params={"path": path, "run_uuid": run_id}, timeout=30)
+        answer.raise_for_status()
+        return answer.content
+
+    def status(self, host: str, origin: str) -> int:
+        """How it answers a page of another origin, or a browser that was led here under another name."""
+        address = f"http://127.0.0.1:{self.port}/api/2.0/mlflow/experiments/search"
+        headers = {"Host": host, "Origin": origin}
+        return requests.post(address, json={"max_results": 1}, headers=headers, timeout=30).status_code
+
+    def listens_on(self) -> set[tuple[str, int]]:
+        """Addresses and ports, of all processes that belong to the server."""
+        found = []
+        for process in (self.process, *self.process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found += process.net_connections(kind="inet")
+        return {tuple(connection.laddr) for connection in found if connection.status == psutil.CONN_LISTEN}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(anywhere: Project, store: Path) -> Iterator[Server]:
+    """`retrain ui` over a store, until the block ends; what it says goes to `said.txt`."""
+    port = free_port()
+    said = anywhere.folder / "said.txt"
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
+            ["retrain", "ui", "--store", store, "--port", str(port)],
+            cwd=anywhere.folder, env=anywhere.environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            wait(lambda: answers(port) or process.poll() is not None)
+            assert process.poll() is None, said.read_text()
+            yield Server(psutil.Process(process.pid), port)
+        finally:
+            end(process)
+
+
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def wait(happened: Callable[[], bool]) -> None:
+    """Wait for something, but not for ever."""
+    for _ in range(480):
+        if happened():
+            return
+        time.sleep(0.25)
+    raise AssertionError("it did not happen in time")
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process and its group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=15)
+
+
+@pytest.mark.slow
+def test_a_store_that_was_moved_opens_with_its_runs_and_their_files_for_this_machine_alone(trained, anywhere):
+    with served(anywhere, trained.store) as server:
+        (run,) = server.runs(DATASET)
+        assert run["info"]["status"] == "FINISHED"
+        assert run["info"]["artifact_uri"].startswith(f"{(trained.store / 'mlruns').as_uri()}/")
+        assert server.artifact(run["info"]["run_id"], "history.csv") == trained.history
+        model = server.artifact(run["info"]["run_id"], "model/model.json")
+        assert model == (trained.model / "model.json").read_bytes()
+        assert server.listens_on() == {("127.0.0.1", server.port)}
+        for name in ("127.0.0.1", "localhost"):
+            assert server.status(f"{name}:{server.port}", OWN) == 200, name
+        for name in ("evil.example", "10.evil.example", "192.168.evil.example", "127.0.0.1.evil.example"):
+            assert server.status(f"{name}:{server.port}", OWN) == 403, name
+        assert server.status(f"127.0.0.1:{server.port}", "https://evil.example") == 403
+    assert (anywhere.folder / "said.txt").read_text().startswith("mlflow.db was made under another root")
+
+
+@pytest.mark.slow
+def test_a_moved_store_is_adapted_once_and_then_left_alone(trained, anywhere):
+    store = anywhere.folder / "store"
+    shutil.copytree(trained.store, store)
+    adapt = (
+        "python3",
+        "-c",
+        "import sys, pathlib; from retrain import tracking; store.own_store(pathlib.Path(sys.argv[1]))",
+    )
+    first, second = (anywhere.run(*adapt, str(store)) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.said + second.said
+    assert (store / "mlruns").as_uri() in first.stderr
+    assert second.said == ""
+
+
+def test_a_port_in_use_is_an_error_in_one_line(anywhere):
+    (anywhere.folder / "mlflow.db").touch()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ended = anywhere.run("retrain", "ui", "--store", ".", "--port", str(port))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert (
+        ended.stderr
+        == f"Error: port {port}: can't be used (Address already in use); choose another: make ui PORT=5001\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_a_folder_without_a_store_is_an_error_in_one_line_and_stays_as_it_is(anywhere, name):
+    (anywhere.folder / "empty").mkdir()
+    store = anywhere.folder / name
+    ended = anywhere.run("retrain", "ui", "--store", str(store))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == f"Error: {store}: holds no mlflow.db; run the pipeline first: make repro\n"
+    assert [path.name for path in anywhere.folder.rglob("*")] == ["empty"]
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_a_path_that_mlflow_would_misread_is_an_error_and_no_store_appears_elsewhere(anywhere, name):
+    store = anywhere.folder / name
+    store.mkdir()
+    (store / "mlflow.db").touch()
+    ended = anywhere.run("retrain", "ui", "--store", str(store), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Error: {store}: MLflow can't keep a store below")
+    assert ended.stderr.count("\n") == 1
+    assert [path.name for path in anywhere.folder.iterdir()] == [name]
+
+
+MAKING = """
+from pathlib import Path
+from retrain import tracking
+store.own_store(Path.cwd())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [150_000, 450_000, 750_000])
+def test_a_store_whose_making_is_killed_is_made_again(anywhere, size):
+    making = subprocess.Popen(["python3", "-c", MAKING], cwd=anywhere.folder, env=anywhere.environment)
+    draft = anywhere.folder / f".mlflow.db.{making.pid}.draft" / "mlflow.db"
+    while not draft.exists() or draft.stat().st_size < size:  # a whole one has 954,368 bytes
+        assert making.poll() is None
+        time.sleep(0.001)
+    making.kill()
+    making.wait()
+    assert not (anywhere.folder / "mlflow.db").stat().st_size
+    store.own_store(anywhere.folder)
+    assert [path.name for path in anywhere.folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
+
+
+@pytest.mark.slow
+def test_a_store_that_a_link_leads_to_is_made_where_the_link_leads(anywhere, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("another disk") / "runs.db"
+    (anywhere.folder / "mlflow.db").symlink_to(elsewhere)
+    ended = anywhere.run("python3", "-c", MAKING)
+    assert ended.returncode == 0, ended.said
+    assert (anywhere.folder / "mlflow.db").is_symlink()
+    assert elsewhere.stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_what_is_no_file_is_not_replaced_by_a_store_also_where_a_link_leads_there(anywhere, tmp_path_factory):
+    pipe = tmp_path_factory.mktemp("elsewhere") / "pipe"
+    os.mkfifo(pipe)
+    (anywhere.folder / "mlflow.db").symlink_to(pipe)
+    for where, named in {"mlflow.db": {}, str(pipe): {"MLFLOW_TRACKING_URI": f"sqlite:///{pipe}"}}.items():
+        ended = anywhere.run("retrain", "sync", **named)
+        assert ended.returncode == 1
+        assert re.fullmatch(rf"Error: (/.*)?{where}: is no file; remove it, or what leads there\n", ended.stderr)
+    assert pipe.is_fifo()
+    assert [path.name for path in pipe.parent.iterdir()] == ["pipe"]
+
+
+@pytest.mark.slow
+def test_a_fresh_store_survives_trainings_that_start_at_once(trained, anywhere):
+    """Every process has loaded what it needs before the first one touches the store."""
+    ended = anywhere.run("python3", "-c", TRAININGS, str(trained.model), str(PROCESSES))
+    assert ended.stdout.splitlines()[-1:] == [str([0] * PROCESSES)], ended.said
+    store = sqlite3.connect(anywhere.folder / "mlflow.db")
+    try:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert store.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+        assert store.execute("SELECT count(*) FROM experiments WHERE name = ?", (DATASET,)).fetchone() == (1,)
+        runs = store.execute("SELECT status, artifact_uri FROM runs").fetchall()
+        losses = store.execute("SELECT value FROM metrics WHERE key = 'train_loss'").fetchall()
+    finally:
+        store.close()
+    here = (anywhere.folder / "mlruns" / DATASET).as_uri()
+    assert [status for status, _ in runs] == ["FINISHED"] * PROCESSES
+    assert all(uri.startswith(f"{here}/") for _, uri in runs)
+    assert losses == [(0.5,)] * PROCESSES

@@ -1,0 +1,290 @@
+"""What a person finds in MLflow."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from retrain import params
+from retrain.tracking import naming, store
+
+import pytest
+from mlflow import MlflowClient
+from support.project import TOPICS, Project
+
+pytestmark = pytest.mark.slow
+ASKED = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+sys.argv[0] = "src/train.py"
+sys.path.insert(0, "src")
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Trains, and can be asked to leave by Ctrl-C, wherever it was started."""
+
+
+@pytest.fixture(scope="module")
+def split_project(finished_project, tmp_path_factory) -> Project:
+    """The finished project without any run: a result that came from elsewhere."""
+    project = finished_project.copy(tmp_path_factory.mktemp("split") / "project")
+    (project.folder / "mlflow.db").unlink()
+    shutil.rmtree(project.folder / "mlruns")
+    return project
+
+
+@pytest.fixture
+def without_runs(split_project, tmp_path) -> Project:
+    return split_project.copy(tmp_path / "project")
+
+
+def client_of(project: Project) -> MlflowClient:
+    """A client of the project's own store."""
+    return MlflowClient(tracking_uri=f"sqlite:///{project.folder / 'mlflow.db'}")
+
+
+def test_a_run_tells_everything_of_its_model(finished_project):
+    (run,) = finished_project.runs("tiny_news")
+    reports = finished_project.folder / "reports" / "tiny_news"
+    assert (run["name"], run["status"]) == ("tiny_news", "FINISHED")
+    assert run["params"]["train.loop.learning_rate"] == "2.0"
+    assert run["params"]["prepare.source"] == "files"
+    assert run["params"]["split.encoder.minimum_count"] == "1"
+    assert run["epochs"] == [1, 2, 3]
+    history = (reports / "history.csv").read_text().splitlines()
+    assert history[0] == "epoch,learning_rate,train_loss,validation_loss,train_accuracy,validation_accuracy"
+    assert run["metrics"]["validation_accuracy"] == float(history[-1].split(",")[-1])
+    metrics = json.loads((reports / "metrics.json").read_text())
+    for name, value in metrics["test"].items():
+        assert run["metrics"][f"test/{name}"] == value
+    assert set(run["inputs"]) == {"train", "validation", "test"}
+    assert len(set(run["inputs"].values())) == 3
+    assert set(run["artifacts"]) == {
+        "model", "params.json", "history.csv", "metrics.json", "predictions.csv", "classes.csv", "confusion.csv", "plots",
+    }  # fmt: skip
+    tags = run["tags"]
+    assert len(tags["result_sha256"]) == len(tags["model_sha256"]) == len(tags["data_sha256"]) == 64
+    assert len(tags["git_commit"]) == 40
+    assert (tags["git_dirty"], tags["threads"], tags["device"]) == ("false", "1", "cpu")
+    assert {"version.torch", "version.mlflow"} <= set(tags)
+
+
+def test_no_tracked_file_names_a_run_or_this_machine(finished_project):
+    folder = finished_project.folder
+    secrets = [str(folder)] + [
+        run["id"] for name in ("tiny_news", "tiny_numbers") for run in finished_project.runs(name)
+    ]
+    tracked = [path for name in ("data", "models", "reports") for path in (folder / name).rglob("*") if path.is_file()]
+    assert len(tracked) > 60
+    for path in [*tracked, folder / "dvc.lock"]:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def test_a_forced_second_run_leaves_the_same_bytes_and_a_second_run_in_mlflow(finished):
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    finished.dvc("repro", "--force", "plot@tiny_numbers")
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
+    assert finished.run("git", "status", "--porcelain").stdout == ""
+    new, old = finished.runs("tiny_numbers")
+    assert new["tags"]["result_sha256"] == old["tags"]["result_sha256"]
+    assert new["metrics"] == old["metrics"]
+    assert new["artifacts"] == old["artifacts"]
+
+
+def test_a_result_from_elsewhere_gets_its_run_from_its_files(finished_project, without_runs):
+    (original,) = finished_project.runs("tiny_numbers")
+    assert without_runs.stage_here("evaluate", "tiny_numbers").exit_code == 0
+    assert without_runs.stage_here("plot", "tiny_numbers").exit_code == 0
+    (run,) = without_runs.runs("tiny_numbers")
+    for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
+        assert run[same] == original[same], same
+    assert run["tags"]["recreated"] == "true"
+    assert run["tags"]["result_sha256"] == original["tags"]["result_sha256"]
+
+
+def test_evaluating_again_writes_no_metric_twice(without_runs):
+    for _ in range(2):
+        assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
+    client = client_of(without_runs)
+    (run,) = without_runs.runs("tiny_sign")
+    assert len(client.get_metric_history(run["id"], "test/accuracy")) == 1
+
+
+MANY = {f"class {number}": f"c{number}" for number in range(150)}
+"""More than MLflow takes in one call."""
+
+
+@pytest.mark.parametrize(
+    ("names", "param", "value"),
+    [
+        (["C++", "C#", "/"], "prepare.rename", '{"/": "city", "C#": "sea", "C++": "farm"}'),
+        (["x" * 300, "a//b", ".."], "prepare.rename", None),
+        (["Sci/Tech", "World: news", "1.5"], "prepare.rename.Sci/Tech", "farm"),
+    ],
+)
+def test_classes_may_have_any_name_and_there_may_be_many(without_runs, names, param, value):
+    table = without_runs.folder / "data/raw/tiny_news/rows.csv"
+    rename = dict(zip(names, TOPICS, strict=True))
+    text = table.read_text()
+    for name, topic in rename.items():
+        text = text.replace(f",{topic}\n", f",{name}\n")
+    table.write_text(text)
+    without_runs.set("tiny_news.prepare.rename", rename | (MANY if param != "prepare.rename" else {}))
+    for stage in ("prepare", "split", "train", "evaluate"):
+        ended = without_runs.stage_here(stage, "tiny_news")
+        assert (ended.exit_code, "nothing is lost" in ended.stderr) == (0, False), ended.output
+    (run,) = without_runs.runs("tiny_news")
+    assert (run["status"], run["epochs"]) == ("FINISHED", [1, 2, 3])
+    assert {"test/accuracy", "best_epoch"} <= set(run["metrics"])
+    assert run["params"][param] == (value or json.dumps(rename, sort_keys=True))
+    assert ("prepare.rename.class 149" in run["params"]) == (param != "prepare.rename")
+
+
+def test_an_experiment_that_was_deleted_comes_back_with_its_runs(without_runs):
+    assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
+    (before,) = without_runs.runs("tiny_sign")
+    client = client_of(without_runs)
+    client.delete_experiment(client.get_experiment_by_name("tiny_sign").experiment_id)
+    ended = without_runs.stage_here("plot", "tiny_sign")
+    assert (ended.exit_code, "nothing is lost" in ended.stderr) == (0, False), ended.output
+    (run,) = without_runs.runs("tiny_sign")
+    assert (run["id"], "plots" in run["artifacts"]) == (before["id"], True)
+
+
+def test_what_else_lies_in_a_models_folder_is_not_recorded(without_runs, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a key")
+    (without_runs.folder / "models/tiny_sign/notes").symlink_to(secret)
+    assert without_runs.stage_here("plot", "tiny_sign").exit_code == 0
+    (run,) = without_runs.runs("tiny_sign")
+    kept = {Path(file.path).name for file in client_of(without_runs).list_artifacts(run["id"], "model")}
+    assert kept == {"model.json", "model.safetensors"}
+
+
+def test_a_failed_training_ends_as_failed(without_runs):
+    without_runs.set("tiny_numbers.train.loop.learning_rate", 1e30)
+    without_runs.set("tiny_numbers.train.loop.clip_norm", 1e30)
+    assert without_runs.stage_here("train", "tiny_numbers").exit_code == 1
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "FAILED"
+    assert run["name"].startswith("tiny_numbers ")
+    assert "learning_rate=1e+30" in run["name"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_ends_as_killed_and_leaves_the_earlier_model(without_runs, number):
+    before = (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", "tiny_numbers"],
+        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in training.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    training.send_signal(number)
+    training.stdout.read()  # to its end: it may print a line before it sees the signal, and a closed pipe would end it
+    training.stdout.close()
+    assert training.wait(timeout=60) == 128 + number
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "KILLED"
+    assert (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes() == before
+    assert not list(without_runs.folder.rglob("*.draft"))
+
+
+def test_a_tracking_server_that_is_named_gets_the_run(without_runs, tmp_path):
+    store = tmp_path / "other.db"
+    ended = without_runs.stage_here("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+    assert ended.exit_code == 0, ended.output
+    assert store.exists()
+    assert not (without_runs.folder / "mlflow.db").exists()
+
+
+def test_a_store_that_moved_is_noticed_and_its_artifacts_are_found(finished_project, tmp_path):
+    moved = finished_project.copy(tmp_path / "moved here")
+    ended = moved.stage_here("plot", "tiny_sign")
+    assert ended.exit_code == 0
+    assert ended.stderr.count("was made under another root") == 1
+    (run,) = moved.runs("tiny_sign")
+    assert "model" in run["artifacts"]
+    assert (moved.folder / "mlruns" / "tiny_sign" / run["id"] / "artifacts" / "plots" / "loss.png").exists()
+    assert "another root" not in moved.stage_here("plot", "tiny_sign").stderr
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "plot"])
+def test_a_server_that_does_not_answer_harms_no_stage_and_no_password_is_shown(without_runs, stage):
+    made = {path: path.read_bytes() for name in ("models", "reports") for path in (without_runs.folder / name).rglob("*.*")
+            if path.is_file()}  # fmt: skip
+    ended = without_runs.stage(stage, "tiny_sign", MLFLOW_TRACKING_URI="http://user:s3cret@127.0.0.1:9")
+    assert ended.returncode == 0
+    (line,) = [line for line in ended.stderr.splitlines() if "MLflow" in line]
+    assert line.startswith("MLflow (http://127.0.0.1:9): does not take part (")
+    assert line.endswith("; nothing is lost: once it answers, `retrain sync` completes the run")
+    assert "s3cret" not in ended.said
+    assert {path: path.read_bytes() for path in made} == made
+
+
+@pytest.mark.parametrize("uri", ["mysql://127.0.0.1/runs", "http://[bad", "./mlruns"])
+def test_a_store_that_can_not_be_is_refused_in_one_line(without_runs, uri):
+    ended = without_runs.stage("plot", "tiny_sign", MLFLOW_TRACKING_URI=uri)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"Error: MLflow ({uri}): does not take part (")
+
+
+def test_an_interrupted_repro_leaves_no_training_behind(without_runs):
+    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+    repro = subprocess.Popen(
+        ["retrain", "repro", "tiny_numbers"],
+        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in repro.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    repro.send_signal(signal.SIGTERM)
+    repro.stdout.read()  # ends when the last process that can write to it has ended
+    repro.stdout.close()
+    assert repro.wait(timeout=60) == 128 + signal.SIGTERM
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "KILLED"
+
+
+def test_a_training_that_is_interrupted_before_its_run_could_be_made_leaves_and_makes_one_run_later(without_runs):
+    without_runs.set("tiny_numbers.train.loop.epochs", 2000)
+    without_runs.set("tiny_numbers.train.loop.patience", 2000)
+    program = ["python3", "-c", ASKED, "--dataset", "tiny_numbers"]
+    with store.lock(without_runs.folder, "runs"):  # as another training may hold it
+        training = subprocess.Popen(
+            program, cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, text=True
+        )
+        for line in training.stdout:
+            if line.startswith("epoch   2/"):
+                break
+        training.send_signal(signal.SIGTERM)
+        training.stdout.read()
+        training.stdout.close()
+        assert training.wait(timeout=60) == 128 + signal.SIGTERM
+    without_runs.set("tiny_numbers.train.loop.epochs", 3)
+    assert without_runs.stage_here("train", "tiny_numbers").exit_code == 0
+    assert [(run["status"], run["epochs"]) for run in without_runs.runs("tiny_numbers")] == [("FINISHED", [1, 2, 3])]
+
+
+def test_a_runs_name_has_the_first_changed_knobs_and_says_how_many_more_there_are(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    block = finished.params()["datasets"]["tiny_news"]
+    parameters = params.flat({stage: block[stage] for stage in naming.STAGES})
+    assert naming.run_name("tiny_news", parameters) == "tiny_news"
+    few = dict.fromkeys(["train.network.embedding_dim", "train.loop.epochs"], "5")
+    assert naming.run_name("tiny_news", {**parameters, **few}) == "tiny_news epochs=5 width=5"
+    assert naming.run_name("tiny_news", {**parameters, "prepare.repairs": '["entities", "spaces"]'}).endswith(
+        " repairs=[entities,spaces]"
+    )
+    assert naming.run_name("tiny_news", {**parameters, "prepare.train.sha256": "a" * 64}).endswith(f"={'a' * 35}…")
+    every = dict.fromkeys(parameters, "other")
+    name = naming.run_name("tiny_news", every)
+    assert name.endswith(f" and {len(every) - 6} more")
+    assert name.count("=other") == 6

@@ -1,0 +1,367 @@
+"""A training that was interrupted goes on and ends in the same bytes."""
+
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from io import BytesIO
+from itertools import count, cycle, islice
+from pathlib import Path
+from typing import Any
+
+import prepare
+import split
+from retrain import processes, schema
+from retrain.data import encoding_file
+from retrain.models import weights
+from retrain.training import checkpoint, history, loop, resume, setup
+from retrain.training.checkpoint import Checkpoint, DamagedError
+
+import pytest
+import torch
+from click.testing import CliRunner
+from support.project import BAG, MLP, REPOSITORY, Project, tiny_datasets, write_tiny_tables
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "weight_decay": 0.01},
+    "adamw": {"beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
+    "adagrad": {"weight_decay": 0.0},
+    "rowwise_adagrad": {},
+}
+SCHEDULES: dict[str, dict[str, Any]] = {"constant": {}, "linear": {}, "cosine": {}, "steps": {"count": 3, "gamma": 0.5}}
+NGRAMS = {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": True}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "tiny_news": {**BAG, "sparse": False, "dropout": 0.3},
+    "tiny_numbers": {**MLP, "dropout": 0.3},
+    "tiny_ngrams": NGRAMS,
+}
+SPARSE = {"sgd": {"momentum": 0.0, "weight_decay": 0.0}, "adagrad": OPTIMIZERS["adagrad"], "rowwise_adagrad": {}}
+"""Optimizers with parameters that take the sparse gradients of `ngram_bag`."""
+COMBINATIONS = [
+    (dataset, {"name": optimizer, **parameters}, {"name": schedule, **SCHEDULES[schedule]})
+    for dataset in NETWORKS
+    for optimizer, parameters in (SPARSE if dataset == "tiny_ngrams" else OPTIMIZERS).items()
+    for schedule in SCHEDULES
+]
+IDENTITY = {
+    "parameters": {"loop": {"epochs": 3}},
+    "data": "0" * 64,
+    "code": {"train.py": "1"},
+    "libraries": {"torch": "2"},
+}
+
+
+def datasets() -> dict[str, Any]:
+    """The tiny datasets, and the news once more as ngrams: with sparse gradients, as text is committed in params.yaml."""
+    news = tiny_datasets()["tiny_news"]
+    prepare_section = {**news["prepare"], "train": {"location": "data/raw/tiny_ngrams/rows.csv", "sha256": "unpinned"}}
+    split = {
+        **news["split"],
+        "inputs": "ngrams",
+        "encoder": {"minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3},
+    }
+    return {**tiny_datasets(), "tiny_ngrams": {**news, "prepare": prepare_section, "split": split}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny datasets, split."""
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / ".git").mkdir()
+    write_tiny_tables(folder)
+    shutil.copytree(folder / "data" / "raw" / "tiny_news", folder / "data" / "raw" / "tiny_ngrams")
+    Project(folder).write_params({"datasets": datasets()})
+    with chdir(folder):
+        for dataset in NETWORKS:
+            for stage in (prepare, split):
+                assert CliRunner().invoke(stage.main, ["--dataset", dataset]).exit_code == 0
+    return folder
+
+
+def ready(folder: Path, dataset: str, **section: Any) -> history.Training:
+    """A training of a tiny dataset from its beginning."""
+    examples = folder / "data" / dataset / "examples"
+    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+    parameters = {**datasets()[dataset]["train"], "network": NETWORKS[dataset], **section}
+    return setup.ready(schema.check(parameters, setup.Train, "train"), task, "train")
+
+
+def advance(training: history.Training, batches: int) -> None:
+    """Train for some batches, of train and validation alike, or until the training is over."""
+    reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
+    for report in islice(reports, batches):
+        if report.validation is not None:
+            history.recorded(training, report, report.validation)
+        if training.is_over:
+            return
+
+
+def bytes_of(training: history.Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
+    """What a finished training leaves."""
+    weights.save_weights(folder / "weights", training.record.best.weights, "float32")
+    return (folder / "weights").read_bytes(), training.record.history
+
+
+def carried_over(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as another process gets it."""
+    file = BytesIO()
+    torch.save(state, file)
+    return torch.load(BytesIO(file.getvalue()), weights_only=True)
+
+
+def loop_of(**parameters: Any) -> dict[str, Any]:
+    """A section of the loop's parameters, four epochs unless others are given."""
+    loop = tiny_datasets()["tiny_numbers"]["train"]["loop"]
+    return {**loop, "learning_rate": 0.05, "patience": 2, "epochs": 4, **parameters}
+
+
+def whole_training(folder: Path, dataset: str, **section: Any) -> history.Training:
+    """A training that nothing stops."""
+    training = ready(folder, dataset, **section)
+    advance(training, 10**6)
+    return training
+
+
+def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> history.Training:
+    """A training that stops after so many batches, again and again, and goes on from its state alone."""
+    training = ready(folder, dataset, **section)
+    first = training.state.optimizer.param_groups[0]["lr"]
+    while not training.is_over:
+        advance(training, next(strides))
+        state = carried_over(training.state_dict())
+        training = ready(folder, dataset, **section)
+        assert training.state.optimizer.param_groups[0]["lr"] == first
+        training.load_state_dict(state)
+    return training
+
+
+def strides_of(*about: str) -> Iterator[int]:
+    """Numbers of batches, from one to more than an epoch has, others for each combination."""
+    draw = random.Random(" ".join(about))
+    return (draw.randint(1, 30) for _ in count())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "optimizer", "schedule"),
+    COMBINATIONS,
+    ids=lambda part: part if isinstance(part, str) else part["name"],
+)
+def test_a_training_that_stops_between_any_two_batches_ends_in_the_same_bytes(
+    folder, tmp_path, dataset, optimizer, schedule
+):
+    section = {"optimizer": optimizer, "schedule": schedule, "loop": loop_of()}
+    whole = whole_training(folder, dataset, **section)
+    strides = strides_of(dataset, optimizer["name"], schedule["name"])
+    stopped = stopped_training(folder, dataset, strides, **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
+    assert len(whole.record.history) > 1
+
+
+@pytest.mark.parametrize("dataset", ["tiny_numbers", "tiny_ngrams"])
+def test_a_training_that_stops_after_every_batch_ends_in_the_same_bytes(folder, tmp_path, dataset):
+    section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=2)}
+    whole = whole_training(folder, dataset, **section)
+    strides = cycle(
+        [*[1] * 15, 5]
+    )  # a validation is begun anew: it has up to four batches, and no stop would let it end
+    stopped = stopped_training(folder, dataset, strides, **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
+
+
+@pytest.mark.parametrize("dataset", NETWORKS)
+def test_a_training_that_stalls_ends_at_the_same_epoch_however_often_it_was_stopped(folder, tmp_path, dataset):
+    section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=20, learning_rate=2.0)}
+    whole = whole_training(folder, dataset, **section)
+    stopped = stopped_training(folder, dataset, strides_of(dataset), **section)
+    assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
+    assert len(stopped.record.history) == whole.record.best.epoch + 2 < 20
+
+
+def test_dropout_takes_part(folder):
+    """Else the test above would show nothing of it."""
+    rows = []
+    for share in (0.0, 0.3):
+        training = whole_training(folder, "tiny_numbers", network={**MLP, "dropout": share})
+        rows.append(training.record.history)
+    assert rows[0] != rows[1]
+
+
+def test_a_journal_gives_back_what_was_saved_last(tmp_path):
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
+    assert kept.load() is None
+    for epoch in (1, 2):
+        kept.save({"epoch": epoch, "weights": torch.arange(3) * epoch, "scores": [float("-inf"), 0.1]})
+    state = kept.load()
+    assert (state["epoch"], state["weights"].tolist(), state["scores"]) == (2, [0, 2, 4], [float("-inf"), 0.1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.checkpoint"]
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
+def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
+    make(kept.draft)
+    kept.save({"epoch": 1})
+    assert kept.load() == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [kept.path]
+
+
+@pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, where, damage):
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
+    kept.save({"weights": torch.zeros(1000)})
+    content = bytearray(kept.path.read_bytes())
+    position = int(where * len(content))
+    content = content[:position] if damage == "cut" else content[:position] + b"?" + content[position + 1 :]
+    kept.path.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"^is damaged$"):
+        kept.load()
+
+
+def test_a_journal_of_another_training_under_this_ones_name_is_not_taken(tmp_path):
+    Checkpoint(tmp_path / "a.checkpoint", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
+    with pytest.raises(DamagedError, match="is of another training"):
+        Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ()).load()
+
+
+def left(folder: Path, identity: dict[str, Any]) -> Checkpoint:
+    """A checkpoint that a process left that was killed."""
+    kept = Checkpoint(folder / f"tiny-{checkpoint.digest(identity)[:16]}.checkpoint", identity, ())
+    kept.save({"epoch": 1})
+    for suffix in (".lock", ".owner", ".draft"):
+        kept.path.with_suffix(suffix).touch()
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"parameters": {"loop": {"epochs": 4}}}, "of other parameters (loop.epochs)"),
+        ({"data": "1" * 64}, "of other data"),
+        ({"code": {"train.py": "2", "loop.py": "1"}}, "of other code (train.py, loop.py)"),
+        ({"libraries": {"torch": "3"}}, "of other libraries (torch)"),
+    ],
+)
+def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(tmp_path, other, reason):
+    abandoned = left(tmp_path, {**IDENTITY, **other})
+    said: list[str] = []
+    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append) as kept:
+        assert kept.load() is None
+    assert said == [f"an unfinished training {reason} is not continued"]
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
+
+
+NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
+
+
+@pytest.mark.slow
+def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was_left(new_project, tmp_path):
+    project, dataset = new_project(), "tiny_numbers"
+    project.stages("prepare split", dataset)
+    reports, loop_file = project.folder / "reports" / dataset, project.folder / "src" / "retrain" / "loop.py"
+    reports.parent.mkdir(exist_ok=True)
+    reports.touch()  # nothing can be written there: the checkpoint stays
+    assert project.stage("train", dataset).returncode == 1
+    reports.unlink()
+    (tmp_path / "older" / "numpy-0.0.1.dist-info").mkdir(parents=True)
+    (tmp_path / "older" / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
+
+    def said(**environment: str) -> str:
+        ended = project.stage("train", dataset, **environment)
+        assert ended.returncode == 0, ended.said
+        return ended.stderr
+
+    line = f"train {dataset}: an unfinished training of other {{}} is not continued\n"
+    code = loop_file.read_text()
+    loop_file.write_text(code + "# as before\n")
+    assert said() == line.format("code (retrain/loop.py)")
+    loop_file.write_text(code)
+    assert said(PYTHONPATH=str(tmp_path / "older")) == line.format("libraries (numpy)")
+    project.set(f"{dataset}.split.seed", 2)
+    assert project.stage_here("split", dataset).exit_code == 0
+    assert said() == line.format("data")
+    project.set(f"{dataset}.split.seed", 1)
+    assert project.stage_here("split", dataset).exit_code == 0
+    assert said() == f"train {dataset}: continuing after epoch 3 of 3\n"
+
+
+def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_touched(tmp_path):
+    abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(checkpoint.KEPT + 3)]
+    foreign = tmp_path / "tiny_news-0123456789abcdef.checkpoint"
+    foreign.touch()
+    said: list[str] = []
+    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append):
+        pass
+    stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {foreign, tmp_path / "lock"}
+    assert set(tmp_path.iterdir()) == stay
+    assert len(said) == 1
+
+
+def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(folder, tmp_path):
+    section = tiny_datasets()["tiny_numbers"]["train"]
+    examples = folder / "data" / "tiny_numbers" / "examples"
+    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
+    kept.save(ready(folder, "tiny_numbers", network={**MLP, "hidden": 6}).state_dict())
+    said: list[str] = []
+    training = resume.continued(kept, schema.check(section, setup.Train, "train"), task, "train", said.append)
+    assert said == ["the checkpoint of an unfinished training is damaged: starting from the beginning"]
+    advance(training, 10**6)
+    whole = whole_training(folder, "tiny_numbers", network=section["network"])
+    assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+import torch
+from retrain import cli
+from retrain.training.checkpoint import Checkpoint
+kept = Checkpoint(Path(sys.argv[1]), {"data": "1"}, ())
+kept.save({"epoch": 1})
+signal.signal(signal.SIGALRM, lambda *_: cli.leave(signal.SIGTERM, None))
+weights = [torch.ones(1 << 20) for _ in range(100)]
+for hundredths in range(1, 11):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, hundredths / 100)
+        kept.save({"weights": weights})
+    except SystemExit as way:
+        print(way.code, kept.load())
+"""
+"""Saves a checkpoint of 400 MB, again and again, and a signal does not wait for it."""
+
+
+def test_a_signal_that_cuts_a_save_short_is_no_error_of_the_disk_and_leaves_the_earlier_journal(tmp_path):
+    path = tmp_path / "a.checkpoint"
+    ended = Project(tmp_path).run(sys.executable, "-c", INTERRUPTED, str(path), PYTHONPATH=str(REPOSITORY / "src"))
+    assert ended.stdout == "143 {'epoch': 1}\n" * 10, ended.said
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+import torch
+from retrain.errors import lack_of_memory
+from retrain.training.checkpoint import Checkpoint
+kept = Checkpoint(Path(sys.argv[1]), {"data": "1"}, ())
+kept.save({"weights": torch.zeros(1 << 25)})
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]),) * 2)
+try:
+    kept.load()
+except Exception as error:
+    print("memory" if lack_of_memory(error) else repr(error))
+"""
+"""Saves a checkpoint of 128 MB and loads it under a limit on memory."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of this kind are Linux'")
+@pytest.mark.parametrize("megabytes", [16, 200])
+def test_a_journal_for_which_there_is_not_enough_memory_is_not_taken_for_a_damaged_one(tmp_path, megabytes):
+    limit = str(megabytes << 20)
+    ended = Project(tmp_path).run(
+        sys.executable, "-c", LARGE, str(tmp_path / "a.checkpoint"), limit, PYTHONPATH=str(REPOSITORY / "src")
+    )
+    assert ended.stdout == "memory\n", ended.said
