@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from support.damage import EITHER, CHECKPOINTS, KINDS, READ, SEED, STAGES, Case, draw_for, strange_names
+from support.damage import CHECKPOINTS, EITHER, KINDS, READ, SEED, STAGES, Case, draw_for, strange_names
 from support.warm import ENOUGH, StageRun, Warm
 
 SAMPLE = 12
