@@ -1,5 +1,5 @@
-# The whole developer interface; CI calls the same targets. `make` lists them.
-# Everything is installed into .venv/ when it is first needed, and again when a lock file changes.
+# All commands for developers; CI calls the same targets. `make` lists them.
+# Packages are installed into .venv/ when a target first needs them, and again when a lock file changes.
 
 PYTHON ?= python3
 export DATASET ?=
@@ -8,14 +8,14 @@ PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all stale audit verify summary ui test test-slow campaigns fuzz check check-packages bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all status stale audit verify summary ui test test-slow coverage stress campaigns fuzz docs check check-packages bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
 
-setup: .venv/installed  ## make .venv/ and install what requirements.lock pins
+setup: .venv/installed  ## create .venv/ and install the packages of requirements.lock
 
-setup-dev: .venv/installed-dev  ## also install the tools that requirements-dev.lock pins
+setup-dev: .venv/installed-dev  ## also install the developer tools of requirements-dev.lock
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Error: python: %d.%d is too old; set PYTHON to 3.11 or newer, as in: make repro PYTHON=python3.12" % sys.version_info[:2])'
@@ -28,16 +28,16 @@ setup-dev: .venv/installed-dev  ## also install the tools that requirements-dev.
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
 	@touch $@
 
-repro: setup  ## run the pipeline of every dataset whose rows can be had, or of DATASET=name
+repro: setup  ## run the pipeline of every available dataset, or of DATASET=name
 	@$(BIN)/retrain repro $${DATASET:+"$$DATASET"}
 
-repro-all: setup  ## run the pipeline of every dataset, and fail where one can't be had
+repro-all: setup  ## run the pipeline of every dataset; fail if one is unavailable
 	@$(BIN)/dvc repro
 
-verify: setup  ## run the committed results again from nothing, of every dataset or of DATASET=name, and compare
+verify: setup  ## re-run the commit in a clean clone and compare (all datasets, or DATASET=name)
 	@$(BIN)/retrain verify $${DATASET:+"$$DATASET"}
 
-summary: setup  ## print what the last runs changed, as Markdown
+summary: setup  ## print the changed metrics and the loss curves as Markdown
 	@printf 'Metrics, in the last commit and now:\n\n'
 	@$(BIN)/dvc metrics diff --all --md
 	@printf 'Plots:\n\n'
@@ -46,32 +46,38 @@ summary: setup  ## print what the last runs changed, as Markdown
 	@$(BIN)/retrain curves
 	@printf 'Runs: `make ui`, and open the address that it prints\n'
 
-stale: setup  ## say whether dvc.lock is stale; runs nothing and needs no data
+status: setup  ## list the stages of dvc.lock that are out of date; needs no data
 	@$(BIN)/retrain audit --stale
 
-audit: setup  ## see what the stages read, and compare it with dvc.yaml; or of DATASET=name
+audit: setup  ## check dvc.yaml against what the stages read (all datasets, or DATASET=name)
 	@$(BIN)/retrain audit $${DATASET:+"$$DATASET"}
 
-ui: setup  ## serve the runs in MLflow on 127.0.0.1:5000, or on PORT=number
+ui: setup  ## open the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@$(BIN)/retrain ui --port $${PORT:-5000}
 
-# Three processes for two cores: many tests wait for a server, a lock or a disk. Who has none left takes some of another's.
+# Three processes for two cores: many tests wait for a server, a lock or a disk. A process that runs out of tests takes some from another.
 test: setup-dev  ## run all tests
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
-test-slow: setup-dev  ## run the end-to-end tests alone
+test-slow: setup-dev  ## run only the end-to-end tests
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m slow
 
-campaigns: setup-dev  ## search long for failures (kills, damaged inputs, full disks) and print what was tried
+stress: setup-dev  ## run the long stress tests (kills, damaged inputs, full disks) and print what they tried
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
 
-fuzz: setup-dev  ## fuzz a model's files and params.yaml, each for a minute, or for FUZZ_SECONDS=number
+coverage: setup-dev  ## run the tests that need no subprocess and measure which lines of src/ they run
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m "not slow and not campaign" --cov --cov-report=term-missing:skip-covered
+
+docs: setup  ## write docs/reference/params.md and cli.md from the code
+	@$(BIN)/python docs/generate.py
+
+fuzz: setup-dev  ## fuzz model files and params.yaml for a minute each, or for FUZZ_SECONDS=number
 	$(BIN)/python -m support.fuzz --seconds $${FUZZ_SECONDS:-60} --seed 1
 
-bench: setup benchmarks/.venv/installed  ## measure speed and accuracy beside fastText and others (AG_NEWS_DIR=folder)
+bench: setup benchmarks/.venv/installed  ## compare speed and accuracy with fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py
 
-bench-quick: setup benchmarks/.venv/installed  ## the same comparison with fastText in two minutes; writes nothing
+bench-quick: setup benchmarks/.venv/installed  ## compare with fastText in two minutes; writes nothing
 	@$(BIN)/python benchmarks/bench.py --quick
 
 benchmarks/.venv/installed: benchmarks/requirements.txt
@@ -79,33 +85,37 @@ benchmarks/.venv/installed: benchmarks/requirements.txt
 	benchmarks/.venv/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	@touch $@
 
-check: setup-dev  ## check format, lint and types; changes nothing
+check: setup-dev  ## check format, lint and types; change nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-check-packages: .audit/pip-audit-$(PIP_AUDIT)  ## look for known vulnerabilities of the pinned packages (needs PyPI)
+check-packages: .audit/pip-audit-$(PIP_AUDIT)  ## look for known vulnerabilities in the pinned packages (needs PyPI)
 	@.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
-		--requirement requirements.lock --requirement requirements-dev.lock 2> .audit/said; status=$$?; \
-	if grep -q '^Traceback' .audit/said; then \
-		tail -n 1 .audit/said | sed 's/.*/Error: packages: PyPI does not answer (&); check the network and try again/' >&2; \
-	else grep -v '^WARNING' .audit/said >&2; fi; exit $$status
+		--requirement requirements.lock --requirement requirements-dev.lock 2> .audit/stderr; status=$$?; \
+	if grep -q '^Traceback' .audit/stderr; then \
+		tail -n 1 .audit/stderr | sed 's/.*/Error: packages: PyPI does not answer (&); check the network and try again/' >&2; \
+	else grep -v '^WARNING' .audit/stderr >&2; fi; exit $$status
 
-# In an environment of its own: what it needs must not decide what the project gets.
+# In its own environment: its dependencies must not influence those of the project.
 .audit/pip-audit-$(PIP_AUDIT):
 	rm -rf .audit
 	$(PYTHON) -m venv .audit
 	.audit/bin/python -m pip install --quiet pip-audit==$(PIP_AUDIT)
 	@touch $@
 
-format: setup-dev  ## format the code and mend what ruff can mend
+format: setup-dev  ## format the code and apply ruff's automatic fixes
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-lock: setup-dev  ## resolve pyproject.toml into the two lock files again
+lock: setup-dev  ## resolve pyproject.toml into the two lock files
 	$(BIN)/uv pip compile --quiet pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
-clean:  ## remove the environment and the caches of tools; data, models, reports and runs stay
+clean:  ## remove the environment and tool caches; keep data, models, reports and runs
 	rm -rf .venv .audit build .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Former names.
+stale: status
+campaigns: stress

@@ -1,4 +1,4 @@
-"""What the code imports, read from its syntax trees: for the tests of layers and of DVC's dependencies."""
+"""The imports of the code, read from its syntax trees, for the tests of layers and of DVC's dependencies."""
 
 import ast
 from collections.abc import Iterator
