@@ -8,15 +8,16 @@ from collections.abc import Callable
 from contextlib import chdir
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import evaluate
 import plot
 import prepare
 import split
 import train
+from retrain import files
 from retrain.commands import recipe
 from retrain.data import tables
+from retrain.errors import RetrainError
 
 import click
 import numpy as np
@@ -101,29 +102,27 @@ ARRAYS: list[tuple[str, bytes | Callable[[Trap], bytes]]] = [
     ("a pickle", pickle.dumps),
     ("objects by its header", header_of("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }")),
     ("structured objects", header_of("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,), }")),
-    ("nothing by overflow", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (2305843009213693952,), }")),
-    ("an exabyte", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }")),
-    ("beyond counting", header_of(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({10**30}, {10**30}), }}")),
-    ("less than nothing", header_of("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }")),
     ("a program", header_of("__import__('os').system('touch ../sprung')")),
-    ("no end of brackets", header_of("(" * 9000)),
-    ("no end of signs", header_of("-" * 9000 + "1")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("content", [content for _, content in ARRAYS], ids=[what for what, _ in ARRAYS])
-def test_an_array_that_is_more_than_numbers_is_refused_and_does_nothing(folder, trap, content):
-    file = folder / PATH / "examples/train/targets.npy"
-    file.write_bytes(content if isinstance(content, bytes) else content(trap))
+def test_arrays_run_no_code(folder, trap, content):
+    """Not even where the digest of the array is right."""
+    examples = folder / PATH / "examples"
+    (examples / "train/targets.npy").write_bytes(content if isinstance(content, bytes) else content(trap))
+    assert refusal(folder, train.main, "--dataset", "tiny_sign").startswith(f"{PATH}/examples: does not match ")
+    encoding = json.loads((examples / "encoding.json").read_text())
+    encoding["arrays"]["train/targets.npy"] = files.sha256(examples / "train/targets.npy")
+    (examples / "encoding.json").write_text(json.dumps(encoding))
     line = refusal(folder, train.main, "--dataset", "tiny_sign")
     assert line.startswith(f"{PATH}/examples/train: holds a damaged array (")
 
 
-def table_with(metadata: dict[bytes, bytes], of_column: dict[bytes, bytes]) -> pa.Table:
-    """A table like `tiny_sign`'s, with metadata of the whole, and of its first column."""
+def table_with(metadata: dict[bytes, bytes]) -> pa.Table:
+    """A table like `tiny_sign`'s, with metadata of its first column."""
     table = pa.table({"a": pa.array([1.0, 2.0]), "b": [1.0, 2.0], "c": [3.0, 4.0], "sign": ["plus", "minus"]})
-    first = table.schema.field("a").with_metadata(of_column)
-    return table.cast(table.schema.set(0, first)).replace_schema_metadata(metadata)
+    return table.cast(table.schema.set(0, table.schema.field("a").with_metadata(metadata)))
 
 
 def extension(name: str, content: bytes) -> dict[bytes, bytes]:
@@ -134,33 +133,19 @@ def test_a_pickled_type_in_a_parquet_table_is_not_unpickled(folder, trap):
     """Versions of pyarrow before 14.0.1 unpickled it (CVE-2023-47248); now the column is what it is stored as."""
     path = folder / PATH / "prepared/rows.parquet"
     for name in ("arrow.py_extension_type", "mine"):
-        parquet.write_table(table_with({}, extension(name, pickle.dumps(trap))), path)
-        assert tables.read_parquet(path, "way out")["a"].tolist() == [1.0, 2.0]
+        parquet.write_table(table_with(extension(name, pickle.dumps(trap))), path)
+        assert tables.read_parquet(path, "hint")["a"].tolist() == [1.0, 2.0]
     assert not trap.sprung.exists()
 
 
 @pytest.mark.parametrize("name", ["pandas.period", "pandas.interval"])
-def test_a_pickle_as_a_type_of_pandas_is_refused(folder, trap, name):
-    parquet.write_table(table_with({}, extension(name, pickle.dumps(trap))), folder / PATH / "prepared/rows.parquet")
-    line = refusal(folder, split.main, "--dataset", "tiny_sign")
-    assert line.startswith(f"{PATH}/prepared/rows.parquet: is not a readable Parquet table (")
-
-
-PANDAS: list[Any] = [
-    1, [], {"columns": 1}, {"index_columns": ["x"], "columns": [], "column_indexes": []},
-    {"index_columns": [{"kind": "range", "name": None, "start": 0, "stop": 10**30, "step": 1}], "columns": [], "column_indexes": []},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("content", [*(json.dumps(value).encode() for value in PANDAS), b"no JSON", b"[" * 100_000])
-def test_notes_of_pandas_in_a_parquet_table_that_are_none_are_refused_or_ignored(folder, content):
+def test_pickled_pandas_types_are_rejected(folder, trap, name):
     path = folder / PATH / "prepared/rows.parquet"
-    parquet.write_table(table_with({b"pandas": content}, {}), path)
-    with chdir(folder):
-        ended = CliRunner().invoke(split.main, ["--dataset", "tiny_sign"])
-    assert isinstance(ended.exception, SystemExit), repr(ended.exception)
-    assert ended.stderr.startswith((f"Error: {PATH}/prepared/rows.parquet: is not a readable", "Error: params.yaml: "))
-    assert ended.stderr.count("\n") == 1
+    parquet.write_table(table_with(extension(name, pickle.dumps(trap))), path)
+    assert refusal(folder, split.main, "--dataset", "tiny_sign").startswith(f"{PATH}/prepared: does not match ")
+    with pytest.raises(RetrainError, match="is not a readable Parquet table"):
+        tables.read_parquet(path, "hint")
+    assert not trap.sprung.exists()
 
 
 TAGS = [
@@ -209,11 +194,11 @@ def test_a_knob_without_end_is_refused(folder, stage, value):
 def test_an_encoding_that_names_a_file_elsewhere_is_refused(folder):
     path = folder / PATH / "examples/encoding.json"
     encoding = json.loads(path.read_text())
-    for part in ("inputs", "target"):
-        for kind in ("../../evil", "os", "/etc/passwd", "__init__", "text/../numbers"):
-            path.write_text(json.dumps(encoding | {part: encoding[part] | {"kind": kind}}))
+    for part in ("encoder", "task"):
+        for name in ("../../evil", "os", "/etc/passwd", "__init__", "text/../numbers"):
+            path.write_text(json.dumps(encoding | {part: encoding[part] | {"name": name}}))
             line = refusal(folder, train.main, "--dataset", "tiny_sign")
-            assert line.startswith(f"{PATH}/examples/encoding.json: unknown '{kind}'; ")
+            assert line.startswith(f"{PATH}/examples/encoding.json: unknown '{name}'; ")
 
 
 @pytest.mark.parametrize("name", ["../mine", "/mine", "..", "a/b", "-rf", ".git", "a;touch sprung", "a b", "a" * 101])

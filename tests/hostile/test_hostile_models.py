@@ -63,13 +63,14 @@ def refusal(folder: Path, *arguments: str) -> str:
     return line[1].removeprefix(f"{folder}/models/mine/")
 
 
-KINDS = {"text": ("text", "label"), "ngrams": ("ngrams", "label"), "numbers": ("numbers", "number")}
+KINDS = {"text": "classification", "ngrams": "classification", "numbers": "regression"}
+"""The encoders of the models, and their tasks."""
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes a model of a kind of inputs to `models/mine/`, and returns its folder."""
-    return lambda kind: write_model(tmp_path / "models" / "mine", *KINDS[kind])
+    """Writes a model with an encoder to `models/mine/`, and returns its folder."""
+    return lambda encoder: write_model(tmp_path / "models" / "mine", encoder, KINDS[encoder])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +83,7 @@ def test_an_honest_model_answers_in_the_room_that_hostile_ones_are_given(model, 
     assert set(json.loads(ended.stdout)) in ({"label", "probabilities"}, {"number"})
 
 
-LABELS = ["target", "learned"]
+LABELS = ["task", "learned"]
 NETWORK = ["train", "network"]
 OTHER = "model.safetensors: holds the weights of another network; "
 CLAIMS: list[tuple[str, list[str], Any, str]] = [
@@ -94,12 +95,12 @@ CLAIMS: list[tuple[str, list[str], Any, str]] = [
     ("numbers", [*NETWORK, "hidden"], 2**31 - 1, OTHER),
     ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden: "),
     ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden: "),
-    ("ngrams", ["inputs", "learned", "hash_bits"], 60, "model.json: does not describe a model ("),
-    ("ngrams", ["inputs", "learned", "hash_bits"], 26.0, "model.json: does not describe a model ("),
-    ("ngrams", ["inputs", "learned", "buckets"], "AAAA" * 4000, "model.json: does not describe a model ("),
-    ("ngrams", ["inputs", "learned", "buckets"], "////" * 4, "model.json: does not describe a model ("),
-    ("text", ["inputs", "learned", "tokens"], ["a"] * 50_000, "model.json: does not describe a model ("),
-    ("text", ["inputs", "learned", "tokens"], [str(number) for number in range(50_000)], OTHER),
+    ("ngrams", ["encoder", "learned", "hash_bits"], 60, "model.json: does not describe a model ("),
+    ("ngrams", ["encoder", "learned", "hash_bits"], 26.0, "model.json: does not describe a model ("),
+    ("ngrams", ["encoder", "learned", "buckets"], "AAAA" * 4000, "model.json: does not describe a model ("),
+    ("ngrams", ["encoder", "learned", "buckets"], "////" * 4, "model.json: does not describe a model ("),
+    ("text", ["encoder", "learned", "tokens"], ["a"] * 50_000, "model.json: does not describe a model ("),
+    ("text", ["encoder", "learned", "tokens"], [str(number) for number in range(50_000)], OTHER),
     ("text", [*LABELS, "classes"], ["sea", "sea", "city"], "model.json: does not describe a model ("),
     ("text", [*LABELS, "counts"], [1, 2, 10**400], "model.json: does not describe a model ("),
     ("numbers", [*LABELS, "deviation"], 1e300, "model.json: does not describe a model ("),
@@ -109,23 +110,19 @@ CLAIMS: list[tuple[str, list[str], Any, str]] = [
     ("text", ["best_epoch"], 10**4000, "model.json.best_epoch: a number of 13,288 bits will not do; "),
     ("text", ["splits", "train", "rows"], 10**30, "model.json.splits.train.rows: 1000000000000000000000000000000 will"),
     # names that lead elsewhere
-    ("text", ["inputs", "kind"], "../../evil", "model.json: unknown '../../evil'; known are: "),
-    ("text", ["inputs", "kind"], "os", "model.json: unknown 'os'; known are: "),
-    ("text", ["inputs", "kind"], "__init__", "model.json: unknown '__init__'; known are: "),
-    ("text", ["inputs", "kind"], "text.evil", "model.json: unknown 'text.evil'; did you mean 'text'?"),
-    ("text", ["inputs", "kind"], "x" * 10**7, "model.json: unknown 'xxxxx"),
-    ("text", ["target", "kind"], "../encoders/text", "model.json: unknown '../encoders/text'; known are: "),
+    ("text", ["encoder", "name"], "../../evil", "model.json: unknown '../../evil'; known are: "),
+    ("text", ["encoder", "name"], "os", "model.json: unknown 'os'; known are: "),
+    ("text", ["encoder", "name"], "__init__", "model.json: unknown '__init__'; known are: "),
+    ("text", ["encoder", "name"], "text.evil", "model.json: unknown 'text.evil'; did you mean 'text'?"),
+    ("text", ["encoder", "name"], "x" * 10**7, "model.json: unknown 'xxxxx"),
+    ("text", ["task", "name"], "../encoders/text", "model.json: unknown '../encoders/text'; known are: "),
     ("text", [*NETWORK, "name"], "../../evil", "model.json: unknown '../../evil'; known are: "),
     ("text", [*NETWORK, "name"], "/etc/passwd", "model.json: unknown '/etc/passwd'; known are: "),
     ("text", [*NETWORK, "name"], ["embedding_bag"], "model.json: unknown '['embedding_bag']'; did you"),
-    (
-        "text",
-        ["train", "loss", "name"],
-        "../../evil",
-        "model.json: unknown loss '../../evil'; train it again",
-    ),
-    ("text", NETWORK, MLP, "model.json: its network takes numbers, and its encoder gives text; "),
-    ("ngrams", NETWORK, BAG, "model.json: its network takes text, and its encoder gives ngrams; "),
+    ("text", ["train", "loss", "name"], "../../evil", "model.json: unknown '../../evil'; known are: "),
+    ("text", NETWORK, MLP, "model.json: names an encoder, network, task and loss that do not fit together; "),
+    ("ngrams", NETWORK, BAG, "model.json: names an encoder, network, task and loss that do not fit together; "),
+    ("text", ["train", "loss"], {"name": "huber"}, "model.json: names an encoder, network, task and loss that do not"),
     ("text", ["prepare", "repairs"], ["../../evil"], "repairs: unknown '../../evil'; known are: "),
     ("text", ["dataset"], "../../evil", "model.json.dataset: '../../evil' will not do; "),
     ("text", ["dataset"], "..", "model.json.dataset: '..' will not do; "),

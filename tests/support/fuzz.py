@@ -47,8 +47,8 @@ from support.project import REPOSITORY
 import click
 from ruamel.yaml import YAML
 
-KINDS = {"text": "label", "ngrams": "label", "numbers": "number"}
-"""The inputs of the models, and their targets."""
+KINDS = {"text": "classification", "ngrams": "classification", "numbers": "regression"}
+"""The encoders of the models, and their tasks."""
 SECONDS_FOR_ONE = 60
 MEMORY = 2 << 30
 YAML_TOKENS = (
@@ -112,7 +112,7 @@ def model_target(folder: Path, name: str, changes: tuple[Change, ...]) -> Target
     """One of a model's files; the other one is whole. The first byte says of which kind the model is."""
     from retrain.models import predictor
 
-    models = [write_model(folder / inputs, inputs, target) for inputs, target in KINDS.items()]
+    models = [write_model(folder / encoder, encoder, task) for encoder, task in KINDS.items()]
     contents = [(model / name).read_bytes() for model in models]
 
     def read(data: bytes) -> None:
@@ -156,8 +156,6 @@ def params_target(folder: Path) -> Target:
 
 def check_sections(folder: Path, dataset: str) -> None:
     """Check all sections of a dataset, each as its stage does."""
-    from retrain.models import losses
-
     block = params.dataset_block(folder, dataset)
     schema.check(block["prepare"], sources.load(block["prepare"], dataset).parameters, "prepare")
     parameters = params.read(folder, dataset, "split", splitting.Split)
@@ -169,7 +167,7 @@ def check_sections(folder: Path, dataset: str) -> None:
     section = params.read(folder, dataset, "train", setup.Train)
     setup.chosen_network(section, parameters.encoder.get("name"), "train")
     setup.chosen_steps(section, "train")
-    schema.check({"loss": section.loss}, losses.Parameters, "train")
+    setup.chosen_loss(section, parameters.task, "train")
     params.read(folder, dataset, "evaluate", evaluate.Evaluate)
     params.read(folder, dataset, "plot", plot.Plot)
 

@@ -175,7 +175,7 @@ def copy_of_repository(folder: Path) -> Project:
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source, target = REPOSITORY / name, folder / name
-        if source.exists():
+        if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     project = Project(folder)
