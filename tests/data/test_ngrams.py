@@ -95,10 +95,10 @@ def hashes(rows: Sequence[str]) -> list[list[int]]:
     return [found[begin:end].tolist() for begin, end in pairwise(places)]
 
 
-def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
+def buckets(rows: Sequence[Row], char_ngrams: int) -> list[list[int]]:
     """The buckets of each row, in ascending order."""
     frame, found = table(rows), []
-    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, characters):
+    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, char_ngrams):
         ends = np.cumsum([0, *lengths.sum(axis=1)])
         found += [sorted(every[begin:end].tolist()) for begin, end in pairwise(ends)]
     return found
@@ -107,9 +107,9 @@ def buckets(rows: Sequence[Row], characters: int) -> list[list[int]]:
 def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> Encoder:
     """An encoder that learned from these rows; where nothing else is asked for, all that tells anything."""
     parameters = Parameters.model_validate(
-        {"minimum_count": 1, "min_log_ratio": 0.001, "hash_bits": BITS, "char_ngrams": 0, **changed}
+        {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.001, "hash_bits": BITS, "char_ngrams": 0, **changed}
     )
-    return Encoder.fit(table(rows), np.array(targets), parameters)
+    return Encoder.fit_encode(table(rows), np.array(targets), parameters)[0]
 
 
 def learned(encoder: Encoder) -> dict[int, float]:
@@ -238,7 +238,7 @@ def test_a_word_is_a_titles_word_only_where_a_later_column_has_text(row, titles)
     assert [word for word in ("cow", "ship", "tram") if bucket(("title", word)) in found] == titles
 
 
-@pytest.mark.parametrize("embedding_dim", [1, 2])
+@pytest.mark.parametrize("width", [1, 2])
 def test_rows_are_encoded_alone_as_they_are_among_thousands(width):
     texts = [text for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=5)]
     texts[7] = texts[ROWS_AT_ONCE - 1] = texts[ROWS_AT_ONCE] = ""
@@ -360,20 +360,20 @@ def test_only_the_rows_that_are_given_teach_something():
     rows = [(text,) for text, _ in news_rows(40, seed=7)]
     labels = np.array([number % 3 for number in range(40)])
     own = np.arange(40) % 2 == 0
-    parameters = Parameters(minimum_count=1, min_log_ratio=0.1, bits=BITS, char_ngrams=0)
-    part = Encoder.fit(table(rows)[own], labels[own], parameters)
+    parameters = Parameters(name="ngrams", minimum_count=1, min_log_ratio=0.1, hash_bits=BITS, char_ngrams=0)
+    part, _ = Encoder.fit_encode(table(rows)[own], labels[own], parameters)
     assert part == fitted(rows[::2], labels[::2].tolist(), min_log_ratio=0.1)
-    assert part.size < Encoder.fit(table(rows), labels, parameters).size
+    assert part.size < Encoder.fit_encode(table(rows), labels, parameters)[0].size
 
 
 def test_numbers_are_two_classes_those_above_the_mean_and_the_others():
     rows = [(text, "") for text, _ in news_rows(12, seed=8)]
     numbers = np.array([-3.0, 1.0, 0.5, 4.0, 0.0, 9.5] * 2, dtype=np.float32)  # the mean is 2
-    parent_processes = (numbers > 2).astype(np.int64)
-    assert parent_processes.sum() == 4
+    above = (numbers > 2).astype(np.int64)
+    assert above.sum() == 4
     of_numbers = fitted(rows, numbers[:, None])  # as the task gives them
-    assert of_numbers == fitted(rows, parent_processes)
-    assert of_numbers != fitted(rows, 1 - parent_processes[::-1])
+    assert of_numbers == fitted(rows, above)
+    assert of_numbers != fitted(rows, 1 - above[::-1])
 
 
 def encoded(*numbers: float, dtype: str) -> str:
@@ -431,10 +431,9 @@ def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Pat
     write_tiny_tables(tmp_path)
     project = Project(tmp_path)
     project.write_params({"datasets": tiny_datasets()})
-    project.set("tiny_news.split.encoder.name", "ngrams")
     project.set(
         "tiny_news.split.encoder",
-        {"minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 0, **parameter},
+        {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 0, **parameter},
     )
     with chdir(tmp_path):
         assert CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"]).exit_code == 0

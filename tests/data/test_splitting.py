@@ -25,7 +25,7 @@ TEXTS = st.lists(st.text("ab éÉ.!", min_size=1, max_size=6), min_size=1, max_s
 
 def parameters(**changed: object) -> splitting.Split:
     """The stage's section."""
-    plain = {"validation": 0.2, "test": 0.2, "seed": 1, "inputs": "text", "target": "label", "encoder": {}}
+    plain = {"validation": 0.2, "test": 0.2, "seed": 1, "task": "classification", "encoder": {}}
     return splitting.Split.model_validate({**plain, **changed})
 
 
@@ -53,9 +53,9 @@ def normalised(texts: list[str]) -> set[bytes]:
 @given(TEXTS, st.integers(0, 2**32 - 1))
 def test_every_row_is_on_one_side_in_the_order_of_the_rows(texts, seed):
     sides = sides_of(texts, seed=seed)
-    assert sorted(row for assign_split in sides.values() for row in assign_split) == sorted(texts)
-    for assign_split in sides.values():
-        assert assign_split == [row for row in texts if row in assign_split]
+    assert sorted(row for side in sides.values() for row in side) == sorted(texts)
+    for side in sides.values():
+        assert side == [row for row in texts if row in side]
 
 
 @unhurried
@@ -90,7 +90,7 @@ def test_a_text_of_the_official_test_file_leaves_train_and_validation_but_never_
 def test_the_fractions_are_about_right(seed, validation, test):
     count = 5_000
     sides = sides_of([f"text {number}" for number in range(count)], seed=seed, validation=validation, test=test)
-    shares = {name: len(assign_split) / count for name, assign_split in sides.items()}
+    shares = {name: len(side) / count for name, side in sides.items()}
     assert shares == pytest.approx({"train": 1 - validation - test, "validation": validation, "test": test}, abs=0.03)
 
 
@@ -164,7 +164,7 @@ def test_the_same_rows_give_the_same_bytes_twice(project, dataset):
 def test_the_vocabulary_is_learned_from_the_train_split_alone(project):
     split_stages(project, "tiny_news")
     folder = project.folder / "data/tiny_news"
-    learned = json.loads((folder / "examples/encoding.json").read_text())["inputs"]["learned"]["tokens"]
+    learned = json.loads((folder / "examples/encoding.json").read_text())["encoder"]["learned"]["tokens"]
     words = {
         name: {word for row in pd.read_parquet(folder / f"splits/{name}.parquet")["text"] for word in row.split()}
         for name in SIDES
@@ -178,31 +178,28 @@ def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
     folder = project.folder / "data/tiny_numbers"
     encoding = json.loads((folder / "examples/encoding.json").read_text())
     train = pd.read_parquet(folder / "splits/train.parquet")
-    assert encoding["inputs"]["learned"]["means"] == pytest.approx(train[["a", "b", "c"]].mean().tolist())
-    assert encoding["target"]["learned"]["deviation"] == pytest.approx(train["y"].std(ddof=0))
+    assert encoding["encoder"]["learned"]["means"] == pytest.approx(train[["a", "b", "c"]].mean().tolist())
+    assert encoding["task"]["learned"]["deviation"] == pytest.approx(train["y"].std(ddof=0))
 
 
 def test_words_below_the_minimum_count_share_the_unknown_words_entry():
     rows = rows_of(["ship ship wave", "wave gull ship"])
-    encoder = text.Encoder.fit(rows, NO_TARGETS, text.Parameters(minimum_count=2))
+    encoder, _ = text.Encoder.fit_encode(rows, NO_TARGETS, text.Parameters(name="text", minimum_count=2))
     assert encoder.tokens == ("<unknown>", "ship", "wave")
     assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
 
 
 def test_equally_frequent_words_are_ordered_by_the_alphabet():
-    assert text.Encoder.fit(rows_of(["b a d c c"]), NO_TARGETS, text.Parameters(minimum_count=1)).tokens[1:] == (
-        "c",
-        "a",
-        "b",
-        "d",
-    )
+    parameters = text.Parameters(name="text", minimum_count=1)
+    encoder, _ = text.Encoder.fit_encode(rows_of(["b a d c c"]), NO_TARGETS, parameters)
+    assert encoder.tokens[1:] == ("c", "a", "b", "d")
 
 
 def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
     split_stages(project, "tiny_news")
     folder = project.folder / "data/tiny_news"
     encoding = json.loads((folder / "examples/encoding.json").read_text())
-    tokens, classes = encoding["inputs"]["learned"]["tokens"], encoding["target"]["learned"]["classes"]
+    tokens, classes = encoding["encoder"]["learned"]["tokens"], encoding["task"]["learned"]["classes"]
     arrays = loader.read(folder / "examples/train")
     assert all(isinstance(array, np.memmap) for array in arrays.values())
     table = pd.read_parquet(folder / "splits/train.parquet")
@@ -215,7 +212,7 @@ def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
 def test_encoded_numbers_are_standardised_and_can_be_turned_back(project):
     split_stages(project, "tiny_numbers")
     folder = project.folder / "data/tiny_numbers"
-    learned = json.loads((folder / "examples/encoding.json").read_text())["inputs"]["learned"]
+    learned = json.loads((folder / "examples/encoding.json").read_text())["encoder"]["learned"]
     values = loader.read(folder / "examples/train")["values"]
     assert isinstance(values, np.memmap)
     assert values.mean(axis=0) == pytest.approx([0, 0, 0], abs=1e-6)

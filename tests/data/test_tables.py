@@ -6,7 +6,7 @@ import re
 from contextlib import chdir
 from pathlib import Path
 
-from retrain.data import tables
+from retrain.data import report_csv, tables
 from retrain.evaluation import metrics, plots
 from retrain.evaluation.metrics import of_labels
 from retrain.models import description
@@ -80,11 +80,11 @@ def test_no_name_ends_the_script_of_a_page_that_it_is_written_into(tmp_path, nam
 @settings(deadline=None, max_examples=200)
 @given(name=texts)
 def test_what_is_disarmed_starts_nothing_and_comes_back(name):
-    escape_cell = tables.escape_cell(name)
-    assert tables.unescape_cell(escape_cell) == name
-    if not tables.NUMBER.fullmatch(name):
-        assert not any(START.match(part.lstrip('"')) for part in re.split(r"[;\t\r\n]", escape_cell))
-    assert not re.search("<[/!]", escape_cell)
+    escaped = report_csv.escape_cell(name)
+    assert report_csv.unescape_cell(escaped) == name
+    if not report_csv.NUMBER.fullmatch(name):
+        assert not any(START.match(part.lstrip('"')) for part in re.split(r"[;\t\r\n]", escaped))
+    assert not re.search("<[/!]", escaped)
 
 
 @settings(deadline=None, max_examples=30)
@@ -120,15 +120,16 @@ def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
     path = tmp_path / "confusion.csv"
     names = pd.Series(HOSTILE)
     tables.write_csv(path, of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
-    folder = write_model(tmp_path / "mine", "text", "label")
+    folder = write_model(tmp_path / "mine", "text", "classification")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
-    change(folder, "target", "learned", to=learned)
+    change(folder, "task", "learned", to=learned)
     confusion = tables.read_csv(path, "way out", text=("target", "predicted"))
     assert confusion["target"].unique().tolist() == HOSTILE
-    report = plots.Report("mine", pd.DataFrame(), confusion, description.read(folder))
+    described = description.read(folder)
+    data = plots.PlotData("mine", {}, plots.confusion_counts(tmp_path, described), described)
     plots.use_default_style()
     figure = Figure(layout="constrained")
-    plots.confusion(figure.subplots(), report)
+    plots.confusion(figure.subplots(), data)
     figure.savefig(tmp_path / "confusion.png", dpi=50)
     shown = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert shown[6] == "$x^$"

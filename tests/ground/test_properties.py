@@ -30,9 +30,9 @@ from support.fuzz import KINDS, Target, targets
 from support.project import BAG, block, files_section, train_section
 
 ENCODED = {
-    "text": {"minimum_count": 1},
-    "ngrams": {"minimum_count": 1, "min_log_ratio": 0.0, "hash_bits": 10, "char_ngrams": 2},
-    "numbers": {},
+    "text": {"name": "text", "minimum_count": 1},
+    "ngrams": {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.0, "hash_bits": 10, "char_ngrams": 2},
+    "numbers": {"name": "numbers"},
 }
 
 
@@ -84,8 +84,8 @@ def write_dataset(folder: Path, inputs: str, rows: list[tuple[str, ...]]) -> Non
     """A dataset of two input columns and a target."""
     kind = "number" if inputs == "numbers" else "text"
     section = files_section("d", {"one": kind, "two": kind, "target": kind}, "target")
-    target = "number" if inputs == "numbers" else "label"
-    parameters = block(section, inputs, target, train_section(BAG, "cross_entropy", 0.1))
+    task = "regression" if inputs == "numbers" else "classification"
+    parameters = block(section, inputs, task, train_section(BAG, "cross_entropy", 0.1))
     parameters["split"]["encoder"] = ENCODED[inputs]
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump({"datasets": {"d": parameters}}, file)
@@ -134,8 +134,8 @@ def check_splits(folder: Path, inputs: str, count: int) -> None:
 def test_any_table_that_is_taken_is_split_cleanly_and_to_the_same_bytes(folder, examples):
     @settings(max_examples=examples)
     @given(tables())
-    def search(plot_label: tuple[str, list[tuple[str, ...]]]) -> None:
-        inputs, rows = plot_label
+    def search(table: tuple[str, list[tuple[str, ...]]]) -> None:
+        inputs, rows = table
         write_dataset(folder, inputs, rows)
         if taken(folder):
             check_splits(folder, inputs, len(rows))
@@ -194,14 +194,14 @@ def sections() -> Iterator[tuple[str, type[schema.Section], dict[str, Any]]]:
         yield f"{dataset}.split", splitting.Split, parameters["split"]
         yield (
             f"{dataset}.split.encoder",
-            encoders.load(parameters["split"]["inputs"], "").Parameters,
+            encoders.load(parameters["split"]["encoder"]["name"], "").Parameters,
             parameters["split"]["encoder"],
         )
         section = parameters["train"]
         yield f"{dataset}.train", setup.Train, section
         yield f"{dataset}.train.network", networks.load(section["network"]["name"], "").Parameters, section["network"]
         yield f"{dataset}.train", optimizers.Parameters, {name: section[name] for name in ("optimizer", "schedule")}
-        yield f"{dataset}.train", losses.Parameters, {"loss": section["loss"]}
+        yield f"{dataset}.train.loss", losses.load(section["loss"]["name"], ""), section["loss"]
         yield f"{dataset}.evaluate", evaluate.Evaluate, parameters["evaluate"]
         yield f"{dataset}.plot", plot.Plot, parameters["plot"]
 
