@@ -1,4 +1,4 @@
-"""What is printed: no secret, and nothing of data, models or parameters that a terminal would take for a command."""
+"""What is printed holds no secrets and no control characters, wherever it comes from."""
 
 import json
 from contextlib import chdir
@@ -38,13 +38,13 @@ HOSTILE = ESCAPE + BELL + CSI + OVERRIDE
         ("sqlite:////root/mlflow.db", "sqlite:////root/mlflow.db"),
     ],
 )
-def test_urls_are_shown_without_what_may_be_secret_in_them(text, shown):
+def test_urls_lose_their_secrets(text, shown):
     assert without_secrets(text) == shown
-    assert str(RetrainError(text, "fact", "way out")) == f"{shown}: fact; way out"
-    assert RetrainError("place", text, "way out").fact == shown
+    assert str(RetrainError(text, "fact", "hint")) == f"{shown}: fact; hint"
+    assert RetrainError("place", text, "hint").fact == shown
 
 
-def test_a_secret_is_found_before_the_end_of_its_url_is_cut_off():
+def test_secret_is_removed_before_shortening():
     uri = f"https://user:{'s3cret' * 20}@host/"
     assert schema.shortened(f"{'x' * 30} {uri} {'y' * 200}", 60) == f"{'x' * 30} https://host/ {'y' * 12}..."
     assert schema.shown(f"https://user:{'s3cret' * 20}@host/") == "'https://host/'"
@@ -54,13 +54,27 @@ def test_a_secret_is_found_before_the_end_of_its_url_is_cut_off():
 
 
 @pytest.mark.parametrize("part", [ESCAPE, BELL, CSI, OVERRIDE, SURROGATE, "\0", "\x7f", "\u2028"])
-def test_an_error_spells_out_what_a_terminal_would_take_for_a_command(part):
+def test_error_escapes_control_characters(part):
     said = str(RetrainError(f"a{part}b", f"c{part}d", f"e{part}f"))
     assert said.isprintable()
     assert all(letter in said for letter in "abcdef")
 
 
-def test_an_error_is_one_line_of_bounded_length():
+@pytest.mark.parametrize(
+    ("fact", "line"),
+    [
+        ("is empty", "rows.csv is empty; hint"),
+        ("can't be read", "rows.csv can't be read; hint"),
+        ("has", "rows.csv has; hint"),
+        ("class 'a' is rare", "rows.csv: class 'a' is rare; hint"),
+        ("isolated", "rows.csv: isolated; hint"),
+    ],
+)
+def test_error_reads_as_sentence(fact, line):
+    assert str(RetrainError("rows.csv", fact, "hint")) == line
+
+
+def test_error_is_one_short_line():
     said = str(RetrainError("a\nb\r\n", "c " * LONGEST * 100, "d"))
     assert "\n" not in said
     assert said.startswith("a b: c c ")
@@ -77,7 +91,7 @@ def bomb(depth: int) -> list:
 
 
 @pytest.mark.timeout(60)
-def test_a_value_that_would_be_endless_when_written_out_is_not_written_out():
+def test_recursive_value_is_shortened():
     class Parameters(Section):
         parameter: bool
 
@@ -86,11 +100,11 @@ def test_a_value_that_would_be_endless_when_written_out_is_not_written_out():
             schema.check({"parameter": value}, Parameters, "place")
 
 
-def test_rows_with_commands_for_a_terminal_are_named_in_an_error_without_them(tmp_path):
+def test_hostile_rows_are_escaped_in_error(tmp_path):
     (tmp_path / "params.yaml").write_text(
         "datasets: {mine: {prepare: {source: files, repairs: [], header: true, columns: [a, b], numbers: [], inputs: [a],"
         " target: b, rename: {x: y}, train: {location: data/raw/mine/rows.csv, sha256: unpinned}},"
-        " split: {}, train: {}, evaluate: {}, plot: {}}}\n"
+        " split: {encoder: {name: text}, task: classification}, train: {network: {name: mlp}, loss: {name: huber}}, evaluate: {}, plot: {}}}\n"
     )
     (tmp_path / "data/raw/mine").mkdir(parents=True)
     (tmp_path / "data/raw/mine/rows.csv").write_text(f"a,b\n1,{HOSTILE}\n", encoding="utf-8")
@@ -101,8 +115,8 @@ def test_rows_with_commands_for_a_terminal_are_named_in_an_error_without_them(tm
     assert ended.stderr.removesuffix("\n").isprintable()
 
 
-def test_class_names_with_commands_for_a_terminal_are_escaped_in_answers_and_stay_the_same_names(tmp_path):
-    change(write_model(tmp_path / "models" / "mine", "text", "label"), "target", "learned", "classes",
+def test_hostile_class_names_survive_escaped(tmp_path):
+    change(write_model(tmp_path / "models" / "mine", "text", "classification"), "task", "learned", "classes",
            to=[HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"])  # fmt: skip
     with chdir(tmp_path):
         ended = CliRunner().invoke(predict.command, ["mine", TEXTS[0]], catch_exceptions=False)
@@ -111,7 +125,7 @@ def test_class_names_with_commands_for_a_terminal_are_escaped_in_answers_and_sta
     assert list(json.loads(ended.stdout)["probabilities"]) == [HOSTILE, f"{OVERRIDE}{ESCAPE}", "mer 海 🚢 naïve"]
 
 
-def test_a_report_on_tables_whose_columns_hold_commands_for_a_terminal_is_printable(tmp_path):
+def test_verify_report_is_printable(tmp_path):
     paths = [tmp_path / "then.csv", tmp_path / "now.csv"]
     for number, path in enumerate(paths):
         tables.write_csv(path, pd.DataFrame({f"probability_{HOSTILE}": [float(number)]}))
@@ -123,7 +137,7 @@ def test_a_report_on_tables_whose_columns_hold_commands_for_a_terminal_is_printa
 
 
 @pytest.mark.parametrize("name", ['a"] title "b', "```\n<script>alert(1)</script>", "x](javascript:alert(1))"])
-def test_a_folder_called_like_markup_draws_a_chart_and_nothing_else(tmp_path, name):
+def test_folder_named_like_markup_is_harmless(tmp_path, name):
     folder: Path = tmp_path / "reports" / name.replace("/", "∕")  # noqa: RUF001 (a slash that a folder may have)
     folder.mkdir(parents=True)
     (folder / "history.csv").write_text("epoch,train_loss,validation_loss\n1,0.5,0.6\n2,0.4,0.5\n")
@@ -138,12 +152,12 @@ def test_a_folder_called_like_markup_draws_a_chart_and_nothing_else(tmp_path, na
 
 
 @pytest.mark.parametrize("rows", ["1,<script>,0.5\n", "1,0.5\n", "", "1,nan,0.5\n", "1,inf,0.5\n", "1,0.5,</script>\n"])
-def test_a_history_that_holds_more_than_numbers_is_no_chart(tmp_path, rows):
+def test_history_of_text_draws_no_chart(tmp_path, rows):
     (tmp_path / "reports" / "mine").mkdir(parents=True)
     (tmp_path / "reports/mine/history.csv").write_text(f"epoch,train_loss,validation_loss\n{rows}")
     (tmp_path / ".git").mkdir()
     with chdir(tmp_path):
         ended = CliRunner().invoke(curves.command, [])
     assert (ended.exit_code, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"Error: {tmp_path}/reports/mine/history.csv: ")
+    assert ended.stderr.startswith(f"Error: {tmp_path}/reports/mine/history.csv")
     assert ended.stderr.count("\n") == 1

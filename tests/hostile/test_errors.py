@@ -58,7 +58,7 @@ def outputs(project: Project) -> dict[Path, bytes]:
 
 def the_line(stderr: str) -> str:
     """What stderr says after `Error: `, on its only line."""
-    found = re.fullmatch(r"Error: (.+: .+; .+)\n", stderr)
+    found = re.fullmatch(r"Error: (.+ .+; .+)\n", stderr)
     assert found, stderr
     return found[1]
 

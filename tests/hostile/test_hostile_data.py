@@ -73,7 +73,7 @@ def refusal(folder: Path, command: click.Command, *arguments: str) -> str:
     assert ended.exit_code == 1
     assert not (folder.parent / "sprung").exists()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    line = re.fullmatch(r"Error: (.+: .+; .+)\n", ended.stderr)
+    line = re.fullmatch(r"Error: (.+ .+; .+)\n", ended.stderr)
     assert line, ended.stderr
     return line[1]
 

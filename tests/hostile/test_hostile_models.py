@@ -57,7 +57,7 @@ def refusal(folder: Path, *arguments: str) -> str:
     assert isinstance(ended.exception, SystemExit), repr(ended.exception)
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert everything(folder) == before
-    line = re.fullmatch(r"Error: (.+: .+; .+)\n", ended.stderr)
+    line = re.fullmatch(r"Error: (.+ .+; .+)\n", ended.stderr)
     assert line, ended.stderr
     assert len(line[1]) < 3100
     return line[1].removeprefix(f"{folder}/models/mine/")
