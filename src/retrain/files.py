@@ -1,9 +1,8 @@
-"""Files as values: replaced whole or not at all, read with checks, named by their content."""
+"""Files: replaced as a whole or not at all, read with checks, identified by their digests."""
 
 import glob
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -15,9 +14,8 @@ from typing import Any
 from retrain.errors import RetrainError
 
 import psutil
+from pydantic_core import from_json
 
-DEEPEST = 64
-"""Lists and mappings inside each other in a JSON or YAML file; ours have six."""
 LARGEST_JSON = 1 << 30
 """Bytes; an encoder that learned all of 2**26 buckets takes half of it."""
 CACHED = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -25,7 +23,7 @@ CACHED = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder, or nothing where there is none."""
+    """Delete a file or a folder, if there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -36,10 +34,10 @@ def remove(path: Path) -> None:
 def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
     """Write several outputs, files or folders, so that either all are new or all are as before.
 
-    Yields one path beside each output, to be written in the block. When the block ends well they take the outputs'
-    places; when it raises, or an output can't be replaced, they are removed and all outputs are as they were. Where the
-    process is killed while they are being replaced, one may be missing or earlier than another; what the killed process
-    left beside them goes the next time.
+    Yields a temporary path for each output, which the block writes. At the end of the block they replace the outputs.
+    If the block raises, or an output can't be replaced, they are removed and all outputs stay as they were.
+    If the process is killed during the replacement, an output may be missing or older than another one.
+    The next call removes the temporary files of killed processes.
     """
     drafts = tuple(draft_of(output, "") for output in outputs)
     for output in outputs:
@@ -54,12 +52,12 @@ def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
 
 
 def draft_of(output: Path, earlier: str) -> Path:
-    """Where this process writes an output, or, with `.earlier`, keeps the one before it."""
+    """Where this process writes an output, or, with `.earlier`, keeps the previous one."""
     return output.with_name(f".{output.name}.{os.getpid()}{earlier}.draft")
 
 
 def remove_abandoned(output: Path) -> None:
-    """Tidy up what processes that were killed left beside an output; where the output itself is gone, bring it back."""
+    """Remove the temporary files of killed processes; if the output itself is gone, restore the previous one."""
     for path in output.parent.glob(f".{glob.escape(output.name)}.*.draft"):
         process = re.fullmatch(r"(\d+)(\.earlier)?\.draft", path.name.removeprefix(f".{output.name}."))
         if not process or (int(process[1]) != os.getpid() and psutil.pid_exists(int(process[1]))):
@@ -71,7 +69,7 @@ def remove_abandoned(output: Path) -> None:
 
 
 def exchange(drafts: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Let drafts take the places of outputs; where one can't, or a signal unwinds this, none does."""
+    """Replace outputs by their drafts: all of them, or none if one fails or a signal arrives."""
     earlier = [draft_of(output, ".earlier") for output in outputs]
     try:
         for draft, output, before in zip(drafts, outputs, earlier, strict=True):
@@ -89,7 +87,7 @@ def exchange(drafts: Sequence[Path], outputs: Sequence[Path]) -> None:
 
 
 def set_aside(output: Path, before: Path) -> None:
-    """Keep an output under another name: a folder goes there, a file stays as well until another takes its place."""
+    """Keep an output under another name: a folder is moved, a file is linked and so never missing."""
     if output.is_dir() and not output.is_symlink():
         output.replace(before)
     elif os.path.lexists(output):
@@ -100,7 +98,7 @@ def set_aside(output: Path, before: Path) -> None:
 
 
 def flush(*paths: Path) -> None:
-    """Have files, and folders with all that is in them, on the disk: they survive a loss of power."""
+    """Write files and folders from memory to the disk, so that they survive a power loss."""
     for path in paths:
         parts = [path, *path.rglob("*")] if path.is_dir() else [path]
         for part in (*parts, path.parent):
@@ -112,11 +110,43 @@ def flush(*paths: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Name the file where writing it fails: that a disk is full is said without saying of which file.
+def reading(path: Path, kind: str, hint: str, *damage: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into a sentence.
+
+    Pipes and devices are rejected, because reading them may never end.
+
+    Args:
+        path: the file that the block reads.
+        kind: what it should be: `CSV table`.
+        hint: what to do where it is missing or damaged.
+        damage: what reading a damaged file raises, in addition to ValueError.
 
     Raises:
-        RetrainError: what is written in the block can't be.
+        RetrainError: the file is missing, unreadable or damaged, or it is not a regular file.
+    """
+    try:
+        require_regular_file(path, hint)
+        yield
+    except FileNotFoundError:
+        raise RetrainError(str(path), "does not exist", hint) from None
+    except OSError as error:
+        if error.errno is None:  # pyarrow's, for a damaged file
+            raise RetrainError(str(path), f"is not a readable {kind} ({error})", hint) from None
+        denied = isinstance(error, PermissionError)
+        fact = f"can't be read ({error.strerror})"
+        raise RetrainError(str(path), fact, f"check its permissions: ls -l {path}" if denied else hint) from None
+    except Exception as error:
+        if not isinstance(error, (ValueError, *damage)):
+            raise
+        raise RetrainError(str(path), f"is not a readable {kind} ({error})", hint) from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file in errors of the block that writes it: the system's own errors don't.
+
+    Raises:
+        RetrainError: the file can't be written.
     """
     try:
         yield
@@ -131,12 +161,9 @@ def named(path: Path | str) -> str:
 
 
 def require_regular_file(path: Path, hint: str) -> None:
-    """Raise RetrainError where a path leads to a pipe or a device, which may never end, or, as a link, to nothing.
-
-    What is missing, or is a folder, is left to the reader.
-    """
-    if os.path.lexists(path) and not path.is_file() and not path.is_dir():
-        raise RetrainError(str(path), "is no file", hint)
+    """Raise RetrainError for a folder, a pipe, a device and a link to nothing; a missing file passes."""
+    if os.path.lexists(path) and not path.is_file():
+        raise RetrainError(str(path), "is a folder, not a file" if path.is_dir() else "is not a regular file", hint)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -146,66 +173,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, hint: str) -> Any:
-    """Read a JSON file as `strict_json` does.
+    """Read a JSON file, which may be from a stranger: it is rejected if it holds NaN or is nested more than 200 deep.
 
     Raises:
         RetrainError: it is missing, unreadable or not JSON; `hint` says what to do then.
     """
-    require_regular_file(path, hint)
-    try:
-        return strict_json(path)
-    except FileNotFoundError:
-        raise RetrainError(str(path), "is missing", hint) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RetrainError(str(path), f"is not readable JSON ({error})", hint) from None
-
-
-def strict_json(path: Path) -> Any:
-    """What a JSON file holds: every name once, finite numbers, and neither nested nor long beyond all that we write.
-
-    Raises:
-        ValueError: it holds something else.
-    """
-    if path.stat().st_size > LARGEST_JSON:
-        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
-    text = path.read_text(encoding="utf-8")
-    value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
-    if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()  # half a character can be spelled, and not be written
-    if nesting(value) > DEEPEST:
-        raise ValueError(f"it is nested more than {DEEPEST} deep")
-    return value
-
-
-def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises ValueError where a name stands in it twice: two readers could take two values for it."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a name stands twice in an object")
-    return value
-
-
-def finite(word: str) -> float:
-    """A number of JSON; raises ValueError for the NaN and Infinity that Python takes, and for one that is too large."""
-    number = float(word)
-    if not math.isfinite(number):
-        raise ValueError(f"{word} is no number of JSON")
-    return number
-
-
-def nesting(value: Any) -> int:
-    """How many lists and mappings stand inside each other."""
-    depth, level = 0, [value]
-    while level := [child for child in level if isinstance(child, dict | list)]:
-        depth += 1
-        level = [part for child in level for part in (child.values() if isinstance(child, dict) else child)]
-    return depth
+    with reading(path, "JSON file", hint):
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+        return from_json(path.read_bytes(), allow_inf_nan=False)
 
 
 def check_inside(folder: Path, name: str) -> None:
-    """Refuse a file of a folder from elsewhere that is a device, a pipe or a folder, or a link that leads out of it.
+    """Reject a file of a folder from elsewhere that is not a regular file, or is a link that leads out of the folder.
 
-    A link into DVC's cache may stay, because that is how DVC can be told to keep its outputs; so may a missing file.
+    A link into DVC's cache passes, because DVC can be configured to link its outputs; so does a missing file.
 
     Raises:
         RetrainError: the file is one of these.

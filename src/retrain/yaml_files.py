@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
+DEEPEST = 64
+"""Levels of nested lists and mappings in a YAML file; params.yaml has six."""
 LONGEST = 1 << 22
 """Bytes of a YAML file; dvc.lock takes twelve thousand for a dataset."""
 MOST = 400_000
@@ -25,12 +27,9 @@ def load_yaml(path: Path, where: str, hint: str, yaml: YAML | None = None) -> An
     Raises:
         RetrainError: it is missing (`hint` says what to do then), unreadable, or not what `parsed` takes.
     """
-    files.require_regular_file(path, hint)
-    try:
-        with path.open("rb") as file:
-            return parsed(file.read(LONGEST + 1), where, yaml or YAML(typ="safe"))
-    except FileNotFoundError:
-        raise RetrainError(where, "is missing", hint) from None
+    with files.reading(path, "YAML file", hint), path.open("rb") as file:
+        content = file.read(LONGEST + 1)
+    return parsed(content, where, yaml or YAML(typ="safe"))
 
 
 def parsed(content: bytes, where: str, yaml: YAML) -> Any:
@@ -57,8 +56,8 @@ def must_be_shallow(text: str) -> None:
     depth = 0
     for event in YAML(typ="safe").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > files.DEEPEST:
-            raise ValueError(f"it holds more than {files.DEEPEST} lists and mappings inside each other")
+        if depth > DEEPEST:
+            raise ValueError(f"it holds more than {DEEPEST} lists and mappings inside each other")
 
 
 def must_be_small(value: Any) -> None:
@@ -71,7 +70,7 @@ def must_be_small(value: Any) -> None:
     while waiting:
         part, depth = waiting.pop()
         count += len(part)
-        if depth > files.DEEPEST or count > MOST:
+        if depth > DEEPEST or count > MOST:
             raise ValueError(f"with its aliases it holds more than {MOST:,} values, or itself")
         children = part.values() if isinstance(part, Mapping) else part
         waiting.extend((child, depth + 1) for child in children if isinstance(child, list | tuple | set | Mapping))

@@ -1,4 +1,4 @@
-"""Outputs are replaced whole or not at all, and what a killed process left beside them does not stay."""
+"""Outputs are replaced as a whole or not at all; reading errors are sentences."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from retrain import files
+from retrain.errors import RetrainError
 
 import pytest
 
@@ -31,7 +32,7 @@ def write(model: Path, history: Path) -> None:
     history.write_text("new")
 
 
-def test_outputs_take_their_places_together(outputs, tmp_path):
+def test_outputs_are_replaced_together(outputs, tmp_path):
     with files.replacing(*outputs) as drafts:
         write(*drafts)
         assert set(content(tmp_path).values()) == {"old", "new"}
@@ -39,7 +40,7 @@ def test_outputs_take_their_places_together(outputs, tmp_path):
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-def test_where_one_can_not_take_its_place_all_are_as_they_were(outputs, tmp_path, gone):
+def test_failed_replacement_changes_nothing(outputs, tmp_path, gone):
     def attempt() -> None:
         with files.replacing(*outputs) as drafts:
             write(*drafts)
@@ -55,7 +56,7 @@ def test_where_one_can_not_take_its_place_all_are_as_they_were(outputs, tmp_path
     assert content(tmp_path) == {}
 
 
-def test_what_a_killed_process_left_goes_and_what_it_had_set_aside_comes_back(outputs, tmp_path):
+def test_leftovers_of_killed_process(outputs, tmp_path):
     model, history = outputs
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
@@ -73,3 +74,76 @@ def test_what_a_killed_process_left_goes_and_what_it_had_set_aside_comes_back(ou
         living.name: "of another process",
     }
     assert not draft.exists()
+
+
+def make_nothing(path: Path) -> None:
+    """Leave the path free."""
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_dangling_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def make_link_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def make_damaged(path: Path) -> None:
+    path.write_bytes(b"\xff")
+
+
+def make_deep(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "fact"),
+    [
+        (make_nothing, "does not exist; hint"),
+        (Path.mkdir, "is a folder, not a file; hint"),
+        (make_pipe, "is not a regular file; hint"),
+        (make_dangling_link, "is not a regular file; hint"),
+        (make_link_to_itself, "is not a regular file; hint"),
+        (make_damaged, "is not a readable JSON file (expected value at line 1 column 1); hint"),
+        (make_deep, "is not a readable JSON file (recursion limit exceeded at line 1 column 202); hint"),
+    ],
+)
+def test_reading_errors_are_sentences(tmp_path, make, fact):
+    path = tmp_path / "value.json"
+    make(path)
+    with pytest.raises(RetrainError) as error:
+        files.read_json(path, "hint")
+    assert str(error.value) == f"{path} {fact}"
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", '"\\ud800"', "1" + "0" * 1_000_000, "{} {}", "\0{}", "[1,]"])
+def test_json_is_strict(tmp_path, text):
+    (tmp_path / "value.json").write_text(text)
+    with pytest.raises(RetrainError, match="is not a readable JSON file"):
+        files.read_json(tmp_path / "value.json", "hint")
+
+
+def test_no_permission_is_named(tmp_path):
+    def read() -> None:
+        with files.reading(tmp_path / "a", "text", "hint"):
+            raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(RetrainError) as error:
+        read()
+    assert (
+        str(error.value) == f"{tmp_path}/a can't be read (Permission denied); check its permissions: ls -l {tmp_path}/a"
+    )
+
+
+def test_other_errors_pass(tmp_path):
+    with pytest.raises(KeyError), files.reading(tmp_path / "a", "text", "hint"):
+        raise KeyError
+    with (
+        pytest.raises(RetrainError, match="is not a readable text"),
+        files.reading(tmp_path / "a", "text", "hint", KeyError),
+    ):
+        raise KeyError

@@ -1,6 +1,5 @@
 """`retrain sync`: runs in MLflow for results that have none, or an incomplete one, made from the results' files."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retrain import cli, environment, schema, yaml_files
+from retrain import cli, environment, git, schema, yaml_files
 from retrain.errors import RetrainError, printable
 from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import Kept
@@ -43,10 +42,10 @@ class Revision:
         """A file that git keeps, or None where there is none."""
         if not self.commit:
             return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
-        shown = subprocess.run(
-            ["git", "show", f"{self.commit}:{path}"], cwd=self.folder, capture_output=True, check=False
-        )
-        return None if shown.returncode else shown.stdout
+        try:
+            return git.run(self.folder, "show", f"{self.commit}:{path}")
+        except RetrainError:
+            return None
 
     def lock(self) -> Lock:
         """Its dvc.lock; raises RetrainError where it is none."""
@@ -164,16 +163,8 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
 
 def revisions(workspace: Path) -> list[Revision]:
     """Every commit that changed dvc.lock and that git still refers to: branches, tags, DVC's experiments; the newest first."""
-    listed = subprocess.run(
-        ["git", "rev-list", "--all", "--full-history", "--", dvc_lock.FILE],
-        cwd=workspace,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        raise RetrainError("git rev-list", "fails here", "run this inside a git repository that has a commit")
-    return [Revision(workspace, commit) for commit in listed.stdout.split()]
+    listed = git.text(workspace, "rev-list", "--all", "--full-history", "--", dvc_lock.FILE)
+    return [Revision(workspace, commit) for commit in listed.split()]
 
 
 def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[Promise]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import cli, environment, params
+from retrain import cli, environment, git, params
 from retrain.errors import RetrainError, printable
 from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock
 from retrain.pipeline.clean_clone import Clone
@@ -56,7 +56,7 @@ def command(dataset: str | None, tolerance: float) -> None:
         promised = dvc_lock.read(clone.folder)
         datasets = chosen(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
-        if clean_clone.git(workspace, "status", "--porcelain"):
+        if git.text(workspace, "status", "--porcelain"):
             click.echo("verify: uncommitted changes take no part (git status shows them)", err=True)
         then = promised.of(datasets)
         clean_clone.run(clone, datasets, list(then.stages))
@@ -173,10 +173,10 @@ def requirements(clone: Clone, then: Lock) -> dict[str, str]:
     """The requirements.lock that results were made with, by digest, as far as the commit or its history has it."""
     wanted = causes.pinned(then)
     texts: dict[str, str] = {}
-    for commit in clean_clone.git(clone.folder, "rev-list", "HEAD", "--", causes.REQUIREMENTS).split():
+    for commit in git.text(clone.folder, "rev-list", "HEAD", "--", causes.REQUIREMENTS).split():
         if wanted <= texts.keys():
             break
-        text = clean_clone.git(clone.folder, "show", f"{commit}:{causes.REQUIREMENTS}")
+        text = git.text(clone.folder, "show", f"{commit}:{causes.REQUIREMENTS}")
         texts[dvc_cache.digest(text.encode())] = text
     return texts
 

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retrain import environment, processes
+from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
 from retrain.pipeline import availability, dvc_lock
-
-FOREIGN = ("DVC_", "GIT_", "MLFLOW_", "PYTHONSAFEPATH")
-"""Beginnings of the names of environment variables that would lead to another repository, store, cache or code."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +32,20 @@ def cloned(workspace: Path) -> Iterator[Clone]:
     """A clone of a repository's commit in a temporary folder, which goes away whatever happens."""
     with TemporaryDirectory(prefix="retrain-verify-") as name:
         folder, committed = Path(name, "repository"), Path(name, "committed")
-        git(workspace, "clone", "--quiet", "--template=", "--config=core.autocrlf=false", str(workspace), str(folder))
+        options = ["--quiet", "--template=", "--config=core.autocrlf=false"]
+        git.run(workspace, "clone", *options, str(workspace), str(folder), seconds=None)
         for path in dvc_lock.read(folder).outputs():
             if (folder / path).is_file():
                 (committed / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / path, committed / path)
-        yield Clone(workspace, folder, committed, git(folder, "rev-parse", "--short", "HEAD").strip())
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """What git says in a folder; raises RetrainError where it fails."""
-    try:
-        ended = subprocess.run(
-            ["git", *arguments], cwd=folder, env=own_variables(), capture_output=True, text=True, check=True
-        )
-    except subprocess.CalledProcessError as error:
-        fact = (error.stderr.strip().splitlines() or ["fails"])[-1]
-        raise RetrainError(f"git {arguments[0]}", fact, "run this inside a git repository that has a commit") from None
-    return ended.stdout
-
-
-def own_variables() -> dict[str, str]:
-    """The environment without what would lead out of a clone."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        yield Clone(workspace, folder, committed, git.text(folder, "rev-parse", "--short", "HEAD").strip())
 
 
 @functools.cache
 def cache_folder(workspace: Path) -> Path:
     """Where a repository's DVC keeps its cache, which its configuration may have moved."""
     asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    ended = subprocess.run(asked, cwd=workspace, env=own_variables(), capture_output=True, text=True, check=False)
+    ended = subprocess.run(asked, cwd=workspace, env=git.own_variables(), capture_output=True, text=True, check=False)
     return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")
 
 
@@ -85,7 +66,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
     (clone.folder / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
     leftovers = clone.folder.parent / "leftovers"
     leftovers.mkdir()
-    variables = own_variables() | {
+    variables = git.own_variables() | {
         # The clone has no .venv/: its `python3` is the interpreter that runs this.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         # What libraries write elsewhere goes away with the clone.

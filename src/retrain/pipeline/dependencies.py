@@ -16,6 +16,7 @@ CANNOT_CHANGE_RESULTS = {
     "retrain": "finds the interpreter",
     "retrain.cli": "prints, and turns errors into exit codes",
     "retrain.errors": "words of errors",
+    "retrain.git": "runs git",
     "retrain.processes": "starts programs, and sees whether DVC is still there",
     "retrain.tracking.naming": "names runs, and records where they ran",
     "retrain.tracking.progress": "prints the progress of a training",

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import files
+from retrain import files, git
 from retrain.errors import RetrainError
 from retrain.pipeline.dvc_yaml import Stage
 
@@ -49,13 +49,10 @@ def working_tree(workspace: Path, stages: Iterable[Stage]) -> list[str]:
     Raises:
         RetrainError: this is no repository.
     """
-    listing = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(listing, cwd=workspace, capture_output=True, check=False)
-    if listed.returncode:
-        raise RetrainError(str(workspace), "is not in git", "run this inside the repository")
+    listed = git.run(workspace, "ls-files", "-co", "--exclude-standard", "-z")
     made = {path for stage in stages for path in stage.outputs}
     given = {path for stage in stages for path in stage.dependencies if not Path(path).is_absolute()} - made
-    return sorted({*filter(None, os.fsdecode(listed.stdout).split("\0")), *given})
+    return sorted({*filter(None, os.fsdecode(listed).split("\0")), *given})
 
 
 def copy(names: Iterable[str], source: Path, target: Path) -> None:
@@ -153,10 +150,7 @@ def content(folder: Path) -> dict[str, os.stat_result]:
 def run(stage: Stage, folder: Path, root: Path) -> tuple[int, str]:
     """Run a stage's command in a folder; returns its exit status and what it said."""
     lines = [stage.command] if isinstance(stage.command, str) else stage.command
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_", "MLFLOW_"))
-    }
-    environment |= {
+    environment = git.own_variables() | {
         "DVC_ROOT": str(root),
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
         "PYTHONDONTWRITEBYTECODE": "1",  # a module is read from its source each time, and that is seen

@@ -1,0 +1,58 @@
+"""Git, run as a program: the only module that calls it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from retrain.errors import RetrainError
+
+FOREIGN = (
+    "DVC_", "GIT_ALTERNATE_OBJECT", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT",
+    "GIT_PREFIX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONSAFEPATH",
+)  # fmt: skip
+"""Prefixes of environment variables that would lead to another repository, store, cache or code."""
+SECONDS = 30
+"""How long git may take for what is asked here, except for a clone."""
+
+
+def own_variables() -> dict[str, str]:
+    """The environment without the variables that lead elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def run(folder: Path, *arguments: str, seconds: float | None = SECONDS) -> bytes:
+    """Run git in a folder and return its output.
+
+    Raises:
+        RetrainError: git is not installed or fails; the error holds the last line of its message.
+    """
+    where = f"git {arguments[0]}"
+    try:
+        ended = subprocess.run(
+            ["git", *arguments], cwd=folder, env=own_variables(), capture_output=True, check=False, timeout=seconds
+        )
+    except FileNotFoundError:
+        raise RetrainError("git", "is not installed", "install git, then try again") from None
+    except subprocess.TimeoutExpired:
+        raise RetrainError(where, f"takes longer than {seconds} seconds", "check the disk, then try again") from None
+    if ended.returncode:
+        raise failure(where, folder, ended.stderr.decode(errors="replace"))
+    return ended.stdout
+
+
+def text(folder: Path, *arguments: str) -> str:
+    """The output of `run` as text."""
+    return run(folder, *arguments).decode(errors="replace")
+
+
+def failure(where: str, folder: Path, message: str) -> RetrainError:
+    """The error for a message of git, with the command that solves the usual problems."""
+    lines = message.strip().splitlines() or ["no message"]
+    fact = f"fails ({next((line for line in lines if line.startswith(('fatal:', 'error:'))), lines[-1])})"
+    if "dubious ownership" in message:
+        return RetrainError(where, fact, f"run: git config --global --add safe.directory {folder}")
+    if "not a git repository" in message:
+        return RetrainError(
+            where, fact, "run this in a git repository; to make one: git init && git add --all && git commit"
+        )
+    return RetrainError(where, fact, "run this in a git repository that has a commit")
