@@ -1,4 +1,4 @@
-"""Losses: what only training is helped by is no part of what models are evaluated with."""
+"""Losses: training-only options, such as label smoothing, play no role in evaluation."""
 
 from retrain import schema
 from retrain.errors import RetrainError
@@ -14,19 +14,12 @@ NUMBERS = torch.tensor([[0.5], [-3.0], [0.0], [2.0]], dtype=torch.float64)
 
 
 def chosen(**loss: object) -> losses.Loss:
-    """The loss to train with that a section of parameters names."""
-    return schema.check({"loss": loss}, losses.Parameters, "train").loss.build()
-
-
-def refusal(**loss: object) -> str:
-    """Why a section of parameters is refused."""
-    with pytest.raises(RetrainError) as error:
-        chosen(**loss)
-    return str(error.value)
+    """The loss that parameters name."""
+    return schema.check(loss, losses.load(loss.get("name"), "train.loss.name"), "train.loss")
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
-def test_label_smoothing_gives_a_share_of_each_target_to_all_classes_alike(smoothing):
+def test_label_smoothing(smoothing):
     logarithms = OUTPUTS - OUTPUTS.exp().sum(dim=1, keepdim=True).log()
     targets = (1 - smoothing) * torch.eye(3, dtype=torch.float64)[CLASSES] + smoothing / 3
     expected = -(targets * logarithms).sum(dim=1).mean()
@@ -34,12 +27,13 @@ def test_label_smoothing_gives_a_share_of_each_target_to_all_classes_alike(smoot
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-def test_models_are_evaluated_without_label_smoothing():
+def test_evaluation_ignores_label_smoothing():
     logarithms = OUTPUTS - OUTPUTS.exp().sum(dim=1, keepdim=True).log()
-    evaluated = losses.LOSSES["cross_entropy"](OUTPUTS, CLASSES)
+    smooth, sharp = (chosen(name="cross_entropy", label_smoothing=share) for share in (0.1, 0.0))
+    evaluated = smooth.plain(OUTPUTS, CLASSES)
     assert evaluated.item() == pytest.approx(-logarithms[range(4), CLASSES].mean().item(), rel=1e-12)
-    assert chosen(name="cross_entropy", label_smoothing=0.1)(OUTPUTS, CLASSES) != evaluated
-    assert chosen(name="cross_entropy", label_smoothing=0.0)(OUTPUTS, CLASSES) == evaluated
+    assert smooth(OUTPUTS, CLASSES) != evaluated
+    assert sharp(OUTPUTS, CLASSES) == evaluated
 
 
 @pytest.mark.parametrize(
@@ -50,14 +44,9 @@ def test_models_are_evaluated_without_label_smoothing():
         ("huber", functional.huber_loss),
     ],
 )
-def test_losses_of_numbers_are_the_same_in_training_and_evaluation(name, expected):
-    outputs = OUTPUTS[:, :1]
-    assert chosen(name=name)(outputs, NUMBERS) == losses.LOSSES[name](outputs, NUMBERS) == expected(outputs, NUMBERS)
-
-
-def test_every_loss_can_be_trained_with_and_evaluated_with():
-    for name in losses.LOSSES:
-        assert chosen(name=name, **({"label_smoothing": 0.0} if name == "cross_entropy" else {}))
+def test_regression_losses(name, expected):
+    loss, outputs = chosen(name=name), OUTPUTS[:, :1]
+    assert loss(outputs, NUMBERS) == loss.plain(outputs, NUMBERS) == expected(outputs, NUMBERS)
 
 
 @pytest.mark.parametrize(
@@ -78,5 +67,7 @@ def test_every_loss_can_be_trained_with_and_evaluated_with():
     ],
     ids=str,
 )  # fmt: skip
-def test_a_knob_that_is_unknown_missing_or_out_of_range_is_refused(loss, expected):
-    assert refusal(**loss).startswith(expected)
+def test_wrong_parameter_is_refused(loss, expected):
+    with pytest.raises(RetrainError) as error:
+        chosen(**loss)
+    assert str(error.value).startswith(expected)

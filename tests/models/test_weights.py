@@ -22,7 +22,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_weights_come_back_rounded_to_the_type_that_they_were_saved_in(dtype, weights, tmp_path):
+def test_weights_are_rounded_to_dtype(dtype, weights, tmp_path):
     path, network = tmp_path / "model.safetensors", layer()
     save_weights(path, weights, dtype)
     load_weights(path, network)
@@ -31,7 +31,7 @@ def test_weights_come_back_rounded_to_the_type_that_they_were_saved_in(dtype, we
         assert torch.equal(tensor, weights[name].to(DTYPES[dtype]).float())
 
 
-def test_a_half_as_wide_type_halves_the_file(weights, tmp_path):
+def test_float16_halves_the_file(weights, tmp_path):
     sizes = {}
     for dtype in ("float32", "float16"):
         save_weights(tmp_path / dtype, weights, dtype)
@@ -39,7 +39,7 @@ def test_a_half_as_wide_type_halves_the_file(weights, tmp_path):
     assert sizes["float32"] - sizes["float16"] == 2 * sum(tensor.numel() for tensor in weights.values())
 
 
-def test_a_weight_that_is_too_large_for_the_type_is_an_error_and_nothing_is_written(weights, tmp_path):
+def test_too_large_weight_is_refused(weights, tmp_path):
     weights["bias"][0] = 1e5
     with pytest.raises(
         RetrainError, match=r"^train.saved_dtype: a weight is too large for float16; set it to float32$"

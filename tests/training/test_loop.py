@@ -1,11 +1,7 @@
-"""The loop: every example once per epoch in an order that the seed decides, and the best epoch's weights."""
+"""The loop: every example once per epoch, in an order that the seed decides, and the best epoch's weights."""
 
-import json
 import math
-import os
-import shutil
-import time
-from contextlib import chdir, redirect_stderr, suppress
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +9,15 @@ import prepare
 import split
 import train
 from retrain import schema
-from retrain.data import encoding_file
 from retrain.data.loader import Examples, ordered_batches, shuffled_batches
 from retrain.models import weights
 from retrain.models.networks import mlp
-from retrain.tracking.recording import PAUSE_SECONDS, Recording
-from retrain.tracking.result import Result
-from retrain.tracking.runs import Run
-from retrain.training import history, loop, optimizers, resume, setup
+from retrain.training import loop, optimizers, setup
 from retrain.training.checkpoint import Checkpoint
+from retrain.training.history import History, copied_weights, history_row
 from retrain.training.loop import LoopConfig, State
+from retrain.training.resume import CheckpointSaver
+from retrain.training.setup import Training
 
 import numpy as np
 import pytest
@@ -30,7 +25,6 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlflow import MlflowClient
 from support.project import Project, tiny_datasets, write_tiny_tables
 from torch import nn
 from torch.nn import functional
@@ -55,7 +49,7 @@ SEED = st.integers(0, 2**32 - 1)
 
 @unhurried
 @given(st.integers(1, 60), st.integers(1, 20), SEED, st.integers(0, 1000))
-def test_every_example_is_seen_exactly_once_per_epoch_in_full_batches_but_the_last(count, batch_size, seed, epoch):
+def test_epoch_has_every_example_once(count, batch_size, seed, epoch):
     batches = order(count, batch_size, seed, epoch)
     assert sorted(number for batch in batches for number in batch) == list(range(count))
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
@@ -64,25 +58,25 @@ def test_every_example_is_seen_exactly_once_per_epoch_in_full_batches_but_the_la
 
 @unhurried
 @given(SEED, SEED)
-def test_another_seed_or_another_epoch_gives_another_order(seed, other):
+def test_seed_and_epoch_decide_order(seed, other):
     assert order(50, 50, seed, 0) != order(50, 50, seed, 1)
     assert (order(50, 50, seed, 0) == order(50, 50, other, 0)) == (seed == other)
 
 
 @unhurried
 @given(SEED, st.integers(0, 2**31 - 1))
-def test_a_derived_seed_has_no_bits_that_torch_ignores(seed, epoch):
+def test_derived_seed_has_32_bits(seed, epoch):
     assert 0 <= loop.derived_seed(seed, epoch) < 2**32
 
 
 @unhurried
 @given(st.integers(1, 60), st.integers(1, 20), SEED, st.integers(0, 60))
-def test_the_batches_from_some_number_on_are_those_that_would_have_come(count, batch_size, seed, start):
+def test_batches_from_a_later_start(count, batch_size, seed, start):
     rest = shuffled_batches(numbered(count), batch_size, loop.derived_seed(seed, 0), start)
     assert [targets.tolist() for _, targets in rest] == order(count, batch_size, seed, 0)[start:]
 
 
-def test_validation_keeps_the_order_of_the_rows():
+def test_validation_keeps_row_order():
     assert [targets.tolist() for _, targets in ordered_batches(numbered(5), 2)] == [[0, 1], [2, 3], [4]]
 
 
@@ -100,47 +94,44 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A run in an MLflow store of its own."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
-    experiment = client.create_experiment("loop", (tmp_path / "mlruns").as_uri())
-    return Run(client, client.create_run(experiment).info.run_id)
+class Rows:
+    """Takes the epochs of a training, as its run in MLflow does."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """One more epoch."""
+        self.rows.append(row)
 
 
-def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, **changed: Any) -> history.Training:
+def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, **changed: Any) -> Training:
     """A training of a tiny dataset with some parameters of the section, or of the loop, changed."""
     committed = tiny_datasets()[dataset]["train"]
     parameters = {**committed, **(section or {}), "loop": {**committed["loop"], **changed}}
-    examples = folder / "data" / dataset / "examples"
-    task = setup.task_in(examples, encoding_file.read_encoding(examples))
-    return setup.ready(schema.check(parameters, setup.Train, "train"), task, "train")
+    data = setup.read_data(folder / "data" / dataset / "examples")
+    return setup.build(schema.check(parameters, setup.Train, "train"), data, "train")
 
 
-def trained(training: history.Training, folder: Path, run: Run | None) -> history.Record:
-    """What a training comes to, its checkpoint being in a folder."""
-    recording = Recording("7" * 64, lambda: run, lambda _: None)
-    train.train(
-        training, recording, resume.CheckpointSaver(Checkpoint(folder / "checkpoint", {}, ()), seconds=60), "place"
-    )
-    recording.end("FINISHED", None)
-    return training.record
+def trained(training: Training, folder: Path, run: Rows) -> History:
+    """The history of a finished training whose checkpoint is in a folder."""
+    saver = CheckpointSaver(Checkpoint(folder / "checkpoint", {}, ()), seconds=60)
+    train.run_epochs(training, run, saver, "train")
+    return training.history
 
 
-def reports(training: history.Training) -> list[loop.StepResult]:
-    """All reports of a training."""
-    return list(loop.train_epochs(training.state, training.train, training.validation, training.config))
+def results(training: Training) -> list[loop.StepResult]:
+    """What the loop yields for every batch of a training."""
+    data = training.data
+    return list(loop.train_epochs(training.state, data.train, data.validation, training.config))
 
 
-def history(training: history.Training) -> list[list[float]]:
+def values(training: Training) -> list[list[float]]:
     """Train loss, validation loss and validation metric of each epoch, to four digits."""
-    rows = (
-        history.history_row(step, step.validation, training.task)
-        for step in reports(training)
-        if step.validation is not None
-    )
-    metric = f"validation_{training.task.metric}"
-    return [[round(row[name], 4) for name in ("train_loss", "validation_loss", metric)] for row in rows]
+    task = training.data.task
+    rows = (history_row(step, step.validation, task) for step in results(training) if step.validation is not None)
+    names = ("train_loss", "validation_loss", f"validation_{task.metric}")
+    return [[round(row[name], 4) for name in names] for row in rows]
 
 
 GOLDEN = {
@@ -152,33 +143,33 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("dataset", GOLDEN)
-def test_a_training_gives_the_figures_that_it_always_gave(folder, dataset):
-    assert history(ready(folder, dataset)) == [pytest.approx(row, abs=1.01e-4) for row in GOLDEN[dataset]]
+def test_training_gives_known_values(folder, dataset):
+    assert values(ready(folder, dataset)) == [pytest.approx(row, abs=1.01e-4) for row in GOLDEN[dataset]]
 
 
 @pytest.mark.parametrize("dataset", ["tiny_news", "tiny_numbers"])
-def test_training_twice_gives_equal_bytes(folder, dataset, tmp_path):
+def test_training_twice_gives_same_bytes(folder, dataset, tmp_path):
     written = []
     for name in ("one", "two"):
-        record = trained(ready(folder, dataset), tmp_path, None)
-        weights.save_weights(tmp_path / name, record.best.weights, "float32")
-        written.append(((tmp_path / name).read_bytes(), record.history))
+        history = trained(ready(folder, dataset), tmp_path, Rows())
+        weights.save_weights(tmp_path / name, history.best.weights, "float32")
+        written.append(((tmp_path / name).read_bytes(), history.rows))
     assert written[0] == written[1]
 
 
-def test_another_seed_gives_other_weights_and_another_history(folder):
-    assert history(ready(folder, "tiny_news", seed=1)) != history(ready(folder, "tiny_news", seed=2))
+def test_seed_changes_history(folder):
+    assert values(ready(folder, "tiny_news", seed=1)) != values(ready(folder, "tiny_news", seed=2))
 
 
-def test_ten_inputs_fifty_hidden_units_and_one_output_are_601_parameters():
+def test_diabetes_network_has_601_parameters():
     network = mlp.Network(10, 1, mlp.Parameters(name="mlp", hidden=50, dropout=0.0))
     assert sum(parameter.numel() for parameter in network.parameters()) == 601
 
 
-def test_there_is_a_report_per_batch_and_only_the_last_of_an_epoch_has_validation_figures(folder):
+def test_one_result_per_batch(folder):
     training = ready(folder, "tiny_news")  # 86 rows and 35 for validation in batches of 8, three epochs
-    seen = reports(training)
-    batches = [*range(1, 12), *[11] * math.ceil(len(training.validation) / 8)]
+    seen = results(training)
+    batches = [*range(1, 12), *[11] * math.ceil(len(training.data.validation) / 8)]
     assert [(step.epoch, step.batch) for step in seen] == [(e, b) for e in (1, 2, 3) for b in batches]
     assert {step.batches for step in seen} == {11}
     assert [n for n, step in enumerate(seen, 1) if step.validation is not None] == [
@@ -186,8 +177,8 @@ def test_there_is_a_report_per_batch_and_only_the_last_of_an_epoch_has_validatio
     ]
 
 
-class ObservedRun(nn.Module):
-    """A linear layer that remembers in which mode it was called, and on how many examples."""
+class ObservedNetwork(nn.Module):
+    """A linear layer that remembers each call: its mode, and the number of examples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,9 +198,9 @@ def line(count: int) -> Examples:
 
 
 def watched(epochs: int, learning_rate: float) -> tuple[State, LoopConfig]:
-    """A state and rules with a watched network."""
+    """A state and a configuration with an observed network."""
     torch.manual_seed(0)
-    network = ObservedRun()
+    network = ObservedNetwork()
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
     scheduler = optimizers.scheduler(optimizer, optimizers.Constant(name="constant"), 1)
     config = LoopConfig(
@@ -220,7 +211,7 @@ def watched(epochs: int, learning_rate: float) -> tuple[State, LoopConfig]:
     return State(network, optimizer, scheduler), config
 
 
-def test_training_is_in_train_mode_with_gradients_and_validation_in_eval_mode_without():
+def test_train_and_eval_mode():
     state, config = watched(epochs=2, learning_rate=0.1)
     list(loop.train_epochs(state, line(6), line(3), config))
     assert state.network.calls == [(True, True, 4), (True, True, 2), (False, False, 3)] * 2
@@ -239,7 +230,7 @@ def test_validation_changes_nothing():
     assert all(parameter.grad is None for parameter in state.network.parameters())
 
 
-def test_a_smaller_last_batch_counts_by_its_examples():
+def test_smaller_last_batch_counts_less():
     state, config = watched(epochs=1, learning_rate=0.0)  # the weights stay, so the order does not matter
     examples = line(9)  # 4, 4 and 1
     *_, last = loop.train_epochs(state, examples, examples, config)
@@ -252,7 +243,7 @@ def test_a_smaller_last_batch_counts_by_its_examples():
         assert averages.measure == pytest.approx(averages.loss)
 
 
-def test_a_training_goes_on_from_the_epoch_that_its_state_has_reached():
+def test_training_continues_from_state():
     state, config = watched(epochs=4, learning_rate=0.1)
     list(loop.train_epochs(state, line(9), line(3), config))
     halved, half = watched(epochs=2, learning_rate=0.1)
@@ -262,94 +253,42 @@ def test_a_training_goes_on_from_the_epoch_that_its_state_has_reached():
 
 
 @pytest.mark.parametrize("learning_rate", [1e38, math.inf])
-def test_a_loss_that_is_not_finite_ends_the_training(learning_rate):
+def test_infinite_loss_ends_training(learning_rate):
     state, config = watched(epochs=9, learning_rate=learning_rate)
     with pytest.raises(loop.NotFiniteError, match=r"^the loss (on the validation split )?is (inf|nan)"):
         list(loop.train_epochs(state, line(9), line(3), config))
 
 
-def test_without_progress_training_stops_after_patience_and_the_earliest_of_equal_epochs_is_best(folder, tmp_path):
+def test_training_stops_after_patience(folder, tmp_path):
     still = {"schedule": {"name": "constant"}}
     training = ready(folder, "tiny_news", section=still, learning_rate=1e-30, epochs=9, patience=2)
-    record = trained(training, tmp_path, None)
-    assert record.best.epoch == 1
-    assert [row["epoch"] for row in record.history] == [1, 2, 3]
-    assert len({row["validation_accuracy"] for row in record.history}) == 1
+    history = trained(training, tmp_path, Rows())
+    assert history.best.epoch == 1
+    assert [row["epoch"] for row in history.rows] == [1, 2, 3]
+    assert len({row["validation_accuracy"] for row in history.rows}) == 1
 
 
 @pytest.mark.parametrize(
     ("dataset", "figure", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
 )
-def test_the_best_epochs_weights_are_kept_not_the_last_ones(folder, tmp_path, dataset, figure, sign):
+def test_best_weights_are_kept(folder, tmp_path, dataset, figure, sign):
     unsteady = {"schedule": {"name": "constant"}}
     changed = {"learning_rate": 3.0, "clip_norm": 9.0, "epochs": 8, "patience": 8}
-    record = trained(ready(folder, dataset, section=unsteady, **changed), tmp_path, None)
-    scores, best = [sign * row[figure] for row in record.history], record.best
-    assert best.epoch == scores.index(max(scores)) + 1 < len(record.history)
+    history = trained(ready(folder, dataset, section=unsteady, **changed), tmp_path, Rows())
+    scores, best = [sign * row[figure] for row in history.rows], history.best
+    assert best.epoch == scores.index(max(scores)) + 1 < len(history.rows)
     again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
-    reports(again)
-    weights = history.copied_weights(again.state.network)
+    results(again)
+    weights = copied_weights(again.state.network)
     assert all(torch.equal(weights[name], tensor) for name, tensor in best.weights.items())
 
 
-def test_the_history_names_what_people_read_in_it_and_the_run_gets_the_same_figures(folder, tmp_path, run):
-    rows = trained(ready(folder, "tiny_numbers"), tmp_path, run).history
+def test_history_and_run_agree(folder, tmp_path):
+    run = Rows()
+    rows = trained(ready(folder, "tiny_numbers"), tmp_path, run).rows
     names = ["epoch", "learning_rate", "train_loss", "validation_loss", "train_rmse", "validation_rmse"]
     assert list(rows[0]) == names
-    recorded = run.client.get_metric_history(run.run_id, "validation_rmse")
-    assert {row["epoch"]: row["validation_rmse"] for row in rows} == {metric.step: metric.value for metric in recorded}
-
-
-def test_epochs_that_come_soon_after_each_other_are_all_recorded_and_none_waits_for_the_next(run):
-    recording = Recording("7" * 64, lambda: run, lambda _: None)
-
-    def recorded() -> list[int]:
-        return [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
-
-    recording.epoch({"epoch": 1, "train_loss": 0.5})
-    while not recorded():
-        time.sleep(0.01)
-    for number in (2, 3):
-        recording.epoch({"epoch": number, "train_loss": 0.5})
-    deadline = time.monotonic() + 60
-    while len(recorded()) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert recorded() == [1, 2, 3]
-    recording.end("FINISHED", None)
-    assert recorded() == [1, 2, 3]
-
-
-def test_epochs_that_wait_when_the_result_is_recorded_are_not_recorded_again_after_it(folder, tmp_path, run):
-    shutil.copytree(folder, tmp_path / "project")
-    with chdir(tmp_path / "project"):
-        assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
-        result = Result("tiny_numbers", Path.cwd(), ("train",))
-        recording = Recording("7" * 64, lambda: run, lambda _: None)
-        for epoch, figures in result.epochs().items():
-            recording.epoch({"epoch": epoch, **figures})
-            while not run.client.get_metric_history(run.run_id, "train_loss"):
-                time.sleep(0.01)
-        recording.result(result)
-        time.sleep(1.5 * PAUSE_SECONDS)  # as long as a slow store may take
-        recording.close(None)
-    steps = [metric.step for metric in run.client.get_metric_history(run.run_id, "train_loss")]
-    assert steps == list(result.epochs())
-    assert len(steps) > 1
-
-
-def test_a_fault_that_nobody_can_be_told_of_holds_no_training_up(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "project")
-    heard, spoken = os.pipe()
-    os.close(heard)
-    with chdir(tmp_path / "project"):
-        assert CliRunner().invoke(train.main, ["--dataset", "tiny_numbers"]).exit_code == 0
-        with suppress(BrokenPipeError), os.fdopen(spoken, "w") as nobody, redirect_stderr(nobody):
-            recording = Recording("7" * 64, lambda: {}["no run"], lambda _: None)
-            recording.result(Result("tiny_numbers", Path.cwd(), ("train",)))
-            recording.close(None)
-    assert recording.failed
-    (note,) = (tmp_path / "project" / ".retrain" / "runs").iterdir()
-    assert json.loads(note.read_text())["training_sha256"] == "7" * 64
+    assert run.rows == rows
 
 
 def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:
@@ -368,14 +307,14 @@ def gradients(*values: list[float], sparse: bool) -> list[nn.Parameter]:
     ("maximum", "clipped"),
     [(10.0, [3.0, 0.0, 4.0]), (5.0, [3.0, 0.0, 4.0]), (1.0, [0.6, 0.0, 0.8]), (0.5, [0.3, 0.0, 0.4])],
 )
-def test_gradients_are_clipped_together_sparse_ones_too(sparse, maximum, clipped):
+def test_gradients_are_clipped_together(sparse, maximum, clipped):
     parameters = gradients([3.0], [0.0, 4.0], sparse=sparse)
     optimizers.clip(parameters, maximum)
     found = [value for parameter in parameters for value in parameter.grad.to_dense().flatten().tolist()]
     assert found == pytest.approx(clipped, abs=1e-6)
 
 
-def test_a_place_that_a_sparse_gradient_names_twice_is_clipped_by_its_sum():
+def test_repeated_row_is_clipped_by_sum():
     parameter = nn.Parameter(torch.zeros(3, 1))
     parameter.grad = torch.sparse_coo_tensor(
         torch.tensor([[2, 2]]), torch.tensor([[3.0], [1.0]]), (3, 1), check_invariants=True
@@ -384,16 +323,16 @@ def test_a_place_that_a_sparse_gradient_names_twice_is_clipped_by_its_sum():
     assert parameter.grad.to_dense().flatten().tolist() == pytest.approx([0.0, 0.0, 1.0])
 
 
-def test_a_parameter_without_a_gradient_is_left_alone():
+def test_clip_skips_missing_gradient():
     parameters = [nn.Parameter(torch.ones(2)), *gradients([3.0, 4.0], sparse=False)]
     optimizers.clip(parameters, 1.0)
     assert parameters[0].grad is None
 
 
-def test_sparse_and_dense_gradients_train_the_same_network(folder):
+def test_sparse_and_dense_train_alike(folder):
     bag = tiny_datasets()["tiny_news"]["train"]["network"]
-    dense = history(ready(folder, "tiny_news", section={"network": {**bag, "sparse": False}}))
-    sparse = history(ready(folder, "tiny_news", section={"network": {**bag, "sparse": True}}))
+    dense = values(ready(folder, "tiny_news", section={"network": {**bag, "sparse": False}}))
+    sparse = values(ready(folder, "tiny_news", section={"network": {**bag, "sparse": True}}))
     assert sparse == [pytest.approx(row, abs=1e-3) for row in dense]
 
 
@@ -407,13 +346,13 @@ def test_sparse_and_dense_gradients_train_the_same_network(folder):
     ],
 )
 def test_every_optimizer_learns(folder, optimizer):
-    rows = history(ready(folder, "tiny_numbers", section={"optimizer": optimizer}, learning_rate=0.02))
+    rows = values(ready(folder, "tiny_numbers", section={"optimizer": optimizer}, learning_rate=0.02))
     assert rows[-1][0] < 0.8 * rows[0][0]
 
 
 def test_adagrad_takes_sparse_gradients(folder):
     adagrad = {"optimizer": {"name": "adagrad", "weight_decay": 0.0}}
-    rows = history(ready(folder, "tiny_news", section=adagrad, learning_rate=0.3))
+    rows = values(ready(folder, "tiny_news", section=adagrad, learning_rate=0.3))
     assert rows[-1][0] < rows[0][0]
 
 
@@ -428,7 +367,7 @@ def test_adagrad_takes_sparse_gradients(folder):
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_a_schedule_multiplies_the_learning_rate_batch_by_batch(schedule, factors):
+def test_schedule_scales_each_batch(schedule, factors):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
     scheduler = optimizers.scheduler(optimizer, schedule, steps=4)
     rates = []
@@ -439,6 +378,6 @@ def test_a_schedule_multiplies_the_learning_rate_batch_by_batch(schedule, factor
     assert rates == pytest.approx([2.0 * factor for factor in factors])
 
 
-def test_each_epochs_learning_rate_is_that_of_its_first_batch(folder):
-    rates = [step.learning_rate for step in reports(ready(folder, "tiny_news")) if step.validation is not None]
+def test_epoch_reports_first_learning_rate(folder):
+    rates = [step.learning_rate for step in results(ready(folder, "tiny_news")) if step.validation is not None]
     assert rates == pytest.approx([2.0, 2.0 * 2 / 3, 2.0 / 3])

@@ -55,7 +55,7 @@ def moved(start: Tensor, gradients: list[Tensor], learning_rates: list[float]) -
 
 
 @shapes
-def test_dense_gradients_move_rows_as_the_formula_says(shape):
+def test_dense_step_follows_formula(shape):
     start, *gradients = plot_label(shape, 6)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, gradients, RowwiseAdagradOptimizer([parameter], 0.3))
@@ -63,7 +63,7 @@ def test_dense_gradients_move_rows_as_the_formula_says(shape):
 
 
 @pytest.mark.parametrize("initial", [1e-6, 0.5])
-def test_the_initial_sum_limits_the_first_step(initial):
+def test_initial_sum_limits_first_step(initial):
     parameter = nn.Parameter(torch.zeros(1, 2))
     stepped(parameter, [torch.tensor([[3.0, 4.0]])], RowwiseAdagradOptimizer([parameter], 1.0, initial_sum=initial))
     length = math.sqrt(initial + 12.5)
@@ -71,7 +71,7 @@ def test_the_initial_sum_limits_the_first_step(initial):
 
 
 @shapes
-def test_sparse_gradients_that_name_no_row_twice_move_exactly_as_dense_ones(shape):
+def test_sparse_step_equals_dense(shape):
     start, *values = plot_label(shape, 5)
     named = [[2, 0, 5], [1, 2, 3, 4, 5, 0], [4], [5, 2]]
     gradients = [sparse(rows, value[: len(rows)], 6) for rows, value in zip(named, values, strict=True)]
@@ -85,7 +85,7 @@ def test_sparse_gradients_that_name_no_row_twice_move_exactly_as_dense_ones(shap
     assert not torch.equal(thin, start)
 
 
-def test_a_sparse_gradient_of_as_many_matrices_as_these_have_rows_gives_each_matrix_its_own_rate():
+def test_each_matrix_has_its_rate():
     start, values = plot_label((3, 3, 2), 2)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, [sparse([0, 1, 2], values, 3)], RowwiseAdagradOptimizer([parameter], 0.3))
@@ -94,7 +94,7 @@ def test_a_sparse_gradient_of_as_many_matrices_as_these_have_rows_gives_each_mat
 
 @unhurried
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=4))
-def test_a_row_that_a_sparse_gradient_names_twice_grows_by_both_squares_and_moves_by_both(batches):
+def test_repeated_row_counts_twice(batches):
     parameter = nn.Parameter(torch.zeros(4, 2))
     optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
     sums, places = [INITIAL] * 4, np.zeros((4, 2))
@@ -112,7 +112,7 @@ def test_a_row_that_a_sparse_gradient_names_twice_grows_by_both_squares_and_move
 
 @unhurried
 @given(st.lists(st.integers(0, 5), max_size=9), st.booleans())
-def test_rows_without_a_gradient_do_not_move(rows, as_dense):
+def test_other_rows_stay(rows, as_dense):
     start, values = plot_label((6, 3), 1)[0], plot_label((len(rows), 3), 1, seed=1)[0]
     gradient = sparse(rows, values, 6)
     parameter = nn.Parameter(start.clone())
@@ -123,7 +123,7 @@ def test_rows_without_a_gradient_do_not_move(rows, as_dense):
     assert (optimizer.state[parameter]["sum"] == np.float32(INITIAL)).tolist() == still
 
 
-def test_a_parameter_without_a_gradient_does_not_move_and_has_no_state():
+def test_missing_gradient_makes_no_state():
     with_one, without = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
     optimizer = RowwiseAdagradOptimizer([with_one, without], 0.3)
     stepped(with_one, [torch.ones(2, 2)], optimizer)
@@ -131,7 +131,7 @@ def test_a_parameter_without_a_gradient_does_not_move_and_has_no_state():
     assert list(optimizer.state) == [with_one]
 
 
-def test_each_group_of_parameters_has_its_own_learning_rate():
+def test_groups_have_own_learning_rate():
     start, *gradients = plot_label((6, 3), 4)
     slow, fast = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([{"params": [slow], "lr": 0.01}, {"params": [fast]}], 0.3)
@@ -151,7 +151,7 @@ def through_a_file(optimizer: RowwiseAdagradOptimizer) -> dict:
 
 
 @pytest.mark.parametrize("as_rows", [torch.clone, lambda gradient: gradient.to_sparse(1)], ids=["dense", "sparse"])
-def test_a_state_that_was_saved_and_loaded_goes_on_with_the_same_bits(as_rows: Callable[[Tensor], Tensor]):
+def test_loaded_state_gives_same_bits(as_rows: Callable[[Tensor], Tensor]):
     start, *values = plot_label((6, 3), 7)
     gradients = [as_rows(value) for value in values]
     through = nn.Parameter(start.clone())
@@ -167,7 +167,7 @@ def test_a_state_that_was_saved_and_loaded_goes_on_with_the_same_bits(as_rows: C
     assert not torch.equal(forgetful, through)
 
 
-def test_a_closure_is_called_with_gradients_and_its_loss_is_returned():
+def test_step_calls_closure():
     parameter = nn.Parameter(torch.tensor([3.0]))
     optimizer = RowwiseAdagradOptimizer([parameter], 0.5)
 
@@ -192,7 +192,7 @@ def test_a_closure_is_called_with_gradients_and_its_loss_is_returned():
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_a_schedule_changes_how_far_the_rows_move(schedule, rates):
+def test_schedule_scales_the_steps(schedule, rates):
     start, *gradients = plot_label((6, 3), 6)
     parameter = nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([parameter], 0.4)
@@ -203,7 +203,7 @@ def test_a_schedule_changes_how_far_the_rows_move(schedule, rates):
     np.testing.assert_allclose(parameter.detach(), moved(start, gradients, rates), rtol=1e-5, atol=1e-6)
 
 
-def test_its_knobs_are_its_name_alone_and_it_takes_sparse_gradients():
+def test_rowwise_adagrad_has_no_parameters():
     constant = {"name": "constant"}
     chosen = schema.check(
         {"optimizer": {"name": "rowwise_adagrad"}, "schedule": constant}, optimizers.Parameters, "train"
@@ -216,7 +216,7 @@ def test_its_knobs_are_its_name_alone_and_it_takes_sparse_gradients():
         schema.check(parameters, optimizers.Parameters, "train")
 
 
-def test_gradients_are_left_as_they_are_where_no_norm_is_given():
+def test_no_norm_leaves_gradients():
     dense, thin, none = (nn.Parameter(torch.zeros(6, 3)) for _ in range(3))
     (values,) = plot_label((4, 3), 1)
     dense.grad, thin.grad = torch.full((6, 3), 1e6), sparse([5, 1, 5, 0], values, 6)

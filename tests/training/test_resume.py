@@ -13,11 +13,12 @@ from typing import Any
 
 import prepare
 import split
+import train
 from retrain import processes, schema
-from retrain.data import encoding_file
 from retrain.models import weights
-from retrain.training import checkpoint, history, loop, resume, setup
+from retrain.training import checkpoint, loop, resume, setup
 from retrain.training.checkpoint import Checkpoint, DamagedError
+from retrain.training.setup import Training
 
 import pytest
 import torch
@@ -59,8 +60,7 @@ def datasets() -> dict[str, Any]:
     prepare_section = {**news["prepare"], "train": {"location": "data/raw/tiny_ngrams/rows.csv", "sha256": "unpinned"}}
     split = {
         **news["split"],
-        "inputs": "ngrams",
-        "encoder": {"minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3},
+        "encoder": {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3},
     }
     return {**tiny_datasets(), "tiny_ngrams": {**news, "prepare": prepare_section, "split": split}}
 
@@ -80,28 +80,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ready(folder: Path, dataset: str, **section: Any) -> history.Training:
-    """A training of a tiny dataset from its beginning."""
-    examples = folder / "data" / dataset / "examples"
-    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+def ready(folder: Path, dataset: str, **section: Any) -> Training:
+    """A training of a tiny dataset at its start."""
     parameters = {**datasets()[dataset]["train"], "network": NETWORKS[dataset], **section}
-    return setup.ready(schema.check(parameters, setup.Train, "train"), task, "train")
+    data = setup.read_data(folder / "data" / dataset / "examples")
+    return setup.build(schema.check(parameters, setup.Train, "train"), data, "train")
 
 
-def advance(training: history.Training, batches: int) -> None:
+def advance(training: Training, batches: int) -> None:
     """Train for some batches, of train and validation alike, or until the training is over."""
-    reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
-    for report in islice(reports, batches):
-        if report.validation is not None:
-            history.recorded(training, report, report.validation)
+    data = training.data
+    steps = loop.train_epochs(training.state, data.train, data.validation, training.config)
+    for step in islice(steps, batches):
+        if step.validation is not None:
+            train.finish_epoch(training, step, step.validation)
         if training.is_over:
             return
 
 
-def bytes_of(training: history.Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
-    """What a finished training leaves."""
-    weights.save_weights(folder / "weights", training.record.best.weights, "float32")
-    return (folder / "weights").read_bytes(), training.record.history
+def bytes_of(training: Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
+    """The weights and the history of a finished training."""
+    weights.save_weights(folder / "weights", training.history.best.weights, "float32")
+    return (folder / "weights").read_bytes(), training.history.rows
 
 
 def carried_over(state: dict[str, Any]) -> dict[str, Any]:
@@ -117,14 +117,14 @@ def loop_of(**parameters: Any) -> dict[str, Any]:
     return {**loop, "learning_rate": 0.05, "patience": 2, "epochs": 4, **parameters}
 
 
-def whole_training(folder: Path, dataset: str, **section: Any) -> history.Training:
+def whole_training(folder: Path, dataset: str, **section: Any) -> Training:
     """A training that nothing stops."""
     training = ready(folder, dataset, **section)
     advance(training, 10**6)
     return training
 
 
-def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> history.Training:
+def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> Training:
     """A training that stops after so many batches, again and again, and goes on from its state alone."""
     training = ready(folder, dataset, **section)
     first = training.state.optimizer.param_groups[0]["lr"]
@@ -148,19 +148,17 @@ def strides_of(*about: str) -> Iterator[int]:
     COMBINATIONS,
     ids=lambda part: part if isinstance(part, str) else part["name"],
 )
-def test_a_training_that_stops_between_any_two_batches_ends_in_the_same_bytes(
-    folder, tmp_path, dataset, optimizer, schedule
-):
+def test_resume_gives_same_bytes(folder, tmp_path, dataset, optimizer, schedule):
     section = {"optimizer": optimizer, "schedule": schedule, "loop": loop_of()}
     whole = whole_training(folder, dataset, **section)
     strides = strides_of(dataset, optimizer["name"], schedule["name"])
     stopped = stopped_training(folder, dataset, strides, **section)
     assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
-    assert len(whole.record.history) > 1
+    assert len(whole.history.rows) > 1
 
 
 @pytest.mark.parametrize("dataset", ["tiny_numbers", "tiny_ngrams"])
-def test_a_training_that_stops_after_every_batch_ends_in_the_same_bytes(folder, tmp_path, dataset):
+def test_resume_after_every_batch(folder, tmp_path, dataset):
     section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=2)}
     whole = whole_training(folder, dataset, **section)
     strides = cycle(
@@ -171,24 +169,24 @@ def test_a_training_that_stops_after_every_batch_ends_in_the_same_bytes(folder, 
 
 
 @pytest.mark.parametrize("dataset", NETWORKS)
-def test_a_training_that_stalls_ends_at_the_same_epoch_however_often_it_was_stopped(folder, tmp_path, dataset):
+def test_resume_keeps_patience(folder, tmp_path, dataset):
     section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=20, learning_rate=2.0)}
     whole = whole_training(folder, dataset, **section)
     stopped = stopped_training(folder, dataset, strides_of(dataset), **section)
     assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
-    assert len(stopped.record.history) == whole.record.best.epoch + 2 < 20
+    assert len(stopped.history.rows) == whole.history.best.epoch + 2 < 20
 
 
-def test_dropout_takes_part(folder):
+def test_dropout_changes_history(folder):
     """Else the test above would show nothing of it."""
     rows = []
     for share in (0.0, 0.3):
         training = whole_training(folder, "tiny_numbers", network={**MLP, "dropout": share})
-        rows.append(training.record.history)
+        rows.append(training.history.rows)
     assert rows[0] != rows[1]
 
 
-def test_a_journal_gives_back_what_was_saved_last(tmp_path):
+def test_checkpoint_loads_last_save(tmp_path):
     kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     assert kept.load() is None
     for epoch in (1, 2):
@@ -199,7 +197,7 @@ def test_a_journal_gives_back_what_was_saved_last(tmp_path):
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo])
-def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
+def test_draft_replaces_leftovers(tmp_path, make):
     kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     make(kept.draft)
     kept.save({"epoch": 1})
@@ -207,9 +205,9 @@ def test_whatever_lies_where_a_draft_belongs_gives_way(tmp_path, make):
     assert list(tmp_path.iterdir()) == [kept.path]
 
 
-@pytest.mark.parametrize("place", [0, 0.001, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("where", [0, 0.001, 0.3, 0.6, 0.999])
 @pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, where, damage):
+def test_damaged_checkpoint_is_refused(tmp_path, where, damage):
     kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     kept.save({"weights": torch.zeros(1000)})
     content = bytearray(kept.path.read_bytes())
@@ -220,14 +218,15 @@ def test_a_journal_that_is_cut_or_changed_anywhere_is_not_taken(tmp_path, where,
         kept.load()
 
 
-def test_a_journal_of_another_training_under_this_ones_name_is_not_taken(tmp_path):
+def test_foreign_checkpoint_is_refused(tmp_path):
     Checkpoint(tmp_path / "a.checkpoint", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
     with pytest.raises(DamagedError, match="is of another training"):
         Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ()).load()
 
 
 def left(folder: Path, identity: dict[str, Any]) -> Checkpoint:
-    """A checkpoint that a process left that was killed."""
+    """A checkpoint that a killed process left."""
+    folder.mkdir(parents=True, exist_ok=True)
     kept = Checkpoint(folder / f"tiny-{checkpoint.digest(identity)[:16]}.checkpoint", identity, ())
     kept.save({"epoch": 1})
     for suffix in (".lock", ".owner", ".draft"):
@@ -244,23 +243,27 @@ def left(folder: Path, identity: dict[str, Any]) -> Checkpoint:
         ({"libraries": {"torch": "3"}}, "of other libraries (torch)"),
     ],
 )
-def test_a_journal_of_other_knobs_data_code_or_libraries_is_left_alone_and_said(tmp_path, other, reason):
-    abandoned = left(tmp_path, {**IDENTITY, **other})
-    said: list[str] = []
-    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append) as kept:
+def test_different_training_is_reported(tmp_path, other, reason):
+    folder = tmp_path / ".retrain" / "checkpoints"
+    abandoned = left(folder, {**IDENTITY, **other})
+    printed: list[str] = []
+    with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append) as kept:
         assert kept.load() is None
-    assert said == [f"an unfinished training {reason} is not continued"]
-    assert {path.name for path in tmp_path.iterdir()} == {"lock", abandoned.path.name}
+    assert printed == [f"an unfinished training {reason} is not continued"]
+    assert {path.name for path in folder.iterdir()} == {"lock", abandoned.path.name}
 
 
 NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
 
 
 @pytest.mark.slow
-def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was_left(new_project, tmp_path):
+def test_different_training_starts_anew(new_project, tmp_path):
     project, dataset = new_project(), "tiny_numbers"
     project.stages("prepare split", dataset)
-    reports, loop_file = project.folder / "reports" / dataset, project.folder / "src" / "retrain" / "loop.py"
+    reports, loop_file = (
+        project.folder / "reports" / dataset,
+        project.folder / "src" / "retrain" / "training" / "loop.py",
+    )
     reports.parent.mkdir(exist_ok=True)
     reports.touch()  # nothing can be written there: the checkpoint stays
     assert project.stage("train", dataset).returncode == 1
@@ -276,7 +279,7 @@ def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was
     line = f"train {dataset}: an unfinished training of other {{}} is not continued\n"
     code = loop_file.read_text()
     loop_file.write_text(code + "# as before\n")
-    assert said() == line.format("code (retrain/loop.py)")
+    assert said() == line.format("code (retrain/training/loop.py)")
     loop_file.write_text(code)
     assert said(PYTHONPATH=str(tmp_path / "older")) == line.format("libraries (numpy)")
     project.set(f"{dataset}.split.seed", 2)
@@ -287,29 +290,29 @@ def test_a_training_of_other_data_code_or_libraries_does_not_go_on_from_what_was
     assert said() == f"train {dataset}: continuing after epoch 3 of 3\n"
 
 
-def test_only_the_newest_journals_of_a_dataset_stay_and_those_of_others_are_not_touched(tmp_path):
-    abandoned = [left(tmp_path, {**IDENTITY, "data": str(number)}) for number in range(checkpoint.KEPT + 3)]
-    foreign = tmp_path / "tiny_news-0123456789abcdef.checkpoint"
-    foreign.touch()
-    said: list[str] = []
-    with checkpoint.opened(tmp_path, "tiny", IDENTITY, processes.parent_processes(), said.append):
+def test_newest_checkpoints_stay(tmp_path):
+    folder = tmp_path / ".retrain" / "checkpoints"
+    abandoned = [left(folder, {**IDENTITY, "data": str(number)}) for number in range(checkpoint.KEPT + 3)]
+    other_dataset = folder / "tiny_news-0123456789abcdef.checkpoint"
+    other_dataset.touch()
+    printed: list[str] = []
+    with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append):
         pass
-    stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {foreign, tmp_path / "lock"}
-    assert set(tmp_path.iterdir()) == stay
-    assert len(said) == 1
+    stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {other_dataset, folder / "lock"}
+    assert set(folder.iterdir()) == stay
+    assert len(printed) == 1
 
 
-def test_a_state_that_fits_no_network_starts_the_training_from_its_beginning(folder, tmp_path):
-    section = tiny_datasets()["tiny_numbers"]["train"]
-    examples = folder / "data" / "tiny_numbers" / "examples"
-    task = setup.task_in(examples, encoding_file.read_encoding(examples))
+def test_unfitting_state_starts_anew(folder, tmp_path):
+    network = tiny_datasets()["tiny_numbers"]["train"]["network"]
     kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
     kept.save(ready(folder, "tiny_numbers", network={**MLP, "hidden": 6}).state_dict())
-    said: list[str] = []
-    training = resume.continued(kept, schema.check(section, setup.Train, "train"), task, "train", said.append)
-    assert said == ["the checkpoint of an unfinished training is damaged: starting from the beginning"]
+    printed: list[str] = []
+    start = ready(folder, "tiny_numbers", network=network)
+    training = resume.restored(kept, start, lambda: ready(folder, "tiny_numbers", network=network), printed.append)
+    assert printed == ["the checkpoint of an unfinished training is damaged: starting from the beginning"]
     advance(training, 10**6)
-    whole = whole_training(folder, "tiny_numbers", network=section["network"])
+    whole = whole_training(folder, "tiny_numbers", network=network)
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
 
 
@@ -333,7 +336,7 @@ for hundredths in range(1, 11):
 """Saves a checkpoint of 400 MB, again and again, and a signal does not wait for it."""
 
 
-def test_a_signal_that_cuts_a_save_short_is_no_error_of_the_disk_and_leaves_the_earlier_journal(tmp_path):
+def test_interrupted_save_keeps_earlier(tmp_path):
     path = tmp_path / "a.checkpoint"
     ended = Project(tmp_path).run(sys.executable, "-c", INTERRUPTED, str(path), PYTHONPATH=str(REPOSITORY / "src"))
     assert ended.stdout == "143 {'epoch': 1}\n" * 10, ended.said
@@ -359,7 +362,7 @@ except Exception as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of this kind are Linux'")
 @pytest.mark.parametrize("megabytes", [16, 200])
-def test_a_journal_for_which_there_is_not_enough_memory_is_not_taken_for_a_damaged_one(tmp_path, megabytes):
+def test_too_little_memory_is_not_damage(tmp_path, megabytes):
     limit = str(megabytes << 20)
     ended = Project(tmp_path).run(
         sys.executable, "-c", LARGE, str(tmp_path / "a.checkpoint"), limit, PYTHONPATH=str(REPOSITORY / "src")

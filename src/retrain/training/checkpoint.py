@@ -171,7 +171,6 @@ def open_checkpoint(
     Locks are taken and removed under one lock of the whole folder, so that none is removed while somebody takes it.
     """
     folder = root / ".retrain" / "checkpoints"
-    folder = root / ".retrain" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(folder / f"{dataset}-{digest(fingerprint)[:16]}.checkpoint", fingerprint, started_by)
     lock, owner = FileLock(checkpoint.path.with_suffix(".lock")), checkpoint.path.with_suffix(".owner")
