@@ -51,7 +51,7 @@ def test_changed_array_is_reported(examples, name, damage):
     damage(examples / name)
     with pytest.raises(RetrainError) as error:
         setup.read_data(examples)
-    assert str(error.value) == f"{examples}: does not match its encoding.json; run: dvc repro split@tiny_sign"
+    assert str(error.value) == f"{examples} does not match its encoding.json; run: dvc repro split@tiny_sign"
 
 
 @pytest.mark.parametrize(
