@@ -1,4 +1,4 @@
-"""One rate per row: the rule of its docstring, sparse gradients as they come, and a state that can be saved."""
+"""Optimizers: torch's own give the same bits as in torch, and row-wise Adagrad follows its formula."""
 
 import io
 import math
@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 
 unhurried = settings(deadline=None, max_examples=100)
 INITIAL = 1e-6
@@ -22,7 +22,7 @@ SHAPES = [(6,), (6, 3), (6, 2, 3)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
-def plot_label(shape: tuple[int, ...], count: int, seed: int = 0) -> list[Tensor]:
+def normal(shape: tuple[int, ...], count: int, seed: int = 0) -> list[Tensor]:
     """Some tensors of normal numbers."""
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(shape, generator=generator) for _ in range(count)]
@@ -54,9 +54,38 @@ def moved(start: Tensor, gradients: list[Tensor], learning_rates: list[float]) -
     return np.array(rows).reshape(start.shape)
 
 
+@pytest.mark.parametrize(
+    ("section", "original"),
+    [
+        ({"name": "sgd", "momentum": 0.9, "weight_decay": 0.1}, lambda parameters: optim.SGD(parameters, 0.3, 0.9, 0, 0.1)),
+        ({"name": "adamw", "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.1},
+         lambda parameters: optim.AdamW(parameters, 0.3, (0.8, 0.9), weight_decay=0.1)),
+        ({"name": "adagrad", "weight_decay": 0.1}, lambda parameters: optim.Adagrad(parameters, 0.3, weight_decay=0.1)),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_same_bits_as_torch(section, original):
+    start, *gradients = normal((6, 3), 9)
+    chosen = schema.check({"optimizer": section, "schedule": {"name": "constant"}}, optimizers.Parameters, "train")
+    found = []
+    for build in (lambda parameters: chosen.optimizer.build(parameters, 0.3), original):
+        parameter = nn.Parameter(start.clone())
+        optimizer = build([parameter])
+        for gradient in gradients:
+            optimizer.zero_grad()
+            assert parameter.grad is None
+            parameter.grad = gradient.clone()
+            optimizer.step()
+        found.append((parameter, optimizer.state_dict()))
+    (ours, state), (theirs, expected) = found
+    assert torch.equal(ours, theirs)
+    assert state["param_groups"] == expected["param_groups"]
+    assert all(torch.equal(value, expected["state"][0][name]) for name, value in state["state"][0].items())
+
+
 @shapes
 def test_dense_step_follows_formula(shape):
-    start, *gradients = plot_label(shape, 6)
+    start, *gradients = normal(shape, 6)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, gradients, RowwiseAdagradOptimizer([parameter], 0.3))
     np.testing.assert_allclose(parameter.detach(), moved(start, gradients, [0.3] * 5), rtol=1e-5, atol=1e-6)
@@ -72,7 +101,7 @@ def test_initial_sum_limits_first_step(initial):
 
 @shapes
 def test_sparse_step_equals_dense(shape):
-    start, *values = plot_label(shape, 5)
+    start, *values = normal(shape, 5)
     named = [[2, 0, 5], [1, 2, 3, 4, 5, 0], [4], [5, 2]]
     gradients = [sparse(rows, value[: len(rows)], 6) for rows, value in zip(named, values, strict=True)]
     thin, full = nn.Parameter(start.clone()), nn.Parameter(start.clone())
@@ -86,7 +115,7 @@ def test_sparse_step_equals_dense(shape):
 
 
 def test_each_matrix_has_its_rate():
-    start, values = plot_label((3, 3, 2), 2)
+    start, values = normal((3, 3, 2), 2)
     parameter = nn.Parameter(start.clone())
     stepped(parameter, [sparse([0, 1, 2], values, 3)], RowwiseAdagradOptimizer([parameter], 0.3))
     np.testing.assert_allclose(parameter.detach(), moved(start, [values], [0.3]), rtol=1e-5, atol=1e-6)
@@ -99,7 +128,7 @@ def test_repeated_row_counts_twice(batches):
     optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
     sums, places = [INITIAL] * 4, np.zeros((4, 2))
     for number, rows in enumerate(batches):
-        (values,) = plot_label((len(rows), 2), 1, seed=number)
+        (values,) = normal((len(rows), 2), 1, seed=number)
         stepped(parameter, [sparse(rows, values, 4)], optimizer)
         entries = list(zip(rows, values.double().numpy(), strict=True))
         for row, value in entries:
@@ -113,7 +142,7 @@ def test_repeated_row_counts_twice(batches):
 @unhurried
 @given(st.lists(st.integers(0, 5), max_size=9), st.booleans())
 def test_other_rows_stay(rows, as_dense):
-    start, values = plot_label((6, 3), 1)[0], plot_label((len(rows), 3), 1, seed=1)[0]
+    start, values = normal((6, 3), 1)[0], normal((len(rows), 3), 1, seed=1)[0]
     gradient = sparse(rows, values, 6)
     parameter = nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([parameter], 0.3)
@@ -132,7 +161,7 @@ def test_missing_gradient_makes_no_state():
 
 
 def test_groups_have_own_learning_rate():
-    start, *gradients = plot_label((6, 3), 4)
+    start, *gradients = normal((6, 3), 4)
     slow, fast = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([{"params": [slow], "lr": 0.01}, {"params": [fast]}], 0.3)
     for gradient in gradients:
@@ -152,7 +181,7 @@ def through_a_file(optimizer: RowwiseAdagradOptimizer) -> dict:
 
 @pytest.mark.parametrize("as_rows", [torch.clone, lambda gradient: gradient.to_sparse(1)], ids=["dense", "sparse"])
 def test_loaded_state_gives_same_bits(as_rows: Callable[[Tensor], Tensor]):
-    start, *values = plot_label((6, 3), 7)
+    start, *values = normal((6, 3), 7)
     gradients = [as_rows(value) for value in values]
     through = nn.Parameter(start.clone())
     stepped(through, gradients, RowwiseAdagradOptimizer([through], 0.3))
@@ -193,7 +222,7 @@ def test_step_calls_closure():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_schedule_scales_the_steps(schedule, rates):
-    start, *gradients = plot_label((6, 3), 6)
+    start, *gradients = normal((6, 3), 6)
     parameter = nn.Parameter(start.clone())
     optimizer = RowwiseAdagradOptimizer([parameter], 0.4)
     scheduler = optimizers.scheduler(optimizer, schedule, steps=4)
@@ -218,7 +247,7 @@ def test_rowwise_adagrad_has_no_parameters():
 
 def test_no_norm_leaves_gradients():
     dense, thin, none = (nn.Parameter(torch.zeros(6, 3)) for _ in range(3))
-    (values,) = plot_label((4, 3), 1)
+    (values,) = normal((4, 3), 1)
     dense.grad, thin.grad = torch.full((6, 3), 1e6), sparse([5, 1, 5, 0], values, 6)
     before = dense.grad, thin.grad
     optimizers.clip([dense, thin, none], None)

@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules by name, with the parameters that each has."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Literal
@@ -29,7 +30,7 @@ class SGD(Section):
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
         """The optimizer of these parameters."""
-        return optim.SGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return EagerSGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
 class AdamW(Section):
@@ -48,7 +49,7 @@ class AdamW(Section):
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
         """The optimizer of these parameters."""
         betas = (self.beta1, self.beta2)
-        return optim.AdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
+        return EagerAdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
 
 
 class Adagrad(Section):
@@ -64,7 +65,7 @@ class Adagrad(Section):
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
         """The optimizer of these parameters."""
-        return optim.Adagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
+        return EagerAdagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
 
 
 class RowwiseAdagrad(Section):
@@ -82,18 +83,49 @@ class RowwiseAdagrad(Section):
         return RowwiseAdagradOptimizer(parameters, learning_rate)
 
 
-class RowwiseAdagradOptimizer(Optimizer):
+class EagerOptimizer(Optimizer):
+    """Base of the optimizers in this module: the same arithmetic as torch's own, without importing its compiler.
+
+    Torch decorates these methods for `torch.compile`, and each decorator imports `torch._dynamo` at its first call.
+    That takes two seconds, which is longer than many a training here.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class EagerSGD(EagerOptimizer, optim.SGD):
+    """`torch.optim.SGD`."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.SGD.step))
+
+
+class EagerAdamW(EagerOptimizer, optim.AdamW):
+    """`torch.optim.AdamW`."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.AdamW.step))
+
+
+class EagerAdagrad(EagerOptimizer, optim.Adagrad):
+    """`torch.optim.Adagrad`."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.Adagrad.step))
+
+
+class RowwiseAdagradOptimizer(EagerOptimizer):
     """Adagrad (Duchi et al. 2011) whose accumulator has one number per row (Gupta et al. 2014).
 
-    A row is what stands under one index of a parameter's first dimension. It moves by `lr * gradient / sqrt(sum)`, where
-    the sum runs over the mean squares of all its gradients so far. Entries of a sparse gradient are taken one by one
-    and not added up first: where a batch has an index twice, its sum grows by both squares. That saves sorting all
-    indices in every step, which is most of the time of other sparse optimizers.
+    A row is everything under one index of a parameter's first dimension. It moves by `lr * gradient / sqrt(sum)`, where
+    the sum is over the mean squares of all its gradients so far. Entries of a sparse gradient are used one by one and
+    not added up first: if a batch has an index twice, its sum grows by both squares. This avoids sorting all indices
+    in every step, which takes most of the time of other sparse optimizers.
 
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
-        initial_sum: what the sums start from; it limits a row's first step.
+        initial_sum: the start value of the sums; it limits a row's first step.
     """
 
     def __init__(self, params: Iterable[Parameter], lr: float, initial_sum: float = 1e-6) -> None:

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
@@ -18,8 +18,10 @@ from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne, Names, Section
 
 import numpy as np
-import pandas as pd
 from pydantic import Field, NonNegativeFloat, model_validator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPACE, WORD, MARK = 0, 1, 2
 """Kinds of bytes: what parts words, what words are made of (all of non-ASCII counts as that), what stands alone."""
@@ -99,7 +101,7 @@ class Encoder(OfText):
     importance: bytes = field(repr=False)
 
     @classmethod
-    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
+    def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
         """Learn which features there are and how much each tells, and encode the rows.
 
         A numeric target counts as two classes: above the mean, or not.

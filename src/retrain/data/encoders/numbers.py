@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.errors import RetrainError
 from retrain.schema import Names, Section
 
 import numpy as np
-import pandas as pd
 from pydantic import PositiveFloat, model_validator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FARTHEST = 1e6
 """Standard deviations from the mean; float32 is exact enough up to there."""
@@ -46,7 +48,7 @@ class Encoder:
     deviations: tuple[float, ...]
 
     @classmethod
-    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
+    def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
         """Learn the mean and standard deviation of each column, and encode the rows.
 
         Raises:
@@ -75,7 +77,7 @@ class Encoder:
         return f"{self.size:,} columns"
 
     @staticmethod
-    def contents(rows: pd.DataFrame) -> list[bytes]:
+    def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The bytes of each row's numbers, minus zero taken as zero."""
         return [row.tobytes() for row in rows.to_numpy("<f8") + 0.0]
 

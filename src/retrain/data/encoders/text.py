@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
@@ -12,7 +12,9 @@ from retrain.data.encoders._text import OfText, joined
 from retrain.schema import AtLeastOne, Names, Section
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "<unknown>"
@@ -49,7 +51,7 @@ class Encoder(OfText):
         object.__setattr__(self, "ids", {token: number for number, token in enumerate(self.tokens)})
 
     @classmethod
-    def fit_encode(cls, rows: pd.DataFrame, targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
+    def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
         """Learn the vocabulary, most frequent words first and equally frequent ones alphabetically; encode the rows."""
         counts = Counter(chain.from_iterable(map(tokenize, joined(rows, list(rows.columns)))))
         kept = [token for token, count in counts.items() if count >= parameters.minimum_count]

@@ -8,10 +8,10 @@ from retrain.errors import RetrainError
 from retrain.schema import Count, Names, Section
 
 import numpy as np
-import pandas as pd
 from pydantic import Field, model_validator
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
 
@@ -44,7 +44,7 @@ class Task:
         Raises:
             RetrainError: the target holds numbers, or a class has no row in the train split.
         """
-        if not isinstance(targets.dtype, pd.CategoricalDtype):
+        if str(targets.dtype) != "category":
             raise RetrainError(
                 where,
                 f"column '{targets.name}' holds numbers, split.task: classification needs text",
@@ -96,8 +96,10 @@ class Task:
         """The most accurate epoch is best."""
         return metric
 
-    def predictions(self, outputs: "Tensor") -> pd.DataFrame:
+    def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
         """`predicted`, and a column of probabilities per class (softmax, six digits)."""
+        import pandas as pd
+
         probabilities = probabilities_of(outputs)
         columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
         return pd.DataFrame({"predicted": self.labels_of(outputs), **columns})

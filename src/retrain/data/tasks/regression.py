@@ -10,10 +10,10 @@ from retrain.errors import RetrainError
 from retrain.schema import Section
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
 
@@ -90,8 +90,10 @@ class Task:
         """The epoch with the lowest loss is best."""
         return -loss
 
-    def predictions(self, outputs: "Tensor") -> pd.DataFrame:
+    def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
         """`predicted`, in the target's own units (six digits)."""
+        import pandas as pd
+
         return pd.DataFrame({"predicted": self.numbers_of(outputs)})
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:

@@ -1,0 +1,29 @@
+"""A stage imports only the libraries that it needs: others would take longer than its work."""
+
+import pytest
+
+FORBIDDEN = {
+    "train": {"torch._dynamo", "pandas", "pyarrow", "scipy", "sklearn", "matplotlib"},
+    "evaluate": {"torch._dynamo", "sklearn", "matplotlib"},
+    "plot": {"torch", "pandas", "pyarrow", "scipy", "sklearn"},
+}
+"""Modules that a stage must not import."""
+OF_MLFLOW = {"pandas", "pyarrow", "scipy"}
+"""Modules that MLflow imports; they are forbidden in processes that do not import MLflow."""
+
+PROGRAM = """
+import importlib, sys
+sys.path.insert(0, "src")
+importlib.import_module(sys.argv[1]).main(["--dataset", "tiny_numbers"], standalone_mode=False)
+print(*sorted(sys.modules))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", FORBIDDEN)
+def test_stage_imports(finished, stage):
+    ended = finished.run("python3", "-c", PROGRAM, stage)
+    assert ended.returncode == 0, ended.said
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert {"numpy", "pydantic"} <= loaded
+    assert not loaded & (FORBIDDEN[stage] - OF_MLFLOW if "mlflow" in loaded else FORBIDDEN[stage])
