@@ -4,13 +4,14 @@ import importlib.util
 import json
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from retrain import schema
 from retrain.errors import RetrainError
-from retrain.schema import LONGEST_NAME, NAME, AnySection, check, nearest, shown
+from retrain.schema import LONGEST_NAME, NAME, AnySection, Problem, check, nearest, shown
 from retrain.yaml_files import load_yaml
 
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
@@ -22,21 +23,26 @@ CHOICES = {
     "train.network.name": "retrain.models.networks",
     "train.loss.name": "retrain.models.losses",
 }
-"""Parameters that name a module, and the package whose modules they choose from."""
+"""The parameters that name a module, and the package of their choices."""
 KEY = rf"(?=.{{1,{LONGEST_NAME}}}$)\w[\w .:-]*(/\w[\w .:-]*)*"
-"""A part of a parameter's name in MLflow, which takes no other signs, and slashes as a normal path has them."""
+"""A part of a parameter's name in MLflow, which allows no other characters, and slashes only as in a path."""
 
 
 def datasets(folder: Path) -> Mapping[str, Any]:
-    """All dataset blocks of a folder's params.yaml, unchecked below their names.
+    """The blocks of all datasets in a folder's params.yaml. Only their names are checked.
 
     Raises:
-        RetrainError: the file is missing, no YAML, or holds no dataset.
+        RetrainError: the file does not exist, is not valid YAML or has no dataset, or a name is not one that DVC takes.
     """
-    content = load_yaml(folder / FILE, FILE, f"it is not in {folder}: run this inside the repository")
+    content = load_yaml(folder / FILE, f"{folder / FILE}", "run this inside the repository")
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
     if not isinstance(blocks, Mapping) or not blocks:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
+    for name in blocks:
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            fact = f"{shown(name)} can't be the name of a dataset, because 'dvc exp run -S' would not take it"
+            hint = f"use a letter, then up to {LONGEST_NAME - 1} letters, digits, '_' and '-'"
+            raise RetrainError(f"{FILE}: datasets", fact, hint)
     return blocks
 
 
@@ -44,29 +50,25 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     """One dataset's block: a mapping with exactly the five stages as keys.
 
     Raises:
-        RetrainError: no such dataset, or a stage's section is missing or misspelt.
+        RetrainError: there is no such dataset, or sections are missing or unknown. It names all of them.
     """
     blocks = datasets(folder)
     if dataset not in blocks:
-        raise RetrainError(f"{FILE}: datasets", f"unknown dataset '{dataset}'", nearest(dataset, map(str, blocks)))
-    if not re.fullmatch(NAME, dataset):
-        hint = "use up to 100 letters, digits, '_', '-' and '.', and begin with none of the last two"
-        raise RetrainError(f"{FILE}: datasets", f"{shown(dataset)} will not do as a name", hint)
-    block = blocks[dataset]
-    where = f"{FILE}: datasets.{dataset}"
+        raise RetrainError(f"{FILE}: datasets", f"unknown dataset {shown(dataset)}", nearest(dataset, blocks))
+    block, where = blocks[dataset], f"{FILE}: datasets.{dataset}"
     if not isinstance(block, Mapping):
         raise RetrainError(where, "is not a mapping", f"give it the sections {', '.join(STAGES)}")
-    for name in block:
-        if name not in STAGES:
-            raise RetrainError(where, f"unknown section '{name}'", nearest(str(name), STAGES))
-    for stage in STAGES:
-        if stage not in block:
-            raise RetrainError(where, f"section '{stage}' is missing", "add it")
+    unknown = [str(name) for name in block if name not in STAGES]
+    meant = {schema.nearest_name(name, STAGES) for name in unknown}
+    problems = [schema.unknown_name("section", "", name, STAGES) for name in unknown]
+    problems += [schema.missing_parameter(stage) for stage in STAGES if stage not in block and stage not in meant]
+    if problems:
+        raise schema.combined(problems, where)
     return block
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested parameters as `train.loop.learning_rate` -> text; a mapping whose keys will not do as names is one text."""
+    """Nested parameters as `train.loop.learning_rate` -> text. A mapping with keys that MLflow rejects is one text."""
     if isinstance(value, Mapping) and all(re.fullmatch(KEY, str(name)) for name in value):
         return {k: v for name, child in value.items() for k, v in flat(child, f"{prefix}{name}.").items()}
     if isinstance(value, list | tuple | Mapping):
@@ -106,18 +108,17 @@ def choose(package: str, name: Any, where: str) -> ModuleType:
     Raises:
         RetrainError: the parameter is missing, or there is no such module.
     """
-    check_choice(package, name, where)
+    for problem in choice_problems(package, name, ""):
+        raise schema.combined([problem], where)
     return importlib.import_module(f"{package}.{name}")
 
 
-def check_choice(package: str, name: Any, where: str) -> None:
-    """Raise RetrainError unless a package has a module of this name; see `choose`."""
+def choice_problems(package: str, name: Any, path: str) -> Iterator[Problem]:
+    """What is wrong with the name of a module of a package: nothing, or one problem."""
     if name is None:
-        raise RetrainError(where, "is missing", "add it: parameters have no defaults")
-    known = choices(package)
-    if name not in known:
-        unknown = shown(name).strip("'")
-        raise RetrainError(where, f"unknown '{unknown}'", nearest(unknown, known))
+        yield schema.missing_parameter(path)
+    elif name not in (known := choices(package)):
+        yield schema.unknown_value(path, name, known)
 
 
 def check_choices(folder: Path, dataset: str) -> None:
@@ -126,11 +127,28 @@ def check_choices(folder: Path, dataset: str) -> None:
     `dvc.yaml` uses them in paths. The first stage calls this, because DVC itself only says that a file is missing.
 
     Raises:
-        RetrainError: a name is missing or unknown.
+        RetrainError: names are missing, renamed or unknown. It names all of them.
     """
     block = dataset_block(folder, dataset)
+    old_names = {f"split.{new}": old for old, new in schema.RENAMED.items() if old.startswith("split.")}
+    problems: list[Problem] = []
     for path, package in CHOICES.items():
-        check_choice(package, value_at(block, path), f"{FILE}: datasets.{dataset}.{path}")
+        name, old = value_at(block, path), old_names.get(path, "")
+        if name is None and (value := value_at(block, old)) is not None:
+            problems.append(schema.renaming(old, path.removeprefix("split."), value))
+        elif name is None and (key := misspelt(block, path)):
+            problems.append(schema.unknown_name("parameter", path.rpartition(".")[0], key, [path.rpartition(".")[2]]))
+        else:
+            problems += choice_problems(package, name, path)
+    if problems:
+        raise schema.combined(problems, f"{FILE}: datasets.{dataset}")
+
+
+def misspelt(block: Any, path: str) -> str | None:
+    """The key next to a missing parameter that is similar to its name, if there is one."""
+    section, _, name = path.rpartition(".")
+    siblings = value_at(block, section)
+    return schema.nearest_name(name, map(str, siblings)) if isinstance(siblings, Mapping) else None
 
 
 def value_at(block: Any, path: str) -> Any:

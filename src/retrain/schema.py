@@ -1,10 +1,11 @@
-"""Models of parameters: strict and frozen, with an error that names the parameter."""
+"""Models of parameters: strict and frozen, with an error that names every wrong parameter of a section."""
 
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_args
 
 from retrain.errors import RetrainError, without_secrets
 
@@ -12,113 +13,263 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import ErrorDetails
 
 LONGEST_NAME = 100
-NAME = rf"\w[\w.-]{{0,{LONGEST_NAME - 1}}}"
-"""A dataset's name. Folders and experiments are called like it, so it can't be a path, which could lead anywhere."""
+NAME = rf"[A-Za-z][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}"
+"""A dataset's name: what `dvc exp run -S` and DVC's parameter paths take, which is also safe as the name of a folder."""
+RENAMED = {
+    "split.inputs": "encoder.name",
+    "split.target": "task",
+    "encoder.minimum_ratio": "min_log_ratio",
+    "encoder.bits": "hash_bits",
+    "encoder.characters": "char_ngrams",
+    "network.width": "embedding_dim",
+    "network.initial_range": "embedding_init",
+    "network.output_range": "output_init",
+}
+"""The ends of paths of old parameters, and the new names in the same section."""
+RENAMED_TASKS = {"label": "classification", "number": "regression"}
+"""The old values of `split.target`, and those of `split.task`."""
+MISSING = "is missing"
+CORRECT = "correct the value"
+QUOTES = "'\""
+QUOTED = re.compile("'([^']*)'")
+PLAIN = re.compile(r"true|false|[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+"""A number or a truth value, as YAML spells it."""
+TYPES = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+"""What pydantic's errors of these types ask for."""
+KINDS: dict[type, str] = {str: "the text ", Mapping: "the mapping ", list: "the list ", tuple: "the list "}
 
 
 class Section(BaseModel):
-    """Parameters of one stage or of one part: no defaults, no conversions, no unknown names."""
+    """Parameters of a stage or of a part of it: no defaults, no conversions, no unknown names."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def freeze_lists(cls, parameters: Any) -> Any:
-        """YAML's lists become tuples, which a strict model does not do by itself."""
+        """Turn YAML's lists into tuples, which a strict model does not do."""
         if not isinstance(parameters, Mapping):
             return parameters
         return {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
 
 
 def in_order(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters by name, `name` itself first: to DVC another order is no change, so it must be none in `model.json` either."""
+    """Parameters sorted by name, with `name` first. DVC ignores their order, so it must not change `model.json`."""
     return dict(sorted(parameters.items(), key=lambda parameter: (parameter[0] != "name", parameter[0])))
 
 
 def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names themselves; raises ValueError where one stands among them twice."""
-    if len(set(names)) < len(names):
-        raise ValueError("a name stands twice")
+    """The names; raises ValueError if one of them is repeated."""
+    repeated = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if repeated is not None:
+        raise ValueError(f"names {shown(repeated)} twice; remove one of them")
     return names
 
 
 AnySection = TypeVar("AnySection", bound=Section)
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""A seed that every generator takes."""
+"""A seed that every random generator takes."""
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""A part of a whole, which is never all of it."""
+"""A fraction of a whole, less than all of it."""
 Chosen = Annotated[dict[str, Any], AfterValidator(in_order)]
-"""The parameters of what a name chooses, which the file of that name checks; in one order, whichever params.yaml has."""
+"""The parameters of a part that is chosen by its `name`, sorted. The module of that name checks them."""
 DatasetName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Threads = Annotated[int, Field(gt=0, le=1024)]
-"""How many threads a model asks for; each takes memory of this machine."""
+"""The number of threads that a model asks for. Each of them takes memory."""
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-"""How many there are of something: few enough to be exact as a floating-point number."""
+"""A count that is exact as a floating-point number."""
 AtLeastOne = Annotated[int, Field(gt=0, lt=2**31)]
-"""How many of something a parameter asks for: a number that no library here turns down by a traceback."""
+"""A positive count that fits the 32-bit integers of the libraries."""
 Number = Annotated[float, Field(ge=0, le=1e30)]
-"""A factor in float32, which ends at 3e38: beyond it torch ends in a traceback."""
+"""A factor that fits float32, whose largest number is 3e38."""
 PositiveNumber = Annotated[float, Field(gt=0, le=1e30)]
-"""The same, and not zero."""
+"""A factor that fits float32 and is not zero."""
 Names = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(each_once)]
-"""Columns, classes or words: at least one, and none twice."""
+"""Columns, classes or words: at least one, and none of them repeated."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'sgd'?`, or the list of what is known where nothing is near."""
+    """The hint for an unknown name: `did you mean 'sgd'?`, or a list of all known names if none is similar."""
     known = sorted(known)
-    near = difflib.get_close_matches(name[:LONGEST_NAME], known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}"
+    near = nearest_name(name, known)
+    return f"did you mean '{near}'?" if near else f"known are: {', '.join(known)}"
 
 
-def check(parameters: Any, model: type[AnySection], where: str) -> AnySection:
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most similar to an unknown one, if any is similar."""
+    return next(iter(difflib.get_close_matches(name[:LONGEST_NAME], sorted(known), n=1)), None)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one parameter of a section."""
+
+    path: str
+    """Its place below the section, such as `loop.epochs`; empty for the section itself."""
+    fact: str
+    hint: str
+    clause: str
+    """The same as a part of an error that names several problems."""
+
+
+def check(parameters: Any, model: type[AnySection], where: str, hint: str = "") -> AnySection:
     """Validate parameters against their model.
 
     Args:
-        parameters: what YAML or JSON gave.
+        parameters: the value read from YAML or JSON.
         model: the section's model.
-        where: the parameters' path, for the error.
+        where: the section's path, for the error.
+        hint: what to do about any problem, if it is not to correct it in the file.
 
     Raises:
-        RetrainError: a parameter is unknown, missing or mistyped.
+        RetrainError: names every parameter that is unknown, renamed, missing or wrong.
     """
     try:
         return model.model_validate(parameters)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        # An unknown name explains a missing one, not the other way round.
-        first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
-        raise parameter_error(first, parameters, model, where) from None
+        found = [*name_problems(details, parameters, model, where), *value_problems(details, parameters)]
+        raise combined(found, where, hint) from None
 
 
-def parameter_error(detail: ErrorDetails, parameters: Any, model: type[Section], where: str) -> RetrainError:
-    """The one line that says which parameter is wrong, how, and what would be right."""
-    names = [str(part) for part in detail["loc"]]
-    kind, context = detail["type"], detail.get("ctx", {})
-    parameter = ".".join([where, *written(names, parameters)])
-    if kind == "extra_forbidden":
-        parent = ".".join([where, *written(names[:-1], parameters)])
-        return RetrainError(
-            parent, f"unknown parameter '{names[-1]}'", nearest(names[-1], known_names(model, names[:-1]))
-        )
-    if kind in ("missing", "union_tag_not_found"):
-        absent = names[-1] if kind == "missing" else "name"
-        return RetrainError(f"{parameter}.{absent}", "is missing", "add it: parameters have no defaults")
-    if kind == "union_tag_invalid":
-        tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return RetrainError(f"{parameter}.name", f"unknown '{context['tag']}'", nearest(context["tag"], tags))
-    if kind == "literal_error":
-        options = [option.strip(" '") for option in context["expected"].replace(" or ", ",").split(",")]
-        unknown = shown(detail["input"]).strip("'")
-        return RetrainError(parameter, f"unknown '{unknown}'", nearest(unknown, options))
-    if kind == "value_error":
-        return RetrainError(parameter, detail["msg"].removeprefix("Value error, "), "make the parameters agree")
-    hint = re.sub(r"^\w+ should", "it should", detail["msg"]).replace("tuple", "list")
-    return RetrainError(parameter, f"{shown(detail['input'])} will not do", hint)
+def combined(problems: Sequence[Problem], where: str, hint: str = "") -> RetrainError:
+    """One error that names all problems of a section; `hint` replaces their own hints."""
+    if len(problems) == 1:
+        (only,) = problems
+        return RetrainError(joined(where, only.path), only.fact, hint or only.hint)
+    missing = [problem.path for problem in problems if problem.fact == MISSING]
+    clauses = [problem.clause for problem in problems if problem.fact != MISSING]
+    if missing:
+        clauses.append(f"{enumerated(missing)} {'are' if len(missing) > 1 else 'is'} missing")
+    add = f"add {'them' if len(missing) > 1 else 'it'}: parameters have no defaults"
+    return RetrainError(where, ", and ".join(clauses), hint or (add if len(clauses) == 1 else "correct each of them"))
 
 
-def written(names: list[str], parameters: Any) -> list[str]:
-    """The part of a path that stands in the file: pydantic also names the member of a union that it tried."""
+def enumerated(words: Sequence[str]) -> str:
+    """Words as an English list: `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def joined(*names: str) -> str:
+    """A path from its parts, without the empty ones."""
+    return ".".join(filter(None, names))
+
+
+def name_problems(
+    details: Sequence[ErrorDetails], parameters: Any, model: type[Section], where: str
+) -> Iterator[Problem]:
+    """Unknown, renamed and missing names. A name that is replaced by the hint for another one is not missing as well."""
+    missing = [
+        (joined(*written([*map(str, detail["loc"])], parameters)), absent_name(detail))
+        for detail in details
+        if detail["type"] in ("missing", "union_tag_not_found")
+    ]
+    for detail in details:
+        if detail["type"] != "extra_forbidden":
+            continue
+        *parents, name = map(str, detail["loc"])
+        parent = joined(*written(parents, parameters))
+        if new := renamed(joined(where, parent, name)):
+            problem = renaming(joined(parent, name), new, detail["input"])
+        else:
+            known = known_names(model, parents)
+            new = nearest_name(name, known) or ""
+            problem = unknown_name("parameter", parent, name, known)
+        missing = [pair for pair in missing if pair != (parent, new.split(".")[0])]
+        yield problem
+    for parent, name in missing:
+        yield missing_parameter(joined(parent, name))
+
+
+def missing_parameter(path: str) -> Problem:
+    """The problem of a parameter that is not there; `combined` makes one clause of several of them."""
+    return Problem(path, MISSING, "add it: parameters have no defaults", "")
+
+
+def unknown_name(kind: str, parent: str, name: str, known: Iterable[str]) -> Problem:
+    """The problem of a parameter or a section that its parent does not have."""
+    hint = nearest(name, known)
+    return Problem(parent, f"unknown {kind} '{name}'", hint, f"unknown {kind} '{joined(parent, name)}' ({hint})")
+
+
+def absent_name(detail: ErrorDetails) -> str:
+    """The name of a parameter that is missing."""
+    return str(detail["loc"][-1]) if detail["type"] == "missing" else "name"
+
+
+def renamed(path: str) -> str:
+    """The new name of a parameter whose path ends with an old one; empty if it was not renamed."""
+    return next((new for old, new in RENAMED.items() if path.endswith(f".{old}")), "")
+
+
+def renaming(path: str, new: str, value: Any) -> Problem:
+    """The problem of a parameter with an old name."""
+    parent, _, name = path.rpartition(".")
+    value = RENAMED_TASKS.get(value, value) if new == "task" and isinstance(value, str) else value
+    hint = f"write {new}: {shown(value).strip(QUOTES)}"
+    return Problem(
+        parent, f"'{name}' is now called '{new}'", hint, f"'{path}' is now called '{joined(parent, new)}' ({hint})"
+    )
+
+
+def value_problems(details: Sequence[ErrorDetails], parameters: Any) -> Iterator[Problem]:
+    """Parameters whose value is not one that the model takes."""
+    for detail in details:
+        kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+        path = joined(*written([*map(str, detail["loc"])], parameters))
+        if kind in ("extra_forbidden", "missing", "union_tag_not_found"):
+            continue
+        if kind == "union_tag_invalid":
+            yield unknown_value(joined(path, "name"), context["tag"], QUOTED.findall(context["expected_tags"]))
+        elif kind == "literal_error":
+            yield unknown_value(path, value, QUOTED.findall(context["expected"]))
+        elif kind == "value_error":
+            fact, _, hint = str(context["error"]).partition("; ")
+            yield wrong_value(path, fact, hint or CORRECT)
+        else:
+            must = f"be {TYPES[kind]}" if kind in TYPES else detail["msg"].rpartition(" should ")[2]
+            yield wrong_value(path, f"is {described(value)}, but must {must}", hint_for(value, kind))
+
+
+def wrong_value(path: str, fact: str, hint: str) -> Problem:
+    """The problem of a value that breaks a rule."""
+    clause = f"{path} {fact}".strip()
+    return Problem(path, fact, hint, clause if hint == CORRECT else f"{clause} ({hint})")
+
+
+def unknown_value(path: str, value: Any, known: Iterable[str]) -> Problem:
+    """The problem of a value that is not one of the known ones."""
+    unknown = shown(value).strip(QUOTES)
+    hint = nearest(unknown, known)
+    return Problem(path, f"unknown '{unknown}'", hint, f"unknown {path} '{unknown}' ({hint})")
+
+
+def described(value: Any) -> str:
+    """A value as part of a sentence: `the text '0.15'`."""
+    if value is None or isinstance(value, bool):
+        return {None: "empty", True: "true", False: "false"}[value]
+    kind = next((word for kind, word in KINDS.items() if isinstance(value, kind)), "")
+    return f"{kind}{shown(list(value) if isinstance(value, tuple) else value)}"
+
+
+def hint_for(value: Any, kind: str) -> str:
+    """What to do about a value of the wrong type or out of range."""
+    if kind in ("int_type", "float_type", "bool_type") and isinstance(value, str) and PLAIN.fullmatch(value):
+        return "remove the quotes"
+    return "put it in quotes" if kind == "string_type" and isinstance(value, int | float) else CORRECT
+
+
+def written(names: Sequence[str], parameters: Any) -> list[str]:
+    """The names of a path that are in the file. Pydantic also names the member of a union that it tried."""
     found = []
     for name in names:
         children = dict(enumerate(parameters)) if isinstance(parameters, list | tuple) else parameters
@@ -130,10 +281,7 @@ def written(names: list[str], parameters: Any) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value as the error shows it: short, on one line.
-
-    A YAML value that names another one twice, which names another one twice, has no end; it is never written out.
-    """
+    """A value as an error shows it: on one line and short, however large the value is."""
     if isinstance(value, int) and value.bit_length() > LONGEST_NAME:
         return f"a number of {value.bit_length():,} bits"
     brief = reprlib.Repr()
@@ -142,25 +290,27 @@ def shown(value: Any) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """A text of an error, of at most so many characters; a secret goes first, because its end tells that it is one."""
+    """A text of at most `length` characters. Secrets are removed first, because cutting could make them unrecognisable."""
     text = without_secrets(text)
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def known_names(model: type[Section], path: list[str]) -> Iterable[str]:
-    """The names that a model knows at a path of parameters; a part of the path may be a union's tag."""
+    """The names that a model knows at a path of parameters. A part of the path may be the tag of a union."""
     models: list[Any] = [model]
     for part in path:
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         if fields:
             models = [m for field in fields for m in section_models(field)]
         else:
-            models = [m for m in models if "name" in m.model_fields and part in str(m.model_fields["name"].annotation)]
+            models = [
+                m for m in models if "name" in m.model_fields and part in get_args(m.model_fields["name"].annotation)
+            ]
     return {name for m in models for name in m.model_fields}
 
 
 def section_models(annotation: Any) -> list[type[Section]]:
-    """The section models that an annotation names: itself, or the members of its union."""
+    """The section models in an annotation: itself, or the members of its union."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [m for member in getattr(annotation, "__args__", ()) for m in section_models(member)]
+    return [m for member in get_args(annotation) for m in section_models(member)]

@@ -1,6 +1,5 @@
 """YAML files, read as DVC reads them and written with their comments."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +7,30 @@ from retrain import files
 from retrain.errors import RetrainError
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.parser import ParserError
+from ruamel.yaml.scanner import ScannerError
 
 DEEPEST = 64
 """Levels of nested lists and mappings in a YAML file; params.yaml has six."""
 LONGEST = 1 << 22
 """Bytes of a YAML file; dvc.lock takes twelve thousand for a dataset."""
-MOST = 400_000
-"""Values in it, those that its aliases repeat counted each time."""
 NO_YAML = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What ruamel.yaml lets through of what is no YAML, or no date, number or key, beside its own errors."""
+"""Exceptions besides YAMLError that ruamel.yaml raises on invalid input (dates, numbers, keys)."""
 
 
 def load_yaml(path: Path, where: str, hint: str, yaml: YAML | None = None) -> Any:
-    """What a YAML file holds; `yaml`, if given, reads it.
+    """Read a YAML file.
+
+    Args:
+        path: the file.
+        where: how errors name it.
+        hint: what to do if it does not exist.
+        yaml: the reader, if it is not the safe one.
 
     Raises:
-        RetrainError: it is missing (`hint` says what to do then), unreadable, or not what `parsed` takes.
+        RetrainError: the file does not exist, or see `parsed`.
     """
     with files.reading(path, "YAML file", hint), path.open("rb") as file:
         content = file.read(LONGEST + 1)
@@ -33,47 +38,52 @@ def load_yaml(path: Path, where: str, hint: str, yaml: YAML | None = None) -> An
 
 
 def parsed(content: bytes, where: str, yaml: YAML) -> Any:
-    """The value that YAML spells.
+    """Parse the content of a YAML file.
 
     Raises:
-        RetrainError: it is no YAML, or more of it than parameters are.
+        RetrainError: it is not valid YAML, has an alias, or is larger or deeper than files of parameters are.
     """
     if len(content) > LONGEST:
-        raise RetrainError(where, f"is larger than {LONGEST:,} bytes", "take out what is not needed")
+        raise RetrainError(where, f"is larger than {LONGEST:,} bytes", "remove what is not needed")
     try:
         text = content.decode()
-        must_be_shallow(text)
-        value = yaml.load(text)
-        must_be_small(value)
+        check_events(text, where)
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        raise invalid(error, where) from None
     except (YAMLError, *NO_YAML) as error:
         fact = " ".join(str(error).split())
-        raise RetrainError(where, f"is not valid YAML ({fact})", "mend the line that it names") from None
-    return value
+        raise RetrainError(where, f"is not valid YAML ({fact})", "correct the file") from None
 
 
-def must_be_shallow(text: str) -> None:
-    """Raise ValueError where YAML is nested too deep: the loader in C calls itself for each level, and would crash."""
+def check_events(text: str, where: str) -> None:
+    """Reject what the loader must not see: an alias, or more than `DEEPEST` nested lists and mappings.
+
+    Aliases of aliases make billions of values from a few lines. The C loader crashes on deep nesting, because it calls
+    itself for each level.
+    """
     depth = 0
     for event in YAML(typ="safe").parse(text):
+        if isinstance(event, AliasEvent):
+            raise RetrainError(at(where, event.start_mark), f"has the alias '*{event.anchor}'", "write its value there")
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
-            raise ValueError(f"it holds more than {DEEPEST} lists and mappings inside each other")
+            fact = f"has more than {DEEPEST} lists and mappings inside each other"
+            raise RetrainError(at(where, event.start_mark), fact, "remove some of them")
 
 
-def must_be_small(value: Any) -> None:
-    """Raise ValueError where a value holds more parts than any params do, or itself.
+def at(where: str, mark: Any) -> str:
+    """A place in a file: `params.yaml, line 23, column 4`."""
+    return f"{where}, line {mark.line + 1}, column {mark.column + 1}"
 
-    A few lines can hold billions of values: their aliases are followed by whoever walks them.
-    """
-    waiting: list[tuple[Any, int]] = [([value], 0)]
-    count = 0
-    while waiting:
-        part, depth = waiting.pop()
-        count += len(part)
-        if depth > DEEPEST or count > MOST:
-            raise ValueError(f"with its aliases it holds more than {MOST:,} values, or itself")
-        children = part.values() if isinstance(part, Mapping) else part
-        waiting.extend((child, depth + 1) for child in children if isinstance(child, list | tuple | set | Mapping))
+
+def invalid(error: MarkedYAMLError, where: str) -> RetrainError:
+    """The error of text that is not valid YAML, with its place."""
+    mark, start = error.problem_mark or error.context_mark, error.context_mark
+    earlier = f", {error.context} that starts in line {start.line + 1}" if start and start.line < mark.line else ""
+    syntax = isinstance(error, ParserError | ScannerError)
+    hint = "check the indentation, quotes and brackets there" if syntax else "correct the line"
+    return RetrainError(at(where, mark) if mark else where, f"is not valid YAML ({error.problem}{earlier})", hint)
 
 
 def round_trip() -> YAML:

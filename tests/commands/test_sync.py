@@ -100,7 +100,7 @@ def test_a_result_that_can_not_be_read_makes_no_run(forgotten):
     ended = forgotten.retrain_here("sync", "tiny_sign")
     assert ended.exit_code == 1
     assert ended.stderr.startswith(
-        "sync tiny_sign: the result of the working tree can not be read (reports/tiny_sign/metrics.json.test: is missing; "
+        "sync tiny_sign: the result of the working tree can not be read (reports/tiny_sign/metrics.json.test is missing; "
     )
     assert ended.stdout == "0 results are recorded; 1 can not be read\n"
     assert forgotten.runs("tiny_sign") == []

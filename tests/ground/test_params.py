@@ -1,11 +1,14 @@
-"""params.yaml is read strictly, into values that nothing can change."""
+"""params.yaml is read strictly, into values that nothing can change. An error names everything that is wrong."""
 
-from collections.abc import Iterator
+import copy
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import evaluate
 import plot
-from retrain import params, schema
+from retrain import params, schema, yaml_files
 from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
 from retrain.models import networks
@@ -16,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from support.project import REPOSITORY
+from support.project import REPOSITORY, tiny_datasets
 
 unhurried = settings(deadline=None, max_examples=200)
 COMMITTED = params.datasets(REPOSITORY)
@@ -24,12 +27,12 @@ LOOP = {"epochs": 1, "batch_size": 1, "learning_rate": 0.5, "clip_norm": 1.0, "p
 
 
 def loop_of(yaml: str) -> setup.Loop:
-    """The loop's section with these lines of YAML in it."""
+    """The loop's section with these lines of YAML."""
     return schema.check({**LOOP, **YAML(typ="safe").load(yaml)}, setup.Loop, "loop")
 
 
 @pytest.mark.parametrize("dataset", COMMITTED)
-def test_every_section_of_the_committed_params_is_valid(dataset):
+def test_committed_params_are_valid(dataset):
     block = params.dataset_block(REPOSITORY, dataset)
     assert schema.check(block["prepare"], sources.load(block["prepare"], dataset).parameters, "prepare")
     parameters = schema.check(block["split"], splitting.Split, "split")
@@ -49,17 +52,17 @@ def test_every_section_of_the_committed_params_is_valid(dataset):
     assert schema.check(block["plot"], plot.Plot, "plot")
 
 
-def test_the_committed_params_hold_every_dataset_that_the_project_comes_with():
-    assert list(COMMITTED) == ["ag_news", "docstrings", "diabetes"]
+def test_committed_params_have_all_datasets():
+    assert {"ag_news", "docstrings", "diabetes"} <= set(COMMITTED)
 
 
 @pytest.mark.parametrize("dataset", COMMITTED)
-def test_the_committed_params_train_on_the_cpu_because_a_device_changes_bytes(dataset):
+def test_committed_params_train_on_the_cpu(dataset):
     assert COMMITTED[dataset]["train"]["device"] == "cpu"
 
 
 @pytest.mark.parametrize(("spelt", "number"), [("1e-3", 0.001), ("5e-1", 0.5), ("1.", 1.0), ("2", 2.0), (".5", 0.5)])
-def test_a_number_may_be_spelt_in_every_way_that_dvc_reads(spelt, number):
+def test_numbers_are_spelt_as_in_dvc(spelt, number):
     assert loop_of(f"learning_rate: {spelt}").learning_rate == number
 
 
@@ -71,23 +74,186 @@ def test_a_number_may_be_spelt_in_every_way_that_dvc_reads(spelt, number):
         "seed: -1", "seed: 0.5", "seed: 4294967296",
     ],
 )  # fmt: skip
-def test_a_value_of_another_type_or_out_of_range_is_refused_and_never_converted(line):
-    with pytest.raises(RetrainError, match=rf"^loop.{line.split(':')[0]}: .* will not do; it should be "):
+def test_wrong_values_are_never_converted(line):
+    with pytest.raises(RetrainError, match=rf"^loop.{line.split(':')[0]} is .*, but must be .+; "):
         loop_of(line)
 
 
-def test_an_unknown_knob_is_named_before_the_one_that_it_leaves_missing():
-    misspelt = {("epoch" if name == "epochs" else name): value for name, value in LOOP.items()}
-    with pytest.raises(RetrainError, match=r"^loop: unknown parameter 'epoch'; did you mean 'epochs'\?$"):
-        schema.check(misspelt, setup.Loop, "loop")
+SPLIT = {"validation": 0.2, "test": 0.2, "seed": 1, "task": "classification", "encoder": {"name": "text"}}
+ADAMW = {"optimizer": {"name": "adamw", "weight_decay": 0.0}, "schedule": {"name": "linear"}}
+OLD_NETWORK = {"name": "ngram_bag", "width": 8, "initial_range": 0.1, "output_range": 0.5, "sparse": True}
+OLD_ENCODER = {"name": "ngrams", "minimum_count": 1, "minimum_ratio": 0.5, "bits": 22, "characters": 5}
+
+
+def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Parameters without those of these names."""
+    return {name: value for name, value in parameters.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "model", "expected"),
+    [
+        ({**LOOP, "epochs": 0}, setup.Loop, "x.epochs is 0, but must be greater than 0; correct the value"),
+        ({**LOOP, "epochs": "3"}, setup.Loop, "x.epochs is the text '3', but must be a whole number; remove the quotes"),
+        ({**SPLIT, "validation": 15}, splitting.Split, "x.validation is 15, but must be less than 1; correct the value"),
+        ({**SPLIT, "task": 3}, splitting.Split, "x.task is 3, but must be text; put it in quotes"),
+        ({**SPLIT, "encoder": "text"}, splitting.Split,
+         "x.encoder is the text 'text', but must be a mapping; correct the value"),
+        ({**LOOP, "seed": None}, setup.Loop, "x.seed is empty, but must be a whole number; correct the value"),
+        (3, setup.Loop, "x is 3, but must be a mapping; correct the value"),
+        (without(LOOP, "seed"), setup.Loop, "x.seed is missing; add it: parameters have no defaults"),
+        (without(LOOP, "epochs", "seed"), setup.Loop,
+         "x: epochs and seed are missing; add them: parameters have no defaults"),
+        (ADAMW, optimizers.Parameters,
+         "x: optimizer.beta1 and optimizer.beta2 are missing; add them: parameters have no defaults"),
+        ({**without(LOOP, "epochs"), "epoch": 3}, setup.Loop, "x: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ({**without(LOOP, "epochs", "seed"), "epoch": 3, "batch_size": "8"}, setup.Loop,
+         ("x: unknown parameter 'epoch' (did you mean 'epochs'?), and batch_size is the text '8', but must be a whole "
+         "number (remove the quotes), and seed is missing; correct each of them")),
+        ({**ADAMW, "optimizer": {"name": "adam"}, "schedule": {}}, optimizers.Parameters,
+         "x: unknown optimizer.name 'adam' (did you mean 'adamw'?), and schedule.name is missing; correct each of them"),
+        ({"name": "text", "minimum_count": 1, "columns": []}, encoders.load("text", "x").Parameters,
+         "x: unknown parameter 'columns'; known are: minimum_count, name"),
+        ({**without(SPLIT, "task"), "target": "label"}, splitting.Split,
+         "x: 'target' is now called 'task'; write task: classification"),
+        ({**without(SPLIT, "task", "encoder"), "target": "number", "inputs": "numbers"}, splitting.Split,
+         ("x: 'target' is now called 'task' (write task: regression), and 'inputs' is now called 'encoder.name' "
+         "(write encoder.name: numbers); correct each of them")),
+        (OLD_ENCODER, encoders.load("ngrams", "x").Parameters,
+         ("x: 'minimum_ratio' is now called 'min_log_ratio' (write min_log_ratio: 0.5), and 'bits' is now called "
+         "'hash_bits' (write hash_bits: 22), and 'characters' is now called 'char_ngrams' (write char_ngrams: 5); "
+         "correct each of them")),
+        (OLD_NETWORK, networks.load("ngram_bag", "x").Parameters,
+         ("x: 'width' is now called 'embedding_dim' (write embedding_dim: 8), and 'initial_range' is now called "
+         "'embedding_init' (write embedding_init: 0.1), and 'output_range' is now called 'output_init' "
+         "(write output_init: 0.5); correct each of them")),
+    ],
+)  # fmt: skip
+def test_errors_name_all_wrong_parameters(parameters, model, expected):
+    section = {"Split": "split", "Loop": "loop"}.get(model.__name__, "optimizer")
+    section = {encoders: "encoder", networks: "network"}.get(package_of(model), section)
+    with pytest.raises(RetrainError) as caught:
+        schema.check(parameters, model, f"p.{section}")
+    assert str(caught.value) == expected.replace("x", f"p.{section}", 1)
+
+
+def package_of(model: type[schema.Section]) -> object:
+    """The package of choices that a model belongs to, if it does."""
+    return next((package for package in (encoders, networks) if model.__module__.startswith(package.__name__)), None)
+
+
+def test_a_stage_replaces_the_hint():
+    with pytest.raises(RetrainError, match=r"^x\.epochs is 0, but must be greater than 0; run: dvc repro train@mine$"):
+        schema.check({**LOOP, "epochs": 0}, setup.Loop, "x", "run: dvc repro train@mine")
 
 
 @unhurried
 @given(st.sampled_from(sorted(LOOP)))
-def test_no_knob_has_a_default(name):
-    rest = {other: value for other, value in LOOP.items() if other != name}
-    with pytest.raises(RetrainError, match=rf"^loop.{name}: is missing; add it: parameters have no defaults$"):
-        schema.check(rest, setup.Loop, "loop")
+def test_no_parameter_has_a_default(name):
+    with pytest.raises(RetrainError, match=rf"^loop.{name} is missing; add it: parameters have no defaults$"):
+        schema.check(without(LOOP, name), setup.Loop, "loop")
+
+
+def block_error(folder: Path, blocks: dict[Any, Any], check: Callable[[Path, str], object]) -> str:
+    """The error of the dataset `mine` in a params.yaml with these blocks."""
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"datasets": blocks}, file)
+    with pytest.raises(RetrainError) as caught:
+        check(folder, "mine")
+    return str(caught.value).removeprefix("params.yaml: datasets")
+
+
+def old_names(block: dict[str, Any]) -> None:
+    block["split"] = {"inputs": "text", "target": "label", "encoder": {"minimum_count": 1}}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda block: block["prepare"].update(source="file"), ".mine.prepare.source: unknown 'file'; did you mean 'files'?"),
+        (lambda block: block["prepare"].update(soruce=block["prepare"].pop("source")),
+         ".mine.prepare: unknown parameter 'soruce'; did you mean 'source'?"),
+        (lambda block: block["prepare"].pop("source"),
+         ".mine.prepare.source is missing; add it: parameters have no defaults"),
+        (lambda block: (block["split"].update(task="labels"), block["train"]["network"].update(name="embeding_bag")),
+         (".mine: unknown split.task 'labels' (known are: classification, regression), and unknown train.network.name "
+         "'embeding_bag' (did you mean 'embedding_bag'?); correct each of them")),
+        (old_names,
+         (".mine: 'split.inputs' is now called 'split.encoder.name' (write encoder.name: text), and 'split.target' is now "
+         "called 'split.task' (write task: classification); correct each of them")),
+    ],
+)  # fmt: skip
+def test_choices_are_checked_first(tmp_path, change, expected):
+    block = copy.deepcopy(tiny_datasets())["tiny_news"]
+    change(block)
+    assert block_error(tmp_path, {"mine": block}, params.check_choices) == expected
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ({"mind": {}}, ": unknown dataset 'mine'; did you mean 'mind'?"),
+        ({"mine": 3}, ".mine is not a mapping; give it the sections prepare, split, train, evaluate, plot"),
+        ({"mine": dict.fromkeys(["prepare", "split", "train", "plot"])},
+         ".mine.evaluate is missing; add it: parameters have no defaults"),
+        ({"mine": dict.fromkeys(["prepare", "split", "evaluate"])},
+         ".mine: train and plot are missing; add them: parameters have no defaults"),
+        ({"mine": dict.fromkeys(["prepare", "split", "trian", "evaluate", "plot"])},
+         ".mine: unknown section 'trian'; did you mean 'train'?"),
+    ],
+)  # fmt: skip
+def test_sections_are_checked_at_once(tmp_path, blocks, expected):
+    assert block_error(tmp_path, blocks, params.dataset_block) == expected
+
+
+@pytest.mark.parametrize("name", ["reviews.v2", "20news", 2024, dt.date(2024, 5, 9), "_x", "-x", "é", "a b", "a" * 101])
+def test_names_that_dvc_rejects_are_errors(tmp_path, name):
+    error = block_error(tmp_path, {"mine": {}, name: {}}, lambda folder, _: params.datasets(folder))
+    assert error.startswith(": ")
+    assert error.endswith(
+        " can't be the name of a dataset, because 'dvc exp run -S' would not take it; "
+        "use a letter, then up to 99 letters, digits, '_' and '-'"
+    )
+
+
+@pytest.mark.parametrize("name", ["my-data", "Reviews", "no", "a1_b-2", "a" * 100])
+def test_names_that_dvc_takes_are_valid(tmp_path, name):
+    with (tmp_path / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump({"datasets": {name: {}}}, file)
+    assert list(params.datasets(tmp_path)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a:\n  b: 1\n c: 2\n",
+         ("params.yaml, line 3, column 2 is not valid YAML (did not find expected key, while parsing a block mapping that "
+         "starts in line 1); check the indentation, quotes and brackets there")),
+        ("a: @b\n",
+         ("params.yaml, line 1, column 4 is not valid YAML (found character that cannot start any token); check the "
+         "indentation, quotes and brackets there")),
+        ("a: 1\na: 2\n",
+         ('params.yaml, line 2, column 1 is not valid YAML (found duplicate key "a" with value "2" (original value: "1"), '
+         "while constructing a mapping that starts in line 1); correct the line")),
+        ("a: !mine 1\n",
+         ("params.yaml, line 1, column 4 is not valid YAML (could not determine a constructor for the tag '!mine'); "
+         "correct the line")),
+        ("a: 2001-99-99\n", "params.yaml is not valid YAML (month must be in 1..12); correct the file"),
+        ("a: &x 1\nb: *x\n", "params.yaml, line 2, column 4 has the alias '*x'; write its value there"),
+        ("a: " + "[" * 70,
+         "params.yaml, line 1, column 67 has more than 64 lists and mappings inside each other; remove some of them"),
+    ],
+)  # fmt: skip
+def test_yaml_errors_name_the_place(content, expected):
+    with pytest.raises(RetrainError) as caught:
+        yaml_files.parsed(content.encode(), "params.yaml", YAML(typ="safe"))
+    assert str(caught.value) == expected
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(RetrainError) as caught:
+        params.datasets(tmp_path)
+    assert str(caught.value) == f"{tmp_path}/params.yaml does not exist; run this inside the repository"
 
 
 def models(section: type[schema.Section]) -> Iterator[type[schema.Section]]:
@@ -98,7 +264,7 @@ def models(section: type[schema.Section]) -> Iterator[type[schema.Section]]:
             yield from models(part)
 
 
-def test_only_the_knobs_that_depend_on_an_official_test_file_may_be_absent():
+def test_only_an_official_test_is_optional():
     files = sources.load({"source": "files"}, "d").parameters
     optional = [
         f"{model.__name__}.{name}"
@@ -110,14 +276,14 @@ def test_only_the_knobs_that_depend_on_an_official_test_file_may_be_absent():
     assert optional == ["Parameters.test", "Split.test"]
 
 
-def test_a_section_can_not_be_changed():
+def test_sections_are_frozen():
     loop = schema.check(LOOP, setup.Loop, "loop")
     with pytest.raises(ValidationError, match="frozen"):
         loop.epochs = 2
     assert loop.epochs == 1
 
 
-def test_lists_become_tuples_which_can_not_be_changed():
+def test_lists_become_tuples():
     parameters = schema.check(
         COMMITTED["ag_news"]["prepare"], sources.load({"source": "files"}, "d").parameters, "prepare"
     )
@@ -134,7 +300,7 @@ def test_lists_become_tuples_which_can_not_be_changed():
     ),
     st.sampled_from(["network", "optimizer", "schedule", "loss", "loop", "device", "threads", "saved_dtype"]),
 )
-def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value: Any, parameter):
+def test_any_value_is_taken_or_named(value: Any, parameter):
     section = {**COMMITTED["diabetes"]["train"], parameter: value}
     for model, parameters in (
         (setup.Train, section),
@@ -153,19 +319,19 @@ def test_whatever_stands_in_a_knobs_place_is_taken_or_refused_in_one_line(value:
         ("zzz", ["sgd", "adamw"], "known are: adamw, sgd"),
     ],
 )
-def test_the_nearest_name_is_offered_or_all_of_them_where_none_is_near(name, known, answer):
+def test_the_nearest_name_is_offered(name, known, answer):
     assert schema.nearest(name, known) == answer
 
 
-def reversed_knobs(value: Any) -> Any:
+def backwards_parameters(value: Any) -> Any:
     """The same parameters, the last of each section first."""
     if not isinstance(value, dict):
         return value
-    return {name: reversed_knobs(child) for name, child in reversed(value.items())}
+    return {name: backwards_parameters(child) for name, child in reversed(value.items())}
 
 
 @pytest.mark.parametrize("dataset", COMMITTED)
-def test_the_order_of_knobs_changes_nothing_because_dvc_does_not_see_it(dataset):
+def test_the_order_of_parameters_changes_nothing(dataset):
     block = params.dataset_block(REPOSITORY, dataset)
     models = {
         "prepare": sources.load(block["prepare"], dataset).parameters,
@@ -176,7 +342,7 @@ def test_the_order_of_knobs_changes_nothing_because_dvc_does_not_see_it(dataset)
     }
     for stage, model in models.items():
         as_written, backwards = (
-            schema.check(parameters, model, stage) for parameters in (block[stage], reversed_knobs(block[stage]))
+            schema.check(parameters, model, stage) for parameters in (block[stage], backwards_parameters(block[stage]))
         )
-        assert list(reversed_knobs(block[stage])) != list(block[stage]) or len(block[stage]) == 1
+        assert list(backwards_parameters(block[stage])) != list(block[stage]) or len(block[stage]) == 1
         assert backwards.model_dump_json() == as_written.model_dump_json()

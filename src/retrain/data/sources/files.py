@@ -28,16 +28,18 @@ class Parameters(SourceParameters):
 
     @model_validator(mode="after")
     def columns_exist(self) -> "Parameters":
-        """Whatever is named must be among the columns; inputs and target are different ones."""
+        """Check that all names are among the columns, and that inputs and target are different columns."""
         used = [*self.inputs, self.target]
-        for name in (*used, *self.numbers):
-            if name not in self.columns:
-                raise ValueError(f"'{name}' is not in 'columns'")
+        for parameter, names in (("inputs", self.inputs), ("target", (self.target,)), ("numbers", self.numbers)):
+            for name in names:
+                if name not in self.columns:
+                    hint = f"add it to columns, or change {parameter}"
+                    raise ValueError(f"{parameter} names '{name}', which is not in columns; {hint}")
         for name in used:
             if used.count(name) > 1:
-                raise ValueError(f"'{name}' is used twice among 'inputs' and 'target'")
+                raise ValueError(f"inputs and target name '{name}' twice; remove one of them")
         if not self.inputs:
-            raise ValueError("'inputs' needs at least one column")
+            raise ValueError("inputs names no column; name at least one column")
         return self
 
 
