@@ -10,7 +10,7 @@ from retrain import cli, environment, files, params
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluation
 from retrain.schema import AtLeastOne, Section
-from retrain.tracking import runs
+from retrain.tracking import recording
 from retrain.tracking.result import Result
 
 import click
@@ -27,6 +27,7 @@ def main(dataset: str) -> None:
     """Evaluate a dataset's saved model on the test split and write the figures to reports/NAME/."""
     parameters = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
     result = Result(dataset, Path(), ("train", "evaluate"))
+    recording.start()
     environment.pin_cpu(result.description().train.threads)
     from retrain import devices
     from retrain.data import tables
@@ -47,13 +48,12 @@ def main(dataset: str) -> None:
     trivial, _ = evaluation(model, baseline, targets)
 
     names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
-    client = runs.ready_for(result)  # first: where there can be no run, earlier outputs stay
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, classes, confusion):
         files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
         tables.write_csv(predicted, predictions)
         tables.write_csv(classes, measured.classes)
         tables.write_csv(confusion, measured.confusion)
-    runs.record(client, result)
+    recording.finish(result, "evaluate")
     shown = ", ".join(
         f"{name} {value:.4f} (baseline {trivial.metrics[name]:.4f})" for name, value in measured.metrics.items()
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 from retrain import cli, environment, files, params
 from retrain.evaluation.plots import FIGURES, read, use_default_style
 from retrain.schema import Section
-from retrain.tracking import runs
+from retrain.tracking import recording
 from retrain.tracking.result import Result
 
 import click
@@ -28,13 +28,13 @@ class Plot(Section):
 def main(dataset: str) -> None:
     """Plot a dataset's training and its predictions to reports/NAME/plots/."""
     parameters = params.read(environment.workspace(), dataset, "plot", Plot)
+    recording.start()
     from matplotlib.figure import Figure
 
     use_default_style()
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
     data = read(result)
     figures = FIGURES[data.description.task.name]
-    client = runs.ready_for(result)  # first: where there can be no run, earlier outputs stay
     with files.replacing(result.reports / "plots") as (plots,):
         plots.mkdir()
         for draw in figures:
@@ -42,7 +42,7 @@ def main(dataset: str) -> None:
             draw(figure.subplots(), data)
             with files.writing(plots / f"{draw.__name__}.png"):
                 figure.savefig(plots / f"{draw.__name__}.png", dpi=parameters.dots_per_inch)
-    runs.record(client, result)
+    recording.finish(result, "plot")
     click.echo(f"plot {dataset}: {len(figures)} pictures in {result.reports / 'plots'}/")
 
 

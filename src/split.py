@@ -43,7 +43,9 @@ def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, S
     for name, part in splits.items():
         tables.write_parquet(folder / f"{name}.parquet", part.reset_index(drop=True))
     return {
-        name: SplitFacts(rows=len(part), sha256=files.sha256(folder / f"{name}.parquet"))
+        name: SplitFacts(
+            rows=len(part), sha256=files.sha256(folder / f"{name}.parquet"), md5=files.md5(folder / f"{name}.parquet")
+        )
         for name, part in splits.items()
     }
 

@@ -89,6 +89,7 @@ def main(dataset: str, save_seconds: float) -> None:
     started_by = processes.parent_processes()
     where = params.section_path(dataset, "train")
     parameters = params.read(environment.workspace(), dataset, "train", Train)
+    recording.start()
     environment.pin_cpu(parameters.threads)  # before torch is imported
     from retrain.training.checkpoint import open_checkpoint
 

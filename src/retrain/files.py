@@ -216,6 +216,12 @@ def digests_in(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()}
 
 
+def md5(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal: the digest by which DVC names it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def combined_sha256(digests: dict[str, str]) -> str:
     """One SHA-256 over named digests, whatever their order."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))

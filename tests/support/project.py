@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,7 @@ COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "s
 STAGES = """
 import importlib
 import sys
+import time
 sys.path.insert(0, "src")
 for dataset in sys.argv[2:]:
     for stage in sys.argv[1].split():
@@ -140,9 +142,10 @@ class Project:
             assert ended.returncode == 0, ended.said
 
     def runs(self, dataset: str) -> list[dict]:
-        """The dataset's runs in the project's own MLflow store, the newest first."""
+        """The dataset's runs in the project's own MLflow store, the newest first, once everything is recorded."""
         from mlflow import MlflowClient
 
+        self.wait_for_recorder()
         client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
         experiment = client.get_experiment_by_name(dataset)
         experiments = [experiment.experiment_id] if experiment else []
@@ -161,6 +164,14 @@ class Project:
             }
             for run in found
         ]
+
+    def wait_for_recorder(self) -> None:
+        """Wait until the recorder has delivered all messages of the project's stages."""
+        for _ in range(1200):
+            if not list(self.folder.glob(".retrain/recorder/*/[0-9]*.json")):
+                return
+            time.sleep(0.1)
+        raise AssertionError("the recorder has not delivered all messages in two minutes")
 
     def copy(self, folder: Path) -> "Project":
         """The project as it is now, with data, models, cache and runs, in another folder."""

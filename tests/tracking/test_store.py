@@ -27,7 +27,8 @@ TRAININGS = """
 import multiprocessing, sys
 from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store
-from retrain import description, recording
+from retrain.models import description
+from retrain.tracking import recording
 
 described, processes = description.read(Path(sys.argv[1])), int(sys.argv[2])
 fork = multiprocessing.get_context("fork")
@@ -192,7 +193,7 @@ def test_a_moved_store_is_adapted_once_and_then_left_alone(trained, anywhere):
     adapt = (
         "python3",
         "-c",
-        "import sys, pathlib; from retrain import tracking; store.own_store(pathlib.Path(sys.argv[1]))",
+        "import sys, pathlib; from retrain.tracking import store; store.own_store(pathlib.Path(sys.argv[1]))",
     )
     first, second = (anywhere.run(*adapt, str(store)) for _ in range(2))
     assert first.returncode == second.returncode == 0, first.said + second.said
@@ -240,7 +241,7 @@ def test_a_path_that_mlflow_would_misread_is_an_error_and_no_store_appears_elsew
 
 MAKING = """
 from pathlib import Path
-from retrain import tracking
+from retrain.tracking import store
 store.own_store(Path.cwd())
 """
 

@@ -14,6 +14,7 @@ from retrain.pipeline.dvc_cache import Kept
 from retrain.pipeline.dvc_lock import Entry, Lock, Stage
 from retrain.tracking import runs, store
 from retrain.tracking.result import Result
+from retrain.tracking.store import StoreError
 
 import click
 from ruamel.yaml import YAML
@@ -151,14 +152,13 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
     An earlier commit may be of another version of the project. A store that stops answering ends the command.
     """
     try:
-        run = runs.record(client, result)
+        return runs.record(client, result)
+    except StoreError:
+        raise
     except RetrainError as error:
         fact = str(error).replace(f"{result.folder}/", "")
-        say(f"sync {promise.dataset}: the result of {promise.revision.name} can not be read ({fact})")
+        say(f"sync {promise.dataset}: the result of {promise.revision.name} can't be read ({fact})")
         return ""
-    if not run:
-        sys.exit(1)
-    return run
 
 
 def revisions(workspace: Path) -> list[Revision]:

@@ -27,10 +27,12 @@ class LearnedTask(Section):
 
 
 class SplitFacts(Section):
-    """The size of a split, and the SHA-256 of its table."""
+    """The size of a split, and the digests of its table."""
 
     rows: Count
     sha256: str
+    md5: str
+    """The digest by which DVC's cache and MLflow's dataset inputs know the table."""
 
 
 class PrepareParameters(Section):

@@ -20,8 +20,7 @@ CANNOT_CHANGE_RESULTS = {
     "retrain.processes": "starts programs, and sees whether DVC is still there",
     "retrain.tracking.naming": "names runs, and records where they ran",
     "retrain.tracking.progress": "prints the progress of a training",
-    "retrain.tracking.recording": "records a training in MLflow",
-    "retrain.tracking.runs": "records results in MLflow",
+    "retrain.tracking.recording": "sends what happens to the process that writes to MLflow",
     "retrain.tracking.store": "opens the MLflow store",
 }
 """Modules that every stage may import without depending on them, and why."""

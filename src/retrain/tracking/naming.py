@@ -1,38 +1,54 @@
-"""What a run is called, and where its training ran: parameters, commit and libraries."""
+"""What a run is called, and where its training ran: the changed parameters, the commit, the libraries."""
 
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from retrain import params, yaml_files
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, without_secrets
+
+import click
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
-"""Those whose parameters a result depends on."""
+"""The stages whose parameters a result depends on."""
 NAMED = 6
-"""Changed parameters that stand in a run's name; a recipe changes more."""
+"""Changed parameters in a run's name; a recipe changes more."""
 LONGEST_VALUE = 36
 """Characters of a value in a run's name."""
 
 
-def run_name(dataset: str, parameters: Mapping[str, str]) -> str:
-    """The dataset and the parameters that differ from the committed ones, the first few: `diabetes learning_rate=0.1`."""
+def run_name(dataset: str, facts: Mapping[str, Any]) -> str:
+    """The parameters that differ from the committed ones, in words: `learning rate 0.1, hidden 20`.
+
+    MLflow's column shows about 25 characters, and the experiment is called like the dataset: so the changes come first.
+
+    Args:
+        dataset: its name.
+        facts: the sections prepare, split and train; anything else in it is left out.
+    """
+    parameters = params.flat({stage: facts[stage] for stage in STAGES})
     committed = committed_parameters(dataset)
-    changed = {name: value for name, value in parameters.items() if committed and committed.get(name) != value}
-    plain = {name: value.replace('"', "").replace(", ", ",") for name, value in changed.items()}
-    named = [f"{short(name, parameters)}={shortened(value)}" for name, value in plain.items()]
+    if not committed:
+        return dataset
+    changed = [name for name in parameters if committed.get(name) != parameters[name]]
+    named = [in_words(name, short(name, parameters), parameters[name]) for name in changed]
     more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
-    return " ".join([dataset, *named[:NAMED], *more])
+    return ", ".join([*named[:NAMED], *more]) or "as committed"
 
 
-def shortened(value: str) -> str:
-    """A value, or the beginning of one that is too long for a name."""
-    return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"
+def in_words(parameter: str, name: str, value: str) -> str:
+    """A changed parameter: its short name and its value, or the start of a long value."""
+    if parameter.endswith(".sha256"):  # a digest says nothing to a person
+        return f"{parameter.split('.')[-2]} file changed"
+    words = name.replace(".", " ").replace("_", " ")
+    plain = value.translate(str.maketrans("", "", '"[]{}'))
+    return f"{words} {plain if len(plain) <= LONGEST_VALUE else f'{plain[: LONGEST_VALUE - 1]}…'}"
 
 
 def short(parameter: str, parameters: Iterable[str]) -> str:
-    """The end of a parameter's path, as far as no other parameter ends like it: `learning_rate`, but `split.seed`."""
+    """The end of a parameter's path that no other parameter shares: `learning_rate`, but `split.seed`."""
     parts = parameter.split(".")
     ends = (".".join(parts[-length:]) for length in range(1, len(parts)))
     alone = (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in parameters) == 1)
@@ -40,7 +56,10 @@ def short(parameter: str, parameters: Iterable[str]) -> str:
 
 
 def committed_parameters(dataset: str) -> dict[str, str]:
-    """The parameters of the commit that the workspace, or the DVC experiment, started from; none outside of git."""
+    """The parameters in the commit that the workspace, or the DVC experiment, started from; empty outside of git.
+
+    They are flat, such as `train.loop.epochs`.
+    """
     from ruamel.yaml import YAML
 
     committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:{params.FILE}"
@@ -48,30 +67,36 @@ def committed_parameters(dataset: str) -> dict[str, str]:
         content = yaml_files.parsed(git("show", committed).encode(), committed, YAML(typ="safe"))
         block = content["datasets"][dataset]
         return params.flat({stage: block[stage] for stage in STAGES})
-    except (RetrainError, KeyError, TypeError):
+    except (OSError, subprocess.SubprocessError, RetrainError, KeyError, TypeError):
         return {}
 
 
 def environment_tags() -> dict[str, str]:
-    """Where a training ran: true of it, and not of a result that was found later."""
+    """Where a training ran: the commit, the DVC experiment, and the versions of libraries.
+
+    If git can't tell the commit, a warning is printed, and the tags do not name it.
+    """
     from importlib.metadata import version
 
-    commit = git("rev-parse", "HEAD").strip() or "none"
-    tags = {
-        "git_commit": commit,
-        "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
-        "mlflow.source.git.commit": commit,
-        **{f"version.{library}": version(library) for library in LIBRARIES},
-    }
+    tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    try:
+        commit = git("rev-parse", "HEAD").strip()
+        tags |= {
+            "git_commit": commit,
+            "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
+            "mlflow.source.git.commit": commit,
+        }
+    except subprocess.CalledProcessError as error:
+        said = without_secrets(error.stderr.strip())
+        if "not a git repository" not in said:
+            click.echo(f"Warning: the run does not name its commit, because git said:\n{said}", err=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        click.echo(f"Warning: the run does not name its commit, because git can't be run ({error})", err=True)
     if "DVC_EXP_NAME" in os.environ:
         tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
     return tags
 
 
 def git(*arguments: str) -> str:
-    """What git says; nothing where there is no git or no repository."""
-    try:
-        answer = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout
+    """What git prints; raises OSError or a SubprocessError if it fails."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30).stdout

@@ -1,204 +1,292 @@
-"""What a training tells its run in MLflow, in a thread of its own: it never waits for a store, and no store can harm it."""
+"""What the stages tell MLflow, as messages on disk that a process of its own delivers.
+
+Importing MLflow takes longer than most of a stage's work, and a tracking server may be slow or down. So no stage imports
+MLflow or waits for a store: it writes a message into `.retrain/recorder/` and makes sure that `retrain.tracking.recorder`
+runs, which records what the messages say. Only `plot`, the last stage, waits until everything is recorded.
+"""
 
 import hashlib
-import math
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
-from typing import TYPE_CHECKING
+from itertools import count
+from pathlib import Path
+from typing import Any
 
 from retrain import environment, files
 from retrain.models.description import Description
-from retrain.tracking import naming, runs, store
+from retrain.tracking import naming, store
 from retrain.tracking.result import Result
-from retrain.tracking.runs import Epoch, Note, Run
-from retrain.tracking.store import StoreError
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+import click
+import psutil
+from filelock import FileLock, Timeout
 
-PAUSE_SECONDS = 1.0
-"""Between two calls with epochs: those that take a few milliseconds would cost a training as much again."""
-PARTING_SECONDS = 0.7
-"""What an interrupted training gives a store to take its last words."""
+SWITCH = "RETRAIN_TRACKING"
+"""This environment variable, set to `off`, turns recording off."""
+PATIENCE_SECONDS = 5.0
+"""A stage that waits longer than this says so."""
+POLL_SECONDS = 0.05
+LAUNCH_SECONDS = 2.0
+"""A recorder that was just launched needs this time until it holds its lock."""
+BUFFER_SECONDS = 0.2
+"""Epochs that end within this time go into one message."""
+RESTARTS = 2
+"""How often a recorder that ended early is started again before its messages are given up."""
+NUMBERS = count()
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The messages that wait for the recorder: one JSON file each, named by their time.
+
+    Each combination of code and MLflow settings has an outbox and a recorder of its own. So the recorder always has the
+    settings of the stage that sent a message, and no password is written to a file.
+    """
+
+    root: Path
+    """The folder with `.retrain/`."""
+    name: str
+
+    @classmethod
+    def of_environment(cls) -> "Outbox":
+        """The outbox for this environment."""
+        settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("MLFLOW_"))
+        code = [(str(path), path.stat().st_mtime_ns) for path in sorted(environment.SCRIPTS.rglob("*.py"))]
+        digest = hashlib.sha256(repr([settings, code, sys.prefix]).encode()).hexdigest()
+        return cls(environment.root(), digest[:16])
+
+    @property
+    def folder(self) -> Path:
+        """Where the messages are."""
+        return self.root / ".retrain" / "recorder" / self.name
+
+    def send(self, kind: str, dataset: str, content: Mapping[str, Any]) -> None:
+        """Write a message, and start the recorder unless it runs. A message appears when it is complete."""
+        name = f"{time.time_ns():020d}-{os.getpid()}-{next(NUMBERS)}-{kind}.json"
+        draft = self.folder / f".{name}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft.write_text(json.dumps({"kind": kind, "dataset": dataset, **content}), encoding="utf-8")
+            draft.replace(self.folder / name)
+            self.start()
+        except OSError as error:  # a full disk; the stage's own files decide whether that stops it
+            draft.unlink(missing_ok=True)
+            click.echo(f"Warning: MLflow: {error.strerror}; `retrain sync` completes the run later", err=True)
+
+    def messages(self) -> list[Path]:
+        """All messages that wait, the oldest first."""
+        return sorted(path for path in self.folder.glob("*.json") if not path.name.startswith("."))
+
+    @property
+    def lock(self) -> FileLock:
+        """Held by the recorder while it runs."""
+        return FileLock(self.folder / "lock")
+
+    def has_recorder(self) -> bool:
+        """Whether a recorder runs, or was started a moment ago."""
+        launched = self.folder / "launched"
+        if launched.exists() and time.time() - launched.stat().st_mtime < LAUNCH_SECONDS:
+            return True
+        lock = self.lock
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def start(self) -> None:
+        """Start a recorder unless one runs. It outlives this process."""
+        if "mlflow" in sys.modules or self.has_recorder():  # with MLflow loaded, `wait` delivers the messages itself
+            return
+        paths = [str(environment.SCRIPTS), os.environ.get("PYTHONPATH")]
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "OMP_", "MKL_"))}
+        variables |= {"DVC_ROOT": str(self.root), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "launched").touch()
+        with (self.folder / "log").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "retrain.tracking.recorder", str(self.root), self.folder.name],
+                cwd=self.root, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def warn(self, dataset: str, text: str) -> None:
+        """Leave a warning for the next stage of a dataset to print."""
+        folder = self.folder / "warnings"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{dataset}-{time.time_ns():020d}").write_text(text, encoding="utf-8")
+
+    def print_warnings(self, dataset: str) -> None:
+        """Print the warnings that were left for a dataset, each once."""
+        for path in sorted((self.folder / "warnings").glob(f"{dataset}-{'[0-9]' * 20}")):
+            with suppress(FileNotFoundError):  # another stage printed it
+                text = path.read_text(encoding="utf-8")
+                path.unlink()
+                click.echo(text, err=True)
+
+
+def now() -> int:
+    """The time as MLflow has it: milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def is_on() -> bool:
+    """Whether results are recorded at all."""
+    return os.environ.get(SWITCH, "on") != "off"
+
+
+def start() -> None:
+    """Start the recorder unless it runs already: it imports MLflow while the stage does its own work.
+
+    Raises:
+        RetrainError: `MLFLOW_TRACKING_URI`, or the folder of the project, can't be the address of a store.
+    """
+    if is_on():
+        store.check_uri(os.environ.get("MLFLOW_TRACKING_URI") or store.own_uri(environment.root()))
+        with suppress(OSError):  # the first message reports it
+            Outbox.of_environment().start()
+
+
+def finish(result: Result, stage: str, training: str = "") -> None:
+    """Record a result at the end of a stage. The last stage, and one that runs without DVC, wait until it is done.
+
+    Args:
+        result: the files, up to those of this stage.
+        stage: its name.
+        training: the SHA-256 by which the run is found; empty if it is found by the result.
+
+    Raises:
+        RetrainError: the files are missing or damaged.
+    """
+    content = {
+        "folder": str(result.folder.resolve()),
+        "stages": result.stages,
+        "result_sha256": result.sha256(),
+        "training": training,
+    }
+    if not is_on():
+        return
+    outbox = Outbox.of_environment()
+    outbox.send("result", result.dataset, content)
+    if stage == "plot" or "DVC_STAGE" not in os.environ:
+        deliver(outbox, result.dataset)
+    outbox.print_warnings(result.dataset)
+
+
+def deliver(outbox: Outbox, dataset: str) -> None:
+    """Wait until the messages that are there now are delivered. Start the recorder again if it ended early."""
+    if "mlflow" in sys.modules:
+        from retrain.tracking.recorder import Recorder
+
+        with outbox.lock:
+            Recorder(outbox).deliver()
+    waiting, started, restarts, told = outbox.messages(), time.monotonic(), 0, False
+    while waiting := [path for path in waiting if path.exists()]:
+        if not outbox.has_recorder():
+            if restarts == RESTARTS:
+                outbox.warn(
+                    dataset, f"Warning: the MLflow recorder ended early (see {outbox.folder}/log); run: retrain sync"
+                )
+                for path in waiting:
+                    path.unlink(missing_ok=True)
+                return
+            restarts += 1
+            outbox.start()
+        if not told and time.monotonic() - started > PATIENCE_SECONDS:
+            told = True
+            click.echo("waiting for MLflow (Ctrl-C is safe: `retrain sync` completes the run later)", err=True)
+        time.sleep(POLL_SECONDS)
 
 
 @dataclass
 class Recording:
-    """Calls of a run, made one after the other by a thread; the first ones find or make the run.
+    """The run of a training in MLflow, as far as the training can see it."""
 
-    Attributes:
-        training: the digest by which the training's run is found.
-        claim: gives the run, or None where the store does not take part.
-        begin: what is recorded of the run before any epoch.
-    """
-
+    dataset: str
     training: str
-    claim: Callable[[], Run | None]
-    begin: Callable[[Run], None]
-    run: Run | None = None
-    unsent: dict[int, Epoch] = field(default_factory=dict)
-    """Epochs that no store is known to have taken; sent again, each has the time that it had, and is the same to the store."""
+    """The SHA-256 by which the training's run is found."""
+    outbox: Outbox | None
+    """None if recording is off."""
     times: list[int] = field(default_factory=list)
-    """When each epoch came, from the first on."""
-    recorded: set[int] | None = None
-    """The epochs that the store has; None where that is not known. Asking takes longer, the more there are."""
-    failed: bool = False
-    """Whether a call did, which is said once."""
-    sent: float = -math.inf
-    """When handing over epochs was begun last."""
-    completed: bool = False
-    calls: "SimpleQueue[Callable[[], None] | None]" = field(default_factory=SimpleQueue)
-
-    def __post_init__(self) -> None:
-        self.calls.put(self.start)
-        self.calls.put(self.describe)
-        self.thread = Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def work(self) -> None:
-        """Make the calls. What one of them raises is said, once, and costs the training nothing."""
-        for call in iter(self.next_call, None):
-            try:
-                call()
-            except Exception as error:  # noqa: BLE001 (a fault of MLflow's, or of ours, must not end a training)
-                if not self.failed:
-                    with suppress(OSError):  # nobody may be there to hear it
-                        store.warn_deferred(fault(error))
-                self.failed = True
-
-    def next_call(self) -> Callable[[], None] | None:
-        """The next one, or `send_all` where epochs have waited for their pause to be over."""
-        pause = max(0.0, self.sent + PAUSE_SECONDS - time.monotonic())
-        try:
-            return self.calls.get(timeout=pause if self.run and self.unsent else None)
-        except Empty:
-            return self.send_all
-
-    def start(self) -> None:
-        """Find or make the run."""
-        self.run = self.claim()
-
-    def describe(self) -> None:
-        """Record what is known before any epoch."""
-        if self.run:
-            self.begin(self.run)
+    """When each epoch ended, in milliseconds since 1970."""
+    unsent: list[dict[str, Any]] = field(default_factory=list)
+    sent: float = 0.0
 
     def epoch(self, row: dict[str, float]) -> None:
-        """Record a row of the history; where that fails, it goes with the next one."""
-        figures = dict(row)
-        epoch = self.unsent[int(figures.pop("epoch"))] = Epoch(figures)
-        self.times.append(epoch.at)
-        self.calls.put(self.send)
+        """Record a row of the history."""
+        values, at = dict(row), now()
+        self.times.append(at)
+        self.unsent.append({"step": int(values.pop("epoch")), "values": values, "at": at})
+        if time.monotonic() - self.sent >= BUFFER_SECONDS:
+            self.send_epochs()
 
-    def send(self) -> None:
-        """Hand over all epochs that were not taken yet, unless a later call is waiting, or the pause is not over."""
-        if self.calls.empty() and time.monotonic() - self.sent >= PAUSE_SECONDS:
-            self.send_all()
-
-    def send_all(self) -> None:
-        """Hand over all epochs that were not taken yet."""
-        rows = dict(self.unsent)
-        if self.run and rows:
-            self.sent = time.monotonic()
-            known, self.recorded = self.recorded, None  # a call that fails may have come through
-            self.recorded = self.run.epochs(rows, known)
-            for step in rows:
-                del self.unsent[step]
-
-    def terminate(self, status: str) -> None:
-        """Give the run its last status."""
-        if self.run:
-            self.run.end(status)
-
-    def end(self, status: str, seconds: float | None) -> None:
-        """End the run, in so many seconds or, with None, in as many as it takes."""
-        self.calls.put(self.send_all)
-        self.calls.put(partial(self.terminate, status))
-        self.close(seconds)
-
-    def close(self, seconds: float | None) -> None:
-        """After its end or result: wait for the calls that are waiting, so long or, with None, to their end."""
-        self.calls.put(None)
-        self.thread.join(seconds)
+    def send_epochs(self) -> None:
+        """Send the epochs that were not sent yet."""
+        if self.outbox and self.unsent:
+            self.outbox.send("epochs", self.dataset, {"training": self.training, "epochs": self.unsent})
+            self.outbox.print_warnings(self.dataset)
+            self.unsent, self.sent = [], time.monotonic()
 
     def result(self, result: Result) -> None:
-        """Complete the run from the files that the training has written; if it can't be now, note whose result they are."""
-        done = Event()
+        """Record the files that the training has written."""
+        if self.outbox:
+            self.send_epochs()
+            write_note(result.sha256(), self.training, self.times)
+            finish(result, "train", self.training)
 
-        def complete() -> None:
-            try:
-                self.complete(result)
-            finally:
-                done.set()
-
-        self.calls.put(complete)
-        done.wait()
-        self.completed = True
-
-    def complete(self, result: Result) -> None:
-        """See `result`."""
-        content = result.read()
-        where = runs.note_path(content.sha256)
-        note = Note(training_sha256=self.training, times=tuple(self.times))
-        where.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(where, note.model_dump())
-        if self.run:
-            self.send_all()  # epochs that wait would be sent again after the result's
-            self.run.fill(content, note.times)
-            where.unlink()
+    def end(self, status: str) -> None:
+        """End the run without a result: FAILED or KILLED."""
+        if self.outbox:
+            self.send_epochs()
+            self.outbox.send("end", self.dataset, {"training": self.training, "status": status})
+            if "mlflow" in sys.modules:
+                deliver(self.outbox, self.dataset)
 
 
-def fault(error: Exception) -> StoreError:
-    """Whatever went wrong, as a line."""
-    if isinstance(error, StoreError):
-        return error
-    return StoreError("MLflow", f"fails ({type(error).__name__}: {error})", "run retrain sync")
+def note_path(result_sha256: str) -> Path:
+    """Where a result's note is until its run is complete."""
+    return environment.root() / ".retrain" / "runs" / result_sha256
+
+
+def write_note(result_sha256: str, training: str, times: list[int]) -> None:
+    """Write down which training a result is from, and when its epochs ended: its run has no tag of the result yet."""
+    path = note_path(result_sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, {"training_sha256": training, "times": times})
 
 
 @contextmanager
-def training(described: Description, identity: str) -> Iterator[Recording]:
-    """The run of a training: the one that an interrupted or unfinished training of the same identity has, else a new one.
+def training(description: Description, fingerprint: str) -> Iterator[Recording]:
+    """The run of a training: the one of the same training if it was interrupted, else a new one.
 
     It ends FAILED on an error and KILLED when interrupted; `Recording.result` ends it FINISHED.
 
     Args:
-        described: what `model.json` will say of sections, data and device.
-        identity: the digest of all that the training depends on.
-
-    Raises:
-        RetrainError: there can be no store as it is set.
+        description: what `model.json` will say about parameters, data and device.
+        fingerprint: the SHA-256 of everything that the training depends on.
     """
-    client, where = store.connect(), store.identity(environment.root())
-    own = hashlib.sha256(f"{where} {identity}".encode()).hexdigest()
-    recording = Recording(
-        own,
-        partial(claimed, client, described, own),
-        lambda run: run.begin(described, naming.environment_tags()),
-    )
+    outbox = Outbox.of_environment() if is_on() else None
+    own = hashlib.sha256(f"{store.root_id(environment.root())} {fingerprint}".encode()).hexdigest()
+    recording = Recording(description.dataset, own, outbox)
+    if outbox:
+        process = psutil.Process()
+        facts = description.model_dump(mode="json", exclude={"encoder", "task"})
+        content = {
+            "training": own,
+            "facts": facts,
+            "name": naming.run_name(description.dataset, facts),
+            "tags": naming.environment_tags(),
+            "process": [process.pid, process.create_time()],
+        }
+        outbox.send("training", description.dataset, content)
     try:
         yield recording
     except BaseException as error:
-        recording.end("FAILED" if isinstance(error, Exception) else "KILLED", PARTING_SECONDS)
+        recording.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
-    if recording.completed:
-        recording.close(None)
-    else:
-        recording.end("FINISHED", None)
-
-
-def claimed(client: "MlflowClient | None", described: Description, own: str) -> Run | None:
-    """The run of a training that goes on, or a new one; None where there is no store that takes part."""
-    if client is None:
-        return None
-    with store.one_at_a_time():
-        found = runs.newest(client, described.dataset, "training_sha256", own)
-        if not found or "best_epoch" in found.data.metrics:  # evaluated: its result was taken
-            return runs.new_run(client, described, {"training_sha256": own})
-        run = Run(client, found.info.run_id)
-        run.resume()
-        return run

@@ -89,6 +89,14 @@ class Result:
                 str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
             ) from None
 
+    def sha256(self) -> str:
+        """The digest that names the result; raises RetrainError if a file is missing."""
+        paths = self.artifacts()
+        try:
+            return files.combined_sha256({name.rpartition("/")[2]: files.sha256(paths[name]) for name in NAMING})
+        except OSError as error:
+            raise RetrainError(str(error.filename), f"can't be read ({error.strerror})", RESTORE) from None
+
     def description(self) -> Description:
         """What `model.json` says; raises RetrainError where there is no model."""
         return description.read(self.model)
@@ -107,13 +115,17 @@ class Result:
         return {epoch: dict(zip(numbers, row, strict=True)) for epoch, row in zip(epochs, rows, strict=True)}
 
     def metrics(self) -> dict[str, float]:
-        """The final figures: `best_epoch`, `test/accuracy`, `baseline/accuracy` and so on; none before evaluation."""
+        """The final metrics: `test/accuracy`, `test_baseline/accuracy`, `train_best_epoch` and so on; none before evaluation.
+
+        MLflow shows them in the order of their names: what people compare comes first.
+        """
         if "evaluate" not in self.stages:
             return {}
         path = self.reports / "metrics.json"
         parts = schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
-        figures = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-        return {"best_epoch": self.description().best_epoch, **figures}
+        figures = {f"test/{name}": value for name, value in parts["test"].items()}
+        figures |= {f"test_baseline/{name}": value for name, value in parts["baseline"].items()}
+        return {"train_best_epoch": self.description().best_epoch, **figures}
 
     def artifacts(self) -> dict[str, Path]:
         """The files of the result by the names that a run keeps them under."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from retrain import environment, files, schema
 from retrain.errors import RetrainError
@@ -45,8 +45,8 @@ def lock(root: Path, what: str) -> Iterator[None]:
         yield
 
 
-def identity(root: Path) -> str:
-    """What tells this root from all others, also where its host gets another name, as containers do."""
+def root_id(root: Path) -> str:
+    """Tells this root from all others, even if its host gets another name, as containers do."""
     path = root / ".retrain" / "id"
     with lock(root, "id"):
         if not path.exists():
@@ -90,18 +90,22 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the U
 
 
 class StoreError(RetrainError):
-    """The store does not take part."""
+    """The store fails: it is unreachable, full, or rejects a request."""
 
 
-class UnreachableError(StoreError):
-    """A tracking server does not answer, now; nothing is wrong with what the user has set."""
+SCHEMES = {"sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc"}
 
 
-def warn_deferred(error: StoreError) -> None:
-    """Say that MLflow does not take part, and that this does no harm."""
-    click.echo(
-        f"{error.where}: {error.fact}; nothing is lost: once it answers, `retrain sync` completes the run", err=True
-    )
+def check_uri(uri: str) -> None:
+    """Raise RetrainError if a tracking URI can't be the address of a store. Does not import MLflow."""
+    hint = "use http(s)://HOST:PORT or sqlite:////PATH/TO/mlflow.db, or unset it to use mlflow.db"
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme not in SCHEMES:
+        raise RetrainError("MLFLOW_TRACKING_URI", f"is '{uri}', which is not the address of a tracking store", hint)
+    try:
+        urlsplit(uri)
+    except ValueError as error:
+        raise RetrainError("MLFLOW_TRACKING_URI", f"is '{uri}', which is not a valid URL ({error})", hint) from None
 
 
 @contextmanager
@@ -111,14 +115,11 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def connect() -> "MlflowClient | None":
-    """A client of the store that is meant: `MLFLOW_TRACKING_URI`, else the root's own SQLite file.
-
-    Returns:
-        None where a server does not answer, which is said.
+def connect() -> "MlflowClient":
+    """A client of the store at `MLFLOW_TRACKING_URI`, or of the root's own SQLite file.
 
     Raises:
-        StoreError: there can be no store of that name, or the server turns us down.
+        StoreError: the store fails.
     """
     configure_mlflow()
     from mlflow import MlflowClient
@@ -128,13 +129,9 @@ def connect() -> "MlflowClient | None":
     if named.startswith("sqlite:"):
         initialise(named, root)
     uri = named or own_store(root)
-    try:
-        with reachable():
-            client = MlflowClient(tracking_uri=uri)
-            client.search_experiments(max_results=1)
-    except UnreachableError as error:
-        warn_deferred(error)
-        return None
+    with reachable():
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
     return client
 
 
@@ -145,7 +142,7 @@ def configure_mlflow() -> None:
     # No second attempt: what a slow server did not answer, it may have done. Making a run twice would make two.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
 
 
 def own_store(root: Path) -> str:
@@ -231,7 +228,7 @@ def writing(client: "MlflowClient") -> Iterator[None]:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Say in one line that the store does not take part: it does not answer, or there can be none of that name."""
+    """Turn every error of the store into a StoreError."""
     import sqlite3
 
     from mlflow.exceptions import MlflowException
@@ -250,11 +247,16 @@ def reachable() -> Iterator[None]:
         ValueError,
     ) as error:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
-        fact = f"does not take part ({schema.shortened(' '.join(str(error).split()), 200)})"
-        hint = "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
-        if "disk I/O error" in fact or "disk is full" in fact or "No space left" in fact or "File too large" in fact:
-            hint = "make room on the disk"
-        refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500  # type: ignore[no-untyped-call]
-        unanswered = uri.startswith(("http:", "https:")) and not refused and not isinstance(error, ValueError)
-        kind = UnreachableError if unanswered else StoreError
-        raise kind(f"MLflow ({uri})", fact, hint) from None
+        said = schema.shortened(" ".join(str(error).split()), 200)
+        raise StoreError(f"MLflow ({uri})", f"does not work ({said})", hint_for(said, uri)) from None
+
+
+def hint_for(message: str, uri: str) -> str:
+    """What to do about an error of the store."""
+    if any(words in message for words in ("disk I/O error", "disk is full", "No space left", "File too large")):
+        return "make room on the disk"
+    if any(words in message for words in ("out-of-date database schema", "Can't locate revision")):
+        return "a later MLflow has written it: move it away, for example mv mlflow.db mlflow-later.db"
+    if uri == "mlflow.db":
+        return "move mlflow.db away; the next run makes a new one"
+    return "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
