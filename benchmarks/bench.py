@@ -1,6 +1,6 @@
 """`make bench`: ours beside fastText and others, on the same rows, in one run; `make bench-quick` in two minutes.
 
-Writes results.json, a table into README.md, and frontier.png. All figures of time are medians of alternating runs.
+Writes results.json, the tables in docs/evidence/benchmarks.md, and frontier.png. All times are medians of alternating runs.
 """
 
 import json
@@ -279,7 +279,7 @@ def main(quick):
             results["small"] = small.measure()
     if not quick:
         files.write_json(HERE / "results.json", results)
-        report.write(results, HERE / "frontier.png", ROOT / "README.md")
+        report.write(results, HERE / "frontier.png", ROOT / "docs/evidence/benchmarks.md")
     click.echo("\n".join(report.table(results)))
     click.echo(f"measured in {time.perf_counter() - begin:.0f} s")
 

@@ -1,61 +1,61 @@
-"""What `make bench` found, for people: a table and a picture."""
+"""Write the results of `make bench` for people: Markdown tables and a plot."""
 
 import math
 import re
 
 RECIPES = ("ours", "fast", "fasttext")
-BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- end of benchmarks -->"
+START, END = "<!-- written by make bench -->", "<!-- end of make bench -->"
 
 
-def table(results):
-    """The figures as lines of Markdown."""
-    accuracy, seconds, speed, size = (results[name] for name in ("accuracy", "seconds", "rows_per_second", "bytes"))
-    turns, ratio = results["ratio_by_turns"], results["ratio"]
-    trained = with_spread(seconds["fasttext_train"], "{:.2f} s")
+def speed(results):
+    """The table of times, as lines of Markdown."""
+    seconds, rows_per_second = results["seconds"], results["rows_per_second"]
+    turns, fasttext = results["ratio_by_turns"], seconds["fasttext_train"]
 
-    def timed(name, *ratios):
-        """Seconds of both of ours beside fastText's."""
-        ours = [with_spread(seconds[f"{recipe}_{name}"], "{:.2f} s") for recipe in ("ours", "fast")]
-        return (*ours, trained, *(with_spread(turns[ratio], "{:.2f}") for ratio in ratios))
-
-    def reached(name, ratio):
-        """Seconds of the fast variant beside fastText's."""
-        return ("", with_spread(seconds[name], "{:.2f} s"), trained, "", with_spread(turns[ratio], "{:.2f}"))
+    def times_faster(ratio):
+        """How many times as fast as fastText, from a ratio of seconds."""
+        return f"{1 / turns[ratio]['median']:.2f} x"
 
     rows = [
-        ("test accuracy, mean", *(with_spread(accuracy[name], "{:.4f}", "mean") for name in RECIPES), "", ""),
-        ("training loop", *timed("loop", "ours_train_loop", "train_loop")),
-        ("rows in memory to a trained model", *timed("rows_to_model", "ours_rows_to_model", "rows_to_model")),
-        ("loop until fastText's accuracy", *reached("fast_to_quality", "time_to_quality")),
-        ("rows in memory until fastText's accuracy", *reached("fast_rows_to_quality", "rows_to_quality")),
+        ("training loop", "ours_loop", "fast_loop", times_faster("ours_train_loop"), times_faster("train_loop")),
         (
-            "rows predicted per second, one thread",
-            *(with_spread(speed[name], "{:,.0f}") for name in RECIPES),
-            *(with_spread(turns[f"{of}predict_rows_per_second"], "{:.2f}") for of in ("", "fast_")),
+            "from rows in memory to a trained model", "ours_rows_to_model", "fast_rows_to_model",
+            times_faster("ours_rows_to_model"), times_faster("rows_to_model"),
         ),
-        (
-            "size of the model",
-            *(f"{size[name] / 1e6:.1f} MB" for name in RECIPES),
-            f"{ratio['model_bytes']:.3f}",
-            f"{ratio['fast_model_bytes']:.3f}",
-        ),
-    ]
-    lines = ["| | ours | fast variant | fastText | ours / fastText | fast / fastText |", "|---|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += ["", f"Of ours, {single_rows(seconds, 'ours')}; of the fast variant, {single_rows(seconds, 'fast')}."]
-    if "others" in results:
-        lines += ["", *others(results), "", *beyond_fasttext(results)]
-    return lines
+        ("training loop until fastText's accuracy", None, "fast_to_quality", "", times_faster("time_to_quality")),
+        ("from rows in memory until fastText's accuracy", None, "fast_rows_to_quality", "", times_faster("rows_to_quality")),
+    ]  # fmt: skip
+    yield "| seconds | committed | fast recipe | fastText | committed is faster by | fast recipe is faster by |"
+    yield "|---|---|---|---|---|---|"
+    for name, ours, fast, ours_ratio, fast_ratio in rows:
+        shown = (with_spread(seconds[key], "{:.2f}") if key else "" for key in (ours, fast))
+        yield f"| {name} | {' | '.join(shown)} | {with_spread(fasttext, '{:.2f}')} | {ours_ratio} | {fast_ratio} |"
+    speeds = " | ".join(with_spread(rows_per_second[name], "{:,.0f}") for name in RECIPES)
+    faster = " | ".join(
+        f"{turns[name]['median']:.2f} x" for name in ("predict_rows_per_second", "fast_predict_rows_per_second")
+    )
+    yield f"| rows predicted per second, one thread | {speeds} | {faster} |"
 
 
-def with_spread(figures, form, middle="median"):
-    """A figure, with the least and the largest in brackets; "never" stands for what some run did not reach."""
-    shown = ("never" if figures[name] is None else form.format(figures[name]) for name in (middle, "least", "largest"))
+def quality(results):
+    """The table of accuracies and sizes, as lines of Markdown."""
+    accuracy, size = results["accuracy"], results["bytes"]
+    yield "| | committed | fast recipe | fastText |"
+    yield "|---|---|---|---|"
+    yield f"| test accuracy (%), mean | {' | '.join(with_spread(accuracy[name], '{:.2f}', 'mean', 100) for name in RECIPES)} |"
+    yield f"| size of the model | {' | '.join(f'{size[name] / 1e6:.1f} MB' for name in RECIPES)} |"
+
+
+def with_spread(values, form, middle="median", factor=1):
+    """A value, with the smallest and the largest in brackets; "never" if some run did not reach the goal."""
+    shown = (
+        "never" if values[key] is None else form.format(factor * values[key]) for key in (middle, "least", "largest")
+    )
     return "{} ({} to {})".format(*shown)
 
 
 def others(results):
-    """What else was trained on the same rows, once each, as lines of Markdown."""
+    """The other methods, trained once each on the same rows, as lines of Markdown."""
     course = results["course"]
     rows = [
         (name, found["accuracy"], found["feature_seconds"] + found["train_seconds"])
@@ -64,80 +64,83 @@ def others(results):
             ("NB-SVM", results["others"]["nb_svm"]),
         )
     ]
-    rows.append(("the course's recipe", course["test"], course["feature_seconds"] + course["loop_seconds"]))
-    return [
-        "| once each, on one thread | test accuracy | rows in memory to a trained model |",
-        "|---|---|---|",
-        *(f"| {name} | {accuracy:.4f} | {taken:.1f} s |" for name, accuracy, taken in rows),
-    ]
+    rows.append(("the course exercise's recipe", course["test"], course["feature_seconds"] + course["loop_seconds"]))
+    yield "| once each, on one thread | test accuracy (%) | seconds from rows in memory to a trained model |"
+    yield "|---|---|---|"
+    yield from (f"| {name} | {100 * accuracy:.2f} | {taken:.1f} |" for name, accuracy, taken in rows)
 
 
-def single_rows(seconds, name):
-    """How long a single row takes, and loading the model."""
-    row, load = (seconds[f"{name}_{what}"]["median"] for what in ("single_row", "load"))
-    return f"a single row takes {row * 1000:.2f} ms, loading the model {load:.2f} s"
-
-
-def beyond_fasttext(results):
-    """What else was measured, a line each."""
-    growth, overhead, small = results["growth"], results["overhead"], results["small"]
-    sizes = ", ".join(
-        f"{factor} times as many {ratio:.2f} (memory of train {growth['train_memory'][factor]:.2f})"
-        for factor, ratio in growth["time_per_row"].items()
-    )
-    stages = ", ".join(f"{name} {figures['ratio']:.2f}" for name, figures in overhead["stages"].items())
+def remarks(results):
+    """Further measurements, one line each."""
+    growth, overhead, small, seconds = (results[name] for name in ("growth", "overhead", "small", "seconds"))
+    for name, title in (("ours", "committed recipe"), ("fast", "fast recipe")):
+        row, load = (seconds[f"{name}_{what}"]["median"] for what in ("single_row", "load"))
+        yield f"* The {title} predicts one row in {row * 1000:.2f} ms and loads in {load:.2f} s."
     half = results["accuracy"]["ours_float16"]["mean"]
-    ridge, diabetes = small["diabetes"]["ridge"]["mean"], small["diabetes"]["ours"]["mean"]
-    return [
-        f"* Saved in 16 bits (`train.saved_dtype: float16`), accuracy is {half:.4f}, and the weights take half the space.",
-        (
-            f"* A stage beside importing what it must and opening a run, without its own work: {stages}. "
-            f"`dvc repro` with nothing to do, beside DVC on as many empty stages: {overhead['idle_repro']['ratio']:.2f}."
-        ),
-        (
-            f"* Time per row (features and loop, the median of {len(growth['sizes'][0]['turns'])} turns), "
-            f"beside {growth['sizes'][0]['rows']:,} generated rows: {sizes}."
-        ),
-        (
-            f"* `docstrings` {small['docstrings']['ours']:.4f}, LinearSVC on the same split {small['docstrings']['linear_svc']:.4f}. "
-            f"`diabetes`, mean r² over {small['diabetes']['split_seeds']} splits: {diabetes:.3f}, Ridge {ridge:.3f}."
-        ),
-    ]
+    yield f"* Saved in 16 bits (`train.saved_dtype: float16`), the accuracy is {100 * half:.2f} % and the weights take half the space."
+    stages = ", ".join(f"{name} {stage['ratio']:.2f}" for name, stage in overhead["stages"].items())
+    yield f"* Time of a stage without its own work, relative to importing its libraries and opening an MLflow run: {stages}."
+    idle = overhead["idle_repro"]["ratio"]
+    yield f"* `dvc repro` with nothing to do takes {idle:.2f} times as long as DVC with as many empty stages."
+    base = growth["sizes"][0]["rows"]
+    for factor, ratio in growth["time_per_row"].items():
+        memory = growth["train_memory"][factor]
+        yield (
+            f"* With {factor} times as many rows as {base:,}, the time per row (features and loop) "
+            f"is {ratio:.2f} times as long, and train needs {memory:.2f} times the memory."
+        )
+    docstrings, diabetes = small["docstrings"], small["diabetes"]
+    yield (
+        f"* `docstrings`: accuracy {100 * docstrings['ours']:.2f} %; "
+        f"LinearSVC on the same split {100 * docstrings['linear_svc']:.2f} %."
+    )
+    yield (
+        f"* `diabetes`: mean r² over {diabetes['split_seeds']} splits {diabetes['ours']['mean']:.3f}; "
+        f"Ridge {diabetes['ridge']['mean']:.3f}."
+    )
 
 
 def described(results):
-    """What was measured where, in a paragraph."""
+    """The data, the machine and the versions."""
     machine = results["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    return (
-        f"{results['rows']:,} train rows, official test rows; {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['threads']} threads each; Python {machine['python']}, {versions}; "
-        f"ours, the fast variant and fastText by turns with the seeds 1 to {len(results['accuracy']['ours']['values'])}: medians, least and "
-        "largest in brackets; ratios are medians of the turns' own."
+    seeds = len(results["accuracy"]["ours"]["values"])
+    yield f"{results['rows']:,} train rows, official test rows."
+    yield (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads each; "
+        f"Python {machine['python']}, {versions}."
     )
+    yield f"The three are trained in turns, with the seeds 1 to {seeds}; medians, with the smallest and the largest in brackets."
+    yield "Ratios are medians of the ratios within a turn; above 1 x is faster than fastText."
+
+
+def table(results):
+    """All lines that `make bench` prints and writes."""
+    lines = [*quality(results), "", *speed(results), ""]
+    if "others" in results:
+        lines += [*others(results), "", *remarks(results), ""]
+    return lines
 
 
 def block(results):
-    """What stands in the README, with the marks around it."""
-    return "\n".join(
-        [
-            BEGIN,
-            "",
-            *table(results),
-            "",
-            described(results),
-            "",
-            "![Accuracy against seconds](benchmarks/frontier.png)",
-            "",
-            END,
-        ]
-    )
+    """The part of the page that is written by `make bench`, with the marks around it."""
+    lines = [
+        START,
+        "",
+        *table(results),
+        *described(results),
+        "",
+        "![Accuracy against seconds](../../benchmarks/frontier.png)",
+        "",
+        END,
+    ]
+    return "\n".join(lines)
 
 
-def write(results, picture, readme):
-    """Put the table between its marks in a README, and draw the picture."""
-    text, shown = readme.read_text(encoding="utf-8"), block(results)
-    readme.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: shown, text, flags=re.DOTALL), "utf-8")
+def write(results, picture, page):
+    """Put the tables between their marks in a page, and draw the plot."""
+    text, shown = page.read_text(encoding="utf-8"), block(results)
+    page.write_text(re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: shown, text, flags=re.DOTALL), "utf-8")
     draw(results, picture)
 
 
@@ -150,31 +153,36 @@ def draw(results, picture):
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     seconds = results["seconds"]
-    features = seconds["fast_features"]["median"]
+    features, label = seconds["fast_features"]["median"], "fast recipe during training, 5 seeds"
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for curve in results["curves"]:
         axes.plot(
-            [features + at for at, _ in curve], [100 * metric for _, metric in curve], color="#9ecae1", linewidth=1
+            [features + at for at, _ in curve],
+            [100 * metric for _, metric in curve],
+            color="#9ecae1",
+            linewidth=1,
+            label=label,
         )
+        label = None
     points = [
-        ("ours", seconds["ours_rows_to_model"]["median"], results["accuracy"]["ours"]["mean"]),
-        ("fast variant", seconds["fast_rows_to_model"]["median"], results["accuracy"]["fast"]["mean"]),
+        ("Retrain", seconds["ours_rows_to_model"]["median"], results["accuracy"]["ours"]["mean"]),
+        ("Retrain, fast recipe", seconds["fast_rows_to_model"]["median"], results["accuracy"]["fast"]["mean"]),
         ("fastText", results["seconds"]["fasttext_train"]["median"], results["accuracy"]["fasttext"]["mean"]),
         ("LinearSVC", sum(results["others"]["linear_svc"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["linear_svc"]["accuracy"]),
         ("NB-SVM", sum(results["others"]["nb_svm"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["nb_svm"]["accuracy"]),
-        ("the course's recipe", results["course"]["feature_seconds"] + results["course"]["loop_seconds"], results["course"]["test"]),
+        ("course exercise", results["course"]["feature_seconds"] + results["course"]["loop_seconds"], results["course"]["test"]),
     ]  # fmt: skip
     left = ((-8, -4), "right")
-    places = {"LinearSVC": left, "the course's recipe": left, "fast variant": ((8, -14), "left")}
+    places = {"LinearSVC": left, "course exercise": left, "Retrain, fast recipe": ((8, -14), "left")}
     for name, at, metric in points:
-        axes.plot(at, 100 * metric, "o", color="#08519c" if name in ("ours", "fast variant") else "#555555")
-        where, assign_split = places.get(name, ((8, -4), "left"))
+        axes.plot(at, 100 * metric, "o", color="#08519c" if name.startswith("Retrain") else "#555555")
+        where, side = places.get(name, ((8, -4), "left"))
         axes.annotate(
             f"{name} {100 * metric:.2f}",
             (at, 100 * metric),
             textcoords="offset points",
             xytext=where,
-            ha=assign_split,
+            ha=side,
             fontsize=9,
         )
     axes.set_xscale("log")
@@ -190,4 +198,5 @@ def draw(results, picture):
     axes.set_ylabel("accuracy on the test split (%)")
     axes.set_title("AG News: accuracy against time")
     axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
     figure.savefig(picture, dpi=150)
