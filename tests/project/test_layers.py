@@ -58,6 +58,7 @@ def test_imports_go_down(module):
 
 def test_no_import_cycle():
     graph = {module: own(path) - {"retrain", module} for module, path in modules().items() if module != "retrain"}
+    graph["retrain.tracking.recording"] -= {"retrain.tracking.recorder"}  # imported late, if MLflow is loaded already
     TopologicalSorter(graph).prepare()
 
 
