@@ -72,7 +72,7 @@ docs: setup  ## write docs/reference/params.md and cli.md from the code
 	@$(BIN)/python docs/generate.py
 
 fuzz: setup-dev  ## fuzz model files and params.yaml for a minute each, or for FUZZ_SECONDS=number
-	$(BIN)/python -m support.fuzz --seconds $${FUZZ_SECONDS:-60} --seed 1
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(BIN)/python -m pytest tests/hostile/test_fuzz.py -m campaign -rP
 
 bench: setup benchmarks/.venv/installed  ## compare speed and accuracy with fastText and others (AG_NEWS_DIR=folder)
 	@$(BIN)/python benchmarks/bench.py

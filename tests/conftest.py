@@ -98,6 +98,6 @@ def small(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     """A project in which every stage of all of the corpus' datasets has run; see `run_stages`."""
-    from support.damage import corpus_datasets
+    from support.project import corpus_datasets
 
     return run_stages(tmp_path_factory.mktemp("whole") / "project", corpus_datasets(), warm)

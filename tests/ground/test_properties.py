@@ -3,7 +3,6 @@
 import copy
 import csv
 import json
-import re
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -25,9 +24,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
-from support.damage import corpus_datasets, paths_of, replace_at
-from support.fuzz import KINDS, Target, targets
-from support.project import BAG, block, files_section, train_section
+from support.damage import paths_of, replace_at
+from support.errors import error_line
+from support.project import BAG, block, corpus_datasets, files_section, train_section
 
 ENCODED = {
     "text": {"name": "text", "minimum_count": 1},
@@ -103,7 +102,7 @@ def taken(folder: Path) -> bool:
             ended = CliRunner().invoke(stage.main, ["--dataset", "d"])
         assert ended.exception is None or isinstance(ended.exception, SystemExit), repr(ended.exception)
         if ended.exit_code:
-            assert re.fullmatch("Error: .+: .+; .+\n", ended.stderr)
+            error_line(ended.stderr)
             assert outputs_of(folder) == before
             return False
     return True
@@ -226,59 +225,3 @@ def test_any_value_of_any_knob_is_taken_or_refused_with_the_knobs_name(examples)
 
     search()
     told("values of parameters", examples)
-
-
-# Models
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.integers(-(10**40), 10**40) | st.floats() | st.text(max_size=8)
-    | st.sampled_from([0, 1, 2**31, 2**63, "\ud800", "text", "numbers", "ngrams", "label", "number", "mlp", "ngram_bag", "embedding_bag"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-
-
-@few_and_many(50, 10_000)
-def test_any_change_of_a_models_description_gives_a_predictor_or_an_error(tmp_path, examples):
-    target = targets(tmp_path)["description"]()
-    documents = [json.loads(seed[1:]) for seed in target.seeds]
-    every = [(number, path) for number, document in enumerate(documents) for path in paths_of(document)]
-
-    @settings(max_examples=examples)
-    @given(st.sampled_from(every), JSON)
-    def search(chosen: tuple[int, tuple[Any, ...]], value: Any) -> None:
-        number, path = chosen
-        document = json.loads(target.seeds[number][1:])
-        replace_at(document, path, value)
-        read_or_refused(target, bytes([number]) + json.dumps(document).encode())
-
-    search()
-    told("changes of model.json", examples)
-
-
-@few_and_many(50, 10_000)
-def test_any_change_of_a_models_weights_gives_a_predictor_or_an_error(tmp_path, examples):
-    target = targets(tmp_path)["weights"]()
-
-    @settings(max_examples=examples)
-    @given(
-        st.integers(0, len(KINDS) - 1),
-        st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=8), st.integers(0, 8)), max_size=4),
-    )
-    def search(number: int, changes: list[tuple[int, bytes, int]]) -> None:
-        data = target.seeds[number][1:]
-        for where, foreign, removed in changes:
-            begin = where % (len(data) + 1)
-            data = data[:begin] + foreign + data[begin + removed :]
-        read_or_refused(target, bytes([number]) + data)
-
-    search()
-    told("changes of model.safetensors", examples)
-
-
-def read_or_refused(target: Target, data: bytes) -> None:
-    """Read an input; whatever is raised beside RetrainError is a failure."""
-    try:
-        target.read(data)
-    except RetrainError as error:
-        assert str(error).count("; ") >= 1  # noqa: PT017 (whether it is raised depends on the input)

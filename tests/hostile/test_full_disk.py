@@ -25,7 +25,7 @@ from test_damage import OWN, content_of
 DATASET = "tiny_news"
 OLD = b"what was there before\n"
 NAMED = re.compile(
-    rf"(MLflow \(.*\): .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*): .+; .+\n|Error: this machine: No usable temporary directory .+; .+\n"
+    rf"(MLflow \(.*\):? .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*):? .+; .+\n|Error: this machine: No usable temporary directory .+; .+\n"
 )
 STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!checkpoints)))", re.MULTILINE)
 """An error that names MLflow's store as the place."""
@@ -131,7 +131,7 @@ def try_out(warm: Warm, whole: Path, stage: str, count: int, **environment: str)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "split"])
-def test_a_full_disk_leaves_the_old_output_and_names_the_file(stage, warm, small):
+def test_full_disk_keeps_old_outputs(stage, warm, small):
     tried = try_out(warm, small, stage, 3)
     assert tried.failed > 0
     assert tried.failures == 0, tried
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_old_output_and_names_the_file(stage, warm, small
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_disk_that_is_full_at_any_byte_of_any_file_leaves_the_old_output(stage, warm, whole):
+def test_disk_full_at_any_byte(stage, warm, whole):
     tried = try_out(warm, whole, stage, 40)
     print(f"{stage}, files of limited size: {tried}")
     assert tried.failures == 0
@@ -180,7 +180,7 @@ def answers(port: str) -> bool:
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", ["train", "evaluate", "plot"])
-def test_a_full_disk_beside_a_tracking_server_leaves_the_old_output(stage, warm, whole, server):
+def test_full_disk_with_tracking_server(stage, warm, whole, server):
     tried = try_out(warm, whole, stage, 40, MLFLOW_TRACKING_URI=server)
     print(f"{stage}, files of limited size, runs on a server: {tried}")
     assert tried.failures == 0
@@ -237,7 +237,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory, whole: Path) -> Iterator[Disk
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_disk_that_is_really_full_leaves_the_old_output_and_works_again_when_there_is_room(stage, disk):
+def test_small_disk_recovers(stage, disk):
     tried, folder = Tried(), disk.here / "project"
     for free in sizes(stage, 30):
         new = with_old_outputs(disk.whole, folder, stage)

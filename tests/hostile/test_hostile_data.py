@@ -26,6 +26,7 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 from ruamel.yaml import YAML
+from support.errors import error_line
 from support.model_folders import Trap
 from support.project import tiny_datasets, write_tiny_tables
 
@@ -73,9 +74,7 @@ def refusal(folder: Path, command: click.Command, *arguments: str) -> str:
     assert ended.exit_code == 1
     assert not (folder.parent / "sprung").exists()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    line = re.fullmatch(r"Error: (.+ .+; .+)\n", ended.stderr)
-    assert line, ended.stderr
-    return line[1]
+    return error_line(ended.stderr)
 
 
 def header_of(description: str) -> bytes:
@@ -111,12 +110,12 @@ def test_arrays_run_no_code(folder, trap, content):
     """Not even where the digest of the array is right."""
     examples = folder / PATH / "examples"
     (examples / "train/targets.npy").write_bytes(content if isinstance(content, bytes) else content(trap))
-    assert refusal(folder, train.main, "--dataset", "tiny_sign").startswith(f"{PATH}/examples: does not match ")
+    assert refusal(folder, train.main, "--dataset", "tiny_sign").startswith(f"{PATH}/examples does not match ")
     encoding = json.loads((examples / "encoding.json").read_text())
     encoding["arrays"]["train/targets.npy"] = files.sha256(examples / "train/targets.npy")
     (examples / "encoding.json").write_text(json.dumps(encoding))
     line = refusal(folder, train.main, "--dataset", "tiny_sign")
-    assert line.startswith(f"{PATH}/examples/train: holds a damaged array (")
+    assert line.startswith(f"{PATH}/examples/train holds a damaged array (")
 
 
 def table_with(metadata: dict[bytes, bytes]) -> pa.Table:
@@ -129,7 +128,7 @@ def extension(name: str, content: bytes) -> dict[bytes, bytes]:
     return {b"ARROW:extension:name": name.encode(), b"ARROW:extension:metadata": content}
 
 
-def test_a_pickled_type_in_a_parquet_table_is_not_unpickled(folder, trap):
+def test_pickled_parquet_types_stay_pickled(folder, trap):
     """Versions of pyarrow before 14.0.1 unpickled it (CVE-2023-47248); now the column is what it is stored as."""
     path = folder / PATH / "prepared/rows.parquet"
     for name in ("arrow.py_extension_type", "mine"):
@@ -142,7 +141,7 @@ def test_a_pickled_type_in_a_parquet_table_is_not_unpickled(folder, trap):
 def test_pickled_pandas_types_are_rejected(folder, trap, name):
     path = folder / PATH / "prepared/rows.parquet"
     parquet.write_table(table_with(extension(name, pickle.dumps(trap))), path)
-    assert refusal(folder, split.main, "--dataset", "tiny_sign").startswith(f"{PATH}/prepared: does not match ")
+    assert refusal(folder, split.main, "--dataset", "tiny_sign").startswith(f"{PATH}/prepared does not match ")
     with pytest.raises(RetrainError, match="is not a readable Parquet table"):
         tables.read_parquet(path, "hint")
     assert not trap.sprung.exists()
@@ -160,7 +159,7 @@ TAGS = [
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_knob_that_names_an_object_of_python_is_no_yaml(folder, stage, tag):
+def test_python_tags_in_params_are_rejected(folder, stage, tag):
     path = folder / "params.yaml"
     path.write_text(path.read_text().replace("seed: 1", f"seed: {tag}", 1))
     line = refusal(folder, STAGES[stage].main, "--dataset", "tiny_sign")
@@ -170,7 +169,7 @@ def test_a_knob_that_names_an_object_of_python_is_no_yaml(folder, stage, tag):
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_a_recipe_that_names_an_object_of_python_changes_nothing(folder, tag):
+def test_python_tags_in_recipes_are_rejected(folder, tag):
     (folder / "recipe.yaml").write_text(f"train:\n  device: {tag}\n")
     line = refusal(folder, recipe.command, "tiny_sign", "recipe.yaml")
     assert line.startswith("recipe.yaml, line 2, column 11 is not valid YAML (")
@@ -184,16 +183,16 @@ LOOP = "&a [*a]\n"
 
 @pytest.mark.parametrize("value", [BOMB, LOOP], ids=["that doubles itself", "that holds itself"])
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_knob_without_end_is_refused(folder, stage, value):
+def test_endless_parameters_are_rejected(folder, stage, value):
     block = "".join(
         f"    {name}:\n      parameter: {value}" if name == stage else f"    {name}: {{}}\n" for name in STAGES
     )
     (folder / "params.yaml").write_text(f"datasets:\n  tiny_sign:\n{block}")
     line = refusal(folder, STAGES[stage].main, "--dataset", "tiny_sign")
-    assert line.startswith("params.yaml: ")
+    assert line.startswith("params.yaml")
 
 
-def test_an_encoding_that_names_a_file_elsewhere_is_refused(folder):
+def test_paths_are_not_encoder_names(folder):
     path = folder / PATH / "examples/encoding.json"
     encoding = json.loads(path.read_text())
     for part in ("encoder", "task"):
@@ -204,7 +203,7 @@ def test_an_encoding_that_names_a_file_elsewhere_is_refused(folder):
 
 
 @pytest.mark.parametrize("name", ["../mine", "/mine", "..", "a/b", "-rf", ".git", "a;touch sprung", "a b", "a" * 101])
-def test_a_dataset_that_is_called_like_a_path_or_a_command_is_refused(folder, name):
+def test_paths_are_not_dataset_names(folder, name):
     with (folder / "params.yaml").open("w") as file:
         YAML(typ="safe").dump({"datasets": {name: tiny_datasets()["tiny_sign"]}}, file)
     line = refusal(folder, prepare.main, f"--dataset={name}")

@@ -47,10 +47,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def test_every_class_keeps_its_name_and_no_file_holds_it_where_it_would_be_more(hostile):
+def test_reports_escape_class_names(hostile):
     reports = hostile.folder / "reports" / "mine"
-    confusion = tables.read_csv(reports / "confusion.csv", "way out", text=("target", "predicted"))
-    classes = tables.read_csv(reports / "classes.csv", "way out", text=("class",))
+    confusion = tables.read_csv(reports / "confusion.csv", "hint", text=("target", "predicted"))
+    classes = tables.read_csv(reports / "classes.csv", "hint", text=("class",))
     assert sorted(classes["class"]) == sorted(confusion["target"].unique()) == sorted(CLASSES)
     for path in (*reports.glob("*.csv"), *reports.glob("*.json")):
         content = path.read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_every_class_keeps_its_name_and_no_file_holds_it_where_it_would_be_more(
         assert ",=" not in content
 
 
-def test_what_is_printed_of_it_is_printable(hostile):
+def test_output_is_printable(hostile):
     with chdir(hostile.folder):
         ended = CliRunner().invoke(predict.command, ["mine", "gone", "javascript"], catch_exceptions=False)
         chart = CliRunner().invoke(curves.command, [], catch_exceptions=False)
@@ -68,7 +68,7 @@ def test_what_is_printed_of_it_is_printable(hostile):
     assert not [name for name in (*CLASSES, *COLUMNS) if name != "-1" and name in chart.output]
 
 
-def test_the_folders_that_were_made_are_those_of_the_dataset(hostile):
+def test_no_foreign_folders_are_made(hostile):
     made = {path.name for name in ("models", "reports", "mlruns") for path in Path(hostile.folder, name).iterdir()}
     assert made == {"mine", "diabetes", "docstrings"}
     assert not list(hostile.folder.parent.glob("evil*"))

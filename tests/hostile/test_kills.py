@@ -275,7 +275,7 @@ def longer(epochs: int) -> Callable[[Project], None]:
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_in_a_save_and_asked_to_leave_ends_in_the_same_bytes(new_project, tmp_path):
+def test_killed_training_ends_in_same_bytes(new_project, tmp_path):
     project = new_project()
     longer(10)(project)
     project.stages("prepare split", "tiny_numbers")
@@ -316,7 +316,7 @@ NEEDS_ROWS = pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder wi
         pytest.param("ag_news", "2", {"kills": 3}, marks=NEEDS_ROWS),
     ],
 )
-def test_kills_of_a_training_leave_no_difference(tmp_path, capsys, dataset, seconds, least):
+def test_many_kills_of_a_training(tmp_path, capsys, dataset, seconds, least):
     prepared = copy_of_repository(tmp_path / "prepared")
     if dataset == "ag_news":
         rows_at_hand(prepared)
@@ -343,7 +343,7 @@ def test_kills_of_a_training_leave_no_difference(tmp_path, capsys, dataset, seco
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("way", [("repro",), ("exp", "run"), ("exp", "run", "--temp")], ids=" ".join)
-def test_kills_of_dvc_and_all_that_it_runs_leave_no_difference(tmp_path, capsys, way):
+def test_kills_of_dvc_and_its_processes(tmp_path, capsys, way):
     prepared = copy_of_repository(tmp_path / "prepared")
     kills = Kills("diabetes", seconds="0.005")
     kills.finished(prepared, "dvc", "repro", "split@diabetes")
@@ -405,7 +405,7 @@ def calls_of_saves(calls: list[Call]) -> dict[str, list[Call]]:
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_kills_between_any_two_system_calls_of_a_save_leave_no_difference(new_project, tmp_path, capsys):
+def test_kills_between_system_calls(new_project, tmp_path, capsys):
     prepared = new_project()
     longer(4)(prepared)
     prepared.stages("prepare split", "tiny_numbers")

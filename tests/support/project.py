@@ -285,6 +285,21 @@ def tiny_datasets() -> dict:
     }  # fmt: skip
 
 
+def corpus_datasets() -> dict:
+    """The tiny datasets, and two more for what they leave out: ngrams of docstrings, and one of scikit-learn's tables."""
+    pairs = {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": True}
+    words = {"source": "docstrings", "repairs": ["spaces"], "packages": ["click", "filelock"], "minimum_words": 3}
+    encoder = {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3}
+    ngrams = block(words, "ngrams", "classification", train_section(pairs, "cross_entropy", 0.1))
+    ngrams["split"]["encoder"] = encoder
+    ngrams["train"]["optimizer"] = {"name": "rowwise_adagrad"}
+    iris = {"source": "scikit_learn", "repairs": [], "table": "iris"}
+    table = block(iris, "numbers", "classification", train_section(MLP, "cross_entropy", 0.05))
+    table["train"]["optimizer"] = {"name": "adamw", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01}
+    table["train"]["schedule"] = {"name": "steps", "count": 2, "gamma": 0.5}
+    return {**tiny_datasets(), "tiny_pairs": ngrams, "tiny_table": table}
+
+
 def write_tiny_tables(folder: Path) -> None:
     """The raw files of `tiny_datasets`."""
     raw = folder / "data" / "raw"
