@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retrain.environment import pin_cpu
+from retrain.tracking import recording
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,7 @@ from support.project import (
 from support.warm import Warm
 
 pin_cpu(threads=1)  # before any test imports torch
+os.environ[recording.SWITCH] = "off"  # a stage in a test's own process starts no recorder, except in a `Project`
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.load_profile("same")  # the same examples every time, here and in CI
 

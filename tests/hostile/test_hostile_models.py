@@ -88,12 +88,12 @@ OTHER = "model.safetensors holds the weights of another network; "
 CLAIMS: list[tuple[str, list[str], Any, str]] = [
     # sizes that the files do not hold
     ("text", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
-    ("text", [*NETWORK, "embedding_dim"], HUGE, "model.json: train.network.embedding_dim: "),
-    ("text", [*NETWORK, "embedding_dim"], 10**30, "model.json: train.network.embedding_dim: "),
+    ("text", [*NETWORK, "embedding_dim"], HUGE, "model.json: train.network.embedding_dim is "),
+    ("text", [*NETWORK, "embedding_dim"], 10**30, "model.json: train.network.embedding_dim is "),
     ("ngrams", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
     ("numbers", [*NETWORK, "hidden"], 2**31 - 1, OTHER),
-    ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden: "),
-    ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden: "),
+    ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden is "),
+    ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden is "),
     ("ngrams", ["encoder", "learned", "hash_bits"], 60, "model.json does not describe a model ("),
     ("ngrams", ["encoder", "learned", "hash_bits"], 26.0, "model.json does not describe a model ("),
     ("ngrams", ["encoder", "learned", "buckets"], "AAAA" * 4000, "model.json does not describe a model ("),

@@ -5,11 +5,6 @@ import json
 from contextlib import chdir
 from pathlib import Path
 
-import evaluate
-import plot
-import prepare
-import split
-import train
 from retrain.commands import curves, predict
 from retrain.data import tables
 
@@ -39,11 +34,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
     block["prepare"]["train"] = {"location": "data/raw/mine/rows.csv", "sha256": "unpinned"}
     block["split"] |= {"seed": 3}
     project.write_params({"datasets": {"mine": block}})
-    with chdir(project.folder):
-        for stage in (prepare, split, train, evaluate, plot):
-            ended = CliRunner().invoke(stage.main, ["--dataset", "mine"], catch_exceptions=False)
-            assert ended.exit_code == 0, ended.stderr
-            assert all(line.isprintable() for line in ended.output.splitlines()), stage
+    for stage in ("prepare", "split", "train", "evaluate", "plot"):
+        ended = project.stage_here(stage, "mine")
+        assert ended.exit_code == 0, ended.stderr
+        assert all(line.isprintable() for line in ended.output.splitlines()), stage
     return project
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from retrain import commands
+from retrain.tracking import recording
 from support.warm import Warm
 
 import click
@@ -38,7 +39,6 @@ COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "s
 STAGES = """
 import importlib
 import sys
-import time
 sys.path.insert(0, "src")
 for dataset in sys.argv[2:]:
     for stage in sys.argv[1].split():
@@ -62,7 +62,7 @@ class Project:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_", "MAKE", "MFLAGS"))
+            if not name.startswith(("DVC_", "MLFLOW_", "GIT_", "AG_NEWS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_", "RETRAIN_", "MAKE", "MFLAGS"))
         } | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
@@ -91,9 +91,15 @@ class Project:
         return self.invoke(commands.main, *arguments, **environment)
 
     def invoke(self, command: click.Command, *arguments: str, **environment: str) -> Result:
-        """Run a command in this process, with the project's own store unless another one is named."""
+        """Run a command in this process, with the project's own store unless another one is named.
+
+        MLflow is imported, so a stage records its result itself and starts no recorder.
+        """
+        import mlflow  # noqa: F401
+
+        variables = {"MLFLOW_TRACKING_URI": None, recording.SWITCH: None} | environment
         with chdir(self.folder):
-            return CliRunner(env={"MLFLOW_TRACKING_URI": None} | environment).invoke(command, arguments)
+            return CliRunner(env=variables).invoke(command, arguments)
 
     def stages(self, stages: str, *datasets: str) -> None:
         """Run some stages of some datasets one after the other in a single process; they must succeed."""
@@ -175,6 +181,7 @@ class Project:
 
     def copy(self, folder: Path) -> "Project":
         """The project as it is now, with data, models, cache and runs, in another folder."""
+        self.wait_for_recorder()
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
