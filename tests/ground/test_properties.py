@@ -23,10 +23,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 from support.damage import paths_of, replace_at
 from support.errors import error_line
-from support.project import BAG, block, corpus_datasets, files_section, train_section
+from support.project import BAG, block, corpus_datasets, files_section, train_section, write_yaml
 
 ENCODED = {
     "text": {"name": "text", "minimum_count": 1},
@@ -86,8 +85,7 @@ def write_dataset(folder: Path, inputs: str, rows: list[tuple[str, ...]]) -> Non
     task = "regression" if inputs == "numbers" else "classification"
     parameters = block(section, inputs, task, train_section(BAG, "cross_entropy", 0.1))
     parameters["split"]["encoder"] = ENCODED[inputs]
-    with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump({"datasets": {"d": parameters}}, file)
+    write_yaml(folder / "params.yaml", {"datasets": {"d": parameters}})
     path = folder / "data/raw/d/rows.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:

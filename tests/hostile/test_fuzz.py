@@ -21,12 +21,11 @@ from retrain.models import description, predictor
 from retrain.training import setup
 
 import pytest
-from ruamel.yaml import YAML
 from support.damage.cases import SEED, Change, cut, draw_for, flip, overwrite, take_out
 from support.damage.models import bad_header, bad_part
 from support.damage.parameters import bad_token, foreign_params, moved_line
 from support.model_folders import write_model
-from support.project import REPOSITORY, corpus_datasets
+from support.project import REPOSITORY, corpus_datasets, write_yaml
 
 FEW = 40
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "30")) / 3
@@ -80,8 +79,7 @@ def answer(folder: Path) -> None:
 def params_file(folder: Path, which: str) -> Target:
     """params.yaml: as committed, with the tiny datasets, or one of the files that are none."""
     path = folder / params.FILE
-    with path.open("w") as file:
-        YAML(typ="safe").dump({"datasets": corpus_datasets()}, file)
+    write_yaml(path, {"datasets": corpus_datasets()})
     seeds = {
         "committed": ((REPOSITORY / params.FILE).read_bytes(),),
         "tiny": (path.read_bytes(),),

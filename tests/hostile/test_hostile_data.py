@@ -25,10 +25,9 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
-from ruamel.yaml import YAML
 from support.errors import error_line
 from support.model_folders import Trap
-from support.project import tiny_datasets, write_tiny_tables
+from support.project import tiny_datasets, write_tiny_tables, write_yaml
 
 pytestmark = pytest.mark.timeout(60)  # the end of what would never end
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
@@ -41,8 +40,7 @@ def split_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile") / "project"
     (folder / ".git").mkdir(parents=True)
     write_tiny_tables(folder)
-    with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump({"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}}, file)
+    write_yaml(folder / "params.yaml", {"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}})
     with chdir(folder):
         for stage in (prepare, split):
             assert CliRunner().invoke(stage.main, ["--dataset", "tiny_sign"]).exit_code == 0
@@ -205,8 +203,7 @@ def test_paths_are_not_encoder_names(folder):
 
 @pytest.mark.parametrize("name", ["../mine", "/mine", "..", "a/b", "-rf", ".git", "a;touch sprung", "a b", "a" * 101])
 def test_paths_are_not_dataset_names(folder, name):
-    with (folder / "params.yaml").open("w") as file:
-        YAML(typ="safe").dump({"datasets": {name: tiny_datasets()["tiny_sign"]}}, file)
+    write_yaml(folder / "params.yaml", {"datasets": {name: tiny_datasets()["tiny_sign"]}})
     line = refusal(folder, prepare.main, f"--dataset={name}")
     assert line.startswith("params.yaml: datasets: ")
     assert "can't be the name of a dataset" in line

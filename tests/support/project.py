@@ -138,8 +138,7 @@ class Project:
 
     def write_params(self, params: dict) -> None:
         """Write params.yaml."""
-        with (self.folder / "params.yaml").open("w") as file:
-            YAML(typ="safe").dump(params, file)
+        write_yaml(self.folder / "params.yaml", params)
 
     def commit(self) -> None:
         """Commit everything that git does not ignore."""
@@ -222,6 +221,14 @@ def number_rows(count: int, seed: int) -> list[list[float]]:
         a, b, c = (round(draw.gauss(0, 2), 3) for _ in range(3))
         rows.append([a, b, c, round(3 * a - 2 * b + 0.5 * c * c + draw.gauss(0, 0.3) + 10, 3)])
     return rows
+
+
+def write_yaml(path: Path, content: dict) -> None:
+    """A YAML file without aliases."""
+    yaml = YAML(typ="safe")
+    yaml.representer.ignore_aliases = lambda _value: True
+    with path.open("w") as file:
+        yaml.dump(content, file)
 
 
 def write_csv(path: Path, header: list[str], rows: list[list]) -> None:

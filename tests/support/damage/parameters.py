@@ -20,7 +20,7 @@ from support.damage.cases import (
     replace_at,
     written,
 )
-from support.project import corpus_datasets
+from support.project import corpus_datasets, write_yaml
 
 from ruamel.yaml import YAML
 
@@ -60,8 +60,7 @@ def parameter_changed(path: tuple[Any, ...], value: Any) -> Damage:
         yaml = YAML(typ="safe")
         params = yaml.load((folder / "params.yaml").read_text())
         replace_at(params["datasets"], path, value)
-        with (folder / "params.yaml").open("w") as file:
-            yaml.dump(params, file)
+        write_yaml(folder / "params.yaml", params)
 
     return damage
 

@@ -29,8 +29,7 @@ from support.damage.cases import (
 )
 from support.damage.models import broken_texts
 from support.damage.parameters import foreign_params
-
-from ruamel.yaml import YAML
+from support.project import write_yaml
 
 DIGESTED = {
     "data/{}/prepared/rows.parquet": "split",
@@ -280,8 +279,7 @@ def lock(change: Callable[[dict], object]) -> Damage:
         change(content)
         (folder / ".dvc").mkdir()
         (folder / ".dvc" / "config").touch()
-        with (folder / "dvc.lock").open("w") as file:
-            YAML(typ="safe").dump(content, file)
+        write_yaml(folder / "dvc.lock", content)
 
     return damage
 
