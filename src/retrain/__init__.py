@@ -1,10 +1,9 @@
-"""Retrain: a PyTorch training workflow that anyone can run again and get the same model."""
+"""Retrain: a PyTorch training workflow whose results anyone can reproduce."""
 
 import os
 
-from retrain.environment import enter_project_environment
+from retrain.environment import enter_project_environment, explain_missing_packages
 
-os.environ.setdefault(
-    "PYDANTIC_DISABLE_PLUGINS", "__all__"
-)  # the lock file has none, and each start would look for them
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins takes time, and none is installed
+explain_missing_packages()
 enter_project_environment()

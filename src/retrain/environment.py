@@ -2,7 +2,9 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
@@ -26,13 +28,38 @@ def enter_project_environment() -> None:
         os.execv(interpreter, [str(interpreter), *sys.argv])
 
 
-def workspace() -> Path:
-    """The folder whose dvc.yaml, data/, models/ and reports/ are meant: git's top level above the current folder.
+def explain_missing_packages() -> None:
+    """Replace the traceback by one line where a package of the project is not installed for this interpreter."""
+    previous = sys.excepthook
 
-    Under `dvc exp run --temp` that is the temporary copy. Outside of git it is the current folder.
+    def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in {"", "retrain"} or find_spec(package):
+            previous(kind, error, traceback)
+        else:
+            fact = f"the project's packages are not installed for this Python ({sys.executable} has no {package})"
+            sys.stderr.write(f"Error: {fact}; run: make setup\n")
+
+    sys.excepthook = explain
+
+
+def name_user() -> None:
+    """Set USER where the user id has no name, as in a container: DVC asks for the name and fails without one."""
+    import getpass
+
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
+
+
+def workspace() -> Path:
+    """The project's folder: the nearest one with a dvc.yaml, from the current folder upwards; else the current one.
+
+    Under `dvc exp run --temp` that is the temporary copy.
     """
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").exists()), here)
 
 
 def root() -> Path:
