@@ -8,7 +8,7 @@ PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all status stale audit verify summary ui test test-slow coverage stress campaigns fuzz docs check check-packages bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all compare reset doctor status stale audit verify summary ui test test-slow coverage stress campaigns fuzz docs check check-packages bench bench-quick format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
@@ -17,15 +17,38 @@ setup: .venv/installed  ## create .venv/ and install the packages of requirement
 
 setup-dev: .venv/installed-dev  ## also install the developer tools of requirements-dev.lock
 
+# A .venv/ whose programs start with a path that does not exist was made in a folder that has been renamed or moved.
+MOVED := $(shell python=$$(head -n 1 $(BIN)/retrain 2> /dev/null | cut -c 3-); [ -z "$$python" ] || [ -x "$$python" ] || echo yes)
+ifeq ($(MOVED),yes)
+.venv/installed: moved
+endif
+
+# Installs the packages of a file and prints each of them; `every` limits the lines where the output is no terminal.
+define install
+@packages=$$(grep -c == $(1)); [ -t 1 ] && every=1 end='\033[K\r' || { every=25; end='\n'; }; \
+{ PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --requirement $(1); echo $$? > .venv/status; } | \
+	awk -v of="$$packages" -v every="$$every" -v end="$$end" \
+	'/^Collecting/ { if (++n % every == 0 || n == of) { printf "  %d of %d: %s" end, n, of, $$2; fflush() } } \
+	/^Installing collected/ { printf "  copying the packages into .venv/" end; fflush() } \
+	END { if (every == 1) printf "\033[K" }'; \
+exit $$(cat .venv/status)
+endef
+
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Error: python: %d.%d is too old; set PYTHON to 3.11 or newer, as in: make repro PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Installing the packages of requirements.lock into .venv/ (takes minutes, only the first time)"
+	@$(PYTHON) -m venv $(if $(MOVED),--clear) .venv
+	$(call install,requirements.lock)
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.PHONY: moved
+moved:
+	@echo ".venv/ was made in another folder: installing again"
+
 .venv/installed-dev: .venv/installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	@echo "Installing the tools of requirements-dev.lock into .venv/"
+	$(call install,requirements-dev.lock)
 	@touch $@
 
 repro: setup  ## run the pipeline of every available dataset, or of DATASET=name
@@ -46,11 +69,20 @@ summary: setup  ## print the changed metrics and the loss curves as Markdown
 	@$(BIN)/retrain curves
 	@printf 'Runs: `make ui`, and open the address that it prints\n'
 
-status: setup  ## list the stages of dvc.lock that are out of date; needs no data
-	@$(BIN)/retrain audit --stale
+status: setup  ## say whether dvc.lock is up to date (all datasets, or DATASET=name); needs no data
+	@$(BIN)/retrain status $${DATASET:+"$$DATASET"}
 
 audit: setup  ## check dvc.yaml against what the stages read (all datasets, or DATASET=name)
 	@$(BIN)/retrain audit $${DATASET:+"$$DATASET"}
+
+compare: setup  ## compare DVC experiments: changed parameters and test metrics
+	@COLUMNS=200 $(BIN)/dvc exp show --no-pager --only-changed --drop '^(Created|data/|src/|models/|reports/|requirements)|baseline'
+
+reset: setup  ## undo an experiment: take DATASET=name back to the last commit
+	@$(BIN)/retrain reset "$$DATASET"
+
+doctor: setup  ## print versions, device, disk, store, remote and data
+	@$(BIN)/retrain doctor
 
 ui: setup  ## open the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@$(BIN)/retrain ui --port $${PORT:-5000}
