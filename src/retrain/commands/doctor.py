@@ -1,0 +1,113 @@
+"""`retrain doctor`: what this project runs with, for a look at problems and for bug reports."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from retrain import cli, environment, git, params
+from retrain.errors import RetrainError, one_line
+from retrain.pipeline import causes
+
+import click
+
+GIGABYTE = 1e9
+LIBRARIES = ("torch", "numpy", "pandas", "mlflow", "dvc")
+
+
+@click.command(epilog=cli.examples("retrain doctor"))
+@cli.one_line_errors
+def command() -> None:
+    """Print what the project runs with.
+
+    Versions, device, disk, commit, store, remote and data, in ten lines for a bug report. Changes nothing.
+    """
+    workspace = environment.workspace()
+    for subject, line in lines(workspace):
+        click.echo(f"{subject:<10}  {line}")
+
+
+def lines(workspace: Path) -> Iterator[tuple[str, str]]:
+    """The lines, as a subject and what there is to say."""
+    yield "retrain", f"{metadata.version('retrain')} in {workspace}"
+    yield "python", f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}"
+    versions = ", ".join(f"{name} {causes.installed_version(name) or 'missing'}" for name in LIBRARIES)
+    yield "libraries", f"{versions}; {pins(workspace)}"
+    yield "processor", f"{os.cpu_count()} cores; {causes.processor()}"
+    yield "gpu", ", ".join(causes.gpus()) or "none that torch can use"
+    yield "disk", f"{shutil.disk_usage(workspace).free / GIGABYTE:.1f} GB free"
+    yield "git", repository(workspace)
+    yield "mlflow", store()
+    yield "dvc", remote(workspace)
+    yield "data", data(workspace)
+
+
+def pins(workspace: Path) -> str:
+    """Whether the installed libraries are those of requirements.lock."""
+    path = workspace / causes.REQUIREMENTS
+    if not path.exists():
+        return f"there is no {causes.REQUIREMENTS}"
+    other = list(causes.other_libraries(path.read_text(encoding="utf-8")))
+    return (
+        f"{'; '.join(other)} (to install the pinned ones: make setup)"
+        if other
+        else f"all are as in {causes.REQUIREMENTS}"
+    )
+
+
+def repository(workspace: Path) -> str:
+    """The commit and how many files differ from it."""
+    try:
+        commit = git.text(workspace, "rev-parse", "--short", "HEAD").strip()
+        changed = git.text(workspace, "status", "--porcelain", "--untracked-files=no").splitlines()
+    except RetrainError as error:
+        return str(error)
+    return f"commit {commit}, {len(changed)} changed files"
+
+
+def store() -> str:
+    """Where runs are recorded."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return f"{one_line(uri)} (MLFLOW_TRACKING_URI)"
+    path = environment.root() / "mlflow.db"
+    return (
+        f"{path} ({path.stat().st_size / 1e6:.1f} MB)"
+        if path.exists()
+        else f"{path} (will be created by the first run)"
+    )
+
+
+def remote(workspace: Path) -> str:
+    """DVC's remotes."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "dvc", "remote", "list"], cwd=workspace, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        return one_line((listed.stderr.strip().splitlines() or ["dvc fails"])[-1])
+    remotes = ", ".join(" ".join(line.split()) for line in listed.stdout.splitlines())
+    return one_line(remotes) if remotes else "no remote (to add one: dvc remote add --default NAME URL)"
+
+
+def data(workspace: Path) -> str:
+    """Which datasets are prepared, and which need a download first."""
+    return ", ".join(
+        f"{name} {state(workspace, str(name), block)}" for name, block in params.datasets(workspace).items()
+    )
+
+
+def state(workspace: Path, dataset: str, block: Any) -> str:
+    """How far a dataset's data is available, without a network."""
+    if (workspace / "data" / dataset / "prepared").exists():
+        return "is prepared"
+    parts = [params.value_at(block, f"prepare.{part}") for part in ("train", "test")]
+    remote_files = [part for part in parts if isinstance(part, Mapping) and "://" in str(part.get("location"))]
+    downloads = environment.root() / ".retrain" / "downloads"
+    if all((downloads / str(part.get("sha256"))).exists() for part in remote_files):
+        return "is available"
+    return "needs a download"

@@ -1,0 +1,127 @@
+"""`retrain reset`: takes a dataset back to the last commit."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from retrain import cli, environment, files, git, params, yaml_files
+from retrain.errors import RetrainError
+from retrain.pipeline import dvc_lock, dvc_yaml
+
+import click
+from ruamel.yaml import YAML
+
+
+@click.command(epilog=cli.examples("retrain reset diabetes"))
+@click.argument("dataset")
+@cli.one_line_errors
+def command(dataset: str) -> None:
+    """Undo an experiment.
+
+    Takes DATASET back to the last commit: its block of params.yaml, its stages in dvc.lock, its metrics, and its outputs,
+    which come from DVC's cache. Other datasets and files, and all runs in MLflow, stay as they are.
+    """
+    workspace = environment.workspace()
+    if committed_block(workspace, dataset) is None:
+        hint = f"commit it, or remove datasets.{dataset} from {params.FILE} yourself"
+        raise RetrainError(f"the {params.FILE} of the last commit", f"has no dataset '{dataset}'", hint)
+    restored = [*restore_yaml(workspace, dataset), *restore_metrics(workspace, dataset)]
+    outputs = restore_outputs(workspace, dataset)
+    for line in restored or [f"{params.FILE}, {dvc_lock.FILE} and the metrics of {dataset} are as in the last commit"]:
+        click.echo(line)
+    click.echo(outputs)
+
+
+def committed(workspace: Path, path: str) -> bytes | None:
+    """The content of a file in the last commit, or None if it is not in it."""
+    if not git.run(workspace, "ls-tree", "--name-only", "HEAD", path):
+        return None
+    return git.run(workspace, "show", f"HEAD:./{path}")
+
+
+def committed_block(workspace: Path, dataset: str) -> Any:
+    """A dataset's block of params.yaml in the last commit, or None."""
+    where = f"{params.FILE} of the last commit"
+    content = yaml_files.parsed(committed(workspace, params.FILE) or b"", where, YAML(typ="safe"))
+    return params.value_at(content, f"datasets.{dataset}") if isinstance(content, dict) else None
+
+
+def restore_yaml(workspace: Path, dataset: str) -> Iterator[str]:
+    """Replace the dataset's parts of params.yaml and dvc.lock by the committed ones; yields what changed."""
+    stages = [f"{stage}@{dataset}" for stage in params.STAGES]
+    for path, keys in (
+        (params.FILE, [("datasets", dataset)]),
+        (dvc_lock.FILE, [("stages", stage) for stage in stages]),
+    ):
+        if restore_keys(workspace / path, committed(workspace, path) or b"", keys):
+            yield f"{path}: restored the {'block' if path == params.FILE else 'stages'} of {dataset}"
+
+
+def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
+    """Replace some parts of a YAML file by those of another version; returns whether something changed.
+
+    Where nothing else differs, the file becomes that version, with its comments and layout.
+    """
+    hint = f"run: git checkout {path.name}"
+    now_text = path.read_bytes() if path.exists() else b""
+    old, now = (yaml_files.parsed(text, path.name, yaml_files.round_trip()) or {} for text in (then, now_text))
+    expected = yaml_files.parsed(now_text, path.name, YAML(typ="safe")) or {}
+    plain = yaml_files.parsed(then, path.name, YAML(typ="safe")) or {}
+    changed = False
+    for top, name in keys:
+        before, after = (content.get(top, {}).get(name) for content in (plain, expected))
+        if before == after:
+            continue
+        changed = True
+        if before is None:
+            del now[top][name], expected[top][name]
+        else:
+            now.setdefault(top, {})[name] = old[top][name]
+            expected.setdefault(top, {})[name] = before
+    if not changed:
+        return False
+    with files.replacing(path) as (draft,), files.writing(draft):
+        if expected == plain:
+            draft.write_bytes(then)
+        else:
+            with draft.open("w", encoding="utf-8") as stream:
+                yaml_files.round_trip().dump(now, stream)
+        if yaml_files.load_yaml(draft, path.name, hint) != expected:
+            raise RetrainError(path.name, "can't be edited in this layout", hint)
+    return True
+
+
+def restore_metrics(workspace: Path, dataset: str) -> Iterator[str]:
+    """Restore the outputs that git stores, or remove them if the last commit has none; yields what changed."""
+    for stage in dvc_yaml.read(workspace).stages:
+        for path in stage.in_git if stage.dataset == dataset else ():
+            then, target = committed(workspace, path), workspace / path
+            now = target.read_bytes() if target.exists() else None
+            if then == now:
+                continue
+            if then is None:
+                files.remove(target)
+                yield f"{path}: removed, because the last commit does not have it"
+            else:
+                with files.replacing(target) as (draft,), files.writing(draft):
+                    draft.write_bytes(then)
+                yield f"{path}: restored"
+
+
+def restore_outputs(workspace: Path, dataset: str) -> str:
+    """Restore the outputs from DVC's cache, or remove those that dvc.lock does not have; says what happened."""
+    lock = dvc_lock.read(workspace).of([dataset])
+    made = [path for stage in dvc_yaml.read(workspace).stages if stage.dataset == dataset for path in stage.outputs]
+    for path in made:
+        if path not in lock.outputs():
+            files.remove(workspace / path)
+    if not lock.stages:
+        return f"{dataset} has no committed results: its outputs were removed"
+    checkout = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", *lock.stages]
+    ended = subprocess.run(checkout, cwd=workspace, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        hint = f"get them from a remote: dvc pull {' '.join(lock.stages)}; or run: make repro DATASET={dataset}"
+        raise RetrainError(f"the outputs of {dataset}", "are not all in DVC's cache", hint)
+    return f"the outputs of {dataset} are restored from DVC's cache"
