@@ -1,49 +1,91 @@
-"""`retrain repro`: the pipeline of every dataset whose rows can be had. `make repro` calls it."""
+"""`retrain repro`: the pipeline of every available dataset. `make repro` calls it."""
 
 import os
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, processes
+from retrain import cli, environment, files, git, processes, schema, yaml_files
+from retrain.data import report_csv
 from retrain.errors import RetrainError
-from retrain.pipeline import availability
+from retrain.models import description
+from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline.dvc_lock import Lock
+from retrain.pipeline.verdict import verdict
 
 import click
+from ruamel.yaml import YAML
 
 
-@click.command()
+@click.command(epilog=cli.examples("retrain repro", "retrain repro diabetes"))
 @click.argument("dataset", required=False)
 @cli.one_line_errors
 def command(dataset: str | None) -> None:
-    """Run prepare, split, train, evaluate and plot of DATASET, or of every dataset whose rows can be had.
+    """Run the pipeline.
 
-    Then say what was measured, where the reports are and how the runs can be compared.
+    Runs prepare, split, train, evaluate and plot for DATASET, or for every available dataset, as far as something
+    changed. Prints the test metrics, what they mean, and whether the results equal the committed ones.
     """
     workspace = environment.workspace()
-    ready = availability.chosen(workspace, dataset, "repro")  # a bare `dvc repro` would run them all
-    stages = [f"plot@{name}" for name in ready]
-    repro = [sys.executable, "-m", "dvc", "repro", *stages]
-    if processes.run_to_completion(repro, workspace, os.environ, sys.stdout.fileno()):
-        raise RetrainError("repro", "a stage failed", "see above")
+    dvc_yaml.check(workspace)
+    datasets = availability.select(workspace, dataset)  # a bare `dvc repro` would fail for an unavailable one
+    stages = [f"plot@{name}" for name in datasets]
+    repro = [sys.executable, "-m", dvc_program.__name__, "repro", *stages]
+    code = processes.run_to_completion(repro, workspace, os.environ, sys.stdout.fileno())
+    if code == dvc_program.FAILED:
+        sys.exit(code)
+    if code:
+        raise RetrainError("dvc repro", f"failed with exit code {code}", "its message is above")
     click.echo()
-    for line in summary(workspace, ready):
+    for line in summary(workspace, datasets):
         click.echo(line)
 
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:
-    """A table of the test metrics, and where to look next."""
+    """The test metrics, a sentence per dataset, and where to look first."""
+    committed = committed_lock(workspace)
     rows = [("dataset", "metric", "test", "baseline")]
+    sentences = []
     for dataset in datasets:
-        metrics = files.read_json(workspace / "reports" / dataset / "metrics.json", f"run dvc repro plot@{dataset}")
-        for name, value in metrics["test"].items():
-            rows.append((dataset, name, f"{value:.4f}", f"{metrics['baseline'][name]:.4f}"))
+        metrics = files.read_json(
+            workspace / "reports" / dataset / "metrics.json", f"run: dvc repro evaluate@{dataset}"
+        )
+        test, baseline = metrics["test"], metrics["baseline"]
+        rows += [(dataset, name, f"{value:.4f}", f"{baseline[name]:.4f}") for name, value in test.items()]
+        sentences.append(f"{dataset}: {sentence(workspace, dataset, test, baseline)}.")
+        sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
         f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows
     ]
-    return [
-        *table,
-        "",
-        f"reports: {', '.join(f'reports/{name}/' for name in datasets)} (pictures in plots/)",
-        "runs:    make ui, and open the address that it prints",
-    ]
+    plots = " ".join(f"reports/{name}/plots/" for name in datasets)
+    return [*table, "", *sentences, "", f"Look first at the plots: {plots}", "Compare runs in MLflow: make ui"]
+
+
+def sentence(workspace: Path, dataset: str, test: dict[str, float], baseline: dict[str, float]) -> str:
+    """What a dataset's metrics mean."""
+    hint = f"run: dvc repro train@{dataset}"
+    history = report_csv.read_numbers(workspace / "reports" / dataset / "history.csv", hint, ("validation_loss",))
+    test_rows = description.read(workspace / "models" / dataset).splits["test"].rows
+    metric = next(iter(test))
+    return verdict(metric, test[metric], baseline[metric], test_rows, history["validation_loss"])
+
+
+def committed_lock(workspace: Path) -> Lock | None:
+    """The dvc.lock of the last commit, or None if there is no readable one."""
+    where = f"{dvc_lock.FILE} of the last commit"
+    try:
+        content = yaml_files.parsed(git.run(workspace, "show", f"HEAD:./{dvc_lock.FILE}"), where, YAML(typ="safe"))
+        return schema.check(content, Lock, where)
+    except RetrainError:
+        return None
+
+
+def compared(committed: Lock | None, now: Lock, dataset: str) -> str:
+    """Whether a dataset's results equal the committed ones."""
+    then = committed.of([dataset]).outputs() if committed else {}
+    if not then:
+        return "there are no committed results to compare with"
+    changed = [path for path, digest in now.of([dataset]).outputs().items() if then.get(path) != digest]
+    if not changed:
+        return "the results are identical to the committed ones"
+    return f"the results differ from the committed ones in {', '.join(changed)}; to compare metrics: dvc metrics diff"

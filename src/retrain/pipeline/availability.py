@@ -1,4 +1,4 @@
-"""Which datasets can be had now: their rows are on this machine, or can be fetched."""
+"""Which datasets are available now: their data is on this machine, or can be downloaded."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from retrain.errors import RetrainError, UnavailableError
 import click
 
 
-def fetch(workspace: Path, dataset: str) -> None:
-    """Make sure that a dataset's rows can be had.
+def ensure_available(workspace: Path, dataset: str) -> None:
+    """Download a dataset's data, unless it is on this machine already.
 
     Raises:
-        UnavailableError: they can't be had now.
-        RetrainError: they never will, by these parameters.
+        UnavailableError: that is not possible now.
+        RetrainError: it will never be possible with these parameters.
     """
     block = params.dataset_block(workspace, dataset)["prepare"]
     source = sources.load(block, dataset)
@@ -24,25 +24,27 @@ def fetch(workspace: Path, dataset: str) -> None:
 
 
 def is_available(workspace: Path, dataset: str) -> bool:
-    """Whether a dataset's rows can be had; where they can't, one line says why."""
+    """Whether a dataset's data is available; if not, a line says why."""
     try:
-        fetch(workspace, dataset)
+        ensure_available(workspace, dataset)
     except UnavailableError as error:
         click.echo(f"{dataset} is left out: {error}", err=True)
         return False
     return True
 
 
-def chosen(workspace: Path, dataset: str | None, command: str) -> list[str]:
-    """The dataset that was named, or every one that can be had.
+def select(workspace: Path, dataset: str | None) -> list[str]:
+    """The named dataset, or every available one.
 
     Raises:
-        RetrainError: the one that was named can't be had, or none can.
+        RetrainError: the named dataset is not available, or none is.
     """
     if dataset is not None:
-        fetch(workspace, dataset)
+        ensure_available(workspace, dataset)
         return [dataset]
     ready = [name for name in map(str, params.datasets(workspace)) if is_available(workspace, name)]
     if not ready:
-        raise RetrainError(command, "no dataset can be had", "see above")
+        raise RetrainError(
+            params.FILE, "has no dataset whose data is available", "the lines above say what each one needs"
+        )
     return ready

@@ -1,0 +1,48 @@
+"""DVC as `retrain repro` runs it: `python -m retrain.pipeline.dvc_program repro plot@diabetes`.
+
+It is DVC's own command line, without advice about git. A failed stage is named in the last line.
+"""
+
+import logging
+import re
+import sys
+
+FAILED = 1
+"""The exit code after a failed stage, whose own message names the cause; other codes are DVC's."""
+
+
+class FailedStage(logging.Filter):
+    """Notes the stage whose command failed and drops DVC's message, which would repeat that of the stage."""
+
+    name = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to print a record."""
+        from dvc.stage.exceptions import StageCmdFailedError
+
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error and error.__cause__, StageCmdFailedError):
+            return True
+        named = re.search(r"'([^']+)'", str(error))
+        self.name = named[1] if named else ""
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Run DVC and return the exit code."""
+    from dvc import cli
+    from dvc.repo import scm_context
+
+    failed = FailedStage()
+    cli.logger.addFilter(failed)
+    scm_context.logger.setLevel(logging.WARNING)
+    code: int = cli.main(arguments)
+    if not failed.name:
+        return code
+    hint = f"its message is above; to try it alone, run: dvc repro {failed.name}"
+    sys.stderr.write(f"Error: stage {failed.name} failed; {hint}\n")
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
