@@ -1,6 +1,7 @@
-"""What every command line of the project shares: one-line errors, signals, and the stages' command."""
+"""What all commands share: one-line errors, signals, and the command of a stage."""
 
 import atexit
+import errno
 import functools
 import gc
 import math
@@ -20,7 +21,7 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds; NaN, which passes every comparison of a range, is refused."""
+    """A number of seconds; NaN, which passes every comparison of a range, is rejected."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
@@ -31,14 +32,27 @@ class Seconds(click.FloatRange):
 
 
 SECONDS = Seconds(min=0)
+SYSTEM_ERRORS = {
+    errno.ENOENT: ("does not exist", "check the path"),
+    errno.EACCES: ("can't be opened (permission denied)", "check its permissions: ls -ld {}"),
+    errno.EPERM: ("can't be changed (operation not permitted)", "check its permissions: ls -ld {}"),
+    errno.ENOSPC: ("can't be written: no space left on the disk", "make room; to see where, run: df -h"),
+    errno.EDQUOT: ("can't be written: the disk quota is exceeded", "make room; to see where, run: df -h"),
+}
+"""Facts and hints for common errors of the system, whose own messages don't say what to do."""
 GRACE_SECONDS = 0.8
-"""How long work may take to come to a good place before a signal unwinds it."""
+"""How long work may continue after a signal to reach a good place to stop."""
+
+
+def examples(*lines: str) -> str:
+    """The examples below a command's help, as its `epilog`."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 def stage(work: Callable[..., None]) -> click.Command:
-    """A stage's command: `--dataset NAME`, run at the top of the workspace; `work` may have options of its own."""
+    """The command of a stage: `--dataset NAME`, run in the workspace; `work` may add options."""
 
-    @click.command(help=work.__doc__)
+    @click.command(help=work.__doc__, context_settings={"help_option_names": ["-h", "--help"]})
     @click.option("--dataset", required=True, metavar="NAME", help="A dataset of params.yaml, such as ag_news.")
     @one_line_errors
     @functools.wraps(work)
@@ -55,16 +69,17 @@ def stage_message(stage: str, dataset: str) -> Callable[[str], None]:
 
 
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a user can mend into one line and exit code 1; anything else is a bug and keeps its traceback.
+    """Turn errors that a user can fix into one line and exit code 1; anything else is a bug and keeps its traceback.
 
-    Ctrl-C and SIGTERM unwind the work, so that nothing is left half-written, and exit with 128 + signal. However it ends, the
-    process does not look through all that libraries have made for what nobody uses: with torch and MLflow that takes a second.
+    Ctrl-C and SIGTERM raise SystemExit in the work, so that it cleans up; the exit code is 128 + signal. At the end,
+    Python skips its search for unused objects: with torch and MLflow it takes a second.
     """
 
     @functools.wraps(work)
     def command(*arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, leave)
         atexit.register(gc.freeze)
+        environment.name_user()
         try:
             check_memory()
             work(*arguments, **options)
@@ -85,7 +100,7 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_memory() -> None:
-    """Raise RetrainError where the libraries can't even be loaded: some crash then, each in its own way."""
+    """Raise RetrainError if there is too little memory to load the libraries; some of them would crash."""
     limit, needed = environment.address_space(), environment.ADDRESS_SPACE
     if limit < needed:
         fact = f"is limited to {limit / 2**20:,.0f} MB"
@@ -93,31 +108,33 @@ def check_memory() -> None:
 
 
 def as_user_error(error: BaseException) -> RetrainError | None:
-    """What the user can do about an error of the system's: more memory, more room, other permissions; None of another."""
-    if said := lack_of_memory(error):
-        hint = "give it more, or lower batch_size and the network's size"
-        return RetrainError("memory", f"there is not enough ({said})", hint)
+    """An error of the system (memory, disk, permissions) as one that says what to do; None for any other error."""
+    if message := lack_of_memory(error):
+        return RetrainError("out of memory", message, "raise the limit, or lower train.loop.batch_size")
     if not isinstance(error, OSError):
         return None
-    where = files.named(error.filename2 or error.filename or "this machine")
-    return RetrainError(where, str(error.strerror or error), "check that it is there, may be written and has room")
+    where = files.named(error.filename2 or error.filename or "the system")
+    fact, hint = SYSTEM_ERRORS.get(
+        error.errno or 0, (str(error.strerror or error), "check the path and the free space")
+    )
+    return RetrainError(where, fact, hint.format(where))
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:
-    """A signal handler that unwinds the work."""
+    """A signal handler that raises SystemExit."""
     sys.exit(128 + number)
 
 
 @dataclass
 class Interruption:
-    """The signal that asks the work to end; 0 as long as there was none."""
+    """The signal that asks the work to end; 0 if there was none."""
 
     number: int = 0
 
 
 @contextmanager
 def patient_signals() -> Iterator[Interruption]:
-    """Note Ctrl-C and SIGTERM, so that the work can end itself at a good place; after some grace it is unwound."""
+    """Note Ctrl-C and SIGTERM, so that the work can stop at a good place; after `GRACE_SECONDS` raise SystemExit."""
     interruption = Interruption()
 
     def note(number: int, frame: FrameType | None) -> None:

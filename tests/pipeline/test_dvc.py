@@ -1,4 +1,4 @@
-"""What DVC re-runs, restores and carries along, seen by running it."""
+"""What DVC re-runs and restores."""
 
 import json
 import os
@@ -48,18 +48,18 @@ def append(line: str):
     return edit
 
 
-def set_knob(value):
+def set_parameter(value):
     """An edit that sets a parameter."""
     return lambda project, parameter: project.set(parameter, value)
 
 
 NUMBERS = {"tiny_numbers", "tiny_sign"}
 EDITS = {
-    "a parameter of the loop": (set_knob(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
-    "a parameter of splitting": (set_knob(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
-    "a parameter of a figure": (set_knob(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
-    "a parameter of evaluation": (set_knob(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
-    "a figure's code": (append("# edited\n"), "src/plot.py", {name for name in ALL if name.startswith("plot")}),
+    "a parameter of the loop": (set_parameter(0.25), "tiny_news.train.loop.learning_rate", {"train@tiny_news"}),
+    "a parameter of splitting": (set_parameter(2), "tiny_sign.split.seed", {"split@tiny_sign"}),
+    "a parameter of plots": (set_parameter(60), "tiny_numbers.plot.dots_per_inch", {"plot@tiny_numbers"}),
+    "a parameter of evaluation": (set_parameter(16), "tiny_length.evaluate.batch_size", {"evaluate@tiny_length"}),
+    "the code of plots": (append("# edited\n"), "src/plot.py", {name for name in ALL if name.startswith("plot")}),
     "the number encoder": (
         append("# edited\n"),
         "src/retrain/data/encoders/numbers.py",
@@ -71,7 +71,7 @@ EDITS = {
         {f"{stage}@{dataset}" for stage in ("train", "evaluate") for dataset in NUMBERS},
     ),
     "the loop": (append("# edited\n"), "src/retrain/training/loop.py", {name for name in ALL if name.startswith("train")}),
-    "tags of MLflow": (append("# edited\n"), "src/retrain/tracking.py", set()),
+    "tags of MLflow": (append("# edited\n"), "src/retrain/tracking/runs.py", set()),
     "words of errors": (append("# edited\n"), "src/retrain/errors.py", set()),
     "a raw table": (append("new words here,sea\n"), "data/raw/tiny_news/rows.csv", {"prepare@tiny_news"}),
     "a data card": (lambda project, name: (project.folder / name).write_text("Origin"), "data/raw/tiny_sign/README.md",
@@ -83,7 +83,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_an_edit_makes_stale_what_depends_on_it_and_nothing_else(editable, what):
+def test_edit_makes_dependents_stale(editable, what):
     edit, name, expected = EDITS[what]
     edit(editable, name)
     try:
@@ -93,11 +93,11 @@ def test_an_edit_makes_stale_what_depends_on_it_and_nothing_else(editable, what)
         assert editable.run("git", "clean", "-qfd").returncode == 0
 
 
-def test_a_new_dataset_makes_no_other_stale(editable):
+def test_new_dataset_leaves_others_alone(editable):
     params = editable.params()
     columns = {"text": "text", "topic": "text"}
     params["datasets"]["mine"] = block(
-        files_section("mine", columns, "topic"), "text", "label", params["datasets"]["tiny_news"]["train"]
+        files_section("mine", columns, "topic"), "text", "classification", params["datasets"]["tiny_news"]["train"]
     )
     editable.write_params(params)
     shutil.copytree(editable.folder / "data/raw/tiny_news", editable.folder / "data/raw/mine")
@@ -108,7 +108,7 @@ def test_a_new_dataset_makes_no_other_stale(editable):
         assert editable.run("git", "clean", "-qfd").returncode == 0
 
 
-def test_a_checkout_restores_every_output_without_running_a_stage(finished):
+def test_checkout_restores_every_output(finished):
     outputs = [
         path
         for name in ("data", "models", "reports")
@@ -143,7 +143,7 @@ def try_slow_rate(project: Project, *options: str) -> str:
     return said
 
 
-def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_in_the_real_store(finished, tmp_path):
+def test_killed_temporary_experiment_resumes(finished, tmp_path):
     before, reference = stale(finished), finished.copy(tmp_path / "reference")
     with (
         store.lock(finished.folder, "runs"),  # a training waits for its run, at its end
@@ -166,7 +166,7 @@ def test_an_experiment_in_a_temporary_copy_that_was_killed_goes_on_and_arrives_i
     assert dvc_cache.folder_digest(made) in finished.run("git", "show", f"{experiment}:dvc.lock").stdout
 
 
-def test_a_parameter_changed_by_an_experiment_runs_what_depends_on_it_and_going_back_runs_nothing(finished):
+def test_experiment_and_back(finished):
     before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
     lock = (finished.folder / "dvc.lock").read_bytes()
     assert ran(try_slow_rate(finished)) == {"train@tiny_numbers", "evaluate@tiny_numbers", "plot@tiny_numbers"}
@@ -177,7 +177,7 @@ def test_a_parameter_changed_by_an_experiment_runs_what_depends_on_it_and_going_
     assert (finished.folder / "dvc.lock").read_bytes() == lock
 
 
-def test_metrics_and_plots_can_be_shown_by_dvc_itself(finished):
+def test_dvc_shows_metrics_and_plots(finished):
     assert "tiny_news" in finished.dvc("metrics", "show").stdout
     content = (finished.folder / "dvc.yaml").read_text().replace("reports/docstrings/", "reports/tiny_news/")
     (finished.folder / "dvc.yaml").write_text(content)

@@ -1,4 +1,4 @@
-"""What dvc.lock promises, what has changed since, and where earlier files still lie."""
+"""dvc.lock, what changed since it was written, and where earlier files are."""
 
 from retrain.errors import RetrainError
 from retrain.pipeline import causes, dvc_cache, dvc_lock
@@ -34,7 +34,7 @@ def lock(tmp_path):
     return read
 
 
-def test_the_committed_results_are_of_the_datasets_that_need_no_network():
+def test_committed_results_need_no_network():
     lock = dvc_lock.read(REPOSITORY)
     assert sorted(lock.datasets()) == ["diabetes", "docstrings"]
     stages = lock.of(["diabetes"]).stages
@@ -42,31 +42,51 @@ def test_the_committed_results_are_of_the_datasets_that_need_no_network():
     assert len(lock.of(["diabetes"]).outputs()) == 10
 
 
-def test_without_a_dvc_lock_nothing_is_promised(tmp_path):
+def test_missing_dvc_lock_is_empty(tmp_path):
     assert dvc_lock.read(tmp_path).outputs() == {}
 
 
 @pytest.mark.parametrize("content", ["<<<<<<< HEAD\n", "stages: 5\n", "stages: {a@b: {outs: [{path: x}]}}\n"])
-def test_a_damaged_dvc_lock_is_one_line(tmp_path, content):
+def test_damaged_dvc_lock_is_one_line(tmp_path, content):
     (tmp_path / "dvc.lock").write_text(content)
-    with pytest.raises(RetrainError, match=r"^dvc\.lock[^\n]*; restore it from an earlier commit$"):
+    with pytest.raises(RetrainError, match=r"^dvc\.lock[^\n]*; restore it: git checkout dvc.lock$"):
         dvc_lock.read(tmp_path)
 
 
-def test_what_has_changed_is_named_but_not_what_a_stage_made(lock):
+def test_differences_are_sentences(lock):
     then = lock({"split@tiny": SPLIT, "train@tiny": STAGE})
-    edited = {**STAGE, "deps": [{**dep, "md5": f"{dep['md5']}x"} for dep in STAGE["deps"]]}
-    edited["params"] = {"params.yaml": {"datasets.tiny.train": {"threads": 2, "loop": {"epochs": 4, "seed": 1}}}}
+    edited = {
+        **STAGE,
+        "deps": [{**dep, "md5": f"{dep['md5']}x"} for dep in STAGE["deps"]],
+        "cmd": "python3 src/train.py",
+    }
+    edited["params"] = {"params.yaml": {"datasets.tiny.train": {"threads": 2, "loop": {"epochs": 4, "seed": [1, 2]}}}}
     now = lock({"split@tiny": SPLIT, "train@tiny": edited})
-    assert dvc_lock.changed_files(then, now) == ["requirements.lock", "src/train.py"]
-    assert dvc_lock.changed_parameters(then, now) == [
-        "datasets.tiny.train.loop.epochs: 3 → 4",
-        "datasets.tiny.train.threads: 1 → 2",
+    assert list(dvc_lock.differences(then.stages["train@tiny"], now.stages["train@tiny"])) == [
+        ("command", "its command changed"),
+        ("parameters", "params.yaml: datasets.tiny.train.loop.epochs is 4, was 3"),
+        ("parameters", "params.yaml: datasets.tiny.train.loop.seed is [1, 2], was 1"),
+        ("parameters", "params.yaml: datasets.tiny.train.threads is 2, was 1"),
+        ("inputs", "data/tiny/examples changed"),
+        ("inputs", "requirements.lock changed"),
+        ("inputs", "src/train.py changed"),
     ]
-    assert dvc_lock.changed_files(then, then) == dvc_lock.changed_parameters(then, then) == []
+    inputs = [sentence for kind, sentence in causes.differences(then, now, {}) if kind == "inputs"]
+    assert inputs == ["requirements.lock changed", "src/train.py changed"]
+    assert causes.differences(then, then, {}) == []
 
 
-def test_libraries_are_compared_with_those_that_the_results_were_made_with(lock):
+def test_new_and_removed_entries_are_named(lock):
+    then = lock({"train@tiny": STAGE}).stages["train@tiny"]
+    now = lock({"train@tiny": {"cmd": STAGE["cmd"], "outs": [{"path": "more", "md5": "1"}]}}).stages["train@tiny"]
+    found = [sentence for _, sentence in dvc_lock.differences(then, now)]
+    assert "params.yaml: datasets.tiny.train.threads is gone" in found
+    assert "src/train.py is no longer among its dependencies" in found
+    assert "more is new among its outputs" in found
+    assert "params.yaml: datasets.tiny.train.threads is new" in [text for _, text in dvc_lock.differences(now, then)]
+
+
+def test_installed_libraries_are_compared(lock):
     then = lock({"train@tiny": STAGE})
     (click,) = [line for line in (REPOSITORY / "requirements.lock").read_text().splitlines() if line[:7] == "click=="]
     older = "click==0.1 # via x\nnone-of-that==1\nnot-here==2 ; sys_platform == 'win32'\n"
@@ -78,17 +98,17 @@ def test_libraries_are_compared_with_those_that_the_results_were_made_with(lock)
     assert causes.differences(then, then, {"r2": older}) == []
 
 
-def test_the_pinned_libraries_are_the_installed_ones():
+def test_installed_libraries_are_pinned():
     text = (REPOSITORY / "requirements.lock").read_text()
     pins = [line for line in text.splitlines() if "==" in line]
     assert len(causes.PIN.findall(text)) == len(pins) > 100
     assert list(causes.other_libraries(text)) == []
 
 
-def test_the_circumstances_tell_of_processor_threads_device_and_variables(lock, monkeypatch):
+def test_machine_facts(lock, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     training = {"params.yaml": {"datasets.tiny.train": {"device": "cpu", "threads": 2}}}
-    found = causes.circumstances(lock({"train@tiny": {**STAGE, "params": training}}))
+    found = causes.machine(lock({"train@tiny": {**STAGE, "params": training}}))
     assert ("training", "tiny: device cpu, threads 2") in found
     assert ("variables", "OPENBLAS_NUM_THREADS=3") in found
     assert {"python", "processor"} <= {subject for subject, _ in found}
@@ -96,7 +116,7 @@ def test_the_circumstances_tell_of_processor_threads_device_and_variables(lock, 
 
 
 @pytest.mark.slow
-def test_an_earlier_file_is_found_by_its_content_in_the_cache_and_in_the_workspace(finished_project, tmp_path):
+def test_recorded_file_is_found_by_content(finished_project, tmp_path):
     folder = finished_project.folder
     out = dvc_lock.read(folder).outputs()
     cached, here = Kept(folder / ".dvc" / "cache", ()), Kept(tmp_path, (tmp_path / "elsewhere", folder))

@@ -1,4 +1,4 @@
-"""`retrain audit --stale` says whether dvc.lock is stale, from a clone without data, without runs and without a cache."""
+"""`retrain status` says whether dvc.lock is up to date, in a clone without data, runs and cache."""
 
 import re
 import shutil
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
-from retrain.commands import audit
-from retrain.pipeline import dvc_yaml, staleness
+from retrain.commands import audit, status
+from retrain.pipeline import dvc_lock, dvc_yaml, staleness
 
 import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
-from support.project import Project
+from support.project import Project, write_yaml
 from test_dvc import ALL, EDITS
 
 pytestmark = pytest.mark.slow
@@ -37,14 +37,14 @@ def edited(clone):
 
 def reasons(folder: Path) -> dict[str, tuple[str, ...]]:
     """Why which stages are stale."""
-    verdict = staleness.verdict(dvc_yaml.read(folder), dvc_yaml.recorded(folder))
+    verdict = staleness.verdict(dvc_yaml.read(folder), dvc_lock.read(folder))
     return {name: why for name, why in verdict.reasons.items() if why}
 
 
-def audit_stale(folder: Path, *arguments: str) -> Result:
-    """`retrain audit --stale`, run in a folder."""
+def status_in(folder: Path, *arguments: str) -> Result:
+    """`retrain status`, run in a folder."""
     with chdir(folder):
-        return CliRunner().invoke(audit.command, [*arguments, "--stale"])
+        return CliRunner().invoke(status.command, arguments)
 
 
 def of_stage(stage: str) -> set[str]:
@@ -68,8 +68,7 @@ def in_lock(change: Callable[[dict], object]) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         content = YAML(typ="safe").load((folder / "dvc.lock").read_text())
         change(content["stages"])
-        with (folder / "dvc.lock").open("w") as file:
-            YAML(typ="safe").dump(content, file)
+        write_yaml(folder / "dvc.lock", content)
 
     return edit
 
@@ -86,8 +85,8 @@ CHANGES = {
         "README.md is new among its dependencies",
     ),
     "a dependency less": (
-        replace("dvc.yaml", r"^ +- src/retrain/training/loop.py\n", ""), of_stage("train"),
-        "src/retrain/training/loop.py is no longer among its dependencies",
+        replace("dvc.yaml", r"^ +- src/retrain/models/weights.py\n(?=(.*\n)*  evaluate:)", ""), of_stage("train"),
+        "src/retrain/models/weights.py is no longer among its dependencies",
     ),
     "an output more": (
         replace("dvc.yaml", r"^( +)- reports/\$\{key\}/plots$", r"\1- reports/${key}/plots\n\1- reports/${key}/more"),
@@ -110,7 +109,7 @@ CHANGES = {
         "params.yaml: datasets.tiny_sign.train.loop.patience is gone",
     ),
     "a source file that is gone": (
-        lambda folder: (folder / "src/retrain/training/loop.py").unlink(), of_stage("train"), "src/retrain/training/loop.py is missing",
+        lambda folder: (folder / "src/retrain/models/weights.py").unlink(), of_stage("train") | of_stage("evaluate"), "src/retrain/models/weights.py is missing",
     ),
     "a raw table that is gone": (
         lambda folder: shutil.rmtree(folder / "data/raw/tiny_sign"), {"prepare@tiny_sign"}, "data/raw/tiny_sign is missing",
@@ -122,57 +121,57 @@ CHANGES = {
         lambda folder: (folder / METRICS).unlink(), {"evaluate@tiny_sign"}, f"{METRICS} is missing",
     ),
     "a stage that is not recorded": (
-        in_lock(lambda stages: stages.pop("evaluate@tiny_sign")), {"evaluate@tiny_sign", "plot@tiny_sign"}, "it is not recorded",
+        in_lock(lambda stages: stages.pop("evaluate@tiny_sign")), {"evaluate@tiny_sign", "plot@tiny_sign"}, "it was never run",
     ),
     "a stage that dvc.yaml does not have": (
         in_lock(lambda stages: stages.update({"deploy@tiny_sign": stages["plot@tiny_sign"]})), {"deploy@tiny_sign"},
         "dvc.yaml has no such stage",
     ),
     "an output that is not what the next stage read": (
-        in_lock(other_output), {"train@tiny_sign"}, "is not what dvc.lock says was made",
+        in_lock(other_output), {"train@tiny_sign"}, "data/tiny_sign/examples changed",
     ),
     "results of a dataset that is not recorded": (
         in_lock(lambda stages: [stages.pop(name) for name in list(stages) if name.endswith("@tiny_sign")]),
-        {name for name in ALL if name.endswith("@tiny_sign")}, "it is not recorded",
+        {name for name in ALL if name.endswith("@tiny_sign")}, "it was never run",
     ),
 }  # fmt: skip
 
 
-def test_a_clone_without_data_is_up_to_date(clone):
+def test_clone_without_data_is_up_to_date(clone):
     assert not (clone.folder / "models").exists()
-    ended = clone.run("retrain", "audit", "--stale")
+    ended = clone.run("retrain", "status")
     assert ended.returncode == 0, ended.said
-    assert ended.stdout == "dvc.lock is up to date: 20 stages are as they ran\n"
+    assert ended.stdout == "dvc.lock is up to date (20 stages)\n"
 
 
-def test_each_stage_that_is_stale_is_a_line_with_the_reason(edited):
+def test_stale_stages_are_listed_with_reasons(edited):
     edited.set("tiny_sign.train.loop.learning_rate", 0.125)
     (edited.folder / METRICS).unlink()
-    ended = edited.run("retrain", "audit", "--stale")
+    ended = edited.run("retrain", "status")
     assert ended.returncode == 1
     assert ended.stdout.splitlines() == [
-        "train@tiny_sign is stale: params.yaml: datasets.tiny_sign.train.loop.learning_rate is 0.125, was 0.2",
-        f"evaluate@tiny_sign is stale: {METRICS} is missing",
+        "train@tiny_sign is out of date: params.yaml: datasets.tiny_sign.train.loop.learning_rate is 0.125, was 0.2",
+        f"evaluate@tiny_sign is out of date: {METRICS} is missing",
     ]
-    hint = "run make repro, and commit dvc.lock and the metrics"
-    assert ended.stderr == f"Error: dvc.lock: 2 of 20 stages are stale; {hint}\n"
+    hint = "run: make repro; then commit dvc.lock and the metrics"
+    assert ended.stderr == f"Error: dvc.lock: 2 of 20 stages are out of date; {hint}\n"
 
 
-def test_one_dataset_can_be_asked_for_from_any_folder_of_the_repository(edited):
+def test_status_of_one_dataset_in_subfolder(edited):
     edited.set("tiny_sign.train.loop.learning_rate", 0.125)
-    assert audit_stale(edited.folder / "src" / "retrain", "tiny_news").exit_code == 0
-    assert audit_stale(edited.folder / "src" / "retrain", "tiny_sign").exit_code == 1
+    assert status_in(edited.folder / "src" / "retrain", "tiny_news").exit_code == 0
+    assert status_in(edited.folder / "src" / "retrain", "tiny_sign").exit_code == 1
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_without_data_the_same_stages_are_stale_as_dvc_says_with_data(edited, what):
+def test_status_agrees_with_dvc(edited, what):
     edit, name, expected = EDITS[what]
     edit(edited, name)
     assert set(reasons(edited.folder)) == expected
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_makes_stale_what_it_touches(edited, what):
+def test_change_makes_its_stages_stale(edited, what):
     change, stages, reason = CHANGES[what]
     change(edited.folder)
     found = reasons(edited.folder)
@@ -180,7 +179,7 @@ def test_a_change_makes_stale_what_it_touches(edited, what):
     assert reason in "; ".join(line for why in found.values() for line in why)
 
 
-def test_data_that_is_there_changes_nothing(finished):
+def test_data_is_not_compared(finished):
     assert reasons(finished.folder) == {}
     for path in (finished.folder / "data/tiny_sign").rglob("*.parquet"):
         path.write_bytes(b"other bytes")
@@ -189,28 +188,51 @@ def test_data_that_is_there_changes_nothing(finished):
     assert reasons(finished.folder) == {}
 
 
-def test_a_dataset_that_was_never_run_is_said_and_is_not_stale(edited):
+def test_dataset_never_run_is_not_stale(edited):
     params = edited.params()
     params["datasets"]["mine"] = params["datasets"]["tiny_sign"]
     edited.write_params(params)
-    ended = audit_stale(edited.folder)
+    ended = status_in(edited.folder)
     assert ended.exit_code == 0, ended.output
-    assert ended.stdout.splitlines()[0] == "mine was never run: dvc.lock has nothing of it"
+    assert ended.stdout.splitlines()[0] == "mine was never run: dvc.lock has no results for it"
 
 
-def test_a_raw_table_that_dvc_keeps_is_not_compared_and_that_is_said(finished):
+def test_raw_table_of_dvc_is_not_compared(finished):
     assert finished.run("git", "rm", "-q", "--cached", "data/raw/tiny_sign/rows.csv").returncode == 0
     finished.dvc("add", "data/raw/tiny_sign/rows.csv")
     (finished.folder / "data/raw/tiny_sign/rows.csv").unlink()
-    ended = audit_stale(finished.folder)
+    ended = status_in(finished.folder)
     assert ended.exit_code == 0, ended.output
-    assert ended.stdout.splitlines()[0] == "data/raw/tiny_sign is not compared: it is data, or holds some"
+    assert ended.stdout.splitlines()[0] == "data/raw/tiny_sign is not compared, because it contains data"
 
 
 @pytest.mark.parametrize("file", ["dvc.yaml", "dvc.lock", "params.yaml"])
-def test_a_file_that_is_no_yaml_is_an_error_in_one_line(edited, file):
+def test_invalid_yaml_is_one_line(edited, file):
     (edited.folder / file).write_text("stages: [")
-    ended = audit_stale(edited.folder)
+    ended = status_in(edited.folder)
     assert ended.exit_code == 1
     assert re.fullmatch(rf"Error: .*{file}.*; .*\n", ended.stderr), ended.stderr
     assert ended.stdout == ""
+
+
+def test_former_name_of_status(clone):
+    with chdir(clone.folder):
+        ended = CliRunner().invoke(audit.command, ["--stale"])
+    assert ended.stdout == "dvc.lock is up to date (20 stages)\n"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "error"),
+    [
+        ("split.encoder.name", "txt", "unknown 'txt'; did you mean 'text'?"),
+        ("train.network.name", "../mlp", "unknown '../mlp'; did you mean 'mlp'?"),
+        ("train.loss", None, ""),
+        ("prepare.source", ["files"], "unknown '['files']'"),
+    ],
+)
+def test_wrong_name_is_found_before_dvc_reads_it(edited, parameter, value, error):
+    edited.set(f"tiny_sign.{parameter}", value)
+    ended = status_in(edited.folder, "tiny_news")
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(f"Error: params.yaml: datasets.tiny_sign.{parameter}")
+    assert error in ended.stderr

@@ -1,4 +1,4 @@
-"""The `retrain` command: what is not a stage. One file per subcommand, found by its name."""
+"""The `retrain` command. Each module of this package is a subcommand."""
 
 import importlib
 import pkgutil
@@ -7,21 +7,24 @@ import click
 
 
 class Commands(click.Group):
-    """The subcommands are this package's modules; only the one that is called is loaded."""
+    """Loads only the module of the subcommand that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in alphabetical order."""
+        """The names of the modules, in alphabetical order."""
         return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a module, or None where there is no such module."""
+        """The command of a module, or None if there is no such module."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = importlib.import_module(f"retrain.commands.{cmd_name}").command
         return command
 
 
-main = Commands(
-    name="retrain",
-    help="Run, look at and use what the pipeline makes. The pipeline itself is `dvc repro`, or `make repro`.",
+main = click.version_option(package_name="retrain")(
+    Commands(
+        name="retrain",
+        help="Run the pipeline, check its results, and use its models.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 )

@@ -1,4 +1,4 @@
-"""`retrain curves`: the loss of every dataset over its epochs, as Markdown that GitHub draws."""
+"""`retrain curves`: the loss curves as Markdown that GitHub draws."""
 
 import re
 from pathlib import Path
@@ -14,13 +14,18 @@ LOSSES = ("train_loss", "validation_loss")
 @click.command()
 @cli.one_line_errors
 def command() -> None:
-    """Print the loss of every dataset over its epochs as Markdown with Mermaid charts, for a CI job's summary."""
+    """Print the loss curves as Markdown.
+
+    One Mermaid chart per dataset, for the summary of a CI job.
+    """
     for path in sorted((environment.workspace() / "reports").glob("*/history.csv")):
-        click.echo(chart(path, report_csv.read_numbers(path, "run the train stage again", ("epoch", *LOSSES))))
+        click.echo(
+            chart(path, report_csv.read_numbers(path, f"run: dvc repro train@{path.parent.name}", ("epoch", *LOSSES)))
+        )
 
 
 def chart(path: Path, history: dict[str, list[float]]) -> str:
-    """One dataset's chart: the train split's line comes first, the validation split's second."""
+    """A dataset's chart: the first line is the train split, the second one the validation split."""
     lines = [f"  line [{', '.join(f'{loss:.4f}' for loss in history[name])}]" for name in LOSSES]
     dataset = re.sub(r"[^\w.-]", "_", path.parent.name)
     title = f"{dataset}: loss over epochs (train, then validation)"

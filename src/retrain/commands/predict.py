@@ -1,14 +1,13 @@
-"""`retrain predict`: raw rows in, a line of JSON per row out."""
+"""`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
 import json
 import sys
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrain import cli, environment, files, schema
+from retrain import cli, environment, files, params, schema
 from retrain.errors import RetrainError
 from retrain.models import description
 
@@ -20,27 +19,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS_AT_ONCE = 1024
-LONGEST = 1 << 24
-"""Bytes of a line; a device may give one without end."""
 
 
-@click.command()
+@click.command(
+    epilog=cli.examples(
+        'retrain predict docstrings "Compute the eigenvalues of a matrix."',
+        "retrain predict docstrings --file texts.txt",
+        "retrain predict diabetes --file rows.csv",
+        "cat texts.txt | retrain predict docstrings",
+    )
+)
 @click.argument("dataset")
 @click.argument("texts", nargs=-1)
 @click.option(
-    "--file", "file", type=click.Path(path_type=Path), help="A .txt (a row a line) or a .csv (columns by name)."
+    "--file",
+    type=click.Path(path_type=Path),
+    help="A .txt file with one text per line, or a .csv file with named columns.",
 )
 @cli.one_line_errors
 def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
-    """Predict with the model in models/DATASET/: of TEXTS, of a file, or of standard input, a row a line.
+    """Predict with a trained model.
 
+    Reads TEXTS, a file, or standard input (one text per line), and uses the model in models/DATASET/.
     Prints a line of JSON per row, in order: `label` and `probabilities`, or `number`.
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
     from retrain.data.cleaning import tidy_texts
 
-    predictor = load(environment.workspace() / "models", dataset)
+    predictor = load(environment.workspace(), dataset)
     repairs = predictor.description.prepare.repairs
     for raw in batches(predictor, texts, file):
         is_text = predictor.encoder.holds == "text"
@@ -50,33 +57,45 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
 
 
 def line_of(answer: dict[str, Any]) -> str:
-    """An answer as JSON; what a terminal could take for a command, or can't write, is escaped in class names."""
+    """An answer as JSON; characters that a terminal would execute, or can't print, are escaped."""
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
-def load(models: Path, dataset: str) -> "Predictor":
-    """The dataset's model, on as many threads as it was trained with, so that it gives the same bits.
+def load(workspace: Path, dataset: str) -> "Predictor":
+    """The dataset's model, on as many threads as it was trained with, so that it computes the same bits.
 
     Raises:
         RetrainError: there is none, or it is damaged.
     """
-    trained = [folder.name for folder in models.glob("*") if folder.is_dir()]
-    if dataset not in trained:
-        hint = schema.nearest(dataset, trained) if trained else f"train it: make repro DATASET={dataset}"
-        raise RetrainError(str(models), f"there is no model '{dataset}'", hint)
+    models = workspace / "models"
+    if not (models / dataset).is_dir():
+        raise no_model(workspace, dataset)
     environment.pin_cpu(description.read(models / dataset).train.threads)
     from retrain.models import predictor
 
     return predictor.load(models / dataset)
 
 
+def no_model(workspace: Path, dataset: str) -> RetrainError:
+    """The error for a dataset without a model: its name is wrong, or it was never trained."""
+    datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
+    if dataset in datasets:
+        return RetrainError(f"dataset '{dataset}'", "has no trained model yet", f"run: make repro DATASET={dataset}")
+    trained = [folder.name for folder in (workspace / "models").glob("*") if folder.is_dir()]
+    if not datasets and not trained:
+        return RetrainError(str(workspace), "has no params.yaml and no models", "run this in the project's folder")
+    where = params.FILE if datasets else str(workspace / "models")
+    fact = f"has no {'dataset' if datasets else 'model'} '{dataset}'"
+    return RetrainError(where, fact, schema.nearest(dataset, {*datasets, *trained}))
+
+
 def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> Iterator[dict[str, list[Any]]]:
-    """The rows to be predicted, as columns by name, some at a time."""
+    """The rows to predict, as named columns, some at a time."""
     if file is not None and file.suffix.lower() == ".csv":
         rows = table(predictor, file)
-        for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield {name: rows[name][begin : begin + ROWS_AT_ONCE].tolist() for name in predictor.encoder.columns}
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            yield {name: rows[name][start : start + ROWS_AT_ONCE].tolist() for name in predictor.encoder.columns}
         return
     lines = iter(
         map(checked, texts)
@@ -101,16 +120,18 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]
         if len(empty):
-            raise RetrainError(f"{file}, line {empty[0]}, column '{name}'", "is empty", "give it a number")
+            raise RetrainError(
+                f"{file}, line {empty[0]}, column '{name}'", "is empty", "enter a number, or remove the row"
+            )
     return rows
 
 
 def checked(text: str) -> str:
-    """A text of the command line; raises RetrainError where its bytes were not UTF-8."""
+    """A text of the command line; raises RetrainError if it is not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RetrainError("TEXTS", f"{text!r} is not UTF-8", "give it by --file, saved as UTF-8") from None
+        raise RetrainError("TEXTS", f"{text!r} is not UTF-8", "save it in a UTF-8 file and use --file") from None
     return text
 
 
@@ -118,25 +139,19 @@ def lines_of(file: Path) -> Iterator[str]:
     """The lines of a text file.
 
     Raises:
-        RetrainError: it is neither .txt nor .csv, missing, or not UTF-8.
+        RetrainError: it is neither .txt nor .csv, it can't be read, or it is not UTF-8.
     """
     if file.suffix.lower() != ".txt":
-        raise RetrainError(str(file), f"'{file.suffix}' files are not supported", "give a .txt or a .csv")
-    files.require_regular_file(file, "give its text by standard input")
-    try:
-        with file.open("rb") as stream:
-            yield from decoded(stream, str(file))
-    except FileNotFoundError:
-        raise RetrainError(str(file), "is missing", "correct the path") from None
-    except IsADirectoryError:
-        raise RetrainError(str(file), "is a folder", "give a file") from None
+        raise RetrainError(
+            str(file), "is neither a .txt nor a .csv file", "convert it, or give its texts on standard input"
+        )
+    with files.reading(file, "text file", "check the path"), file.open("rb") as stream:
+        yield from decoded(stream, str(file))
 
 
 def decoded(stream: IO[bytes], shown: str) -> Iterator[str]:
-    """Lines of UTF-8, without their ends and without a byte order mark; raises RetrainError, naming the line."""
-    for number, line in enumerate(iter(partial(stream.readline, LONGEST + 1), b""), start=1):
-        if len(line) > LONGEST:
-            raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST:,} bytes", "give it a row a line")
+    """Lines of UTF-8 without their ends and without a byte order mark; raises RetrainError, which names the line."""
+    for number, line in enumerate(stream, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""`retrain recipe`: a named way to train a dataset, written into params.yaml where `git diff` shows it."""
+"""`retrain recipe`: copies the parameters of a recipe file into params.yaml."""
 
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,26 @@ import click
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 
-@click.command()
+@click.command(epilog=cli.examples("retrain recipe ag_news docs/recipes/ag_news_fast.yaml"))
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path))
 @cli.one_line_errors
 def command(dataset: str, file: Path) -> None:
-    """Write the parameters of a recipe FILE into DATASET's block of params.yaml; `git checkout params.yaml` takes them back.
+    """Write the parameters of a recipe FILE into params.yaml.
 
-    A recipe holds sections of the block. Each parameter in it replaces the one of that name, whole; the others stay.
+    A recipe contains sections of DATASET's block. Each of its parameters replaces the one with the same name; the others
+    stay. To undo this: `retrain reset DATASET`.
     """
     here = environment.workspace()
     block = params.dataset_block(here, dataset)
     recipe = sections(file)
     for stage in recipe:
         if not isinstance(block[stage], dict):
-            raise RetrainError(params.section_path(dataset, stage), "is not a mapping", "give it parameters")
+            raise RetrainError(
+                params.section_path(dataset, stage), "is not a mapping", "write its parameters as `name: value`"
+            )
     content = yaml_files.round_trip().load((here / params.FILE).read_text(encoding="utf-8"))
-    expected = yaml_files.load_yaml(here / params.FILE, params.FILE, "restore it")
+    expected = yaml_files.load_yaml(here / params.FILE, params.FILE, "run: git checkout params.yaml")
     for stage, parameters in recipe.items():
         expected["datasets"][dataset][stage].update(parameters)
         replace(content["datasets"][dataset][stage], parameters)
@@ -35,14 +38,15 @@ def command(dataset: str, file: Path) -> None:
             yaml_files.round_trip().dump(content, stream)
         if yaml_files.load_yaml(draft, params.FILE, "lay it out as in the last commit") != expected:
             raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")
-    click.echo(f"params.yaml: {dataset} follows {file}; now: dvc exp run --name {file.stem} plot@{dataset}")
+    click.echo(
+        f"params.yaml has the parameters of {file} for {dataset}; run: dvc exp run --name {file.stem} plot@{dataset}"
+    )
 
 
 def replace(section: Any, parameters: dict[str, Any]) -> None:
     """Replace parameters of a section that was read for a round trip.
 
-    A list or mapping that is laid out over several lines loses the comment on the line of its name: a value on that
-    line would end up behind it.
+    A list or mapping on several lines loses the comment next to its name: a value on that line would end up behind it.
     """
     for name, parameter in parameters.items():
         old = section.get(name)
@@ -52,15 +56,15 @@ def replace(section: Any, parameters: dict[str, Any]) -> None:
 
 
 def sections(file: Path) -> dict[str, dict[str, Any]]:
-    """What a recipe holds: parameters by section.
+    """The content of a recipe: parameters by section.
 
     Raises:
-        RetrainError: it is missing, no YAML, or names what is no section.
+        RetrainError: it is missing or not valid YAML, or it names an unknown section.
     """
-    yaml_files.load_yaml(file, str(file), "correct the path")  # what is kept for a round trip may hold more than values
-    recipe = yaml_files.load_yaml(file, str(file), "correct the path", yaml_files.round_trip())
+    yaml_files.load_yaml(file, str(file), "check the path")  # a round trip keeps more than the values
+    recipe = yaml_files.load_yaml(file, str(file), "check the path", yaml_files.round_trip())
     if not isinstance(recipe, dict) or not all(isinstance(parameters, dict) for parameters in recipe.values()):
-        raise RetrainError(str(file), "is no recipe", f"give it sections with parameters: {', '.join(params.STAGES)}")
+        raise RetrainError(str(file), "is not a recipe", f"write sections with parameters: {', '.join(params.STAGES)}")
     for name in recipe:
         if name not in params.STAGES:
             raise RetrainError(str(file), f"unknown section '{name}'", schema.nearest(str(name), params.STAGES))

@@ -1,4 +1,4 @@
-"""`retrain sync`: runs in MLflow for results that have none, or an incomplete one, made from the results' files."""
+"""`retrain sync`: creates or completes MLflow runs from the files of results."""
 
 import sys
 from collections.abc import Iterator
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RECORDED = ("train", "evaluate", "plot")
-"""The stages whose outputs a run has."""
+"""The stages whose outputs a run contains."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, or the working tree as it is."""
+    """A commit, or the working tree."""
 
     folder: Path
     commit: str
-    """Nothing for the working tree."""
+    """Empty for the working tree."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
         return f"commit {self.commit[:7]}" if self.commit else "the working tree"
 
     def read(self, path: str) -> bytes | None:
-        """A file that git keeps, or None where there is none."""
+        """The content of a file that git stores, or None if there is none."""
         if not self.commit:
             return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
         try:
-            return git.run(self.folder, "show", f"{self.commit}:{path}")
+            return git.run(self.folder, "show", f"{self.commit}:./{path}")
         except RetrainError:
             return None
 
     def lock(self) -> Lock:
-        """Its dvc.lock; raises RetrainError where it is none."""
+        """Its dvc.lock; raises RetrainError if it is damaged."""
         if not self.commit:
             return dvc_lock.read(self.folder)
         where = f"{dvc_lock.FILE} of {self.name}"
@@ -59,33 +59,33 @@ class Revision:
 
 @dataclass(frozen=True)
 class Promise:
-    """What a revision's dvc.lock says of a dataset's result."""
+    """A dataset's result, as a revision's dvc.lock records it."""
 
     revision: Revision
     dataset: str
     stages: dict[str, Stage]
-    """Those whose outputs belong together, in their order."""
+    """The stages whose outputs belong together, in order."""
 
     @property
     def outputs(self) -> tuple[Entry, ...]:
-        """All of their outputs."""
+        """The outputs of all stages."""
         return tuple(out for stage in self.stages.values() for out in stage.outs)
 
     @property
     def trained(self) -> tuple[Entry, ...]:
-        """What names the result."""
+        """The outputs of train, which identify the result."""
         return self.stages["train"].outs
 
 
-@click.command()
+@click.command(epilog=cli.examples("retrain sync", "retrain sync diabetes --all-commits"))
 @click.argument("dataset", required=False)
-@click.option("--all-commits", is_flag=True, help="The results of every commit, as far as DVC's cache has them.")
+@click.option("--all-commits", is_flag=True, help="Also sync the results of earlier commits that are in DVC's cache.")
 @cli.one_line_errors
 def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (click gives it by name)
-    """Complete the runs of DATASET's result, or of every dataset's, in the MLflow store that is set; make those that are missing.
+    """Create or complete MLflow runs from result files.
 
-    A run is found by its result's content. Done twice, nothing changes. A run that is made here is tagged `recreated`.
-    Where a result of the working tree can not be read, the others are recorded, and the exit code is 1.
+    For DATASET, or for all datasets. Safe to repeat: a run is found by the content of its result. New runs get the tag
+    `recreated`. The exit code is 1 if a result of the working tree can't be read.
     """
     workspace = environment.workspace()
     client = store.connect()
@@ -101,7 +101,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             lacking = collect_files(promise, kept, Path(folder))
             if lacking:
                 tally.missing.add(promise.trained)
-                say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not at hand")
+                say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not in DVC's cache")
                 continue
             run = recorded(client, promise, Result(promise.dataset, Path(folder), stages))
         if run:
@@ -115,15 +115,15 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
 
 @dataclass
 class Tally:
-    """What came of all results, each by what names it."""
+    """The outcome for all results, by what identifies them."""
 
     missing: set[tuple[Entry, ...]] = field(default_factory=set)
     unreadable: set[tuple[Entry, ...]] = field(default_factory=set)
     done: dict[tuple[Entry, ...], dict[str, Stage]] = field(default_factory=dict)
-    """With the stages whose outputs its run has."""
+    """With the stages whose outputs its run contains."""
 
     def stages_of(self, promise: Promise) -> tuple[str, ...]:
-        """The stages of a promise that are to be recorded; none where a newer commit has them, or has others in their place.
+        """The stages of a promise to record; none if a newer commit has them, or has other ones in their place.
 
         An earlier commit may have evaluated what a later one only trained.
         """
@@ -135,21 +135,19 @@ class Tally:
 
     def __str__(self) -> str:
         lost, odd = (len(found - self.done.keys()) for found in (self.missing, self.unreadable))
-        return (
-            f"{len(self.done)} results are recorded{f'; {lost} are not at hand: dvc fetch --all-commits' if lost else ''}"
-            f"{f'; {odd} can not be read' if odd else ''}"
-        )
+        missing = f"; {lost} are not in DVC's cache (run: dvc fetch --all-commits)" if lost else ""
+        return f"{len(self.done)} results are recorded{missing}" + (f"; {odd} can't be read" if odd else "")
 
 
 def say(line: str) -> None:
-    """Say what is not as it should be; names come from dvc.lock, which may be from elsewhere."""
+    """Print a warning; it may contain names from a foreign dvc.lock."""
     click.echo(printable(line), err=True)
 
 
 def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
-    """Record what was brought to a folder; its run, or nothing where its files are no result, which is said.
+    """Record the result in a folder and return its run, or nothing if its files can't be read.
 
-    An earlier commit may be of another version of the project. A store that stops answering ends the command.
+    An earlier commit may be from another version of the project. A store that stops answering ends the command.
     """
     try:
         return runs.record(client, result)
@@ -162,16 +160,16 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
 
 
 def revisions(workspace: Path) -> list[Revision]:
-    """Every commit that changed dvc.lock and that git still refers to: branches, tags, DVC's experiments; the newest first."""
+    """Every commit that changed dvc.lock, the newest first: of branches, tags and DVC experiments."""
     listed = git.text(workspace, "rev-list", "--all", "--full-history", "--", dvc_lock.FILE)
     return [Revision(workspace, commit) for commit in listed.split()]
 
 
 def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[Promise]:
-    """Every result that these revisions promise; a commit whose dvc.lock is of another kind is left out, which is said.
+    """Every result that these revisions record; a commit with an unreadable dvc.lock is left out with a message.
 
     Raises:
-        RetrainError: the dataset has none, or it is the working tree's dvc.lock that can't be read.
+        RetrainError: there is no result, or the working tree's dvc.lock is damaged.
     """
     found = 0
     for revision in among:
@@ -188,11 +186,12 @@ def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Ite
                 found += 1
                 yield promise
     if not found:
-        raise RetrainError(dvc_lock.FILE, f"has no result{f' of {dataset}' if dataset else ''}", "run dvc repro first")
+        hint = f"run: make repro{f' DATASET={dataset}' if dataset else ''}"
+        raise RetrainError(dvc_lock.FILE, f"has no results{f' for {dataset}' if dataset else ''}", hint)
 
 
 def consistent_stages(lock: Lock, dataset: str) -> dict[str, Stage]:
-    """The stages from train on, as far as each was run with what the one before it made."""
+    """The stages from train on, as long as each was run with the outputs of the previous one."""
     chain: dict[str, Stage] = {}
     for name in RECORDED:
         stage = lock.stages.get(f"{name}@{dataset}")
@@ -204,7 +203,7 @@ def consistent_stages(lock: Lock, dataset: str) -> dict[str, Stage]:
 
 
 def collect_files(promise: Promise, kept: Kept, folder: Path) -> str:
-    """Put the files of a result into a folder as a workspace has them; what is not at hand, or nothing."""
+    """Copy the files of a result into a folder; returns the path of a missing file, or nothing."""
     for out in promise.outputs:
         whole = not out.md5.endswith(dvc_cache.FOLDER)
         listing = {"": out.md5} if whole else kept.listing(out.path, out.md5)
@@ -222,7 +221,7 @@ def collect_files(promise: Promise, kept: Kept, folder: Path) -> str:
 
 
 def content_of(path: str, digest: str, revision: Revision, kept: Kept) -> bytes | None:
-    """A file's content: from DVC's cache or the workspace, else from git."""
+    """A file's content from DVC's cache or the workspace, else from git."""
     where = kept.file(path, digest)
     if where:
         return where.read_bytes()

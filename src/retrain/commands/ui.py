@@ -1,4 +1,4 @@
-"""`retrain ui`: MLflow's pages over a store, on this machine only."""
+"""`retrain ui`: opens MLflow's web interface on this machine only."""
 
 import os
 import socket
@@ -12,38 +12,45 @@ from retrain.tracking.store import own_store
 import click
 
 HOST = "127.0.0.1"
-PAGE = "#/experiments?workflowType=machine_learning"  # MLflow's pages for trained models, not those for chats
+PAGE = "#/experiments?workflowType=machine_learning"  # the pages for trained models, not those for chats
 
 
-@click.command()
+@click.command(epilog=cli.examples("retrain ui", "retrain ui --port 5001", "retrain ui --store downloaded-artifact/"))
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
 @click.option(
     "--store",
     type=click.Path(path_type=Path),
-    help="A folder with mlflow.db and mlruns/, such as one that CI has kept; else this repository.",
+    help="A folder with mlflow.db and mlruns/, such as an artifact of CI. Default: this project.",
 )
 @cli.one_line_errors
 def command(port: int, store: Path | None) -> None:
-    """Open the runs in MLflow's UI on 127.0.0.1. A store that was made elsewhere is adapted to where it lies now."""
+    """Open the runs in MLflow.
+
+    Serves them on 127.0.0.1. The paths in a store that was moved are adapted.
+    """
     elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
     if elsewhere and store is None:
-        raise RetrainError("MLFLOW_TRACKING_URI", f"the runs are in {elsewhere}", "open that server, or unset it")
+        raise RetrainError(
+            "MLFLOW_TRACKING_URI",
+            f"is set, so the runs are in {elsewhere}",
+            "open that address, or run: unset MLFLOW_TRACKING_URI",
+        )
     folder = (store or environment.root()).resolve()
     if not (folder / "mlflow.db").exists():
-        raise RetrainError(str(folder), "holds no mlflow.db", "run the pipeline first: make repro")
+        raise RetrainError(str(folder), "has no runs yet (there is no mlflow.db)", "run: make repro")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise RetrainError(
-                f"port {port}", f"can't be used ({error.strerror})", "choose another: make ui PORT=5001"
+                f"port {port}", f"can't be used ({error.strerror})", f"use another one: make ui PORT={port + 1}"
             ) from None
     uri = own_store(folder)
     click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
     options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
-    # MLflow's own choice takes all of `10.*`, which is a name that anyone can have, and lead to this machine.
+    # MLflow's default accepts all of `10.*`, a host name that anyone can register for an address of this machine.
     allowed = ["--allowed-hosts", ",".join(f"{name}:{port}" for name in (HOST, "localhost"))]
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes more, for language models
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight more processes, for language models
     os.execv(sys.executable, [sys.executable, *server, *options, *allowed])

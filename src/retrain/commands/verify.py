@@ -1,4 +1,4 @@
-"""`retrain verify`: the pipeline of this commit run again from nothing, and what it made beside what was promised."""
+"""`retrain verify`: runs the last commit again in a clean clone and compares the results with dvc.lock."""
 
 import sys
 from collections import Counter
@@ -16,48 +16,48 @@ from retrain.pipeline.dvc_lock import Entry, Lock
 
 import click
 
-NOT_AT_HAND = "other bytes; the earlier ones are not here to compare with (dvc fetch gets them from a remote)"
+NOT_CACHED = "different bytes; the recorded file is not in DVC's cache (to get it from a remote: dvc fetch)"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an output compares with what was promised."""
+    """How an output compares with the recorded one."""
 
     stage: str
     path: str
     findings: tuple[Finding, ...]
-    """One for each of its files that is not the same bytes."""
+    """One for each of its files whose bytes differ."""
 
     @property
     def status(self) -> Status:
-        """The worst of its files."""
+        """The status of its worst file."""
         return max((finding.status for finding in self.findings), default=Status.IDENTICAL)
 
 
-@click.command()
+@click.command(epilog=cli.examples("retrain verify", "retrain verify diabetes", "retrain verify --tolerance 1e-4"))
 @click.argument("dataset", required=False)
 @click.option(
     "--tolerance",
     default=1e-5,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="How far numbers may lie apart and still count as equal: absolute below 1, relative above.",
+    help="Tolerance for comparing numbers (absolute below 1, relative above).",
 )
 @cli.one_line_errors
 def command(dataset: str | None, tolerance: float) -> None:
-    """Run the pipeline of this commit again in a clean clone, and compare what it makes with what dvc.lock promises.
+    """Re-run this commit and compare with dvc.lock.
 
-    For DATASET, or for every dataset that dvc.lock has results of. Nothing is taken from a cache, no run is recorded,
-    nothing here changes; TMPDIR says where the clone has room. Ends with 0 where every output is identical, or equal
-    within the tolerance, which is noted, and with 1 where one is different.
+    Runs the pipeline for DATASET, or for every dataset with results in dvc.lock, in a temporary clone without a cache.
+    Nothing in the working tree changes, and no run is recorded. Set TMPDIR to choose the disk of the clone.
+    The exit code is 0 if every output is identical or equal within the tolerance, and 1 if one differs.
     """
     workspace = environment.workspace()
     with clean_clone.cloned(workspace) as clone:
         promised = dvc_lock.read(clone.folder)
-        datasets = chosen(clone, promised, dataset)
+        datasets = select(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
         if git.text(workspace, "status", "--porcelain"):
-            click.echo("verify: uncommitted changes take no part (git status shows them)", err=True)
+            click.echo("verify: uncommitted changes are ignored (to list them: git status)", err=True)
         then = promised.of(datasets)
         clean_clone.run(clone, datasets, list(then.stages))
         now = dvc_lock.read(clone.folder).of(datasets)
@@ -72,25 +72,25 @@ def command(dataset: str | None, tolerance: float) -> None:
         sys.exit(1)
 
 
-def chosen(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
+def select(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
     """The named dataset, or all that have results.
 
     Raises:
-        RetrainError: there is no such dataset, or there are no results.
+        RetrainError: there is no such dataset, or it has no results.
     """
     known = [str(name) for name in params.datasets(clone.folder)] if dataset is None else [dataset]
     if dataset is not None:
         params.dataset_block(clone.folder, dataset)
     datasets = [name for name in known if name in promised.datasets()]
     if not datasets:
-        fact = f"commit {clone.commit} has no results{f' of {dataset}' if dataset else ''}"
-        hint = f"make and commit them: make repro{f' DATASET={dataset}' if dataset else ''}"
+        fact = f"has no results{f' for {dataset}' if dataset else ''} in commit {clone.commit}"
+        hint = f"run: make repro{f' DATASET={dataset}' if dataset else ''}; then commit dvc.lock"
         raise RetrainError(dvc_lock.FILE, fact, hint)
     return datasets
 
 
 def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[Outcome]:
-    """How every promised output compares with the one that was made."""
+    """How every recorded output compares with the new one."""
     promised, made = then.outputs(), now.outputs()
     for name, stage in then.stages.items():
         for out in stage.outs:
@@ -98,22 +98,22 @@ def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[
             yield Outcome(name, out.path, findings)
         for out in now.stages[name].outs:
             if out.path not in promised:
-                yield Outcome(name, out.path, (Finding(Status.DIFFERENT, "dvc.lock does not have it"),))
+                yield Outcome(name, out.path, (Finding(Status.DIFFERENT, "is not in dvc.lock"),))
 
 
 def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[Finding]:
-    """How the files of an output that is not the same bytes compare, as far as earlier ones are at hand."""
+    """How the files of an output with different bytes compare, as far as the recorded ones are available."""
     kept = Kept(clean_clone.cache_folder(clone.workspace), (clone.committed, clone.workspace))
     path = clone.folder / promised.path
     if not path.exists():
-        yield Finding(Status.DIFFERENT, "is not made any more")
+        yield Finding(Status.DIFFERENT, "was not written")
         return
     if not promised.md5.endswith(dvc_cache.FOLDER):
         yield compared_file(kept.file(promised.path, promised.md5), path, tolerance)
         return
     then, now = kept.listing(promised.path, promised.md5), dvc_cache.listing(path)
     if then is None:
-        yield Finding(Status.DIFFERENT, NOT_AT_HAND)
+        yield Finding(Status.DIFFERENT, NOT_CACHED)
         return
     for name in sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name)):
         if name not in then or name not in now:
@@ -124,59 +124,61 @@ def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[
 
 
 def compared_file(then: Path | None, now: Path, tolerance: float) -> Finding:
-    """How a file compares with the earlier one, if that is at hand."""
+    """How a file compares with the recorded one, if that is available."""
     if then is None:
-        return Finding(Status.DIFFERENT, NOT_AT_HAND)
+        return Finding(Status.DIFFERENT, NOT_CACHED)
     return comparison.compare(then, now, tolerance)
 
 
 def worst(outcomes: list[Outcome]) -> Status:
-    """The status of all outputs together."""
+    """The worst status of all outputs."""
     return max(outcome.status for outcome in outcomes)
 
 
 def words(tolerance: float) -> dict[Status, str]:
-    """What a status is called."""
+    """The words for each status."""
     return {Status.IDENTICAL: "identical", Status.EQUAL: f"equal within {tolerance:g}", Status.DIFFERENT: "different"}
 
 
 def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
-    """A line per output, and below it one for each of its files that is not the same bytes."""
-    said = words(tolerance)
+    """A line per output, and below it one for each of its files that differs."""
+    status = words(tolerance)
     first, second = (max(map(len, column)) for column in zip(*((o.stage, o.path) for o in outcomes), strict=True))
     lines = [""]
     for outcome in outcomes:
-        lines.append(f"{outcome.stage:<{first}}  {outcome.path:<{second}}  {said[outcome.status]}")
-        lines += [f"    {printable(finding.detail)}" for finding in outcome.findings]  # names of columns hold classes
+        lines.append(f"{outcome.stage:<{first}}  {outcome.path:<{second}}  {status[outcome.status]}")
+        lines += [
+            f"    {printable(finding.detail)}" for finding in outcome.findings
+        ]  # column names contain class names
     return [*lines, ""]
 
 
 def explained(clone: Clone, then: Lock, now: Lock, outcomes: list[Outcome]) -> list[str]:
-    """What is other than it was; and where an output is not identical, also what the arithmetic of now depends on."""
+    """What changed since the results were recorded; if an output differs, also what arithmetic depends on here."""
     known = causes.differences(then, now, requirements(clone, then))
     if worst(outcomes) is Status.IDENTICAL:
-        return paragraph("Other than when the results were made, without effect:", known) if known else []
-    same = [("nothing", "libraries, inputs and parameters are those of then")]
+        return paragraph("Changed since the results were recorded, without effect:", known) if known else []
+    same = [("nothing", "libraries, inputs and parameters are the same")]
     return [
-        *paragraph("Other than when the results were made:", known or same),
-        *paragraph("Here, and of then not recorded:", causes.circumstances(now)),
+        *paragraph("Changed since the results were recorded:", known or same),
+        *paragraph("This machine (dvc.lock does not record the original one):", causes.machine(now)),
     ]
 
 
 def paragraph(title: str, facts: list[tuple[str, str]]) -> list[str]:
-    """Facts below a title, a line each."""
+    """Facts below a title, one per line."""
     width = max(len(subject) for subject, _ in facts)
     return [title, *(f"    {subject:<{width}}  {sentence}" for subject, sentence in facts), ""]
 
 
 def requirements(clone: Clone, then: Lock) -> dict[str, str]:
-    """The requirements.lock that results were made with, by digest, as far as the commit or its history has it."""
+    """The texts of requirements.lock that the results were made with, by digest, if the history has them."""
     wanted = causes.pinned(then)
     texts: dict[str, str] = {}
     for commit in git.text(clone.folder, "rev-list", "HEAD", "--", causes.REQUIREMENTS).split():
         if wanted <= texts.keys():
             break
-        text = git.text(clone.folder, "show", f"{commit}:{causes.REQUIREMENTS}")
+        text = git.text(clone.folder, "show", f"{commit}:./{causes.REQUIREMENTS}")
         texts[dvc_cache.digest(text.encode())] = text
     return texts
 

@@ -1,41 +1,48 @@
-"""What can make a result differ: libraries, inputs and parameters that are others now, and this machine's arithmetic.
+"""What can make a result differ: changed libraries, inputs and parameters, and the arithmetic of this machine.
 
-What a result was made with stands in dvc.lock: the digest of requirements.lock, the inputs, the parameters with threads and
-device among them. Processor and Python of then are recorded nowhere, since results hold nothing of a machine; so those
-of now are told.
+dvc.lock records the digest of requirements.lock, the inputs, and the parameters with threads and device. It does not
+record the processor and the Python version, because results contain no machine details; so only the current ones are known.
 """
 
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 
 from retrain.pipeline import dvc_lock
-from retrain.pipeline.dvc_lock import Lock
+from retrain.pipeline.dvc_lock import Lock, Stage
 
 REQUIREMENTS = "requirements.lock"
 ARITHMETIC = ("ATEN_", "CUBLAS_", "CUDA_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH_")
-"""Beginnings of the names of environment variables that arithmetic libraries read."""
+"""Prefixes of environment variables that change the arithmetic of libraries."""
 PIN = re.compile(r"^([\w.-]+)==([^\s;#]+)[ ]*(;?)", re.MULTILINE)
-"""A line of requirements.lock: the library, its version, and whether it is for some platforms alone."""
+"""A line of requirements.lock: the library, its version, and whether it is for some platforms only."""
 PROMISED = ("AVX2", "AVX512")
-"""What torch finds on the processors on which the same bytes are promised."""
+"""CPU capabilities, as torch names them, for which identical bytes are promised."""
 
 
 def differences(then: Lock, now: Lock, requirements: dict[str, str]) -> list[tuple[str, str]]:
-    """What is known to be other than it was when the results were made, as a subject and a sentence.
+    """What changed since the results were made, as a subject and a sentence.
 
     Args:
-        then: the dvc.lock that has the results.
-        now: the one that running everything again has left.
+        then: the dvc.lock with the results.
+        now: the one after running everything again.
         requirements: texts of requirements.lock, by their digests.
     """
     texts = [requirements[digest] for digest in sorted(pinned(then)) if digest in requirements]
     found = [("libraries", line) for line in dict.fromkeys(line for text in texts for line in other_libraries(text))]
-    found += [("inputs", f"{path} changed after dvc.lock was written") for path in dvc_lock.changed_files(then, now)]
-    found += [("parameters", change) for change in dvc_lock.changed_parameters(then, now)]
-    return found
+    made = {**then.outputs(), **now.outputs()}
+    pairs = [(stage, now.stages[name]) for name, stage in then.stages.items() if name in now.stages]
+    changed = [
+        found for pair in pairs for found in dvc_lock.differences(*(without_inputs(stage, made) for stage in pair))
+    ]
+    return found + list(dict.fromkeys(change for change in changed if change[0] != "outputs"))
+
+
+def without_inputs(stage: Stage, paths: Collection[str]) -> Stage:
+    """A stage without some of its dependencies."""
+    return stage.model_copy(update={"deps": tuple(entry for entry in stage.deps if entry.path not in paths)})
 
 
 def pinned(lock: Lock) -> set[str]:
@@ -44,7 +51,7 @@ def pinned(lock: Lock) -> set[str]:
 
 
 def other_libraries(requirements: str) -> Iterator[str]:
-    """Installed libraries that are not of the pinned version; a build such as `2.13.0+cpu` is one of 2.13.0."""
+    """Installed libraries whose version is not the pinned one; a build such as `2.13.0+cpu` counts as 2.13.0."""
     for name, version, marker in PIN.findall(requirements):
         installed = installed_version(name)
         if installed.partition("+")[0] != version and (installed or not marker):
@@ -52,15 +59,15 @@ def other_libraries(requirements: str) -> Iterator[str]:
 
 
 def installed_version(library: str) -> str:
-    """The installed version, or nothing where there is none."""
+    """The installed version, or nothing if there is none."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def circumstances(now: Lock) -> list[tuple[str, str]]:
-    """What the arithmetic of now depends on, as a subject and a sentence."""
+def machine(now: Lock) -> list[tuple[str, str]]:
+    """What arithmetic depends on here, as a subject and a sentence."""
     parameters = {name: section for stage in now.stages.values() for name, section in stage.parameters().items()}
     trained = {name.split(".")[1]: section for name, section in parameters.items() if name.endswith(".train")}
     found = [("python", f"{platform.python_version()} on {platform.system()}"), ("processor", processor())]
@@ -86,7 +93,7 @@ def processor() -> str:
 
     capability = torch.backends.cpu.get_cpu_capability()
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    said = f"{platform.machine()}; torch finds {capability}, numpy uses {', '.join(found) or 'no extension'}"
+    text = f"{platform.machine()}; torch finds {capability}, numpy uses {', '.join(found) or 'no extension'}"
     if capability in PROMISED:
-        return said
-    return f"{said}; the same bytes are promised on x86-64 with AVX2 alone"
+        return text
+    return f"{text}; identical bytes are promised only on x86-64 with AVX2"

@@ -1,4 +1,4 @@
-"""A commit in a temporary clone, where its pipeline runs again from nothing."""
+"""A commit in a temporary clone, where its pipeline runs again without any cache."""
 
 import functools
 import os
@@ -13,75 +13,84 @@ from tempfile import TemporaryDirectory
 
 from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
-from retrain.pipeline import availability, dvc_lock
+from retrain.pipeline import availability, dvc_lock, dvc_yaml
 
 
 @dataclass(frozen=True)
 class Clone:
-    """A temporary clone of a commit, beside the workspace that it was made from."""
+    """A temporary clone of a commit."""
 
     workspace: Path
+    """The project that was cloned."""
+    temporary: Path
+    """The folder that holds everything below, and is deleted at the end."""
     folder: Path
+    """The project in the clone; the repository may contain more than the project."""
     committed: Path
-    """Outputs that git keeps, as the commit has them; running the pipeline replaces those in `folder`."""
+    """Copies of the outputs that git stores; running the pipeline replaces those in `folder`."""
     commit: str
 
 
 @contextmanager
 def cloned(workspace: Path) -> Iterator[Clone]:
-    """A clone of a repository's commit in a temporary folder, which goes away whatever happens."""
+    """Clone the last commit of a project's repository into a temporary folder, which is deleted at the end."""
     with TemporaryDirectory(prefix="retrain-verify-") as name:
-        folder, committed = Path(name, "repository"), Path(name, "committed")
+        top, below = (
+            git.text(workspace, "rev-parse", f"--show-{what}").rstrip("\n") for what in ("toplevel", "prefix")
+        )
+        repository, committed = Path(name, "repository"), Path(name, "committed")
+        folder = repository / below
         options = ["--quiet", "--template=", "--config=core.autocrlf=false"]
-        git.run(workspace, "clone", *options, str(workspace), str(folder), seconds=None)
+        git.run(workspace, "clone", *options, top, str(repository), seconds=None)
         for path in dvc_lock.read(folder).outputs():
             if (folder / path).is_file():
                 (committed / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / path, committed / path)
-        yield Clone(workspace, folder, committed, git.text(folder, "rev-parse", "--short", "HEAD").strip())
+        yield Clone(workspace, Path(name), folder, committed, git.text(folder, "rev-parse", "--short", "HEAD").strip())
 
 
 @functools.cache
 def cache_folder(workspace: Path) -> Path:
-    """Where a repository's DVC keeps its cache, which its configuration may have moved."""
+    """DVC's cache folder, which the configuration may have moved."""
     asked = [sys.executable, "-m", "dvc", "cache", "dir"]
     ended = subprocess.run(asked, cwd=workspace, env=git.own_variables(), capture_output=True, text=True, check=False)
     return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")
 
 
 def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
-    """Run stages in the clone, whatever has run before, and put nothing into a cache.
+    """Run stages in the clone without using or filling a cache.
 
     Raises:
-        RetrainError: rows can't be had now, or a stage fails.
+        RetrainError: data is unavailable now, or a stage fails.
     """
+    dvc_yaml.check(clone.folder)
     for name in datasets:
-        fetch(clone, name)
+        require_data(clone, name)
     downloads = environment.root() / ".retrain" / "downloads"
-    if downloads.exists():  # named by their SHA-256, which is checked at every use: what comes from them is no result
+    if downloads.exists():  # their SHA-256 is checked at every use
         (clone.folder / ".retrain").mkdir()
         (clone.folder / ".retrain" / "downloads").symlink_to(downloads.resolve())
-    # A cache of its own, also where the repository's DVC shares one; and no advice to commit what goes away.
+    # Its own cache, even if the project shares one; and no advice to commit files that will be deleted.
     settings = "[cache]\n    dir = cache\n[core]\n    autostage = true\n"
     (clone.folder / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
-    leftovers = clone.folder.parent / "leftovers"
+    leftovers = clone.temporary / "leftovers"
     leftovers.mkdir()
     variables = git.own_variables() | {
         # The clone has no .venv/: its `python3` is the interpreter that runs this.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        # What libraries write elsewhere goes away with the clone.
+        # Files that libraries write elsewhere are deleted with the clone.
         "DVC_SITE_CACHE_DIR": str(leftovers),
         "TMPDIR": str(leftovers),
     }
     repro = [sys.executable, "-m", "dvc", "repro", "--force", "--no-commit", *stages]
     if processes.run_to_completion(repro, clone.folder, variables, sys.stderr.fileno()):
-        raise RetrainError("verify", f"a stage of commit {clone.commit} failed", "see above")
+        raise RetrainError(f"commit {clone.commit}", "fails to run again", "the message of its failed stage is above")
 
 
-def fetch(clone: Clone, dataset: str) -> None:
-    """Find out before anything runs that rows can't be had; other errors are left to the stage, as the commit has it."""
+def require_data(clone: Clone, dataset: str) -> None:
+    """Raise UnavailableError before anything runs; other errors are left to the commit's own code."""
     try:
-        availability.fetch(clone.folder, dataset)
+        availability.ensure_available(clone.folder, dataset)
     except UnavailableError:
         raise
     except RetrainError:

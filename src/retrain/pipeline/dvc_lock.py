@@ -1,4 +1,4 @@
-"""What dvc.lock promises: the outputs of every stage by their digests, and the inputs that they were made from."""
+"""dvc.lock: the digests of what each stage read and wrote, and how two runs of a stage differ."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,12 @@ from retrain.schema import Section
 from pydantic import ConfigDict, Field, field_validator
 
 FILE = "dvc.lock"
+MISSING = "missing"
+"""Takes the place of a digest where a file does not exist."""
 
 
 class Entry(Section):
-    """A file or folder, by its digest; nothing where DVC knows it by something else, as what lies behind a URL."""
+    """A file or folder and its digest, which is empty where DVC uses something else, as for a URL."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -24,21 +26,21 @@ class Entry(Section):
 
 
 class Output(Entry):
-    """What a stage made, below the repository's folder: elsewhere, others may have made what lies there."""
+    """An output of a stage, inside the repository."""
 
     md5: str
 
     @field_validator("path")
     @classmethod
-    def lies_inside(cls, path: str) -> str:
-        """Refuse what is not below the repository's folder."""
+    def is_inside(cls, path: str) -> str:
+        """Reject a path that leads out of the repository."""
         if Path(path).is_absolute() or ".." in Path(path).parts or not Path(path).parts or "\0" in path:
-            raise ValueError(f"{schema.shown(path)} is not below the repository")
+            raise ValueError(f"{schema.shown(path)} is not inside the repository")
         return path
 
 
 class Stage(Section):
-    """What a stage was run with, and what it made."""
+    """What a stage was run with, and what it wrote."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -60,12 +62,12 @@ class Lock(Section):
     stages: dict[str, Stage] = Field(default_factory=dict)
 
     def datasets(self) -> list[str]:
-        """The datasets that it has results of."""
+        """The datasets that have results in it."""
         names = dict.fromkeys(name.partition("@")[2] for name in self.stages)
         return [name for name in names if re.fullmatch(schema.NAME, name)]
 
     def of(self, datasets: list[str]) -> "Lock":
-        """What it says of some datasets, the stages of each in the order in which they run."""
+        """The part for some datasets, with the stages of each in the order in which they run."""
         names = [f"{stage}@{dataset}" for dataset in datasets for stage in params.STAGES]
         return Lock(stages={name: self.stages[name] for name in names if name in self.stages})
 
@@ -75,46 +77,58 @@ class Lock(Section):
 
 
 def read(folder: Path) -> Lock:
-    """The dvc.lock of a folder; where there is none, nothing was promised.
+    """The dvc.lock of a folder; an empty one if there is none.
 
     Raises:
-        RetrainError: it is no dvc.lock.
+        RetrainError: it is damaged.
     """
     if not (folder / FILE).exists():
         return Lock()
-    hint = "restore it from an earlier commit"
+    hint = f"restore it: git checkout {FILE}"
     try:
         return schema.check(yaml_files.load_yaml(folder / FILE, FILE, hint) or {}, Lock, FILE)
     except RetrainError as error:
         raise RetrainError(error.where, error.fact, hint) from None
 
 
-def changed_files(then: Lock, now: Lock) -> list[str]:
-    """Code and data that a stage depends on and that are others now, but for what stages make."""
-    made = {**then.outputs(), **now.outputs()}
-    changed: set[str] = set()
-    for before, after in common(then, now):
-        old, new = ({(entry.path, entry.md5) for entry in stage.deps} for stage in (before, after))
-        changed |= {path for path, _ in old ^ new}
-    return sorted(changed - made.keys())
+def differences(then: Stage, now: Stage) -> Iterator[tuple[str, str]]:
+    """How two runs of a stage differ, as a kind (`command`, `parameters`, `inputs`, `outputs`) and a sentence."""
+    if then.cmd != now.cmd:
+        yield "command", "its command changed"
+    for parameter, value, was in changes(flat(then.params), flat(now.params)):
+        if was is None or value is None:
+            yield "parameters", f"{parameter} {'is gone' if value is None else 'is new'}"
+        else:
+            yield "parameters", f"{parameter} is {schema.shown(value[0])}, was {schema.shown(was[0])}"
+    for kind, name, before, after in (
+        ("inputs", "dependencies", then.deps, now.deps),
+        ("outputs", "outputs", then.outs, now.outs),
+    ):
+        digests = ({entry.path: (entry.md5,) for entry in entries} for entries in (before, after))
+        for path, digest, was in changes(*digests):
+            if was is None or digest is None:
+                yield kind, f"{path} is {'new' if was is None else 'no longer'} among its {name}"
+            else:
+                yield kind, f"{path} {'changed' if digest != (MISSING,) else 'is missing'}"
 
 
-def changed_parameters(then: Lock, now: Lock) -> list[str]:
-    """Parameters that are others now, with both values."""
-    return [
-        change for before, after in common(then, now) for change in changes(before.parameters(), after.parameters(), "")
-    ]
+def changes(
+    then: Mapping[str, tuple[Any]], now: Mapping[str, tuple[Any]]
+) -> Iterator[tuple[str, tuple[Any] | None, tuple[Any] | None]]:
+    """The names whose values differ, with the value now and the value then; None where there is none."""
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            yield name, now.get(name), then.get(name)
 
 
-def common(then: Lock, now: Lock) -> list[tuple[Stage, Stage]]:
-    """The stages that both have."""
-    return [(stage, now.stages[name]) for name, stage in then.stages.items() if name in now.stages]
-
-
-def changes(then: Any, now: Any, path: str) -> Iterator[str]:
-    """How nested values differ: `train.loop.epochs: 40 → 41`."""
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        for name in [*then, *(name for name in now if name not in then)]:
-            yield from changes(then.get(name), now.get(name), f"{path}.{name}" if path else str(name))
-    elif then != now:
-        yield f"{path}: {schema.shown(then)} → {schema.shown(now)}"
+def flat(params_by_file: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any]]:
+    """Parameters by file and path: `params.yaml: datasets.diabetes.train.loop.epochs`."""
+    waiting = [(f"{file}: {key}", value) for file, values in params_by_file.items() for key, value in values.items()]
+    found: dict[str, tuple[Any]] = {}
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, Mapping) and value:
+            waiting += [(f"{path}.{name}", child) for name, child in value.items()]
+        else:
+            found[path] = (value,)
+    return found

@@ -1,4 +1,4 @@
-"""dvc.yaml and dvc.lock as DVC reads them: what each stage declares, and what is recorded of it. The home of dvc."""
+"""dvc.yaml as DVC reads it: what each stage declares. The only module that imports dvc."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import params
 from retrain.errors import RetrainError
-from retrain.pipeline import dvc_lock
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
@@ -18,63 +17,51 @@ if TYPE_CHECKING:
     from dvc.stage import PipelineStage
 
 FILE = "dvc.yaml"
-LOCK = dvc_lock.FILE
 EVERYTHING = ""
-"""The key of a params.yaml that is declared whole."""
+"""The key of a params.yaml that is declared as a whole."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What dvc.yaml declares of a stage, templates filled in. Paths are relative to the repository, with slashes."""
+    """What dvc.yaml declares for a stage, with its templates filled in. Paths are relative to the repository."""
 
     name: str
     """With its dataset: `train@diabetes`."""
     command: Any
-    """A line for the shell, or a list of them."""
+    """A shell command, or a list of them."""
     dependencies: tuple[str, ...]
     sections: tuple[str, ...]
     """Keys of params.yaml."""
-    values: Mapping[str, Any]
-    """What the declared keys hold now, by file and key: `params.yaml: datasets.diabetes.train`."""
+    params: Mapping[str, Mapping[str, Any]]
+    """The values of the declared keys, by file and key."""
     outputs: tuple[str, ...]
     in_git: tuple[str, ...]
-    """The outputs that git keeps, and not DVC's cache."""
+    """The outputs that git stores instead of DVC's cache."""
 
     @property
     def script(self) -> str:
-        """The stage as dvc.yaml writes it: `train`."""
+        """The stage's name in dvc.yaml: `train`."""
         return self.name.partition("@")[0]
 
     @property
     def dataset(self) -> str:
-        """The dataset that it runs for; nothing where it stands in dvc.yaml by itself."""
+        """The dataset that it runs for; empty for a stage without datasets."""
         return dataset_of(self.name)
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What dvc.lock says of a stage's last run."""
-
-    command: Any
-    values: Mapping[str, Any]
-    dependencies: Mapping[str, str]
-    """A digest per path."""
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Pipeline:
-    """All stages, and what git keeps of their inputs and outputs."""
+    """All stages, and the digests of the files that git stores."""
 
     stages: tuple[Stage, ...]
     digests: Mapping[str, str]
-    """Of the files and folders that are there in every clone; one that is missing has none."""
+    """Of the files and folders that every clone has; a missing one has none."""
     not_compared: frozenset[str]
-    """Dependencies of which a part is data, so that a clone without data can't tell their digest."""
+    """Dependencies that contain data, so that their digest is unknown in a clone without data."""
 
 
 def dataset_of(stage: str) -> str:
-    """The part of a stage's name that says for which dataset it runs; nothing where it has none."""
+    """The dataset in a stage's name; empty if there is none."""
     return stage.partition("@")[2]
 
 
@@ -87,18 +74,40 @@ def read(folder: Path) -> Pipeline:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    check(folder)
     try:
         with closing(Repo(str(folder))) as repo:
             return pipeline_of(repo.index)
     except DvcException as error:
-        fact = f"DVC can't read the pipeline ({' '.join(str(error).split())})"
-        raise RetrainError(FILE, fact, "mend what it names") from None
+        fact = f"can't be read by DVC ({error})"
+        raise RetrainError(
+            FILE, fact, f"fix the line that it names, or restore the file: git checkout {FILE}"
+        ) from None
+
+
+def check(folder: Path) -> None:
+    """Find out before DVC starts what DVC would report without a hint.
+
+    Raises:
+        RetrainError: the folder is not in git, or a name in params.yaml that `dvc.yaml` uses in a path is unknown.
+    """
+    configured = [path.read_text(encoding="utf-8") for path in (folder / ".dvc").glob("config*")]
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) and "no_scm" not in str(configured):
+        hint = "run: git init && git add --all && git commit --message Start; or get the project by git clone"
+        raise RetrainError(str(folder), "is not a git repository, which DVC needs", hint)
+    for dataset in map(str, params.datasets(folder)):
+        block = params.dataset_block(folder, dataset)
+        chosen = [
+            f"{package.replace('.', '/')}/{params.value_at(block, path)}.py" for path, package in params.CHOICES.items()
+        ]
+        if not all((folder / "src" / module).is_file() for module in chosen):
+            params.check_choices(folder, dataset)
 
 
 def pipeline_of(index: "Index") -> Pipeline:
-    """The stages of dvc.yaml, with the digests of what stands in git.
+    """The stages of dvc.yaml, with the digests of the files that git stores.
 
-    What `dvc add` keeps is data as well; its digest stands in a `.dvc` file.
+    Files of `dvc add` are data too; their digests are in `.dvc` files.
     """
     stages = [stage for stage in index.stages if stage.path_in_repo == FILE]
     made = {local_path(out) for out in index.outs}
@@ -116,7 +125,7 @@ def pipeline_of(index: "Index") -> Pipeline:
 
 
 def in_order(stages: Iterable[Stage]) -> list[Stage]:
-    """Stages, those that make something before those that depend on it."""
+    """Stages in an order in which they can run."""
     known = {stage.name: stage for stage in stages}
     needs = {
         stage.name: [
@@ -140,49 +149,30 @@ def declared(stage: "PipelineStage") -> Stage:
         command=stage.cmd,
         dependencies=tuple(local_path(item) for item in files_of(stage)),
         sections=tuple(key for item in main for key in item.params or [EVERYTHING]),
-        values={
-            f"{local_path(item)}: {key}": value for item in read_params for key, value in item.read_params().items()
-        },
+        params={local_path(item): item.read_params() for item in read_params},
         outputs=tuple(local_path(out) for out in stage.outs),
         in_git=tuple(local_path(out) for out in stage.outs if not out.use_cache),
     )
 
 
 def files_of(stage: "PipelineStage") -> "list[Dependency]":
-    """The files and folders that a stage depends on; params.yaml is known by its keys."""
+    """The files and folders that a stage depends on, without params.yaml."""
     from dvc.dependency import ParamsDependency
 
     return [item for item in stage.deps if not isinstance(item, ParamsDependency)]
 
 
 def local_path(item: "Output") -> str:
-    """A path relative to the repository; absolute where it lies outside."""
+    """A path relative to the repository; absolute if it is outside."""
     path, root = Path(item.fs_path), Path(item.repo.root_dir)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def is_partly_data(path: str, made: Iterable[str]) -> bool:
-    """Whether a path lies outside, or in an output, or an output in it: it is there only where the data is."""
+    """Whether a path is outside the repository, inside an output, or contains one, and so exists only with the data."""
     return Path(path).is_absolute() or any(path != out and overlap(path, out) for out in made)
 
 
 def overlap(path: str, other: str) -> bool:
-    """Whether two paths are the same, or one lies in the other."""
+    """Whether two paths are the same, or one is inside the other."""
     return Path(path).is_relative_to(other) or Path(other).is_relative_to(path)
-
-
-def recorded(folder: Path) -> dict[str, Recorded]:
-    """What a folder's dvc.lock says, by stage; nothing where there is none.
-
-    Raises:
-        RetrainError: it is no dvc.lock.
-    """
-    return {
-        name: Recorded(
-            command=list(stage.cmd) if isinstance(stage.cmd, tuple) else stage.cmd,
-            values={f"{file}: {key}": value for file, values in stage.params.items() for key, value in values.items()},
-            dependencies={entry.path: entry.md5 for entry in stage.deps},
-            outputs={entry.path: entry.md5 for entry in stage.outs},
-        )
-        for name, stage in dvc_lock.read(folder).stages.items()
-    }

@@ -58,9 +58,9 @@ def working_tree(workspace: Path, stages: Iterable[Stage]) -> list[str]:
 def copy(names: Iterable[str], source: Path, target: Path) -> None:
     """Copy files, and folders with all that is in them; a link is copied as what it leads to.
 
-    What is not there is left out. An empty `.git` marks the copy as a workspace of its own.
+    What does not exist is left out.
     """
-    (target / ".git").mkdir(parents=True)
+    target.mkdir(parents=True)
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_dir():
@@ -133,14 +133,12 @@ def remove_outputs(stage: Stage, folder: Path) -> None:
 
 
 def content(folder: Path) -> dict[str, os.stat_result]:
-    """The state of everything in a folder, `.git` aside. A folder's is taken before it is listed, which is an access."""
+    """The state of everything in a folder. A folder's is taken before it is listed, which is an access."""
     found: dict[str, os.stat_result] = {}
     waiting = [folder]
     while waiting:
         for path in sorted(waiting.pop().iterdir()):
             name = path.relative_to(folder).as_posix()
-            if name == ".git":
-                continue
             found[name] = path.lstat()
             if stat.S_ISDIR(found[name].st_mode):
                 waiting.append(path)
