@@ -67,7 +67,7 @@ def test_weights_have_permissions_of_umask(weights, tmp_path):
     [
         (Path.unlink, "does not exist; hint"),
         (lambda path: path.write_bytes(path.read_bytes()[:-20]), "is not a readable safetensors file ("),
-        (lambda path: save_file({"weight": torch.zeros(3, 2)}, path), "holds the weights of a different network; hint"),
+        (lambda path: save_file({"weight": torch.zeros(3, 2)}, path), "holds the weights of another network; hint"),
         (
             lambda path: save_file({name: tensor.double() for name, tensor in load_file(path).items()}, path),
             "has the dtype float64; it must be float32, float16, bfloat16; hint",

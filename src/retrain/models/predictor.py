@@ -80,7 +80,7 @@ def load(folder: Path) -> Predictor:
         file = networks.load(described.train.network.get("name"), where)
         parameters = schema.check(described.train.network, file.Parameters, f"{where}: train.network")
         if (file.Network.takes, loss.task) != (described.encoder.name, described.task.name):
-            raise RetrainError(where, "names an encoder, a network, a task and a loss that do not fit together", hint)
+            raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", hint)
         with torch.device("meta"), SkipInit():
             network = file.Network(encoder.size, task.outputs, parameters)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:

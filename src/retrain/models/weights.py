@@ -52,7 +52,7 @@ def load_weights(path: Path, network: nn.Module, hint: str) -> None:
             with safe_open(path, framework="pt") as stored:
                 shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118 (not a dict)
                 if shapes != {name: list(tensor.shape) for name, tensor in expected.items()}:
-                    raise RetrainError(str(path), "holds the weights of a different network", hint)
+                    raise RetrainError(str(path), "holds the weights of another network", hint)
                 weights = {name: stored.get_tensor(name) for name in shapes}
     except MemoryError:
         raise RetrainError(str(path), "does not fit into memory", hint) from None
