@@ -97,7 +97,7 @@ test-slow: setup-dev  ## run only the end-to-end tests
 stress: setup-dev  ## run the long stress tests (kills, damaged inputs, full disks) and print what they tried
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
 
-coverage: setup-dev  ## run the tests that need no subprocess and measure which lines of src/ they run
+coverage: setup-dev  ## run the tests that are not slow, and print how much of src/ they cover
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal -m "not slow and not campaign" --cov --cov-report=term-missing:skip-covered
 
 docs: setup  ## write docs/reference/params.md and cli.md from the code
