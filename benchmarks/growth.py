@@ -25,10 +25,10 @@ REPEATS = 5
 
 def stage(folder, name):
     """Run a stage of `growth` in a workspace; seconds, and the largest memory in MiB."""
-    variables = {**os.environ, "DVC_ROOT": str(folder), "RETRAIN_TRACKING": "off"}
+    surroundings = {**os.environ, "DVC_ROOT": str(folder), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
     begin = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, folder / "src" / f"{name}.py", "--dataset", "growth"], cwd=folder, env=variables,
+        [sys.executable, folder / "src" / f"{name}.py", "--dataset", "growth"], cwd=folder, env=surroundings,
         stdout=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)

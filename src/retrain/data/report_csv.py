@@ -15,7 +15,6 @@ from typing import Any
 from retrain import files
 from retrain.errors import RetrainError
 
-csv.field_size_limit(2**31 - 1)  # a text of the data may be longer than the csv module's own limit
 LARGEST = 1e150
 """The square of a larger number is infinite, and so is a column's deviation."""
 START = r"""(?:^|[;\t\r\n])["']*"""
