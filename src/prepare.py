@@ -1,7 +1,7 @@
-"""Prepare: rows from their source become one clean, tidy table.
+"""Prepare: read rows from their source and write one clean, tidy table.
 
-Reads `datasets.<name>.prepare` and writes `data/<name>/prepared/`: `rows.parquet`, `test.parquet` where the data has
-an official test file, and `prepared.json` (columns, counts, parameters).
+Reads `datasets.<name>.prepare` and writes `data/<name>/prepared/`: `rows.parquet`, `test.parquet` if the data has an
+official test file, and `prepared.json` (counts, parameters and the digests of the tables).
 """
 
 from dataclasses import replace
@@ -22,33 +22,42 @@ if TYPE_CHECKING:
 
 
 def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> tuple[Cleaned, "pd.DataFrame | None"]:
-    """Clean the rows, and those of the official test file, of which none is left out.
+    """Clean the rows. The rows of the official test file are cleaned too, but none of them is dropped.
+
+    Args:
+        source: the rows as the source gives them.
+        repairs: the names of the text repairs.
+        where: the section's path, for errors.
 
     Raises:
-        RetrainError: nothing is left, a number is missing in the test file, or the classes can't be learned.
+        RetrainError: no row is left, the test file has a missing number or a class of its own, or the classes can't be
+            learned.
     """
     from retrain.data.cleaning import tidy
 
     cleaned = clean(source.rows, repairs)
     test = None if source.official_test is None else tidy(source.official_test, repairs)
     if cleaned.rows.empty:
-        raise RetrainError(where, "no row is left after cleaning", "check the columns and the file")
+        dropped = f"{cleaned.empty:,} empty, {cleaned.duplicates:,} duplicates"
+        fact = f"cleaning dropped all {len(source.rows):,} rows ({dropped})"
+        raise RetrainError(where, fact, "check the columns of the inputs and the target")
     gaps = [] if test is None else [name for name in test.columns if test[name].isna().any()]
     if gaps:
-        raise RetrainError(f"{where}.test", f"column '{gaps[0]}' has an empty number", "correct the test file")
+        raise RetrainError(f"{where}.test", f"column '{gaps[0]}' has missing values", "fill them in the test file")
     if cleaned.rows.iloc[:, -1].dtype == "float64":
         return cleaned, test
     names = class_names(cleaned.rows, source.classes, where)
     unknown = [] if test is None else sorted(set(test.iloc[:, -1]) - set(names))
     if unknown:
-        raise RetrainError(where, f"class '{unknown[0]}' is only in the test file", "correct one of the files")
+        hint = "add rows of this class to the training file, or correct the test file"
+        raise RetrainError(where, f"class '{unknown[0]}' is only in the test file", hint)
     test = None if test is None else categorise(test, names)
     return replace(cleaned, rows=categorise(cleaned.rows, names)), test
 
 
 @cli.stage
 def main(dataset: str) -> None:
-    """Get a dataset's rows, clean them, and write a tidy table to data/NAME/prepared/."""
+    """Read and clean a dataset's rows, and write them to data/NAME/prepared/."""
     from retrain.data import tables
 
     workspace = environment.workspace()

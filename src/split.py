@@ -1,7 +1,7 @@
-"""Split: a tidy table becomes train, validation and test, tokenized and indexed for training.
+"""Split: divide a tidy table into train, validation and test, and encode it for training.
 
-Reads `datasets.<name>.split` and writes `data/<name>/splits/` (a table per split) and `data/<name>/examples/` (encoded
-arrays that training memory-maps, and `encoding.json`: all that was learned, from the train split alone).
+Reads `datasets.<name>.split` and writes `data/<name>/splits/` (one table per split) and `data/<name>/examples/` (encoded
+arrays that training memory-maps, and `encoding.json`: what encoder and task learned from the train split alone).
 """
 
 from pathlib import Path
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENCODED = ("train", "validation")
-"""Evaluation starts from the raw rows of test."""
+"""The splits that are encoded here. Evaluation encodes the rows of the test split itself."""
 
 
-def fits_inputs(rows: "pd.DataFrame", encoder: str, holds: str, where: str) -> None:
-    """Raise RetrainError if an input column holds something else than the encoder takes."""
+def check_columns(rows: "pd.DataFrame", encoder: str, holds: str, where: str) -> None:
+    """Raise RetrainError if an input column does not hold what the encoder takes: text or numbers."""
     for name in rows.columns:
         found = "numbers" if rows[name].dtype == "float64" else "text"
         if found != holds:
             fact = f"encoder '{encoder}' needs {holds}, but column '{name}' holds {found}"
-            raise RetrainError(f"{where}.encoder.name", fact, "choose another encoder, or correct prepare")
+            hint = f"set encoder.name to one for {found}: {' or '.join(encoders.names_for(found))}"
+            raise RetrainError(f"{where}.encoder.name", fact, hint)
 
 
 def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, SplitFacts]:
-    """Write a table per split, and return their sizes and digests."""
+    """Write one table per split, and return their sizes and digests."""
     from retrain.data import tables
 
     folder.mkdir()
@@ -63,7 +64,7 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 def encode(
     splits: "dict[str, pd.DataFrame]", encoder_class: type[Encoder], task: Task, parameters: Section
 ) -> tuple[Encoder, dict[str, Arrays]]:
-    """An encoder learned from the train split, and the arrays of the splits that training needs."""
+    """An encoder that learned from the train split, and the arrays of the splits in `ENCODED`."""
     *inputs, target = splits["train"].columns
     targets = {name: task.encode(splits[name][target]) for name in ENCODED}
     encoder, train = encoder_class.fit_encode(splits["train"][inputs], targets["train"], parameters)
@@ -73,7 +74,7 @@ def encode(
 
 @cli.stage
 def main(dataset: str) -> None:
-    """Split a dataset into train, validation and test, and encode it to data/NAME/examples/."""
+    """Divide a dataset into train, validation and test, and encode it to data/NAME/examples/."""
     where = params.section_path(dataset, "split")
     parameters = params.read(environment.workspace(), dataset, "split", Split)
     encoder_file = encoders.load(parameters.encoder.get("name"), f"{where}.encoder.name")
@@ -83,10 +84,10 @@ def main(dataset: str) -> None:
     rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))
     check(parameters, where, official=test is not None)
     *inputs, target = rows.columns
-    fits_inputs(rows[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
+    check_columns(rows[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
     contents = encoder_file.Encoder.contents
     splits = split(rows, contents(rows[inputs]), None if test is None else (test, contents(test[inputs])), parameters)
-    not_empty(splits, where)
+    not_empty(splits, parameters, where)
 
     task = task_class.fit(splits["train"][target], where)
     encoder, arrays = encode(splits, encoder_file.Encoder, task, encoder_parameters)
@@ -105,7 +106,7 @@ def main(dataset: str) -> None:
         files.write_json(encoded / encoding_file.ENCODING, encoding.model_dump(mode="json"))
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
-    leaked = f"; left out {left:,} rows that the test file has" if left else ""
+    leaked = f"; left out {left:,} rows that are also in the test file" if left else ""
     click.echo(f"split {dataset}: {sizes} rows{leaked}; {encoder.describe()}, {task.describe()}")
 
 

@@ -152,20 +152,20 @@ def test_a_pickle_in_the_place_of_the_weights_is_not_executed(elsewhere):
         (
             ["tiny_numbers", "a ship"],
             "",
-            "predict: this model takes numbers (a, b, c), not texts; give it a table: --file",
+            "predict: this model takes numbers (a, b, c), not texts; give a table: --file",
         ),
         (
             ["tiny_numbers"],
             "1,2,3\n",
-            "predict: this model takes numbers (a, b, c), not texts; give it a table: --file",
+            "predict: this model takes numbers (a, b, c), not texts; give a table: --file",
         ),
-        (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b': is empty; give it a number"),
+        (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b' is empty; enter a number"),
         (
             ["tiny_numbers", "--file", "text.csv"],
             "",
-            "text.csv, line 2, column 'c': 'three' is not a finite number of at most 1e+150;",
+            "text.csv, line 2, column 'c' holds 'three', which is not a finite number; correct the value",
         ),
-        (["tiny_news"], b"caf\xe9\n", "standard input, line 1: is not UTF-8; save it as UTF-8"),
+        (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
     ],
 )
 def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(elsewhere, arguments, stdin, expected):

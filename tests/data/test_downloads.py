@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 import tracemalloc
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from functools import partial
@@ -71,17 +70,6 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(bytes(1 << 16))
 
 
-def packed(handler: BaseHTTPRequestHandler) -> None:
-    """A gigabyte of zeros in a megabyte."""
-    packer = zlib.compressobj(9, wbits=31)
-    handler.send_response(200)
-    handler.send_header("Content-Encoding", "gzip")
-    handler.end_headers()
-    for _ in range(1 << 10):
-        handler.wfile.write(packer.compress(bytes(1 << 20)))
-    handler.wfile.write(packer.flush())
-
-
 def dripping(fast: int, handler: BaseHTTPRequestHandler) -> None:
     """So many bytes, then one every twentieth of a second, for a minute."""
     handler.send_response(200)
@@ -103,17 +91,6 @@ def steady(handler: BaseHTTPRequestHandler) -> None:
     for _ in range(20):
         handler.wfile.write(bytes(CHUNK))
         time.sleep(0.1)
-
-
-def hollow(handler: BaseHTTPRequestHandler) -> None:
-    """The beginning of a packed file, with a name that never ends."""
-    handler.send_response(200)
-    handler.send_header("Content-Encoding", "gzip")
-    handler.end_headers()
-    handler.wfile.write(bytes.fromhex("1f8b0808000000000003"))
-    with suppress(OSError):
-        while True:
-            handler.wfile.write(b"x" * CHUNK)
 
 
 @pytest.fixture
@@ -149,7 +126,7 @@ def test_no_redirect_to_another_scheme_is_followed(folder, target):
     with serving(places) as (server, asked):
         places["/away"] = redirect(target.format(port=server.rpartition(":")[2]))
         said = run(folder, f"{server}/away")
-    assert said.startswith(f"Error: {server}/away: redirects to another scheme (")
+    assert said.startswith(f"Error: {server}/away redirects to another scheme (")
     assert asked == ["/away"]
     assert kept(folder) == []
 
@@ -173,18 +150,16 @@ def test_a_server_that_announces_too_much_is_not_listened_to(folder):
     claims = str(downloads.LARGEST_DOWNLOAD + 1)
     with serving({"/large": lambda handler: answer(handler, ROWS, Content_Length=claims)}) as (server, asked):
         said = run(folder, f"{server}/large")
-    assert said.startswith(f"Error: {server}/large: sends more than 4,294,967,296 bytes; ")
+    assert said.startswith(f"Error: {server}/large sends more than 4,294,967,296 bytes; ")
     assert asked == ["/large"]
     assert kept(folder) == []
 
 
-@pytest.mark.parametrize("send", [endless, packed])
-def test_a_server_that_does_not_announce_it_is_left_when_it_is_too_much(tmp_path, send):
-    """Whether it sends without end, or little that becomes much when it is unpacked: memory stays small, too."""
+def test_an_endless_download_stops_at_the_limit(tmp_path):
     largest = 10_000_000
-    with serving({"/large": send}) as (server, _):
+    with serving({"/large": endless}) as (server, _):
         tracemalloc.start()
-        with pytest.raises(RetrainError, match=r"/large: sends more than 10,000,000 bytes; download it yourself"):
+        with pytest.raises(RetrainError, match=r"/large sends more than 10,000,000 bytes; download it yourself"):
             downloads.download_once(f"{server}/large", tmp_path / "large", largest, downloads.PATIENCE)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -199,26 +174,30 @@ def test_a_length_that_is_wrong_or_none_misleads_nobody(folder, length):
     with serving({"/rows.csv": send}) as (server, _):
         said = run(folder, f"{server}/rows.csv")
     if length == "12":
-        assert f"SHA-256 is {hashlib.sha256(ROWS[:12]).hexdigest()}, not {DIGEST}" in said
-    assert said.startswith(("prepare mine: read 60 rows", f"Error: {server}/rows.csv: "))
+        assert f"has the SHA-256 {hashlib.sha256(ROWS[:12]).hexdigest()}, not {DIGEST}" in said
+    assert said.startswith(("prepare mine: read 60 rows", f"Error: {server}/rows.csv "))
     assert (DIGEST in kept(folder)) == said.startswith("prepare")
 
 
-def test_what_is_packed_without_need_is_unpacked_before_it_is_verified(folder):
-    with serving({"/a": lambda handler: answer(handler, gzip.compress(ROWS), Content_Encoding="gzip")}) as (server, _):
-        assert run(folder, f"{server}/a").startswith("prepare mine: read 60 rows")
-    assert (folder / ".retrain" / "downloads" / DIGEST).read_bytes() == ROWS
+def packed(handler: BaseHTTPRequestHandler) -> None:
+    """Content that needs decompression, which could become any size."""
+    answer(handler, gzip.compress(ROWS), Content_Encoding="gzip")
 
 
-def test_what_is_said_to_be_packed_and_is_not_is_an_error(folder):
-    send: Answer = lambda handler: answer(handler, ROWS, Content_Encoding="gzip")  # noqa: E731
-    with serving({"/a": send}) as (server, _), pytest.raises(UnavailableError, match="ContentDecodingError"):
-        downloads.download_once(f"{server}/a", folder / "rows.csv", len(ROWS), downloads.PATIENCE)
+def test_compressed_content_is_rejected(folder):
+    with serving({"/a": packed}) as (server, asked):
+        said = run(folder, f"{server}/a")
+    assert said == (
+        f"Error: {server}/a is sent compressed (gzip), although that was not asked for; "
+        "download it yourself, and set location to the copy\n"
+    )
+    assert asked == ["/a"]
+    assert kept(folder) == []
 
 
 @pytest.mark.parametrize("fast", [0, 1 << 20])
 def test_a_server_that_sends_a_byte_now_and_then_is_left_also_after_a_good_beginning(folder, fast):
-    said = r"/a: sends fewer than 1,024 bytes a second; check the network"
+    said = r"/a sends fewer than 1,024 bytes a second; check the network"
     with serving({"/a": partial(dripping, fast)}) as (server, _), pytest.raises(UnavailableError, match=said):
         downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
 
@@ -229,16 +208,10 @@ def test_a_server_that_is_fast_enough_is_not_left_however_much_it_sends(folder):
     assert digest == hashlib.sha256(bytes(20 * CHUNK)).hexdigest()
 
 
-def test_a_server_that_sends_without_end_what_unpacks_to_nothing_is_left(folder):
-    said = "/a: sends more than 1,000,000 bytes"
-    with serving({"/a": hollow}) as (server, _), pytest.raises(RetrainError, match=said):
-        downloads.download_once(f"{server}/a", folder / "rows.csv", 1_000_000, patience=0.2)
-
-
 def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
     missing = str(len(ROWS) + 1)
     with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
-        assert "can't be downloaded (ChunkedEncodingError)" in run(folder, f"{server}/a")
+        assert "can't be downloaded (ProtocolError)" in run(folder, f"{server}/a")
         assert len(asked) == downloads.ATTEMPTS
     assert kept(folder) == []
 
@@ -273,8 +246,8 @@ def test_a_token_in_a_location_is_in_no_file_and_in_nothing_that_is_printed(fold
         assert asked == [f"/rows.csv?token={SECRET}"]
         said += run(folder, f"{server}/gone?X-Amz-Signature={SECRET}", "0" * 64)
         said += run(folder, f"{server}/rows.csv?token={SECRET}", "1" * 64)
-    assert f"{server}/rows.csv?...: SHA-256 is {DIGEST}, not " in said
-    assert f"{server}/gone?...: the server answers 404; " in said
+    assert f"{server}/rows.csv?... has the SHA-256 {DIGEST}, not " in said
+    assert f"{server}/gone?... is not on the server (status 404); " in said
     assert SECRET not in said
     written = [path for path in folder.rglob("*") if path.is_file() and path.name != "params.yaml"]
     assert {"prepared.json", "rows.parquet"} <= {path.name for path in written}
@@ -285,9 +258,9 @@ def test_a_token_in_a_location_is_in_no_file_and_in_nothing_that_is_printed(fold
 def test_a_password_in_a_location_is_refused_and_not_shown(folder):
     said = run(folder, f"https://user:{SECRET}@example.org/rows.csv")
     assert said.startswith(
-        "Error: https://example.org/rows.csv: holds a user or a password, and git and DVC keep what "
+        "Error: https://example.org/rows.csv contains a user or a password, which git and DVC would store; "
     )
-    assert said.endswith("; put them into ~/.netrc\n")
+    assert said.endswith("; move them to ~/.netrc\n")
     assert SECRET not in said
 
 

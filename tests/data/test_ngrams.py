@@ -25,7 +25,9 @@ from support.project import Project, news_rows, tiny_datasets, write_tiny_tables
 
 unhurried = settings(deadline=None, max_examples=200)
 BITS = 20
-BASE, PAIR, TITLE, SPREAD, RUN = map(int, (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD, ngrams.RUN))
+BASE, PAIR, TITLE, SPREAD, CHAR_NGRAM = map(
+    int, (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD, ngrams.CHAR_NGRAM)
+)
 
 CHARACTERS = st.sampled_from([*"aBz09_ .!#;'\t\n\v\f\r\0\\", "  ", "   ", *"éÉßİ中 \u2028’—“‿⁀", "\N{PILE OF POO}"])
 TEXTS = (
@@ -115,7 +117,7 @@ def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> E
 def learned(encoder: Encoder) -> dict[int, float]:
     """The importance of each bucket that is a feature."""
     found = np.frombuffer(encoder.buckets, "<i4").tolist()
-    return dict(zip(found, np.frombuffer(encoder.importance, "<f2").tolist(), strict=True))
+    return dict(zip(found, np.frombuffer(encoder.feature_weights, "<f2").tolist(), strict=True))
 
 
 def counted(rows: Sequence[Row], labels: Sequence[int], minimum_count: int) -> dict[Feature, Counter[int]]:
@@ -199,7 +201,7 @@ def test_every_word_pair_and_title_word_has_its_bucket(rows):
 def test_every_run_of_characters_has_its_bucket_beside_those_of_words_and_crosses_no_row(rows, length):
     expected = []
     for row in rows:
-        of_runs = ((polynomial(run) ^ RUN) * SPREAD % 2**64 >> (64 - BITS) for run in runs(row, length))
+        of_runs = ((polynomial(run) ^ CHAR_NGRAM) * SPREAD % 2**64 >> (64 - BITS) for run in runs(row, length))
         expected.append(sorted([*map(bucket, features(row)), *of_runs]))
     assert buckets(rows, length) == expected
 
@@ -383,7 +385,7 @@ def encoded(*numbers: float, dtype: str) -> str:
 
 WRITTEN = {
     "columns": ["text"], "hash_bits": 8, "char_ngrams": 0,
-    "buckets": encoded(0, 9, 255, dtype="<i4"), "importance": encoded(0.5, 1, 2, dtype="<f2"),
+    "buckets": encoded(0, 9, 255, dtype="<i4"), "feature_weights": encoded(0.5, 1, 2, dtype="<f2"),
 }  # fmt: skip
 
 
@@ -391,13 +393,13 @@ WRITTEN = {
     "damage",
     [
         {"buckets": "no base64"},
-        {"importance": "no base64"},
+        {"feature_weights": "no base64"},
         {"buckets": "é" * 16},
         {"buckets": WRITTEN["buckets"][:-4]},
-        {"importance": base64.b64encode(b"12345").decode()},
-        {"buckets": "", "importance": ""},
-        {"importance": encoded(0.5, 1, dtype="<f2")},
-        {"importance": encoded(0.5, 1, 2, 3, dtype="<f2")},
+        {"feature_weights": base64.b64encode(b"12345").decode()},
+        {"buckets": "", "feature_weights": ""},
+        {"feature_weights": encoded(0.5, 1, dtype="<f2")},
+        {"feature_weights": encoded(0.5, 1, 2, 3, dtype="<f2")},
         {"buckets": encoded(9, 0, 255, dtype="<i4")},
         {"buckets": encoded(0, 9, 9, dtype="<i4")},
         {"buckets": encoded(0, 9, 256, dtype="<i4")},
@@ -405,10 +407,10 @@ WRITTEN = {
         {"buckets": encoded(-1, 9, 255, dtype="<i4")},
         {"buckets": encoded(0, -9, 255, dtype="<i4")},
         {"buckets": encoded(100, 60 - 2**31, 9, dtype="<i4")},  # 32 bits are too few for the differences
-        {"importance": encoded(0.5, math.nan, 2, dtype="<f2")},
-        {"importance": encoded(0.5, math.inf, 2, dtype="<f2")},
-        {"importance": encoded(0.5, -1, 2, dtype="<f2")},
-        {"importance": encoded(0.5, 0, 2, dtype="<f2")},
+        {"feature_weights": encoded(0.5, math.nan, 2, dtype="<f2")},
+        {"feature_weights": encoded(0.5, math.inf, 2, dtype="<f2")},
+        {"feature_weights": encoded(0.5, -1, 2, dtype="<f2")},
+        {"feature_weights": encoded(0.5, 0, 2, dtype="<f2")},
         {"hash_bits": 7},
         {"hash_bits": 27},
         {"hash_bits": "8"},
@@ -439,5 +441,5 @@ def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Pat
         assert CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"]).exit_code == 0
         ended = CliRunner().invoke(split.main, ["--dataset", "tiny_news"])
     assert ended.exit_code == 1
-    assert re.fullmatch(r"Error: .+: .+; .+\n", ended.stderr)
+    assert re.fullmatch(r"Error: split.encoder: no feature (occurs|reaches) .+; lower .+\n", ended.stderr)
     assert not (tmp_path / "data/tiny_news/examples").exists()

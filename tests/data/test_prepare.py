@@ -278,10 +278,16 @@ def test_a_docstring_that_several_libraries_share_is_left_out_and_counted(own_ta
 @pytest.mark.parametrize(
     ("packages", "expected"),
     [
-        (["click", "not-there"], "Error: docstrings: package 'not-there' is not installed; run make setup\n"),
-        ([""], "Error: docstrings: package '' is not installed; run make setup\n"),
-        ([], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
-        (["click", "click"], "Error: params.yaml: datasets.mine.prepare.packages: .+; .+\n"),
+        (["click", "not-there"], "Error: docstrings: package 'not-there' is not installed; run: make setup\n"),
+        ([""], "Error: docstrings: package '' is not installed; run: make setup\n"),
+        (
+            [],
+            "Error: params.yaml: datasets.mine.prepare.packages is the list \\[\\], but must have at least 1 item .+; .+\n",
+        ),
+        (
+            ["click", "click"],
+            "Error: params.yaml: datasets.mine.prepare.packages names 'click' twice; remove one of them\n",
+        ),
     ],
 )
 def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages, expected):

@@ -150,7 +150,7 @@ def test_one_line_says_how_many_rows_the_test_file_already_has(project):
     )
     project.set("tiny_news.prepare.test", {"location": "data/raw/tiny_news/test.csv", "sha256": "unpinned"})
     project.remove("tiny_news.split.test")
-    assert ", test 7 rows; left out 7 rows that the test file has; " in split_stages(project, "tiny_news")
+    assert ", test 7 rows; left out 7 rows that are also in the test file; " in split_stages(project, "tiny_news")
 
 
 @pytest.mark.parametrize("dataset", ["tiny_news", "tiny_length", "tiny_numbers", "tiny_sign"])

@@ -113,7 +113,7 @@ def test_arrays_run_no_code(folder, trap, content):
     encoding["arrays"]["train/targets.npy"] = files.sha256(examples / "train/targets.npy")
     (examples / "encoding.json").write_text(json.dumps(encoding))
     line = refusal(folder, train.main, "--dataset", "tiny_sign")
-    assert line.startswith(f"{PATH}/examples/train holds a damaged array (")
+    assert line.startswith(f"{PATH}/examples/train/targets.npy is not a readable array (")
 
 
 def table_with(metadata: dict[bytes, bytes]) -> pa.Table:

@@ -212,7 +212,7 @@ def test_bare_texts_become_rows(name):
     try:
         rows = encoder.rows_of_texts(["a ship", "", "a cow"])
     except RetrainError as error:
-        assert error.hint == "give it a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
+        assert error.hint == "give a table: --file rows.csv"  # noqa: PT017 (an encoder may take texts)
     else:
         assert tuple(rows) == encoder.columns
         assert {len(column) for column in rows.values()} == {3}

@@ -1,4 +1,4 @@
-"""Texts as people wrote them: repaired the same way before training and before predicting."""
+"""Text cleaning, the same before training and before predicting, and the rows that are dropped."""
 
 import html
 import re
@@ -11,10 +11,10 @@ from retrain.errors import RetrainError
 import pandas as pd
 
 NAMES = "quot|amp|lt|gt|nbsp|apos|hellip|mdash|ndash|lsquo|rsquo|ldquo|rdquo|pound|euro|copy|reg|trade|eacute"
-"""Entities whose names are no words of their own: `cup;` and `sum;` are entities as well, and stay."""
+"""Entities whose names are not English words. `cup;` and `sum;` are entities too, and stay."""
 
 LOST = re.compile(rf"(?: |(?<![&\w]))(#\d{{2,4}}|{NAMES});")
-"""An entity whose ampersand became a space, or went missing."""
+"""An entity whose ampersand is missing or became a space."""
 QUOTES = (
     (re.compile(r"(?<![^\s(\[])&(?:#39|apos);(?=[^\W\d])"), "‘"),
     (re.compile("&(?:#39|apos);"), "’"),
@@ -22,17 +22,17 @@ QUOTES = (
     (re.compile(r"&(?:#34|quot);(?=\w)"), " “"),  # the space before it was not its ampersand
     (re.compile("&(?:#34|quot);"), "”"),
 )
-"""Apostrophes and quotation marks, opening ones first, and what they become."""
+"""Entities of apostrophes and quotation marks, the opening ones first, and their replacements."""
 ESCAPED = re.compile(r"\\(?=\$)")
 BREAK = re.compile(r"\\+")
 SPACES = re.compile(r"\s+")
 
 
 def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
-    """A table with its texts repaired; numbers stay as they are.
+    """A table with cleaned texts. Number columns are not changed.
 
     Raises:
-        RetrainError: there is no such repair.
+        RetrainError: a name in `repairs` is unknown.
     """
     texts = [name for name in table.columns if table[name].dtype != "float64"]
     tidied = {name: pd.Series(tidy_texts(table[name], repairs), table.index, dtype="str") for name in texts}
@@ -40,7 +40,11 @@ def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
 
 
 def tidy_texts(texts: Iterable[str], repairs: Sequence[str]) -> list[str]:
-    """Texts repaired, and without white space around them; raises RetrainError where there is no such repair."""
+    """Texts cleaned by the named repairs, and without white space around them.
+
+    Raises:
+        RetrainError: a name in `repairs` is unknown.
+    """
     for name in repairs:
         if name not in REPAIRS:
             raise RetrainError("repairs", f"unknown '{name}'", schema.nearest(name, REPAIRS))
@@ -49,10 +53,10 @@ def tidy_texts(texts: Iterable[str], repairs: Sequence[str]) -> list[str]:
 
 
 def repair_entities(text: str) -> str:
-    """Turn entities into their characters, also those whose ampersand became a space: `Bush #39;s` -> `Bush’s`.
+    """Replace HTML entities by their characters, even if their ampersand became a space: `Bush #39;s` -> `Bush’s`.
 
-    Apostrophes and quotation marks become typographic ones. So they stay apart from those that were typed, which a
-    model may want to know: they tell the feed that a text is from.
+    Apostrophes and quotation marks become typographic ones. They stay different from typed ones, which show the model
+    the news feed that a text came from.
     """
     if ";" not in text:
         return text
@@ -63,12 +67,12 @@ def repair_entities(text: str) -> str:
 
 
 def repair_backslashes(text: str) -> str:
-    r"""Turn the backslashes that stand for line breaks into line breaks, and `\$` into a dollar sign."""
+    r"""Replace backslashes, which mark line breaks, by line breaks, and `\$` by a dollar sign."""
     return BREAK.sub("\n", ESCAPED.sub("", text)) if "\\" in text else text
 
 
 def repair_spaces(text: str) -> str:
-    """Make every run of white space one space."""
+    """Replace each sequence of white space by one space."""
     return SPACES.sub(" ", text)
 
 
@@ -77,7 +81,7 @@ REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes, "spac
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A table after cleaning, with what was dropped from it."""
+    """A table after cleaning, and the numbers of dropped rows."""
 
     rows: pd.DataFrame
     empty: int
@@ -85,7 +89,7 @@ class Cleaned:
 
 
 def clean(table: pd.DataFrame, repairs: tuple[str, ...]) -> Cleaned:
-    """Repair texts, then drop rows without inputs or target, then exact duplicates but for the first."""
+    """Clean texts, then drop rows without inputs, without a target or with a missing number, then repeated rows."""
     inputs, target = list(table.columns[:-1]), table.columns[-1]
     tidied = tidy(table, repairs)
     blank = tidied[inputs].isin([""]).all(axis=1) | tidied[target].isin([""]) | tidied.isna().any(axis=1)
@@ -95,22 +99,28 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...]) -> Cleaned:
 
 
 def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> list[str]:
-    """The classes of a text target: those with an order of their own first, the others alphabetically.
+    """The classes of a text target: first those in `ordered`, then the others alphabetically.
+
+    Args:
+        rows: the table, with the target as its last column.
+        ordered: classes whose order the source gives.
+        where: the section's path, for the error.
 
     Raises:
-        RetrainError: there is only one class, or a class has a single row, so that it can't be learned and tested.
+        RetrainError: there is only one class, or a class has a single row and can't be both learned and tested.
     """
     counts = rows.iloc[:, -1].value_counts()
     names = [name for name in ordered if name in counts.index] + sorted(set(counts.index) - set(ordered))
     if len(names) == 1:
-        raise RetrainError(where, f"'{names[0]}' is the only class", "give it rows of at least two classes")
+        raise RetrainError(where, f"all rows have the class '{names[0]}'", "add rows of another class")
     for name in names:
         if counts[name] == 1:
-            raise RetrainError(where, f"class '{name}' has a single row", "give it more rows, or take it out")
+            hint = "add rows of this class, or remove the row"
+            raise RetrainError(where, f"class '{name}' has a single row", hint)
     return names
 
 
 def categorise(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """A table whose target, the last column, is one of these classes."""
+    """A table whose target, the last column, is categorical with these classes."""
     target = table.columns[-1]
     return table.assign(**{target: table[target].astype(pd.CategoricalDtype(names, ordered=False))})

@@ -1,4 +1,4 @@
-"""CSV files as tables of text and numbers; errors name the line."""
+"""CSV files as tables of text and numbers. Errors name the line."""
 
 import csv
 import math
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from retrain import files
+from retrain import files, schema
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
 
@@ -14,22 +14,25 @@ import pandas as pd
 
 LONGEST = 1 << 30
 """Characters in a field of a CSV file; the standard library's limit is too low for texts."""
+SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
 def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFrame:
-    """All rows of a CSV file as text.
+    """All rows of a CSV file as text. Blank lines are skipped.
 
     Args:
         path: the file; UTF-8, comma separated, quotes doubled.
         shown: how errors name the file.
-        columns: the columns in order where the file has no header; None where its first line names them.
+        columns: the columns in order if the file has no header; None if its first line names them.
 
     Returns:
-        A table of strings, with the line on which each row ends as its index.
+        A table of strings. Its index is the number of the line on which each row ends.
 
     Raises:
-        RetrainError: empty, truncated, ragged or not UTF-8; the error names the line.
+        RetrainError: the file does not exist, is empty or not UTF-8, or a row is not valid CSV or has too many or too few
+            values; the error names the line.
     """
+    has_header = columns is None
     lines: list[int] = []
     rows: list[list[str]] = []
     for line, row in numbered_rows(path, shown):
@@ -37,35 +40,44 @@ def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFr
             columns = unique_columns(row, shown)
             continue
         if len(row) != len(columns):
-            fact = f"has {len(row)} values where {len(columns)} columns are expected"
-            raise RetrainError(f"{shown}, line {line}", fact, "mend the line, or the list of columns")
+            values = f"{len(row)} value{'s' if len(row) > 1 else ''} for {len(columns)} columns"
+            hint = "put quotes around values with commas" if len(row) > len(columns) else "add the missing values"
+            raise RetrainError(f"{shown}, line {line}", f"has {values}", hint)
         lines.append(line)
         rows.append(row)
     if not rows:
-        raise RetrainError(shown, "has no rows", "give it at least one")
+        fact = "has a header, but no rows" if has_header and columns else "is empty"
+        raise RetrainError(shown, fact, "add rows")
     return pd.DataFrame(rows, columns=list(columns or ()), index=pd.Index(lines, name="line"), dtype="str")
 
 
 def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not a blank line, with the number of the line on which it ends."""
     csv.field_size_limit(LONGEST)
-    files.require_regular_file(path, "give a CSV file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+    hint = "give the path of a CSV file"
+    with files.reading(path, "CSV file", hint), path.open(encoding="utf-8-sig", newline="") as file:
+        reader, last = csv.reader(file, strict=True), 0
+        try:
             for row in reader:
+                last = reader.line_num
                 if row:
-                    yield reader.line_num, row
-    except csv.Error as error:
-        fact = f"is not valid CSV ({error})"
-        raise RetrainError(f"{shown}, line {reader.line_num}", fact, "mend the line, or fetch the file again") from None
-    except UnicodeDecodeError as error:
-        fact = f"is not UTF-8 (byte {error.object[error.start]:#04x})"
-        raise RetrainError(f"{shown}, line {foreign_line(path)}", fact, "save it as UTF-8") from None
-    except FileNotFoundError:
-        raise RetrainError(shown, "is missing", "put the file there, or correct its location") from None
-    except OSError as error:
-        raise RetrainError(shown, f"can't be read ({error.strerror})", "check the file and its permissions") from None
+                    yield last, row
+        except csv.Error as error:
+            raise invalid(error, shown, last + 1, reader.line_num) from None
+        except UnicodeDecodeError as error:
+            fact = f"is not UTF-8 (byte {error.object[error.start]:#04x})"
+            raise RetrainError(f"{shown}, line {foreign_line(path)}", fact, "save the file as UTF-8") from None
+
+
+def invalid(error: csv.Error, shown: str, first: int, last: int) -> RetrainError:
+    """The error of a row, from its first to its last line, that is not valid CSV."""
+    if "unexpected end of data" in str(error):
+        fact = "starts a quoted field that does not end in the file"
+        return RetrainError(f"{shown}, line {first}", fact, 'close the quote, or write a quote inside a field as ""')
+    if "expected after" in str(error):
+        fact = "has text after the closing quote of a field"
+        return RetrainError(f"{shown}, line {last}", fact, 'write a quote inside a field as ""')
+    return RetrainError(f"{shown}, line {last}", f"is not valid CSV ({error})", "correct the line")
 
 
 def foreign_line(path: Path) -> int:
@@ -80,7 +92,7 @@ def foreign_line(path: Path) -> int:
 
 
 def unique_columns(header: list[str], shown: str) -> list[str]:
-    """A header line, checked: every name is there once."""
+    """The names in a header line; raises RetrainError if a name is repeated."""
     columns = [name.strip() for name in header]
     repeated = next((name for name, count in Counter(columns).items() if count > 1), None)
     if repeated is not None:
@@ -88,7 +100,9 @@ def unique_columns(header: list[str], shown: str) -> list[str]:
     return columns
 
 
-def select(rows: pd.DataFrame, names: Sequence[str], numeric: Sequence[str], shown: str) -> pd.DataFrame:
+def select(
+    rows: pd.DataFrame, names: Sequence[str], numeric: Sequence[str], shown: str, section: str = ""
+) -> pd.DataFrame:
     """The named columns, in that order.
 
     Args:
@@ -96,29 +110,44 @@ def select(rows: pd.DataFrame, names: Sequence[str], numeric: Sequence[str], sho
         names: the columns that are wanted.
         numeric: those that hold numbers; the others hold text.
         shown: how errors name the file.
+        section: the section of params.yaml that names the columns, if one does.
+
+    Returns:
+        Text columns as they are, and numeric ones as float64.
 
     Raises:
-        RetrainError: a column is missing, or a value is no number, or too large, where it should be one.
+        RetrainError: a column is missing, or a value of a numeric column is not a number that can be squared.
     """
     for name in names:
         if name not in rows.columns:
-            raise RetrainError(shown, f"column '{name}' is missing", f"it has: {', '.join(rows.columns)}")
-    return pd.DataFrame({name: numbers(rows[name], shown) if name in numeric else rows[name] for name in names})
+            raise no_column(name, list(rows.columns), shown)
+    columns = {name: numbers(rows[name], shown, section) if name in numeric else rows[name] for name in names}
+    return pd.DataFrame(columns)
 
 
-def numbers(values: "pd.Series[str]", shown: str) -> "pd.Series[float]":
-    """A column of text as finite float64 that can be squared; an empty field becomes NaN, which `prepare` drops and counts."""
+def no_column(name: str, columns: Sequence[str], shown: str) -> RetrainError:
+    """The error of a column that a file does not have, perhaps because commas do not separate its values."""
+    separator = next((sign for sign in SEPARATORS if len(columns) == 1 and sign in columns[0]), "")
+    if separator:
+        fact = f"has no column '{name}', but the single column '{columns[0]}'"
+        return RetrainError(shown, fact, f"separate the values by commas, not by {SEPARATORS[separator]}")
+    return RetrainError(shown, f"has no column '{name}'", schema.nearest(name, columns))
+
+
+def numbers(values: "pd.Series[str]", shown: str, section: str) -> "pd.Series[float]":
+    """A column of text as finite float64 that can be squared. An empty field becomes NaN, which `prepare` drops."""
     parsed = [math.nan if not value.strip() else as_float(value) for value in values]
     for line, value, number in zip(values.index, values, parsed, strict=True):
         if value.strip() and (number is None or not abs(number) <= LARGEST):
-            where = f"{shown}, line {line}, column '{values.name}'"
-            fact = f"'{value}' is not a finite number of at most {LARGEST:g}"
-            raise RetrainError(where, fact, "correct the value, or take the column out of 'numbers'")
+            large = number is not None and math.isfinite(number)
+            fact = f"holds '{value}', which is {f'larger than {LARGEST:g}' if large else 'not a finite number'}"
+            as_text = f", or remove '{values.name}' from {section}.numbers to read it as text" if section else ""
+            raise RetrainError(f"{shown}, line {line}, column '{values.name}'", fact, f"correct the value{as_text}")
     return pd.Series(parsed, index=values.index, name=values.name, dtype="float64")
 
 
 def as_float(value: str) -> float | None:
-    """The number that a text spells as other programs spell it too, or None: Python also takes 1_000."""
+    """The number that a text spells, or None. `1_000`, which only Python reads as a number, is text."""
     try:
         return None if "_" in value else float(value)
     except ValueError:

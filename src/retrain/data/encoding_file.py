@@ -1,4 +1,4 @@
-"""`encoding.json`: what the split stage learned, from which rows, and the digests of the arrays it wrote."""
+"""`encoding.json`: what the split stage learned, from which rows, and the digests of the arrays that it wrote."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ ENCODING = "encoding.json"
 
 
 class LearnedEncoder(Section):
-    """An encoder by name, and what it learned."""
+    """An encoder's name, and what it learned."""
 
     name: str
     learned: dict[str, Any]
 
 
 class LearnedTask(Section):
-    """A task by name, the column that it predicts, and what it learned."""
+    """A task's name, the column of the target, and what the task learned."""
 
     name: str
     column: str
@@ -36,7 +36,7 @@ class SplitFacts(Section):
 
 
 class PrepareParameters(Section):
-    """The prepare section. Only what other stages need is checked; the rest is kept as it is."""
+    """The prepare section. Only what other stages need is checked."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -44,7 +44,7 @@ class PrepareParameters(Section):
 
 
 class DataFacts(Section):
-    """What `encoding.json` and `model.json` both say about the data."""
+    """The facts about the data in both `encoding.json` and `model.json`."""
 
     encoder: LearnedEncoder
     task: LearnedTask
@@ -57,14 +57,14 @@ class Encoding(DataFacts):
     """The content of `encoding.json`."""
 
     arrays: dict[str, str]
-    """The SHA-256 of each array, by its path beside `encoding.json`."""
+    """The SHA-256 of each array, by its path in the folder of `encoding.json`."""
 
 
 def read_encoding(folder: Path) -> Encoding:
     """Read the `encoding.json` of a folder.
 
     Raises:
-        RetrainError: it is missing or damaged.
+        RetrainError: the file is missing or damaged.
     """
-    path = folder / ENCODING
-    return schema.check(files.read_json(path, f"run: dvc repro split@{folder.parent.name}"), Encoding, str(path))
+    path, hint = folder / ENCODING, f"run: dvc repro split@{folder.parent.name}"
+    return schema.check(files.read_json(path, hint), Encoding, str(path), hint)

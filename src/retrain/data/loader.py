@@ -1,4 +1,4 @@
-"""Encoded examples on disk, and the batches that a DataLoader makes of them."""
+"""Encoded examples on disk, and batches of them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,33 +16,31 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 Arrays = dict[str, np.ndarray]
 Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
-"""The network's inputs, in the order that it takes them, and the targets."""
+"""The network's inputs in order, and the targets."""
 
 TARGETS = "targets"
 
 
 def read(folder: Path) -> Arrays:
-    """The arrays of one split, memory-mapped: what is not looked at stays on disk. An object can't be mapped, nor run.
+    """The arrays of one split, memory-mapped. Arrays of Python objects are rejected, because they could execute code.
 
     Raises:
-        RetrainError: they are missing or damaged.
+        RetrainError: an array is missing or damaged.
     """
-    paths = sorted(folder.glob("*.npy"))
-    for path in paths:
-        files.require_regular_file(path, "run the split stage again")
-    try:
-        with np.errstate(over="ignore"):  # a forged shape, which ends in an error
-            arrays: Arrays = {path.stem: np.lib.format.open_memmap(path, mode="r") for path in paths}
-    except Exception as error:  # noqa: BLE001 (whatever a forged header makes numpy raise)
-        raise RetrainError(str(folder), f"holds a damaged array ({error})", "run the split stage again") from None
+    hint = f"run: dvc repro split@{folder.parent.parent.name}"
+    arrays: Arrays = {}
+    for path in sorted(folder.glob("*.npy")):
+        # numpy raises many types for a damaged header, and warns of a shape that overflows before it raises.
+        with files.reading(path, "array", hint, Exception), np.errstate(over="ignore"):
+            arrays[path.stem] = np.lib.format.open_memmap(path, mode="r")
     if TARGETS not in arrays:
-        raise RetrainError(str(folder), "holds no encoded examples", "run the split stage first")
+        raise RetrainError(str(folder), "has no encoded examples", hint)
     return arrays
 
 
 @dataclass(frozen=True)
 class Examples(Dataset[Batch]):
-    """Encoded examples. The DataLoader asks for a whole batch at once, which numpy gathers in one go."""
+    """Encoded examples. The DataLoader asks for whole batches, which numpy gathers at once."""
 
     arrays: Arrays
     gather: Gather
@@ -51,19 +49,19 @@ class Examples(Dataset[Batch]):
         return len(self.arrays[TARGETS])
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """The batch of these examples."""
+        """The batch of the examples with these numbers."""
         rows = np.asarray(indices, dtype=np.int64)
         inputs = tuple(torch.from_numpy(array) for array in self.gather(self.arrays, rows))
         return inputs, torch.from_numpy(self.arrays[TARGETS][rows])
 
 
 def whole(batch: Any) -> Any:
-    """`collate_fn` of a dataset that gives whole batches already."""
+    """The `collate_fn` of a dataset that returns whole batches."""
     return batch
 
 
 class Remaining(Sampler[list[int]]):
-    """Another sampler's batches without the first ones."""
+    """The batches of another sampler without the first `start` ones."""
 
     def __init__(self, batches: Sampler[list[int]], start: int) -> None:
         super().__init__()
@@ -74,7 +72,7 @@ class Remaining(Sampler[list[int]]):
 
 
 def shuffled_batches(examples: Examples, batch_size: int, seed: int, start: int) -> DataLoader[Batch]:
-    """Batches in an order that the seed decides, from the one of number `start` on; the last one may be smaller."""
+    """Batches in an order that the seed decides, starting with number `start`. The last one may be smaller."""
     generator = torch.Generator().manual_seed(seed)
     batches = BatchSampler(RandomSampler(examples, generator=generator), batch_size, drop_last=False)
     return DataLoader(examples, batch_sampler=Remaining(batches, start), generator=generator, collate_fn=whole)

@@ -1,4 +1,4 @@
-"""`prepared.json`: what the prepare stage did, and the digests of the tables it wrote."""
+"""`prepared.json`: what the prepare stage did, and the digests of the tables that it wrote."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ class Prepared(Section):
     counts: dict[str, int]
     prepare: PrepareParameters
     tables: dict[str, str]
-    """The SHA-256 of each table, by its name."""
+    """The SHA-256 of each table, by its file name."""
 
 
 def read_prepared(folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None, PrepareParameters]":
@@ -32,7 +32,7 @@ def read_prepared(folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None, Pre
     from retrain.data import tables
 
     hint = f"run: dvc repro prepare@{folder.parent.name}"
-    prepared = schema.check(files.read_json(folder / FILE, hint), Prepared, str(folder / FILE))
+    prepared = schema.check(files.read_json(folder / FILE, hint), Prepared, str(folder / FILE), hint)
     if {name: digest for name, digest in files.digests_in(folder).items() if name != FILE} != prepared.tables:
         raise RetrainError(str(folder), f"does not match its {FILE}", hint)
     rows = tables.read_parquet(folder / "rows.parquet", hint)

@@ -1,8 +1,8 @@
-"""CSV files in reports/, read and written without pandas: importing it would take longer than the work.
+"""CSV files in reports/, read and written without pandas, whose import takes longer than the work.
 
-A spreadsheet runs a text that begins with `=` as a formula, and `dvc plots` writes texts into a page, where `</script>`
-ends its script. Class names and texts come from data, so such a cell gets an apostrophe in front (OWASP, "CSV
-Injection"). Reading takes the apostrophe away again. All other texts stay as they are.
+A spreadsheet executes a text that starts with `=` as a formula. `dvc plots` writes texts into a page, where `</script>`
+ends the script. Class names and texts come from data, so writing puts an apostrophe into such texts (OWASP, "CSV
+Injection"), and reading removes it. Other texts are not changed.
 """
 
 import csv
@@ -16,30 +16,30 @@ from retrain import files
 from retrain.errors import RetrainError
 
 LARGEST = 1e150
-"""The square of a larger number is infinite, and so is a column's deviation."""
+"""The largest size of a number. The square of a much larger one would be infinite."""
 START = r"""(?:^|[;\t\r\n])["']*"""
-"""Where a cell starts, in spreadsheets of all languages, with the quotation marks and apostrophes there."""
-# Spreadsheets take the wide forms of the signs as well.
+"""The start of a cell in spreadsheets of all languages, with quotation marks and apostrophes."""
+# Spreadsheets also accept the wide forms of these characters.
 FORMULA = r"(?=[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n])"
 MARKUP = r"(?=[/!])"
 HARMFUL = re.compile(f"{START}{FORMULA}|<'*{MARKUP}")
 ESCAPED = re.compile(f"({START})'{FORMULA}|(<'*)'{MARKUP}")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-"""Classes may be called -1 and +1; a spreadsheet makes no formula of a number."""
+"""Classes may be called -1 and +1. Spreadsheets do not execute numbers."""
 
 
 def escape_cell(text: str) -> str:
-    """A text with an apostrophe before whatever would be more than text."""
+    """A text with an apostrophe before each part that a spreadsheet or a page would execute."""
     return text if NUMBER.fullmatch(text) else HARMFUL.sub(r"\g<0>'", text)
 
 
 def unescape_cell(text: str) -> str:
-    """The text that `escape_cell` was given."""
+    """The original of a text that `escape_cell` returned."""
     return ESCAPED.sub(r"\1\2", text)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of numbers and texts with a header, in UTF-8; floats have as many digits as they need."""
+    """Write rows of numbers and texts with a header, in UTF-8. Floats are written in full precision."""
     names = list(rows[0])
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -48,7 +48,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def as_cell(value: Any) -> Any:
-    """A value as it is written: a text escaped, a number as it is."""
+    """A value as it is written: a text is escaped, a number is not changed."""
     return escape_cell(value) if isinstance(value, str) else value
 
 
@@ -58,31 +58,25 @@ def read_columns(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[
     Args:
         path: the file.
         hint: what to do if it is missing or not such a table.
-        names: columns that must be there; there may be others.
+        names: columns that must be there. Other columns are allowed.
 
     Raises:
         RetrainError: it is missing or damaged, or a column is missing.
     """
-    files.require_regular_file(path, hint)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
+    with files.reading(path, "CSV table", hint, csv.Error), path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file, strict=True)
         columns = dict(zip(map(unescape_cell, header), map(list, zip(*rows, strict=True)), strict=True))
-    except FileNotFoundError:
-        raise RetrainError(str(path), "is missing", hint) from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise RetrainError(str(path), f"is not a readable CSV table ({error})", hint) from None
     for name in names:
         if name not in columns:
-            raise RetrainError(str(path), f"column '{name}' is missing", hint)
+            raise RetrainError(str(path), f"has no column '{name}'", hint)
     return {name: list(map(unescape_cell, cells)) for name, cells in columns.items()}
 
 
 def read_numbers(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[float]]:
-    """Read columns of finite numbers; see `read_columns`. Other columns of the file are left out.
+    """Read columns of finite numbers; see `read_columns`. Other columns of the file are ignored.
 
     Raises:
-        RetrainError: see `read_columns`; also where a value is not a number or its size is above `LARGEST`.
+        RetrainError: see `read_columns`; or a value is not a number, or its size is above `LARGEST`.
     """
     names = list(names)
     columns = read_columns(path, hint, names)
@@ -90,11 +84,11 @@ def read_numbers(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[
 
 
 def numbers_of(cells: Sequence[str], path: Path, name: str, hint: str) -> list[float]:
-    """The numbers in a column."""
+    """The numbers in a column; raises RetrainError for any other value."""
     try:
         numbers = list(map(float, cells))
     except ValueError:
         numbers = [math.nan]
     if not all(abs(number) <= LARGEST for number in numbers):
-        raise RetrainError(str(path), f"column '{name}' holds something else than numbers", hint)
+        raise RetrainError(str(path), f"column '{name}' does not hold finite numbers only", hint)
     return numbers

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Arrays: TypeAlias = "dict[str, np.ndarray]"
-"""Encoded examples: named arrays, each written to a file of its own that training memory-maps."""
+"""Encoded examples: arrays by name. Each is written to its own file, which training memory-maps."""
 
 Rows: TypeAlias = "pd.DataFrame | Mapping[str, Sequence[Any]]"
 """Columns by name: a table, or lists, which are faster for a few rows."""
 
 
 class Encoder(Protocol):
-    """Turns rows into arrays and batches of them into what a network takes. Whatever it learned, it can write down."""
+    """Turns rows into arrays, and batches of arrays into a network's inputs. What it learned can be saved as JSON."""
 
     holds: ClassVar[str]
-    """What its columns hold: text or numbers."""
+    """What its columns hold: `text` or `numbers`."""
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: "np.ndarray", parameters: Any) -> tuple[Self, Arrays]:
@@ -33,13 +33,16 @@ class Encoder(Protocol):
 
         Args:
             rows: the input columns of the train split.
-            targets: its targets, as the task encodes them.
-            parameters: the file's own `Parameters`.
+            targets: its targets as the task encodes them: int64, (rows,), or float32, (rows, 1).
+            parameters: the `Parameters` of the encoder's file.
+
+        Raises:
+            RetrainError: nothing can be learned from these rows.
         """
 
     @classmethod
     def from_json(cls, learned: Any) -> Self:
-        """Rebuild an encoder from what `to_json` gave."""
+        """Rebuild an encoder from the value of `to_json`; raises ValueError for any other value."""
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as JSON values."""
@@ -50,39 +53,45 @@ class Encoder(Protocol):
 
     @property
     def size(self) -> int:
-        """What the network must know: how many tokens there are, or how many columns."""
+        """The size that the network needs: the number of tokens or features, or of columns."""
 
     def describe(self) -> str:
-        """A few words for the stage's line: "21,000 words"."""
+        """A description for the stage's message, such as "21,000 words"."""
 
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
-        """Each row's normalised content: rows that must not straddle two splits give equal bytes."""
+        """Each row's normalised content. Rows with equal bytes go to the same split."""
 
     def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
-        """Rows made from bare texts, for prediction; raises RetrainError where rows are not texts."""
+        """Rows made from bare texts, for prediction; raises RetrainError if the columns hold numbers."""
 
     def encode(self, rows: Rows) -> Arrays:
         """The input columns as arrays."""
 
     @staticmethod
     def gather(arrays: Arrays, rows: "np.ndarray") -> "tuple[np.ndarray, ...]":
-        """The network's inputs for a batch of rows, in that order. `rows`: int64, (batch,)."""
+        """The network's inputs for a batch of rows, whose numbers are `rows`: int64, (batch,)."""
 
 
 class EncoderParameters(Section):
-    """What every encoder's parameters have: its name, which is its file's."""
+    """The parameters that all encoders have."""
 
     name: str
 
 
 class EncoderFile(Protocol):
-    """What a file in this folder offers."""
+    """What a file in this folder defines."""
 
     Parameters: type[EncoderParameters]
     Encoder: type[Encoder]
 
 
+def names_for(holds: str) -> list[str]:
+    """The names of the encoders whose columns hold `text` or `numbers`."""
+    names = params.choices("retrain.data.encoders")
+    return [name for name in names if load(name, "").Encoder.holds == holds]
+
+
 def load(name: Any, where: str) -> EncoderFile:
-    """The encoder of a name; raises RetrainError, naming `where`, if there is none."""
+    """The file of an encoder; raises RetrainError, naming `where`, if there is no such encoder."""
     return cast("EncoderFile", params.choose("retrain.data.encoders", name, where))

@@ -1,17 +1,17 @@
-"""Rows of different lengths, end to end in one array."""
+"""Rows of different lengths, concatenated in one array."""
 
 import numpy as np
 
 
 def places_of(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the parts of some rows stand in arrays that hold all rows end to end.
+    """The places of some rows' parts in arrays that hold the parts of all rows.
 
     Args:
-        offsets: where each row's parts begin, and where the last one's end: int64, (all rows + 1,).
+        offsets: the start of each row's parts, and the end of the last row's: int64, (all rows + 1,).
         rows: the rows of a batch: int64, (batch,).
 
     Returns:
-        The places: int64, (parts of the batch,); how many each row has, and where its own begin in the batch: int64,
+        The places: int64, (parts of the batch,); the number of parts of each row, and their start in the batch: int64,
         (batch,).
     """
     begins = offsets[rows]

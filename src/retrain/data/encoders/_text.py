@@ -1,4 +1,4 @@
-"""What the encoders of text share."""
+"""The common base of the encoders of text."""
 
 import re
 import unicodedata
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 class OfText:
-    """What all encoders of text share; `columns` are their own."""
+    """The methods that all encoders of text share."""
 
     holds: ClassVar[str] = "text"
     columns: tuple[str, ...]
 
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
-        """The words of each row without case, accents' spelling, punctuation and spacing."""
+        """The words of each row, without case, punctuation and spacing, in Unicode's NFKC form."""
         word = re.compile(r"\w+")
         normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows, list(rows.columns)))
         return [" ".join(word.findall(text)).encode() for text in normalised]
 
     def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
-        """Bare texts as the last input column, which is the one that is never a title; the others stay empty."""
+        """Rows with the texts in the last input column. The other columns, such as a title, are empty."""
         return {**{name: [""] * len(texts) for name in self.columns}, self.columns[-1]: list(texts)}
 
 
 def joined(rows: Rows, columns: Sequence[str]) -> list[str]:
-    """Some columns of each row as one text."""
+    """Some columns of each row as one text, separated by spaces."""
     return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in columns), strict=True)]

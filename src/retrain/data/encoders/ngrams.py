@@ -1,8 +1,8 @@
-"""Text as bags of words, word pairs and runs of characters, each weighted by how much it tells of the target.
+"""Text as bags of words, word pairs and character n-grams, with a weight for each feature.
 
-The features are found by hashing whole arrays of bytes: there is no Python object per word, so this is faster than any
-dictionary of strings. Sources: hashed features, Weinberger et al. 2009; weights by naive-Bayes log-count ratios, Wang
-and Manning 2012 (NB-SVM).
+A character n-gram is a sequence of `char_ngrams` bytes of UTF-8. The features are hashed into buckets by operations on
+whole arrays of bytes. No Python object is made per word, so this is faster than a dictionary of strings. Sources: hashed
+features, Weinberger et al. 2009; feature weights by naive-Bayes log-count ratios, Wang and Manning 2012 (NB-SVM).
 """
 
 import base64
@@ -24,90 +24,90 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPACE, WORD, MARK = 0, 1, 2
-"""Kinds of bytes: what parts words, what words are made of (all of non-ASCII counts as that), what stands alone."""
+"""Kinds of bytes: those that separate words, those in words (including all non-ASCII), and those that are words."""
 
 KINDS = np.full(256, MARK, dtype=np.uint8)
 KINDS[[ord(character) for character in " \t\v\f\r"]] = SPACE
 KINDS[[*map(ord, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), *range(128, 256)]] = WORD
 
 PUNCTUATION = (0xE2, 0x80)
-"""The first two of the three bytes of dashes and typographic quotation marks: U+2000 to U+203F."""
+"""The first two of the three bytes of U+2000 to U+203F: dashes and typographic quotation marks."""
 
 FIRST, LAST = "\x02", "\x03"
-"""Marks around each column: what begins or ends a headline is told from what stands in it."""
+"""Marks at the start and the end of each column. With them, the first word of a headline is a feature of its own."""
 
 BASE = np.uint64(0x100000001B3)
-"""The polynomial's base; it is odd, so it has an inverse modulo 2**64."""
+"""The base of the polynomial hash. It is odd, so it has an inverse modulo 2**64."""
 PAIR, TITLE, SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93), np.uint64(0xC2B2AE3D27D4EB4F)
-"""Odd multipliers: of a pair's first word, of a title's words, and of what becomes a bucket."""
-RUN = np.uint64(0x165667B19E3779F9)
-"""What tells a run of characters from the word with the same ones."""
+"""Odd constants for the first word of a pair, for the words of a title, and for the bucket of any hash."""
+CHAR_NGRAM = np.uint64(0x165667B19E3779F9)
+"""Separates a character n-gram from the word with the same bytes."""
 
 Chunk = tuple[np.ndarray, np.ndarray]
-"""The buckets of some rows, end to end, and how many of each group each row has: (rows, groups)."""
+"""The buckets of some rows in one array, int32, and their number in each row and group: int64, (rows, groups)."""
 
-PLACE = "split.encoder"
+WHERE = "split.encoder"
 ROWS_AT_ONCE = 1024
 NONE = -1
 Bits = Annotated[int, Field(ge=8, le=26)]
-RunLength = Annotated[int, Field(ge=0, le=8)]
-"""In bytes of UTF-8; 0 where runs of characters are no features."""
+NgramLength = Annotated[int, Field(ge=0, le=8)]
+"""Bytes of a character n-gram; 0 for none."""
 
 
 class Parameters(EncoderParameters):
     """Parameters of `name: ngrams`."""
 
     minimum_count: AtLeastOne
-    """Features that the train split has less often are left out."""
+    """Features that occur less often in the train split are left out."""
     min_log_ratio: NonNegativeFloat
-    """So are those whose largest naive-Bayes log-count ratio is smaller: they tell little of any class."""
+    """Features whose largest log-count ratio is smaller are left out, because they tell the classes apart badly."""
     hash_bits: Bits
-    """Features are told apart by a hash of so many bits."""
-    char_ngrams: RunLength
-    """So many neighbouring bytes of UTF-8 are a feature too, spaces included; 0 where only words and pairs are."""
+    """Bits of a feature's hash: there are 2**hash_bits buckets."""
+    char_ngrams: NgramLength
+    """Length of the character n-grams in bytes of UTF-8, spaces included; 0 for words and pairs only."""
 
 
 class Learned(Section):
-    """What `Encoder.to_json` gives."""
+    """The value of `Encoder.to_json`."""
 
     columns: Names
     hash_bits: Bits
-    char_ngrams: RunLength
+    char_ngrams: NgramLength
     buckets: str
-    importance: str
+    feature_weights: str
 
     @model_validator(mode="after")
     def check_lengths(self) -> "Learned":
-        """Every bucket that is told apart has its importance."""
+        """Check that the buckets ascend, and that each has a positive weight."""
         buckets = np.frombuffer(decoded(self.buckets), "<i4")
-        importance = np.frombuffer(decoded(self.importance), "<f2")
-        if not len(buckets) == len(importance) > 0:
-            raise ValueError("buckets and importance differ in number")
+        feature_weights = np.frombuffer(decoded(self.feature_weights), "<f2")
+        if not len(buckets) == len(feature_weights) > 0:
+            raise ValueError("buckets and feature_weights differ in number")
         if buckets[0] < 0 or buckets[-1] >= 1 << self.hash_bits or (buckets[1:] <= buckets[:-1]).any():
             raise ValueError("buckets are not in order")
-        if not (np.isfinite(importance) & (importance > 0)).all():
-            raise ValueError("importance is not positive")
+        if not (np.isfinite(feature_weights) & (feature_weights > 0)).all():
+            raise ValueError("feature_weights are not all positive")
         return self
 
 
 @dataclass(frozen=True)
 class Encoder(OfText):
-    """The buckets of the hash that are features, in ascending order (int32), and the importance of each (float16)."""
+    """The buckets that are features, in ascending order (int32), and the weight of each (float16)."""
 
     columns: tuple[str, ...]
     hash_bits: int
     char_ngrams: int
     buckets: bytes = field(repr=False)
-    importance: bytes = field(repr=False)
+    feature_weights: bytes = field(repr=False)
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
-        """Learn which features there are and how much each tells, and encode the rows.
+        """Learn the features and their weights, and encode the rows.
 
         A numeric target counts as two classes: above the mean, or not.
 
         Raises:
-            RetrainError: no feature is left.
+            RetrainError: no feature is frequent enough, or none reaches `min_log_ratio`.
         """
         columns = tuple(rows.columns)
         chunks = list(chunks_of(rows, columns, parameters.hash_bits, parameters.char_ngrams))
@@ -118,78 +118,79 @@ class Encoder(OfText):
     def of_chunks(
         cls, columns: tuple[str, ...], chunks: Sequence[Chunk], targets: np.ndarray, parameters: Parameters
     ) -> "Encoder":
-        """See `fit_encode`; `chunks` as `chunks_of` gives them."""
+        """Learn from the `chunks` of `chunks_of`; see `fit_encode`."""
         classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
         found = np.concatenate([buckets for buckets, _ in chunks])
         labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths.sum(axis=1) for _, lengths in chunks]))
         frequent = np.flatnonzero(np.bincount(found, minlength=1 << parameters.hash_bits) >= parameters.minimum_count)
         if not len(frequent):
             raise RetrainError(
-                PLACE, f"no word occurs {parameters.minimum_count:,} times in the train split", "lower minimum_count"
+                WHERE, f"no feature occurs {parameters.minimum_count:,} times in the train split", "lower minimum_count"
             )
         features = looked_up(table_of(frequent, parameters.hash_bits), found)
         known = features != NONE
         shape = (len(frequent), int(classes.max()) + 1)
         cells = np.compress(known, features) * np.int64(shape[1]) + np.compress(known, labels)
         counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-        ratios = largest_ratios(counts)
-        importance = (ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
-        telling = (ratios >= parameters.min_log_ratio) & (importance > 0)
+        log_ratios = largest_log_ratios(counts)
+        feature_weights = (log_ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
+        telling = (log_ratios >= parameters.min_log_ratio) & (feature_weights > 0)
         if not telling.any():
             raise RetrainError(
-                PLACE, f"no word reaches min_log_ratio = {parameters.min_log_ratio:g}", "lower min_log_ratio"
+                WHERE, f"no feature reaches min_log_ratio = {parameters.min_log_ratio:g}", "lower min_log_ratio"
             )
-        buckets, importance = frequent[telling].astype("<i4"), importance[telling]
-        return cls(columns, parameters.hash_bits, parameters.char_ngrams, buckets.tobytes(), importance.tobytes())
+        buckets, feature_weights = frequent[telling].astype("<i4"), feature_weights[telling]
+        return cls(columns, parameters.hash_bits, parameters.char_ngrams, buckets.tobytes(), feature_weights.tobytes())
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
-        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        """Rebuild an encoder from the value of `to_json`; raises ValueError for any other value."""
         read = Learned.model_validate(learned)
-        return cls(read.columns, read.hash_bits, read.char_ngrams, decoded(read.buckets), decoded(read.importance))
+        return cls(read.columns, read.hash_bits, read.char_ngrams, decoded(read.buckets), decoded(read.feature_weights))
 
     def to_json(self) -> dict[str, Any]:
-        """Columns, bits, what length runs of characters have, and the two arrays as base64 of their little-endian bytes."""
-        arrays = {"buckets": self.buckets, "importance": self.importance}
+        """Columns, `hash_bits`, `char_ngrams`, and the two arrays as base64 of their little-endian bytes."""
+        arrays = {"buckets": self.buckets, "feature_weights": self.feature_weights}
         encoded = {name: base64.b64encode(array).decode() for name, array in arrays.items()}
         return {"columns": list(self.columns), "hash_bits": self.hash_bits, "char_ngrams": self.char_ngrams, **encoded}
 
     @property
     def groups(self) -> int:
-        """Groups of features: words and pairs, and, where there are any, runs of characters."""
+        """The number of groups of features: words and pairs are one, character n-grams another."""
         return 2 if self.char_ngrams else 1
 
     @property
     def size(self) -> int:
-        """How many features there are."""
+        """The number of features."""
         return len(self.buckets) // 4
 
     def describe(self) -> str:
-        """How many features were learned."""
-        kinds = f"words, pairs and runs of {self.char_ngrams} bytes" if self.char_ngrams else "words and pairs"
+        """The number and the kinds of features."""
+        kinds = f"words, pairs and byte {self.char_ngrams}-grams" if self.char_ngrams else "words and pairs"
         return f"{self.size:,} {kinds}"
 
     @cached_property
     def table(self) -> np.ndarray:
-        """The feature of each bucket, or NONE."""
+        """The feature of each bucket, or NONE: int32, (2**hash_bits,)."""
         return table_of(np.frombuffer(self.buckets, "<i4"), self.hash_bits)
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """The importance of each feature: float32, (features,)."""
-        return np.frombuffer(self.importance, "<f2").astype(np.float32)
+        """The weight of each feature: float32, (features,)."""
+        return np.frombuffer(self.feature_weights, "<f2").astype(np.float32)
 
     def encode(self, rows: Rows) -> Arrays:
-        """See `arrays_of`."""
+        """The features of the rows, and what scales them; see `arrays_of`."""
         return self.arrays_of(chunks_of(rows, self.columns, self.hash_bits, self.char_ngrams))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
-        """Features of all rows end to end, those of a group together, and what scales them.
+        """The features of all rows, with those of a group together, and their scales.
 
         Returns:
-            `features`: int32, (features of all rows,); `offsets`, where those of each row and group begin, and where the
-            last ones end: int64, (rows x groups + 1,); `scales`, by which the groups that a row has are of one length, and
-            the row of unit length: float32, (rows, groups); `importance`: float32, (features that there are,).
+            `features`, those of all rows in one array: int32, (features of all rows,); `offsets`, the start of each row
+            and group in it, and the end of the last one: int64, (rows x groups + 1,); `scales`, factors that give all
+            non-empty groups of a row the same length, and the row unit length: float32, (rows, groups);
+            `feature_weights`: float32, (features,).
         """
         features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         for buckets, counts in chunks:
@@ -204,40 +205,40 @@ class Encoder(OfText):
             "features": every,
             "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
-            "importance": self.weights,
+            "feature_weights": self.weights,
         }
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The batch's features end to end (int64), their weights (float32), and where each row's begin (int64, (batch,))."""
+        """The batch's features (int64), their scaled weights (float32), and the start of each row (int64, (batch,))."""
         scales = arrays["scales"][rows]
         groups = np.arange(scales.shape[1])
         places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] * len(groups) + groups).ravel())
         features = arrays["features"][places].astype(np.int64)
-        weights = arrays["importance"][features] * np.repeat(scales.ravel(), lengths)
+        weights = arrays["feature_weights"][features] * np.repeat(scales.ravel(), lengths)
         return features, weights, begins[:: len(groups)]
 
 
 def decoded(text: str) -> bytes:
-    """The bytes that a text in base64 stands for; raises ValueError where it is none."""
+    """The bytes of a text in base64; raises ValueError if it is not base64."""
     return base64.b64decode(text, validate=True)
 
 
 def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
-    """The place of each bucket among some of them, NONE for the others: int32, (2**bits,)."""
+    """The position of each bucket in `buckets`, or NONE: int32, (2**bits,)."""
     table = np.full(1 << bits, NONE, dtype=np.int32)
     table[buckets] = np.arange(len(buckets), dtype=np.int32)
     return table
 
 
 def looked_up(table: np.ndarray, buckets: np.ndarray) -> np.ndarray:
-    """What a table has for each bucket; no bucket lies outside of it, so "clip" changes none and is the fastest."""
+    """The table's value for each bucket. All buckets are in the table, so mode "clip" is exact, and it is the fastest."""
     found: np.ndarray = table.take(buckets, mode="clip")
     return found
 
 
 def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The sums of consecutive parts of these lengths, in 64 bits; a part that is empty has 0."""
+    """The sums of consecutive parts of these lengths, in 64 bits. The sum of an empty part is 0."""
     total = np.float64 if values.dtype.kind == "f" else np.int64
     sums = np.zeros(len(lengths), dtype=total)
     some = lengths > 0
@@ -246,11 +247,16 @@ def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return sums
 
 
-def largest_ratios(counts: np.ndarray) -> np.ndarray:
-    """The largest absolute log-count ratio of each feature, one class against all others, smoothed by half a count.
+def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
+    """The largest absolute log-count ratio of each feature, of one class against all others.
+
+    Half a count is added to all counts, so that none is zero.
 
     Args:
-        counts: how often each class has each feature, (features, classes).
+        counts: the count of each feature in each class: int64, (features, classes).
+
+    Returns:
+        float64, (features,).
     """
     smoothing = 0.5
     inside, outside = counts + smoothing, counts.sum(axis=1, keepdims=True) - counts + smoothing
@@ -260,16 +266,16 @@ def largest_ratios(counts: np.ndarray) -> np.ndarray:
 
 
 def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
-    """1 + the logarithm of how rare each feature is among the rows."""
+    """1 + the logarithm of the inverse frequency of each feature among the rows: float64, (features,)."""
     frequencies: np.ndarray = 1.0 + np.log((1.0 + rows) / (1.0 + counts.sum(axis=1).clip(max=rows)))
     return frequencies
 
 
-def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) -> Iterator[Chunk]:
-    """The buckets of some rows at a time, end to end: int32, and how many each of these rows has.
+def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, char_ngrams: int) -> Iterator[Chunk]:
+    """The buckets of the rows, `ROWS_AT_ONCE` rows at a time.
 
-    A word has a bucket of its own, one for the pair with the next word of its row, and one as a title's word where it
-    stands in a column that is not the row's last one with text. So has every run of so many characters, where it is not 0.
+    Each word has a bucket, one for the pair with the next word of the row, and one as the word of a title if a later
+    column of the row has text. Each n-gram of `char_ngrams` bytes has one too, if `char_ngrams` is not 0.
     """
     columns_of_rows = list(zip(*(np.asarray(rows[name], dtype=object) for name in columns), strict=True))
     for begin in range(0, len(columns_of_rows), ROWS_AT_ONCE):
@@ -278,11 +284,11 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, characters: int) 
         encoded = [row.lower().encode() for row in marked]
         texts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
         words = buckets_of(texts, bits, titles=len(columns) > 1)
-        yield side_by_side(words, runs_of(texts, bits, characters)) if characters else words
+        yield side_by_side(words, char_ngrams_of(texts, bits, char_ngrams)) if char_ngrams else words
 
 
 def side_by_side(one: Chunk, other: Chunk) -> Chunk:
-    """The buckets of the same rows from both, a group each."""
+    """The buckets of the same rows from two chunks, as two groups."""
     lengths = np.concatenate([one[1], other[1]], axis=1)
     every = np.empty(len(one[0]) + len(other[0]), dtype=np.int32)
     first = np.repeat(np.tile([True, False], len(lengths)), lengths.ravel())
@@ -292,43 +298,43 @@ def side_by_side(one: Chunk, other: Chunk) -> Chunk:
 
 @dataclass(frozen=True)
 class Texts:
-    """Some rows, in which the hash of any part is a difference of two sums: a polynomial of its bytes, modulo 2**64.
+    """Rows, and the sums that give the hash of any part of them: a polynomial of its bytes, modulo 2**64.
 
     The hash of the bytes from `begin` to `end` is `(sums[end] - sums[begin]) * inverses[begin]`.
     """
 
     content: np.ndarray
-    """The UTF-8 of all rows end to end: uint8, (bytes,)."""
+    """The UTF-8 of all rows in one array: uint8, (bytes,)."""
     begins: np.ndarray
-    """Where each row begins, and where the last one ends: int64, (rows + 1,)."""
+    """The start of each row, and the end of the last one: int64, (rows + 1,)."""
     sums: np.ndarray
-    """The sum of all bytes before each place, a byte times the base to the power of its place: uint64, (bytes + 1,)."""
+    """The sums of the bytes before each place, each byte times the base to the power of its place: uint64, (bytes + 1,)."""
     inverses: np.ndarray
     """The inverse of the base to the power of each place: uint64, (bytes or more,)."""
 
     @classmethod
     def of(cls, content: np.ndarray, begins: np.ndarray) -> "Texts":
-        """Add up the sums of some rows, given as the attributes of these names."""
+        """Compute the sums of rows; for `content` and `begins`, see the attributes."""
         powers, inverses = powers_of(1 << max(len(content) - 1, 0).bit_length())
         sums = np.zeros(len(content) + 1, np.uint64)
         np.cumsum(content * powers[: len(content)], out=sums[1:])
         return cls(content, begins, sums, inverses)
 
 
-def runs_of(texts: Texts, bits: int, length: int) -> Chunk:
-    """The buckets of all runs of so many bytes, marks around columns and spaces included, that lie within a row."""
+def char_ngrams_of(texts: Texts, bits: int, length: int) -> Chunk:
+    """The buckets of all sequences of `length` bytes within a row, including spaces and the marks around columns."""
     every = max(len(texts.content) - length + 1, 0)
     hashes = (texts.sums[length : length + every] - texts.sums[:every]) * texts.inverses[:every]
     within = np.ones(len(texts.content), dtype=bool)
-    beyond = (texts.begins[1:, None] - np.arange(1, length)).ravel()  # these begin in a row and end behind it
+    beyond = (texts.begins[1:, None] - np.arange(1, length)).ravel()  # these start in a row and end after it
     within[beyond[beyond >= 0]] = False
     found = np.compress(within[:every], hashes)
     counts = np.maximum(np.diff(texts.begins) - length + 1, 0)
-    return ((found ^ RUN) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
+    return ((found ^ CHAR_NGRAM) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
 
 
 def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Chunk:
-    """The buckets of words, of pairs and of titles' words."""
+    """The buckets of words, of pairs and of the words of titles."""
     hashes, places = words_of(texts)
     lengths = np.diff(places)
     buckets = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
@@ -346,10 +352,10 @@ def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Chunk:
 
 
 def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """A hash of 64 bits for every word, and the place of each row's first word, and of the end.
+    """The 64-bit hash of each word, and the number of the first word of each row, and of all words.
 
-    A word is a run of letters, digits, underscores and non-ASCII characters; punctuation marks and line breaks stand
-    alone, and so does the second of several spaces: in news it tells the feed.
+    A word is a sequence of letters, digits, underscores and non-ASCII characters. A punctuation mark or a line break is a
+    word, and so is the second of several spaces: it shows the news feed that a text came from.
     """
     content = texts.content
     kinds = KINDS[content]
@@ -371,6 +377,6 @@ def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=32)
 def powers_of(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first powers of the hash's base, and their inverses, modulo 2**64."""
+    """The first `count` powers of the hash's base, and their inverses, modulo 2**64: uint64, (count,)."""
     inverse = np.uint64(pow(int(BASE), -1, 1 << 64))
     return np.cumprod(np.full(count, BASE)), np.cumprod(np.full(count, inverse))

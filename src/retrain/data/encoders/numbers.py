@@ -1,4 +1,4 @@
-"""Number columns, standardised with the mean and deviation of the train split."""
+"""Number columns, standardised by the mean and standard deviation of the train split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FARTHEST = 1e6
-"""Standard deviations from the mean; float32 is exact enough up to there."""
+"""The largest distance from the mean, in standard deviations, that float32 represents precisely enough."""
 
 
 class Parameters(EncoderParameters):
-    """Parameters of `name: numbers`: none."""
+    """Parameters of `name: numbers`: none but the name."""
 
 
 class Learned(Section):
-    """What `Encoder.to_json` gives: three values per column."""
+    """The value of `Encoder.to_json`: a name, a mean and a standard deviation per column."""
 
     columns: Names
     means: tuple[float, ...]
@@ -32,7 +32,7 @@ class Learned(Section):
 
     @model_validator(mode="after")
     def check_lengths(self) -> "Learned":
-        """Every column has its mean and its deviation."""
+        """Check that there are as many means and deviations as columns."""
         if not len(self.columns) == len(self.means) == len(self.deviations):
             raise ValueError("columns, means and deviations differ in number")
         return self
@@ -52,7 +52,7 @@ class Encoder:
         """Learn the mean and standard deviation of each column, and encode the rows.
 
         Raises:
-            RetrainError: a column holds text, or the same number in every row.
+            RetrainError: a column has the same number in every row.
         """
         moments = [moments_of(rows[name]) for name in rows.columns]
         encoder = cls(tuple(rows.columns), tuple(m for m, _ in moments), tuple(d for _, d in moments))
@@ -60,7 +60,7 @@ class Encoder:
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
-        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        """Rebuild an encoder from the value of `to_json`; raises ValueError for any other value."""
         return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
@@ -69,49 +69,54 @@ class Encoder:
 
     @property
     def size(self) -> int:
-        """How many columns there are."""
+        """The number of columns."""
         return len(self.columns)
 
     def describe(self) -> str:
-        """How many columns there are."""
+        """The number of columns, in words."""
         return f"{self.size:,} columns"
 
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
-        """The bytes of each row's numbers, minus zero taken as zero."""
+        """The bytes of each row's numbers. Minus zero counts as zero."""
         return [row.tobytes() for row in rows.to_numpy("<f8") + 0.0]
 
     def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
-        """Bare texts are no rows of numbers."""
+        """Raise RetrainError, because the columns hold numbers."""
         fact = f"this model takes numbers ({', '.join(self.columns)}), not texts"
-        raise RetrainError("predict", fact, "give it a table: --file rows.csv")
+        raise RetrainError("predict", fact, "give a table: --file rows.csv")
 
     def encode(self, rows: Rows) -> Arrays:
-        """`values`: float32, (rows, columns), each column with mean 0 and deviation 1 on the train split."""
+        """The standardised columns, with mean 0 and deviation 1 on the train split.
+
+        Returns:
+            `values`: float32, (rows, columns).
+
+        Raises:
+            RetrainError: a number is more than `FARTHEST` standard deviations from the mean.
+        """
         raw = np.column_stack([np.asarray(rows[name], dtype="float64") for name in self.columns])
-        with np.errstate(over="ignore"):  # what becomes infinite is too far as well
+        with np.errstate(over="ignore"):  # an infinite value is too far as well
             values = (raw - np.array(self.means)) / np.array(self.deviations)
         far = np.argwhere(~(np.abs(values) <= FARTHEST))
         if len(far):
             row, column = far[0]
-            fact = f"row {row + 1} has {raw[row, column]:g}, which is far from all that was learned"
+            far_away = f"more than {FARTHEST:g} standard deviations from the mean of the train split"
+            fact = f"row {row + 1} has {raw[row, column]:g}, {far_away}"
             raise RetrainError(f"column '{self.columns[column]}'", fact, "correct the value")
         return {"values": values.astype(np.float32)}
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The batch's rows: float32, (batch, columns)."""
+        """The rows of the batch: float32, (batch, columns)."""
         return (arrays["values"][rows],)
 
 
 def moments_of(column: "pd.Series[Any]") -> tuple[float, float]:
-    """Mean and standard deviation of a column, exactly rounded, so that no CPU gives other bits."""
-    if column.dtype != "float64":
-        raise RetrainError(f"column '{column.name}'", "holds text, inputs 'numbers' need numbers", "call it a number")
+    """Mean and standard deviation of a column, exactly rounded, so that all CPUs give the same bytes."""
     mean = fmean(column)
     deviation = pstdev(column, mean)
     if deviation == 0:
-        raise RetrainError(
-            f"column '{column.name}'", "has one value in the whole train split", "take it out of 'inputs'"
-        )
+        fact = "has the same value in every row of the train split"
+        raise RetrainError(f"column '{column.name}'", fact, "remove it from the inputs")
     return mean, deviation

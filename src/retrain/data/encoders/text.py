@@ -1,4 +1,4 @@
-"""Text as bags of words: tokens looked up in a vocabulary that was learned from the train split."""
+"""Text as bags of words: token ids from a vocabulary that was learned from the train split."""
 
 import re
 from collections import Counter
@@ -24,24 +24,24 @@ class Parameters(EncoderParameters):
     """Parameters of `name: text`."""
 
     minimum_count: AtLeastOne
-    """Words that the train split has less often share one entry with all unknown words."""
+    """Words that occur less often in the train split count as unknown."""
 
 
 class Learned(Section):
-    """What `Encoder.to_json` gives."""
+    """The value of `Encoder.to_json`."""
 
     columns: Names
     tokens: Names
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-case runs of letters, digits and underscores, and single punctuation marks."""
+    """Lower-case words of letters, digits and underscores, and single punctuation marks."""
     return TOKEN.findall(text.lower())
 
 
 @dataclass(frozen=True)
 class Encoder(OfText):
-    """A vocabulary: `tokens[i]` has the id `i`; id 0 stands for every word that is not in it."""
+    """A vocabulary: `tokens[i]` has the id `i`. Id 0 stands for all unknown words."""
 
     columns: tuple[str, ...]
     tokens: tuple[str, ...]
@@ -52,7 +52,7 @@ class Encoder(OfText):
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
-        """Learn the vocabulary, most frequent words first and equally frequent ones alphabetically; encode the rows."""
+        """Learn the vocabulary, sorted by falling frequency and then alphabetically, and encode the rows."""
         counts = Counter(chain.from_iterable(map(tokenize, joined(rows, list(rows.columns)))))
         kept = [token for token, count in counts.items() if count >= parameters.minimum_count]
         encoder = cls(tuple(rows.columns), (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
@@ -60,27 +60,28 @@ class Encoder(OfText):
 
     @classmethod
     def from_json(cls, learned: Any) -> "Encoder":
-        """Rebuild an encoder from what `to_json` gave; raises ValueError where it is something else."""
+        """Rebuild an encoder from the value of `to_json`; raises ValueError for any other value."""
         return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
-        """The columns and the vocabulary in order of id."""
+        """The columns, and the vocabulary in the order of the ids."""
         return {"columns": list(self.columns), "tokens": list(self.tokens)}
 
     @property
     def size(self) -> int:
-        """How many tokens there are, the unknown one included."""
+        """The number of tokens, including the one for unknown words."""
         return len(self.tokens)
 
     def describe(self) -> str:
-        """How many words were learned."""
+        """The number of learned words."""
         return f"{self.size - 1:,} words"
 
     def encode(self, rows: Rows) -> Arrays:
-        """Ids of all tokens end to end, and where each row's begin.
+        """The token ids of all rows.
 
         Returns:
-            `tokens`: int32, (tokens of all rows,); `offsets`: int64, (rows + 1,).
+            `tokens`, the ids of all rows in one array: int32, (tokens of all rows,); `offsets`, the start of each row in
+            it, and the end of the last one: int64, (rows + 1,).
         """
         ids = [[self.ids.get(token, 0) for token in tokenize(text)] for text in joined(rows, self.columns)]
         return {
@@ -90,6 +91,6 @@ class Encoder(OfText):
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The batch's token ids end to end (int64) and where each row's begin (int64, (batch,))."""
+        """The token ids of the batch (int64, (tokens,)), and the start of each row in them (int64, (batch,))."""
         places, _, offsets = places_of(arrays["offsets"], rows)
         return arrays["tokens"][places].astype(np.int64), offsets

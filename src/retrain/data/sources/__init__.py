@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from: one file per kind of source, chosen by `prepare.source`."""
+"""Sources of a dataset's rows: one file per kind, chosen by `prepare.source`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SourceParameters(Section):
-    """What `prepare` knows of every dataset; each source adds its own parameters."""
+    """The parameters that all sources have. Each source adds its own."""
 
     source: str
     repairs: tuple[Literal["entities", "backslashes", "spaces"], ...]
@@ -21,22 +21,22 @@ class SourceParameters(Section):
 
 @dataclass(frozen=True)
 class SourceRows:
-    """Rows as a source gives them, before cleaning.
+    """Rows before cleaning.
 
-    Text columns hold strings, number columns float64. Input columns come first, the target is the last column.
+    Text columns hold strings, number columns float64. The target is the last column, and the others are the inputs.
     """
 
     rows: "pd.DataFrame"
     official_test: "pd.DataFrame | None"
     classes: tuple[str, ...]
-    """Class names that have an order of their own; others follow alphabetically."""
+    """Classes in the order of the source. All other classes follow alphabetically."""
     notes: tuple[str, ...]
-    """What the source itself left out and why, counted."""
+    """The rows that the source itself left out: counts with reasons."""
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """For whom a source works."""
+    """The dataset and the folders that a source works for."""
 
     dataset: str
     workspace: Path
@@ -44,30 +44,30 @@ class SourceContext:
 
     @property
     def raw(self) -> Path:
-        """The dataset's folder of raw data: its card and, for a local table, the file itself."""
+        """The folder of the dataset's card and of local files, relative to the workspace."""
         return Path("data", "raw", self.dataset)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of source: the model of its parameters and how it reads its rows."""
+    """A kind of source: its parameters, and how it reads its rows."""
 
     parameters: type[SourceParameters]
     read: Callable[[Any, SourceContext], SourceRows]
     fetch: Callable[[Any, SourceContext], None]
-    """Makes sure that the rows can be had; raises UnavailableError where they can't be just now."""
+    """Makes the rows available on this machine; raises UnavailableError if that is not possible now."""
 
 
 def load(block: Any, dataset: str) -> Source:
     """The source that a `prepare` section names.
 
     Raises:
-        RetrainError: it names none, or one that there is not.
+        RetrainError: the name is missing or unknown.
     """
     where = f"{params.section_path(dataset, 'prepare')}.source"
     name = block.get("source") if isinstance(block, dict) else None
     return cast("Source", params.choose("retrain.data.sources", name, where).SOURCE)
 
 
-def nothing_to_fetch(_knobs: SourceParameters, _place: SourceContext) -> None:
-    """For sources whose rows are installed with the project."""
+def nothing_to_fetch(_parameters: SourceParameters, _context: SourceContext) -> None:
+    """The `fetch` of sources whose rows are installed with the project."""

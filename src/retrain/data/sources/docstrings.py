@@ -1,4 +1,4 @@
-"""Real text that every machine has: first paragraphs of the docstrings of installed, locked libraries."""
+"""Text that every machine has: the first paragraphs of docstrings in installed libraries."""
 
 import ast
 import gc
@@ -23,9 +23,12 @@ class Parameters(SourceParameters):
 
 
 def read(parameters: Parameters, _context: SourceContext) -> SourceRows:
-    """First paragraphs by library. The sources are parsed, never imported, so none of their code runs.
+    """First paragraphs and their libraries. The sources are parsed and not imported, so that none of their code runs.
 
-    A text that several libraries share says nothing about which library it is from: it is left out.
+    A text that several libraries share is left out.
+
+    Raises:
+        RetrainError: a package is not installed.
     """
     with without_garbage_collection():
         texts = [(text, package) for package in parameters.packages for text in first_paragraphs(package)]
@@ -46,7 +49,7 @@ def read(parameters: Parameters, _context: SourceContext) -> SourceRows:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles: syntax trees are millions of objects without one, and a third of the time."""
+    """Pause the garbage collector. It takes a third of the time and finds nothing in syntax trees."""
     gc.disable()
     try:
         yield
@@ -55,7 +58,7 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def first_paragraphs(package: str) -> Iterator[str]:
-    """The first paragraph of every docstring in a distribution's Python files (its tests aside), by path and line.
+    """The first paragraph of every docstring in a distribution's Python files except its tests, by path and line.
 
     Raises:
         RetrainError: the package is not installed.
@@ -63,7 +66,7 @@ def first_paragraphs(package: str) -> Iterator[str]:
     try:
         recorded = files(package) or []
     except (PackageNotFoundError, ValueError):  # the latter where the name is empty
-        raise RetrainError("docstrings", f"package '{package}' is not installed", "run make setup") from None
+        raise RetrainError("docstrings", f"package '{package}' is not installed", "run: make setup") from None
     for path in sorted(recorded, key=str):
         if path.suffix == ".py" and "tests" not in path.parts:
             for docstring in docstrings(path.read_binary()):
@@ -71,9 +74,9 @@ def first_paragraphs(package: str) -> Iterator[str]:
 
 
 def docstrings(source: bytes) -> Iterator[str]:
-    """The docstrings of a Python source: of the module, its classes and functions; none where it is no Python, as templates."""
+    """The docstrings of a module, its classes and functions. A file that is not valid Python has none."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # old escapes in other people's code
+        warnings.simplefilter("ignore", SyntaxWarning)  # outdated escapes in other libraries
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError):
@@ -86,7 +89,7 @@ def docstrings(source: bytes) -> Iterator[str]:
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and the statements below it, in order; expressions, most of a tree, hold no docstring."""
+    """A node and the statements below it, in order. Expressions, most of a tree, have no docstrings."""
     yield node
     for name in ("body", "handlers", "orelse", "finalbody"):
         for child in getattr(node, name, ()):

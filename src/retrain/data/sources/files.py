@@ -13,15 +13,15 @@ from pydantic import AfterValidator, model_validator
 
 
 class Parameters(SourceParameters):
-    """Parameters of `source: files`; `test` is there where the data has an official test file."""
+    """Parameters of `source: files`. `test` is optional: the data may have an official test file."""
 
     train: File
     test: File | None = None
     header: bool
     columns: tuple[str, ...]
-    """The columns in order where the file has no header; else those that are used."""
+    """The columns that are used; all of them, in order, if the file has no header."""
     numbers: tuple[str, ...]
-    """The columns that hold numbers; the others hold text."""
+    """The columns that hold numbers. The others hold text."""
     inputs: tuple[str, ...]
     target: str
     rename: Annotated[dict[str, str], AfterValidator(in_order)]
@@ -48,30 +48,34 @@ def read(parameters: Parameters, context: SourceContext) -> SourceRows:
     return SourceRows(
         rows=read_file(parameters, parameters.train, context),
         official_test=None if parameters.test is None else read_file(parameters, parameters.test, context),
-        classes=tuple(
-            dict.fromkeys(name for _, name in sorted(parameters.rename.items()))
-        ),  # in the order of their values
+        classes=tuple(dict.fromkeys(name for _, name in sorted(parameters.rename.items()))),
         notes=(),
     )
 
 
 def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.DataFrame:
-    """One file's rows: inputs, then target, the target's values renamed."""
+    """One file's rows: the inputs, then the target with its values renamed.
+
+    Raises:
+        RetrainError: see `local_copy`, `read_csv` and `select`; or a target's value is not in `rename`.
+    """
     path = local_copy(file, context)
     rows = read_csv(path, file.location, None if parameters.header else parameters.columns)
-    table = select(rows, parameters.columns, parameters.numbers, file.location)[[*parameters.inputs, parameters.target]]
+    section = f"datasets.{context.dataset}.prepare"
+    table = select(rows, parameters.columns, parameters.numbers, file.location, section)
+    table = table[[*parameters.inputs, parameters.target]]
     if parameters.rename:
         unknown = rows.index[~rows[parameters.target].isin(parameters.rename)]
         if len(unknown):
             where = f"{file.location}, line {unknown[0]}, column '{parameters.target}'"
             value = rows[parameters.target][unknown[0]]
-            raise RetrainError(where, f"'{value}' is not in 'rename'", f"known are: {', '.join(parameters.rename)}")
+            raise RetrainError(where, f"holds '{value}', which is not in rename", f"add it to {section}.rename")
         table[parameters.target] = rows[parameters.target].map(parameters.rename).astype("str")
     return table.reset_index(drop=True)
 
 
 def fetch(parameters: Parameters, context: SourceContext) -> None:
-    """Make sure that every file is on this machine, with the right digest."""
+    """Download or find every file and check its digest; see `local_copy` for errors."""
     for file in (parameters.train, parameters.test):
         if file is not None:
             local_copy(file, context)

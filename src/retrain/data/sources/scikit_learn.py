@@ -1,4 +1,4 @@
-"""The small tables that scikit-learn carries: `diabetes`, `iris`, `wine`, `breast_cancer`."""
+"""Small tables that come with scikit-learn: `diabetes`, `iris`, `wine`, `breast_cancer`."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ TARGETS = {"diabetes": "progression", "iris": "species", "wine": "cultivar", "br
 
 
 def read(parameters: Parameters, _context: SourceContext) -> SourceRows:
-    """One bundled table in its original units; a class is its name, not its number."""
+    """One table in its original units. Classes have their names instead of numbers."""
     from sklearn import datasets
 
     unscaled = {"scaled": False} if parameters.table == "diabetes" else {}

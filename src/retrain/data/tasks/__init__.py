@@ -1,6 +1,7 @@
 """Tasks: what is predicted. One file each, chosen by `split.task`.
 
-Each file has a `Task` class; `tests/models/test_contracts.py` checks every file in this folder. Tensors are only passed through here: the files use their methods and never import torch.
+Each file has a `Task` class; `tests/models/test_contracts.py` checks every file in this folder. The files use the methods
+of tensors and never import torch.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
@@ -14,52 +15,52 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """Turns targets into arrays, a network's outputs into predictions, and says which epoch is best."""
+    """Turns targets into arrays and a network's outputs into predictions, and decides which epoch is best."""
 
     metric: str
-    """The figure recorded beside the loss in each epoch, and by whose name: `validation_<metric>`."""
+    """The name of the metric of each epoch, in addition to the loss: `validation_<metric>`."""
 
     @classmethod
     def fit(cls, targets: "pd.Series[Any]", where: str) -> Self:
-        """Learn from the targets of the train split alone; raises RetrainError where they do not fit."""
+        """Learn from the targets of the train split alone; raises RetrainError if they do not fit the task."""
 
     @classmethod
     def from_json(cls, learned: Any) -> Self:
-        """Rebuild an task from what `to_json` gave."""
+        """Rebuild a task from the value of `to_json`; raises ValueError for any other value."""
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as JSON values."""
 
     @property
     def outputs(self) -> int:
-        """How many outputs the network has."""
+        """The number of the network's outputs."""
 
     @property
     def baseline(self) -> tuple[float, ...]:
-        """The outputs of the best network that ignores its inputs: what any model has to beat."""
+        """The outputs of the best network that ignores its inputs. A useful model is better."""
 
     def describe(self) -> str:
-        """A few words for the stage's line: "4 classes"."""
+        """A description for the stage's message, such as "4 classes"."""
 
     def encode(self, targets: "pd.Series[Any]") -> "np.ndarray":
-        """The targets as the loss takes them."""
+        """The targets as the loss takes them: int64, (rows,), or float32, (rows, 1)."""
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """A measure per example, (batch,), whose mean `metric_of` turns into the metric."""
+        """One value per example: float64, (batch,). `metric_of` turns their mean into the metric."""
 
     def metric_of(self, mean: float) -> float:
         """The metric, from the mean of `measure` over all examples."""
 
     def score(self, loss: float, metric: float) -> float:
-        """How good an epoch is on the validation split: the highest score is best."""
+        """The score of an epoch from its validation loss and metric. The highest score is best."""
 
     def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
-        """A row per example from the network's outputs, (examples, outputs): what is predicted, and how surely."""
+        """One row per example, from the network's outputs, (examples, outputs): the prediction, and probabilities."""
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
-        """The same as `predictions`, as the JSON objects that `retrain predict` prints."""
+        """The predictions as the JSON objects that `retrain predict` prints."""
 
 
 def load(name: Any, where: str) -> type[Task]:
-    """The task of a name; raises RetrainError, naming `where`, if there is none."""
+    """The class of a task; raises RetrainError, naming `where`, if there is no such task."""
     return cast("type[Task]", params.choose("retrain.data.tasks", name, where).Task)

@@ -1,4 +1,4 @@
-"""One of several classes: a label."""
+"""Classification: the target is one of several classes."""
 
 import math
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Learned(Section):
-    """What `Task.to_json` gives: a count per class."""
+    """The value of `Task.to_json`: one count per class."""
 
     classes: Names
     counts: tuple[Annotated[Count, Field(gt=0)], ...]
 
     @model_validator(mode="after")
     def check_lengths(self) -> "Learned":
-        """Every class has its count."""
+        """Check that there are as many counts as classes."""
         if len(self.classes) != len(self.counts):
             raise ValueError("classes and counts differ in number")
         return self
@@ -31,7 +31,7 @@ class Learned(Section):
 
 @dataclass(frozen=True)
 class Task:
-    """The classes in order, and how often the train split has each: output `i` of the network is for `classes[i]`."""
+    """The classes in order, and their counts in the train split. Output `i` of the network is for `classes[i]`."""
 
     classes: tuple[str, ...]
     counts: tuple[int, ...]
@@ -47,18 +47,19 @@ class Task:
         if str(targets.dtype) != "category":
             raise RetrainError(
                 where,
-                f"column '{targets.name}' holds numbers, split.task: classification needs text",
+                f"column '{targets.name}' holds numbers, but classification needs text",
                 "set split.task: regression",
             )
         counts = targets.value_counts(sort=False)
         absent = [str(name) for name, count in counts.items() if not count]
         if absent:
-            raise RetrainError(where, f"class '{absent[0]}' has no row in the train split", "give it more rows")
+            hint = "add rows of this class, or change the seed"
+            raise RetrainError(where, f"class '{absent[0]}' has no row in the train split", hint)
         return cls(tuple(map(str, counts.index)), tuple(map(int, counts)))
 
     @classmethod
     def from_json(cls, learned: Any) -> "Task":
-        """Rebuild an task from what `to_json` gave; raises ValueError where it is something else."""
+        """Rebuild a task from the value of `to_json`; raises ValueError for any other value."""
         return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
@@ -72,24 +73,24 @@ class Task:
 
     @property
     def baseline(self) -> tuple[float, ...]:
-        """The logarithms of the classes' shares: the largest class is predicted for every row."""
+        """The logarithm of each class's share: the majority-class baseline."""
         return tuple(math.log(count / sum(self.counts)) for count in self.counts)
 
     def describe(self) -> str:
-        """How many classes there are."""
+        """The number of classes, in words."""
         return f"{len(self.classes)} classes"
 
     def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
-        """Each class's number: int64, (rows,)."""
+        """The number of each row's class: int64, (rows,)."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[name] for name in targets], dtype=np.int64)
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """1 where the largest output is the target's, else 0."""
+        """1 if the largest output is that of the target's class, else 0: float64, (batch,)."""
         return (outputs.argmax(dim=1) == targets).double()
 
     def metric_of(self, mean: float) -> float:
-        """Accuracy: the share of examples whose class is right."""
+        """Accuracy: the share of correct predictions."""
         return mean
 
     def score(self, loss: float, metric: float) -> float:
@@ -97,7 +98,7 @@ class Task:
         return metric
 
     def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
-        """`predicted`, and a column of probabilities per class (softmax, six digits)."""
+        """`predicted`, and one column of probabilities per class (softmax, rounded to six digits)."""
         import pandas as pd
 
         probabilities = probabilities_of(outputs)

@@ -1,4 +1,4 @@
-"""A number. The network learns it in units of the train split's standard deviation."""
+"""Regression: the target is a number, in units of the train split's standard deviation for the network."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Learned(Section):
-    """What `Task.to_json` gives; so bounded, no output, a float32, becomes infinite in the target's units."""
+    """The value of `Task.to_json`. Within these bounds, no float32 output is infinite in the target's units."""
 
     mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
     deviation: Annotated[float, Field(gt=0, le=LARGEST)]
@@ -34,26 +34,27 @@ class Task:
 
     @classmethod
     def fit(cls, targets: "pd.Series[Any]", where: str) -> "Task":
-        """Learn mean and deviation; exactly rounded, so that no CPU gives other bits.
+        """Learn mean and deviation, exactly rounded, so that all CPUs give the same bytes.
 
         Raises:
-            RetrainError: the target holds text, or one number only.
+            RetrainError: the target holds text, or the same number in every row.
         """
         if targets.dtype != "float64":
             raise RetrainError(
                 where,
-                f"column '{targets.name}' holds text, split.task: regression needs numbers",
+                f"column '{targets.name}' holds text, but regression needs numbers",
                 "set split.task: classification",
             )
         mean = fmean(targets)
         deviation = pstdev(targets, mean)
         if deviation == 0:
-            raise RetrainError(where, f"column '{targets.name}' has one value in the whole train split", "add rows")
+            fact = f"column '{targets.name}' has the same value in every row of the train split"
+            raise RetrainError(where, fact, "add rows")
         return cls(mean, deviation)
 
     @classmethod
     def from_json(cls, learned: Any) -> "Task":
-        """Rebuild an task from what `to_json` gave; raises ValueError where it is something else."""
+        """Rebuild a task from the value of `to_json`; raises ValueError for any other value."""
         return cls(**dict(Learned.model_validate(learned)))
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class Task:
         return ((targets.to_numpy("float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """The squared error, in squared deviations."""
+        """The squared error, in squared standard deviations: float64, (batch,)."""
         return (outputs - targets).double().square().squeeze(dim=1)
 
     def metric_of(self, mean: float) -> float:
@@ -91,7 +92,7 @@ class Task:
         return -loss
 
     def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
-        """`predicted`, in the target's own units (six digits)."""
+        """`predicted`, in the target's own units, rounded to six digits."""
         import pandas as pd
 
         return pd.DataFrame({"predicted": self.numbers_of(outputs)})
