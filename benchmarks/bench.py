@@ -44,7 +44,7 @@ def child(python, script, *arguments):
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or ["it printed nothing"]
-        raise RetrainError(f"{script} {arguments[0]}", f"failed ({lines[-1]})", "mend what it names")
+        raise RetrainError(f"{script} {arguments[0]}", f"failed ({lines[-1]})", "correct what it names")
     return json.loads(ended.stdout.strip().splitlines()[-1])
 
 
@@ -69,12 +69,12 @@ def workspace_with_rows(folder, given):
 def run_stage(folder, stage):
     """Run a stage of AG News in a workspace, as DVC would, but for its output."""
     root = ROOT if stage == "prepare" else folder  # downloads are kept, runs are not
-    surroundings = {**os.environ, "DVC_ROOT": str(root), "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    variables = {**os.environ, "DVC_ROOT": str(root), "RETRAIN_TRACKING": "off"}
     command = [sys.executable, str(folder / "src" / f"{stage}.py"), "--dataset", DATASET]
-    ended = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or ["it printed nothing"]
-        hint = f"or set {ag_news.VARIABLE} to the folder that has AG News" if stage == "prepare" else "mend that"
+        hint = f"or set {ag_news.VARIABLE} to the folder that has AG News" if stage == "prepare" else "correct that"
         raise RetrainError(stage, lines[-1].removeprefix("Error: "), hint)
 
 

@@ -22,10 +22,10 @@ VALIDATION = 0.2
 """More than is committed, so that small differences can be told from chance."""
 VARIANTS = {
     "as it is": {},
-    "words and pairs alone": {"split.encoder.characters": 0},
-    "runs of four characters": {"split.encoder.characters": 4},
-    "runs of five characters": {"split.encoder.characters": 5},
-    "runs of six characters": {"split.encoder.characters": 6},
+    "words and pairs alone": {"split.encoder.char_ngrams": 0},
+    "runs of four characters": {"split.encoder.char_ngrams": 4},
+    "runs of five characters": {"split.encoder.char_ngrams": 5},
+    "runs of six characters": {"split.encoder.char_ngrams": 6},
     "texts left as they are": {"prepare.repairs": []},
     "only entities repaired": {"prepare.repairs": ["entities"]},
     "spaces made one as well": {"prepare.repairs": ["entities", "backslashes", "spaces"]},
@@ -33,9 +33,9 @@ VARIANTS = {
     "features seen twice left out": {"split.encoder.minimum_count": 3},
     "every ratio kept": {"split.encoder.min_log_ratio": 0.0},
     "ratios under 1.3 left out": {"split.encoder.min_log_ratio": 1.3},
-    "a hash of 21 bits": {"split.encoder.bits": 21},
-    "a hash of 23 bits": {"split.encoder.bits": 23},
-    "a hash of 26 bits": {"split.encoder.bits": 26},
+    "a hash of 21 bits": {"split.encoder.hash_bits": 21},
+    "a hash of 23 bits": {"split.encoder.hash_bits": 23},
+    "a hash of 26 bits": {"split.encoder.hash_bits": 26},
     "width 4": {"train.network.embedding_dim": 4},
     "width 16": {"train.network.embedding_dim": 16},
     "width 32": {"train.network.embedding_dim": 32},
@@ -89,15 +89,15 @@ def validated(block, read, seed):
     cleaned, test = prepare.prepare(read, tuple(block["prepare"]["repairs"]), "prepare")
     *inputs, _ = cleaned.rows.columns
     section = {**block["split"], "seed": seed, "validation": VALIDATION}
-    contents = encoders.load(section["inputs"], "split").Encoder.contents
+    contents = encoders.load(section["encoder"]["name"], "split").Encoder.contents
     parameters = schema.check(section, splitting.Split, "split")
     parts = splitting.split(cleaned.rows, contents(cleaned.rows[inputs]), (test, contents(test[inputs])), parameters)
     begin = time.perf_counter()
-    task = ours.rows_to_task(section, {name: parts[name] for name in ("train", "validation")})
-    loop_knobs = {**block["train"]["loop"], "seed": seed}
-    training = setup.ready(schema.check({**block["train"], "loop": loop_knobs}, setup.Train, "train"), task, "train")
-    reports = loop.train_epochs(training.state, training.train, training.validation, training.rules)
-    accuracies = [report.validation.measure for report in reports if report.validation]
+    data = ours.encoded(section, {name: parts[name] for name in ("train", "validation")})
+    train = {**block["train"], "loop": {**block["train"]["loop"], "seed": seed}}
+    training = setup.build(schema.check(train, setup.Train, "train"), data, "train")
+    steps = loop.train_epochs(training.state, data.train, data.validation, training.config)
+    accuracies = [step.validation.measure for step in steps if step.validation]
     return max(accuracies), time.perf_counter() - begin
 
 

@@ -161,8 +161,8 @@ def figures(table):
         pairs.update(pairwise(tokens))
     block = params.dataset_block(Path(__file__).resolve().parents[1], "ag_news")
     parameters = schema.check(block["split"]["encoder"], ngrams.Parameters, "split.encoder")
-    encoder = ngrams.Encoder.fit(table[columns], pd.factorize(table[target])[0], parameters)
-    times = np.sort(np.bincount(encoder.encode(table[columns])["features"]))[::-1]
+    encoder, arrays = ngrams.Encoder.fit_encode(table[columns], pd.factorize(table[target])[0], parameters)
+    times = np.sort(np.bincount(arrays["features"]))[::-1]
     return len(words), len(pairs), encoder.size, times.sum() / len(table), times[:10_000].sum() / times.sum()
 
 

@@ -18,30 +18,41 @@ PASSES = 3
 """So often all test rows are predicted; as often as others.py has it."""
 
 
-def knobs_of(folder, dataset, seed, threads):
+def train_parameters(folder, dataset, seed, threads):
     """The train section of a workspace's params.yaml, with another seed and number of threads."""
     from retrain import params, schema
     from retrain.training import setup
 
     section = params.dataset_block(folder, dataset)["train"]
     changed = {**section, "threads": threads, "loop": {**section["loop"], "seed": seed}}
-    return schema.check(changed, setup.Train, params.where(dataset, "train"))
+    return schema.check(changed, setup.Train, params.section_path(dataset, "train"))
 
 
-def rows_to_task(section, splits):
+def encoded(section, splits):
     """Everything between rows in memory and examples, by a split section: vocabulary, features, arrays."""
     import split
     from retrain import schema
-    from retrain.data import encoders, loader, splitting, tasks
-    from retrain.training import setup
+    from retrain.data import encoders, splitting, tasks
 
     parameters = schema.check(section, splitting.Split, "split")
     file = encoders.load(parameters.encoder.get("name"), "split.encoder.name")
     task = tasks.load(parameters.task, "split.task").fit(splits["train"].iloc[:, -1], "split")
     encoder_parameters = schema.check(parameters.encoder, file.Parameters, "split.encoder")
     encoder, arrays = split.encode(splits, file.Encoder, task, encoder_parameters)
-    ready = {name: loader.Examples(arrays[name], file.Encoder.gather) for name in split.ENCODED}
-    return setup.Task(parameters.encoder.get("name"), encoder, task, ready["train"], ready["validation"])
+    return training_data(encoder_parameters.name, parameters.task, encoder, task, arrays)
+
+
+def training_data(encoder_name, task_name, encoder, task, arrays):
+    """What `setup.build` takes, made of arrays in memory: nothing is read from files, so there are no digests."""
+    from retrain.data import encoding_file, loader
+    from retrain.training import setup
+
+    encoding = encoding_file.Encoding.model_construct(
+        encoder=encoding_file.LearnedEncoder(name=encoder_name, learned={}),
+        task=encoding_file.LearnedTask(name=task_name, column="", learned={}),
+    )
+    train, validation = (loader.Examples(arrays[name], encoder.gather) for name in ("train", "validation"))
+    return setup.TrainingData(encoding, "", encoder, task, train, validation)
 
 
 def train_once(folder, dataset, seed, threads, goal):
@@ -50,42 +61,42 @@ def train_once(folder, dataset, seed, threads, goal):
     `feature_seconds` is all up to the first batch: vocabulary, features, arrays, and the network with its initial weights.
     The clock of the loop stands still while accuracy on the test split is measured.
     """
-    parameters = knobs_of(folder, dataset, seed, threads)
+    parameters = train_parameters(folder, dataset, seed, threads)
     environment.pin_cpu(threads)
     from retrain import params
     from retrain.data import loader, tables
     from retrain.training import history, loop, setup
 
     paths = {name: folder / "data" / dataset / "splits" / f"{name}.parquet" for name in ("train", "validation", "test")}
-    rows = {name: tables.read_parquet(path, "run split") for name, path in paths.items()}
+    rows = {name: tables.read_parquet(path, "run: dvc repro split") for name, path in paths.items()}
     section = params.dataset_block(folder, dataset)["split"]
     some = {name: rows[name].head(WARMING) for name in ("train", "validation")}
-    setup.ready(parameters, rows_to_task(section, some), "train")  # loads what is only loaded when it is needed
+    setup.build(parameters, encoded(section, some), "train")  # loads what is only loaded when it is needed
     begin = time.perf_counter()
-    task = rows_to_task(section, {name: rows[name] for name in ("train", "validation")})
-    training = setup.ready(parameters, task, "train")
+    data = encoded(section, {name: rows[name] for name in ("train", "validation")})
+    training = setup.build(parameters, data, "train")
     features = time.perf_counter() - begin
     *inputs, target = rows["test"].columns
     test = loader.Examples(
-        {**task.encoder.encode(rows["test"][inputs]), "targets": task.task.encode(rows["test"][target])},
-        type(task.encoder).gather,
+        {**data.encoder.encode(rows["test"][inputs]), "targets": data.task.encode(rows["test"][target])},
+        type(data.encoder).gather,
     )
 
     def measured():
         mode = training.state.network.training
-        *_, sums = loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.rules)
+        *_, totals = loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.config)
         training.state.network.train(mode)
-        return task.task.metric_of(sums.means.measure)
+        return data.task.metric_of(totals.averages.measure)
 
     best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
     begin = time.perf_counter()
-    for report in loop.train_epochs(training.state, training.train, training.validation, training.rules):
-        if report.validation is not None:
-            metric = task.task.metric_of(report.validation.measure)
-            if task.task.score(report.validation.loss, metric) > best:
-                best = task.task.score(report.validation.loss, metric)
+    for step in loop.train_epochs(training.state, data.train, data.validation, training.config):
+        if step.validation is not None:
+            metric = data.task.metric_of(step.validation.measure)
+            if data.task.score(step.validation.loss, metric) > best:
+                best = data.task.score(step.validation.loss, metric)
                 best_weights = history.copied_weights(training.state.network)
-        if goal and (report.batch % 4 == 0 or report.validation is not None):
+        if goal and (step.batch % 4 == 0 or step.validation is not None):
             clock += time.perf_counter() - begin
             now = measured()
             curve.append([clock, now])
@@ -120,7 +131,7 @@ def predict(folder, rows):
     begin = time.perf_counter()
     model = predictor.load(folder)
     loaded = time.perf_counter() - begin
-    table = tables.read_parquet(rows, "run split")[list(model.encoder.columns)]
+    table = tables.read_parquet(rows, "run: dvc repro split")[list(model.encoder.columns)]
     texts = {name: table[name].tolist() for name in table.columns}
     repairs = model.description.prepare.repairs
 

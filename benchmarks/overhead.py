@@ -19,23 +19,16 @@ IDLE_REPEATS = 15
 DATASETS, STAGES = 3, 5
 """Of dvc.yaml: two of the datasets are asked for, and DVC loads all of them."""
 
-LIBRARIES = "import sys, click, pydantic, ruamel.yaml, pandas; pydantic.create_model('Parameters', parameter=int)\n"
-"""What every stage reads its command line, its parameters and its tables with."""
-RUN = """
-from mlflow import MlflowClient
-client = MlflowClient(tracking_uri=sys.argv[1])
-experiment = client.get_experiment_by_name("overhead") or client.get_experiment(client.create_experiment("overhead"))
-run = client.create_run(experiment.experiment_id)
-client.set_terminated(run.info.run_id)
-"""
+LIBRARIES = "import sys, click, pydantic, ruamel.yaml; pydantic.create_model('Parameters', parameter=int)\n"
+"""What every stage reads its command line and its parameters with."""
 NEEDS = {
-    "prepare": LIBRARIES + "import pyarrow.parquet, sklearn.datasets",
-    "split": LIBRARIES + "import pyarrow.dataset, pyarrow.parquet",
-    "train": LIBRARIES + "import safetensors.torch, torch; torch.optim.SGD([torch.zeros(1, requires_grad=True)])" + RUN,
-    "evaluate": LIBRARIES + "import pyarrow.dataset, pyarrow.parquet, safetensors.torch, torch" + RUN,
-    "plot": LIBRARIES + "import matplotlib.figure, matplotlib.backends.backend_agg" + RUN,
+    "prepare": LIBRARIES + "import pandas, pyarrow.parquet, sklearn.datasets",
+    "split": LIBRARIES + "import pandas, pyarrow.dataset, pyarrow.parquet",
+    "train": LIBRARIES + "import safetensors.torch, torch",
+    "evaluate": LIBRARIES + "import pandas, pyarrow.dataset, pyarrow.parquet, safetensors.torch, torch",
+    "plot": LIBRARIES + "import matplotlib.figure, matplotlib.backends.backend_agg",
 }
-"""What each stage must import, and a run where it opens one: the least that it can take."""
+"""What each stage must import: the least that it can take. Runs are recorded by a process of its own, which is off here."""
 WORK = {
     "prepare": ("prepare.prepare", "retrain.data.tables.write_parquet"),
     "split": ("retrain.data.tables.read_parquet", "split.split", "split.write_tables", "split.write_arrays"),
@@ -57,8 +50,8 @@ def clocked(function):
         spent += time.perf_counter() - begin
         return result
     return call
-stage = importlib.import_module(sys.argv[2])
-for path in sys.argv[3:]:
+stage = importlib.import_module(sys.argv[1])
+for path in sys.argv[2:]:
     owner, _, name = path.rpartition(".")
     owner = pkgutil.resolve_name(owner)
     setattr(owner, name, clocked(getattr(owner, name)))
@@ -67,11 +60,11 @@ print(spent)
 """
 
 
-def run(command, folder, **surroundings):
+def run(command, folder, **variables):
     """Run a command; its wall time and what it printed."""
     begin = time.perf_counter()
     ended = subprocess.run(
-        command, cwd=folder, env={**os.environ, **surroundings}, check=True, capture_output=True, text=True
+        command, cwd=folder, env={**os.environ, **variables}, check=True, capture_output=True, text=True
     )
     return time.perf_counter() - begin, ended.stdout
 
@@ -98,16 +91,15 @@ def stages():
         block = {**block, "train": {**block["train"], "loop": {**block["train"]["loop"], "epochs": 1}}}
         with (folder / params.FILE).open("w", encoding="utf-8") as file:
             yaml_files.round_trip().dump({"datasets": {"diabetes": block}}, file)
-        store = f"sqlite:///{folder / 'mlflow.db'}"
-        surroundings = {"DVC_ROOT": str(folder), "MLFLOW_TRACKING_URI": store, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        variables = {"DVC_ROOT": str(folder), "RETRAIN_TRACKING": "off"}
         for stage, needs in NEEDS.items():  # in order: each needs what the one before it left
             command = [sys.executable, folder / "src" / f"{stage}.py", "--dataset", "diabetes"]
-            clock = [sys.executable, "-c", needs + CLOCK, store, stage, *WORK[stage]]
+            clock = [sys.executable, "-c", needs + CLOCK, stage, *WORK[stage]]
             taken, least, work = [], [], []
             for _ in range(1 + REPEATS):
-                taken.append(run(command, folder, **surroundings)[0])
-                least.append(run([sys.executable, "-c", needs, store], folder, **surroundings)[0])
-                printed = run(clock, folder, **surroundings)[1] if WORK[stage] else "0"
+                taken.append(run(command, folder, **variables)[0])
+                least.append(run([sys.executable, "-c", needs], folder, **variables)[0])
+                printed = run(clock, folder, **variables)[1] if WORK[stage] else "0"
                 work.append(float(printed.splitlines()[-1]))
             found[stage] = compared(taken[1:], least[1:], work[1:])  # the first turn reads all from disk
     return found

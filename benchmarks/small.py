@@ -9,6 +9,8 @@ from pathlib import Path
 
 from retrain import environment, params, schema
 
+from ours import training_data
+
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ROOT / "benchmarks" / ".venv" / "bin" / "python"
 SPLIT_SEEDS = range(1, 21)
@@ -30,7 +32,7 @@ def docstrings():
     rows = {}
     for name in ("train", "test"):
         path = ROOT / "data" / "docstrings" / "splits" / f"{name}.parquet"
-        table = tables.read_parquet(path, "run make repro first")
+        table = tables.read_parquet(path, "run: make repro")
         *inputs, target = table.columns
         rows[name] = {
             "texts": [" ".join(row) for row in table[inputs].itertuples(index=False)],
@@ -52,35 +54,34 @@ def diabetes():
 
     block = params.dataset_block(ROOT, "diabetes")
     parameters = schema.check(block["train"], setup.Train, "train")
-    rows = tables.read_parquet(ROOT / "data" / "diabetes" / "prepared" / "rows.parquet", "run make repro first")
+    rows = tables.read_parquet(ROOT / "data" / "diabetes" / "prepared" / "rows.parquet", "run: make repro")
     *inputs, target = rows.columns
     contents = numbers.Encoder.contents(rows[inputs])
     ours, given = [], []
     for seed in SPLIT_SEEDS:
         section = schema.check({**block["split"], "seed": seed}, splitting.Split, "split")
         parts = splitting.split(rows, contents, None, section)
-        encoder = numbers.Encoder.fit(parts["train"][inputs], parts["train"][target].to_numpy(), numbers.Parameters())
         task = regression.Task.fit(parts["train"][target], "split")
-        ready = {
-            name: loader.Examples(
-                {**encoder.encode(part[inputs]), "targets": task.encode(part[target])}, encoder.gather
-            )
-            for name, part in parts.items()
-        }
-        training = setup.ready(
-            parameters, setup.Task("numbers", encoder, task, ready["train"], ready["validation"]), "train"
+        encoder, _ = numbers.Encoder.fit_encode(
+            parts["train"][inputs], task.encode(parts["train"][target]), numbers.Parameters(name="numbers")
         )
+        arrays = {
+            name: {**encoder.encode(part[inputs]), "targets": task.encode(part[target])} for name, part in parts.items()
+        }
+        data = training_data("numbers", "regression", encoder, task, arrays)
+        training = setup.build(parameters, data, "train")
         best, stalled, weights = float("inf"), 0, None
-        for report in loop.train_epochs(training.state, training.train, training.validation, training.rules):
-            if report.validation is None:
+        for step in loop.train_epochs(training.state, data.train, data.validation, training.config):
+            if step.validation is None:
                 continue
             stalled += 1
-            if report.validation.loss < best:
-                best, stalled, weights = report.validation.loss, 0, history.copied_weights(training.state.network)
+            if step.validation.loss < best:
+                best, stalled, weights = step.validation.loss, 0, history.copied_weights(training.state.network)
             if stalled >= parameters.loop.patience:
                 break
         training.state.network.load_state_dict(weights)
-        (batch,) = loader.ordered_batches(ready["test"], len(ready["test"]))
+        test = loader.Examples(arrays["test"], encoder.gather)
+        (batch,) = loader.ordered_batches(test, len(test))
         predicted = task.predictions(training.state.network.eval()(*batch[0]).detach())["predicted"]
         ours.append(float(r2_score(parts["test"][target], predicted)))
         given.append([

@@ -1,14 +1,14 @@
-"""Evaluate: the saved model on the test split alone, beside the trivial baseline.
+"""Evaluate: the saved model is evaluated on the test split, and compared with a trivial baseline.
 
-Reads `datasets.<name>.evaluate` and writes `reports/<name>/`: `metrics.json`, `predictions.csv` (a row per test row),
-`classes.csv` and `confusion.csv` (only their header lines where the target is a number).
+Reads `datasets.<name>.evaluate`. Writes `reports/<name>/`: `metrics.json`, `predictions.csv` (one row per test row), and
+`tables/` (`classes.csv` and `confusion.csv` for a classification, `errors.csv` for a regression).
 """
 
 from pathlib import Path
 
 from retrain import cli, environment, files, params
 from retrain.errors import RetrainError
-from retrain.evaluation.metrics import evaluation
+from retrain.evaluation.metrics import evaluate_outputs, prediction_table
 from retrain.schema import AtLeastOne, Section
 from retrain.tracking import recording
 from retrain.tracking.result import Result
@@ -24,11 +24,11 @@ class Evaluate(Section):
 
 @cli.stage
 def main(dataset: str) -> None:
-    """Evaluate a dataset's saved model on the test split and write the figures to reports/NAME/."""
+    """Evaluate the saved model of a dataset on its test split, and write metrics and predictions to reports/NAME/."""
     parameters = params.read(environment.workspace(), dataset, "evaluate", Evaluate)
     result = Result(dataset, Path(), ("train", "evaluate"))
     recording.start()
-    environment.pin_cpu(result.description().train.threads)
+    environment.pin_cpu(result.description().train.threads)  # before torch is imported
     from retrain import devices
     from retrain.data import tables
     from retrain.models import predictor
@@ -41,23 +41,23 @@ def main(dataset: str) -> None:
     test = tables.read_parquet(split, f"run: dvc repro split@{dataset}")
     if model.description.splits["test"].sha256 != files.sha256(split):
         raise RetrainError(str(result.model), "was trained on a different split", f"run: dvc repro train@{dataset}")
-    targets = test[model.description.task.column]
-    outputs = model.outputs(test[list(model.encoder.columns)], parameters.batch_size)
-    baseline = torch.tensor([model.task.baseline]).expand(len(test), -1)
-    measured, predictions = evaluation(model, outputs, targets)
-    trivial, _ = evaluation(model, baseline, targets)
 
-    names = ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")
-    with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, classes, confusion):
-        files.write_json(metrics, {"test": measured.metrics, "baseline": trivial.metrics})
-        tables.write_csv(predicted, predictions)
-        tables.write_csv(classes, measured.classes)
-        tables.write_csv(confusion, measured.confusion)
+    inputs, targets = test[list(model.encoder.columns)], test[model.description.task.column]
+    evaluated, predictions = evaluate_outputs(model, model.outputs(inputs, parameters.batch_size), targets)
+    baseline, _ = evaluate_outputs(model, torch.tensor([model.task.baseline]).expand(len(test), -1), targets)
+
+    names = ("metrics.json", "predictions.csv", "tables")
+    with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, folder):
+        files.write_json(metrics, {"test": evaluated.metrics, "baseline": baseline.metrics})
+        tables.write_csv(predicted, prediction_table(inputs, targets, predictions))
+        folder.mkdir()
+        for name, table in evaluated.tables.items():
+            tables.write_csv(folder / name, table)
     recording.finish(result, "evaluate")
-    shown = ", ".join(
-        f"{name} {value:.4f} (baseline {trivial.metrics[name]:.4f})" for name, value in measured.metrics.items()
-    )
-    click.echo(f"evaluate {dataset}: {len(test):,} test rows; {shown}")
+    values = [
+        f"{name} {value:.4f} (baseline {baseline.metrics[name]:.4f})" for name, value in evaluated.metrics.items()
+    ]
+    click.echo(f"evaluate {dataset}: {len(test):,} test rows; {', '.join(values)}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Plot: the history and the predictions become pictures.
+"""Plot: the history of a training and its predictions.
 
-Reads `datasets.<name>.plot` and writes `reports/<name>/plots/`: loss and metric over the epochs, and the confusion
-matrix (labels) or predicted against target (numbers).
+Reads `datasets.<name>.plot`. Writes `reports/<name>/plots/`: loss and metric by epoch, and either the confusion matrix
+(classification) or predicted against target values (regression).
 """
 
 from pathlib import Path
 from typing import Annotated
 
 from retrain import cli, environment, files, params
-from retrain.evaluation.plots import FIGURES, read, use_default_style
+from retrain.evaluation.plots import FIGURES, read_plot_data, use_default_style
 from retrain.schema import Section
 from retrain.tracking import recording
 from retrain.tracking.result import Result
@@ -21,29 +21,29 @@ class Plot(Section):
     """Parameters of the stage."""
 
     dots_per_inch: Annotated[int, Field(gt=0, le=2400)]
-    """No printer has more, and a picture of so many takes a gigabyte while it is drawn."""
+    """The resolution; drawing a plot at the highest takes a gigabyte."""
 
 
 @cli.stage
 def main(dataset: str) -> None:
-    """Plot a dataset's training and its predictions to reports/NAME/plots/."""
+    """Plot the training and the predictions of a dataset to reports/NAME/plots/."""
     parameters = params.read(environment.workspace(), dataset, "plot", Plot)
     recording.start()
+    use_default_style()
     from matplotlib.figure import Figure
 
-    use_default_style()
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
-    data = read(result)
-    figures = FIGURES[data.description.task.name]
-    with files.replacing(result.reports / "plots") as (plots,):
-        plots.mkdir()
-        for draw in figures:
+    data = read_plot_data(result)
+    with files.replacing(result.reports / "plots") as (folder,):
+        folder.mkdir()
+        for draw in FIGURES[data.description.task.name]:
             figure = Figure(figsize=(6.4, 4.8), layout="constrained")
             draw(figure.subplots(), data)
-            with files.writing(plots / f"{draw.__name__}.png"):
-                figure.savefig(plots / f"{draw.__name__}.png", dpi=parameters.dots_per_inch)
+            path = folder / f"{draw.__name__}.png"
+            with files.writing(path):
+                figure.savefig(path, dpi=parameters.dots_per_inch)
     recording.finish(result, "plot")
-    click.echo(f"plot {dataset}: {len(figures)} pictures in {result.reports / 'plots'}/")
+    click.echo(f"plot {dataset}: {len(FIGURES[data.description.task.name])} plots in {result.reports / 'plots'}/")
 
 
 if __name__ == "__main__":

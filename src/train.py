@@ -1,8 +1,8 @@
 """Train: encoded examples become a model.
 
-Reads `datasets.<name>.train`. Writes `models/<name>/` (`model.safetensors`, `model.json`), with the weights of the epoch
-that is best on the validation split, and `reports/<name>/history.csv`. An interrupted training continues from its
-checkpoint in `.retrain/checkpoints/`.
+Reads `datasets.<name>.train`. Writes `models/<name>/` (`model.safetensors` and `model.json`) with the weights of the best
+epoch on the validation split, and `reports/<name>/history.csv`. An interrupted training continues from its checkpoint in
+`.retrain/checkpoints/`.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.description import Description
 from retrain.tracking import recording
-from retrain.tracking.progress import line, progress
+from retrain.tracking.progress import epoch_line, progress
 from retrain.tracking.recording import Recording
 from retrain.tracking.result import Result
 from retrain.training.history import history_row
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where: str) -> None:
-    """Train until the last epoch is done, or until `patience` epochs brought no better one.
+    """Train until the last epoch is complete, or until `patience` epochs brought no better one.
 
     Raises:
-        RetrainError: the loss is not finite, or the checkpoint can't be written.
-        SystemExit: interrupted by a signal; the checkpoint has everything that was done.
+        RetrainError: the loss is not finite, or a checkpoint can't be written.
+        SystemExit: a signal interrupted the training; its state is saved.
     """
     from retrain.training.loop import NotFiniteError, train_epochs
 
@@ -46,19 +46,19 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
                 bar.update()
                 if step.validation is not None:
                     run.epoch(finish_epoch(training, step, step.validation))
-                    bar.write(line(training))
+                    bar.write(epoch_line(training))
                 if step.validation is not None or interruption.number or saver.is_due:
                     saver.save(training)
     except NotFiniteError as error:
-        saver.checkpoint.remove()  # the same training would end like this again
-        hint = "lower loop.learning_rate, or set or lower loop.clip_norm"
-        raise RetrainError(where, f"training diverged: {error}", hint) from None
+        saver.checkpoint.remove()  # a continued training would end in the same way
+        hint = f"lower learning_rate (now {training.state.optimizer.defaults['lr']:g}), or set or lower clip_norm"
+        raise RetrainError(f"{where}.loop", f"training diverged: {error}", hint) from None
     if interruption.number:
         cli.leave(interruption.number, None)
 
 
 def finish_epoch(training: Training, step: "StepResult", validation: "Averages") -> dict[str, float]:
-    """Add an epoch to the history, and keep its weights if it is the best one so far; return its row."""
+    """Add an epoch to the history and return its row; if it is the best one so far, keep its weights."""
     task = training.data.task
     row = history_row(step, validation, task)
     training.history.add(row, task.score(validation.loss, row[f"validation_{task.metric}"]), training.state.network)
@@ -66,7 +66,7 @@ def finish_epoch(training: Training, step: "StepResult", validation: "Averages")
 
 
 def write_result(result: Result, training: Training, described: Description, saved_dtype: str) -> None:
-    """Write model and history, both or neither, and make sure that they are on the disk."""
+    """Write the model and the history, both or neither, and flush them to the disk."""
     from retrain.models.weights import save_weights
 
     best = training.history.best

@@ -157,10 +157,12 @@ def patient_signals() -> Iterator[Interruption]:
 
 
 def fail(message: str) -> NoReturn:
-    """Say it in one line and leave with 1. DVC has removed the stage's earlier outputs by then; its cache has them."""
+    """Print an error as one line, and exit with 1.
+
+    DVC deletes the outputs of prepare and split before they start; the other stages keep theirs (`persist` in dvc.yaml).
+    """
     stage = os.environ.get("DVC_STAGE", "")
-    in_git = f" && git checkout reports/{stage.removeprefix('evaluate@')}/metrics.json"
-    restore = f"dvc checkout {stage}{in_git if stage.startswith('evaluate@') else ''}"
-    line = printable(" ".join(message.split()))
-    click.echo(f"Error: {line}{f' (earlier outputs: {restore})' if stage else ''}", err=True)
+    deleted = stage.startswith(("prepare@", "split@"))
+    restore = f" (DVC deleted the previous outputs; restore them with: dvc checkout {stage})" if deleted else ""
+    click.echo(f"Error: {printable(' '.join(message.split()))}{restore}", err=True)
     sys.exit(1)

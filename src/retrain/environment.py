@@ -70,6 +70,13 @@ def root() -> Path:
     return Path(os.environ["DVC_ROOT"]) if "DVC_ROOT" in os.environ else workspace()
 
 
+def stage_command(stage: str, dataset: str) -> str:
+    """The command that runs a stage again: DVC's where DVC runs it, else that of its script."""
+    return (
+        f"dvc repro {stage}@{dataset}" if "DVC_STAGE" in os.environ else f"python3 src/{stage}.py --dataset {dataset}"
+    )
+
+
 def address_space() -> float:
     """Bytes of memory that this process may address at most: `ulimit -v`; infinity where there is no limit."""
     import resource

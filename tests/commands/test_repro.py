@@ -64,7 +64,7 @@ def test_a_failing_stage_fails_the_command(finished):
     ended = finished.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
     assert "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c': 'x' is not a finite number" in ended.stderr
-    assert "(earlier outputs: dvc checkout prepare@tiny_sign)" in ended.stderr
+    assert "(DVC deleted the previous outputs; restore them with: dvc checkout prepare@tiny_sign)" in ended.stderr
     assert finished.run("dvc", "checkout", "prepare@tiny_sign").returncode == 0
     assert (finished.folder / "data" / "tiny_sign" / "prepared" / "rows.parquet").exists()
 

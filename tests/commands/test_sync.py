@@ -324,7 +324,7 @@ def test_a_training_that_outlived_dvc_is_waited_for_and_its_result_taken(forgott
         first.wait()
     with said.open("w") as output:
         second = started(stdout=subprocess.DEVNULL, stderr=output)
-    wait(lambda: "trains the same; waiting for its end" in said.read_text())
+    wait(lambda: "runs the same training; waiting for its end" in said.read_text())
     training.resume()
     assert second.wait(timeout=240) == 0, said.read_text()
     assert "continuing after epoch 200 of 200" in said.read_text()

@@ -1,8 +1,10 @@
-"""The figures of the evaluate stage, held to scikit-learn's."""
+"""The metrics of the evaluate stage are those of scikit-learn, and its tables can be read on their own."""
 
 import random
 
-from retrain.evaluation.metrics import of_labels, of_numbers
+from retrain.data.report_csv import read_columns, read_numbers
+from retrain.data.tables import write_csv
+from retrain.evaluation.metrics import of_classes, of_numbers, prediction_table
 
 import pandas as pd
 import pytest
@@ -12,26 +14,60 @@ NAMES = ["World", "Sports", "Business", "Sci/Tech"]
 
 
 @pytest.mark.parametrize(("rows", "known", "answered"), [(500, 4, 4), (40, 3, 4), (40, 4, 2), (5, 2, 1), (1, 1, 1)])
-def test_figures_of_labels_are_those_of_scikit_learn(rows, known, answered):
+def test_class_metrics_match_sklearn(rows, known, answered):
     draw = random.Random(rows)
     targets = pd.Series(draw.choices(NAMES[:known], k=rows))
     predicted = pd.Series(draw.choices(NAMES[4 - answered :], k=rows))
-    measured = of_labels(targets, predicted, NAMES)
+    evaluated = of_classes(targets, predicted, NAMES)
+    classes, confusion = evaluated.tables["classes.csv"], evaluated.tables["confusion.csv"]
     per_class = metrics.precision_recall_fscore_support(targets, predicted, labels=NAMES, zero_division=0.0)
-    assert measured.metrics["accuracy"] == metrics.accuracy_score(targets, predicted)
-    assert measured.metrics["macro_f1"] == pytest.approx(per_class[2].mean(), abs=1e-12)
+    assert evaluated.metrics["accuracy"] == metrics.accuracy_score(targets, predicted)
+    assert evaluated.metrics["macro_f1"] == pytest.approx(per_class[2].mean(), abs=1e-12)
     for name, expected in zip(("precision", "recall", "f1", "support"), per_class, strict=True):
-        assert measured.classes[name].to_list() == pytest.approx(expected, abs=1e-6)
-    matrix = measured.confusion.pivot_table(index="target", columns="predicted", values="rows", sort=False)
+        assert classes[name].to_list() == pytest.approx(expected, abs=1e-6)
+    matrix = confusion.pivot_table(index="target", columns="predicted", values="rows", sort=False)
     assert (matrix.to_numpy() == metrics.confusion_matrix(targets, predicted, labels=NAMES)).all()
 
 
 @pytest.mark.parametrize("numbers", [[3.0, -1.0, 2.5, 7.0], [2.0, 2.0, 2.0, 2.0], [1e6, 1e6 + 1, 1e6 + 2, 1e6 + 4]])
 @pytest.mark.parametrize("shift", [0.0, 0.25])
-def test_figures_of_numbers_are_those_of_scikit_learn(numbers, shift):
-    targets, predicted = pd.Series(numbers), pd.Series([value + shift * where for where, value in enumerate(numbers)])
-    assert of_numbers(targets, predicted, []).metrics == pytest.approx({
+def test_number_metrics_match_sklearn(numbers, shift):
+    targets, predicted = pd.Series(numbers), pd.Series([value + shift * place for place, value in enumerate(numbers)])
+    assert of_numbers(targets, predicted).metrics == pytest.approx({
         "rmse": metrics.root_mean_squared_error(targets, predicted),
         "mae": metrics.mean_absolute_error(targets, predicted),
         "r2": metrics.r2_score(targets, predicted),
     })  # fmt: skip
+
+
+def test_errors_by_target():
+    targets = pd.Series([5.0, 1.0, 2.0, 4.0, 3.0, 10.0, 9.0, 8.0, 7.0, 6.0, 11.0])
+    predicted = targets + [1 if target <= 5 else -2 for target in targets]
+    table = of_numbers(targets, predicted).tables["errors.csv"]
+    assert table.to_dict("list") == {
+        "from": [1.0, 4.0, 6.0, 8.0, 10.0],
+        "to": [3.0, 5.0, 7.0, 9.0, 11.0],
+        "rows": [3, 2, 2, 2, 2],
+        "mean_error": [1.0, 1.0, -2.0, -2.0, -2.0],
+        "mean_absolute_error": [1.0, 1.0, 2.0, 2.0, 2.0],
+    }
+
+
+def test_few_rows_make_few_groups():
+    table = of_numbers(pd.Series([2.0, 1.0]), pd.Series([2.5, 1.0])).tables["errors.csv"]
+    assert table[["from", "rows", "mean_error"]].to_numpy().tolist() == [[1.0, 1, 0.0], [2.0, 1, 0.5]]
+
+
+def test_predictions_show_the_rows(tmp_path):
+    texts = ["=1+1", 'a,\r\n"b"', "long " * 50_000]
+    inputs = pd.DataFrame({"text": texts, "target": [1.5, 2.5, 3.5], "input_target": [1.0, 2.0, 3.0]})
+    predictions = pd.DataFrame({"predicted": ["x", "y", "x"], "probability_x": [0.75, 0.25, 1.0]})
+    write_csv(tmp_path / "predictions.csv", prediction_table(inputs, pd.Series(["x", "x", "y"]), predictions))
+    read = read_columns(tmp_path / "predictions.csv", "hint", ["target"])
+    names = ["row", "text", "input_input_target", "input_target", "target", "predicted", "probability_x"]
+    assert list(read) == names
+    assert (read["row"], read["text"], read["target"]) == (["0", "1", "2"], texts, ["x", "x", "y"])
+    assert read_numbers(tmp_path / "predictions.csv", "hint", ["input_input_target"]) == {
+        "input_input_target": [1.5, 2.5, 3.5]
+    }
+    assert "'=1+1" in (tmp_path / "predictions.csv").read_text()

@@ -24,7 +24,7 @@ OWN = {
     "prepare": ("data/{}/prepared/",),
     "split": ("data/{}/splits/", "data/{}/examples/"),
     "train": ("models/{}/", "reports/{}/history.csv"),
-    "evaluate": tuple(f"reports/{{}}/{name}" for name in ("metrics.json", "predictions.csv", "classes.csv", "confusion.csv")),
+    "evaluate": tuple(f"reports/{{}}/{name}" for name in ("metrics.json", "predictions.csv", "tables/")),
     "plot": ("reports/{}/plots/",),
     "retrain": ("params.yaml",),
 }  # fmt: skip

@@ -421,25 +421,48 @@ def nested_too_deep(path: Path) -> None:
 
 
 DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
-    ("model.safetensors", without, "is missing; train the model again, or restore it with dvc checkout"),
-    ("model.safetensors", emptied, "is damaged ("),
-    ("model.safetensors", truncated, "is damaged ("),
-    ("model.safetensors", flipped, "is damaged ("),
-    ("model.safetensors", pickled, "is damaged ("),
-    ("model.safetensors", of_another_network, "holds the weights of another network; train the model again"),
-    ("model.safetensors", of_another_size, "holds the weights of another network; train the model again"),
-    ("model.safetensors", of_another_type, "holds numbers of another type; train the model again"),
-    ("model.safetensors", not_finite, "holds numbers that are not finite; train the model again"),
-    ("model.json", without, "is missing; train the model first, or restore it with dvc checkout"),
+    (
+        "model.safetensors",
+        without,
+        "does not exist; restore it: dvc checkout models/tiny_news, or train it again: dvc repro train@tiny_news",
+    ),
+    ("model.safetensors", emptied, "is not a readable safetensors file ("),
+    ("model.safetensors", truncated, "is not a readable safetensors file ("),
+    ("model.safetensors", flipped, "is not a readable safetensors file ("),
+    ("model.safetensors", pickled, "is not a readable safetensors file ("),
+    (
+        "model.safetensors",
+        of_another_network,
+        "holds the weights of another network; restore it: dvc checkout models/tiny_news",
+    ),
+    (
+        "model.safetensors",
+        of_another_size,
+        "holds the weights of another network; restore it: dvc checkout models/tiny_news",
+    ),
+    (
+        "model.safetensors",
+        of_another_type,
+        "has the dtype float64; it must be float32, float16, bfloat16; restore it: dvc checkout models/tiny_news",
+    ),
+    (
+        "model.json",
+        without,
+        "does not exist; restore it: dvc checkout models/tiny_news, or train it again: dvc repro train@tiny_news",
+    ),
     ("model.json", emptied, "is not readable JSON ("),
     ("model.json", truncated, "is not readable JSON ("),
     ("model.json", nested_too_deep, "is not readable JSON ("),
     (
         "model.json",
         a_list,
-        "is the list [1], but must be a mapping; train the model first, or restore it with dvc checkout",
+        "is the list [1], but must be a mapping; restore it: dvc checkout models/tiny_news, or train it again: dvc repro train@tiny_news",
     ),
-    ("model.json", of_a_later_format, "unknown '2'; train the model first, or restore it with dvc checkout"),
+    (
+        "model.json",
+        of_a_later_format,
+        "unknown '2'; restore it: dvc checkout models/tiny_news, or train it again: dvc repro train@tiny_news",
+    ),
 ]
 
 
@@ -455,9 +478,16 @@ def test_a_damaged_or_foreign_model_is_refused(project, file, damage, expected):
     assert predicted.removeprefix(f"{project.folder}/") == evaluated
 
 
+def test_outputs_that_are_not_finite_are_refused(project):
+    not_finite(project.folder / "models/tiny_news/model.safetensors")
+    expected = "the model of tiny_news gives outputs that are not finite; restore it: dvc checkout models/tiny_news, or train it again: dvc repro train@tiny_news"
+    assert stage_error(project, "evaluate", "tiny_news") == expected
+    assert error_of(project, predict.command, "tiny_news", "a ship") == expected
+
+
 def test_a_model_of_another_dataset_is_not_evaluated(project):
     (project.folder / "models/tiny_news").rename(project.folder / "models/tiny_length")
-    expected = "data/tiny_length/splits/test.parquet: is not the test split of models/tiny_length; run the train stage"
+    expected = "models/tiny_length was trained on a different split; run: dvc repro train@tiny_length"
     assert stage_error(project, "evaluate", "tiny_length").startswith(expected)
 
 

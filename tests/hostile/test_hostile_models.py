@@ -160,7 +160,7 @@ def test_infinite_outputs_are_rejected(model, tmp_path):
     save_file({name: torch.full_like(tensor, 3e38) for name, tensor in load_file(weights).items()}, weights)
     (tmp_path / "rows.csv").write_text("a,b\n9,9\n")
     line = refusal(tmp_path, "--file", "rows.csv")
-    assert line.startswith("model of mine: its weights give numbers that are not finite; ")
+    assert line.startswith("the model of mine gives outputs that are not finite; ")
 
 
 def header(path: Path, described: bytes, claimed: int, data: bytes) -> None:
@@ -210,7 +210,7 @@ def a_link(target: str) -> Callable[[Path], None]:
     return link
 
 
-DAMAGED = "model.safetensors is damaged ("
+DAMAGED = "model.safetensors is not a readable safetensors file ("
 OUT = "is a link that leads out of its folder; "
 FILES: list[tuple[str, str, Callable[[Path], None], str | tuple[str, ...]]] = [
     ("model.safetensors", "a pickle", a_pickle, DAMAGED),

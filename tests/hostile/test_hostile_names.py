@@ -43,8 +43,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_reports_escape_class_names(hostile):
     reports = hostile.folder / "reports" / "mine"
-    confusion = tables.read_csv(reports / "confusion.csv", "hint", text=("target", "predicted"))
-    classes = tables.read_csv(reports / "classes.csv", "hint", text=("class",))
+    confusion = tables.read_csv(reports / "tables/confusion.csv", "hint", text=("target", "predicted"))
+    classes = tables.read_csv(reports / "tables/classes.csv", "hint", text=("class",))
     assert sorted(classes["class"]) == sorted(confusion["target"].unique()) == sorted(CLASSES)
     for path in (*reports.glob("*.csv"), *reports.glob("*.json")):
         content = path.read_text(encoding="utf-8")

@@ -89,12 +89,12 @@ CHANGES = {
         "src/retrain/models/weights.py is no longer among its dependencies",
     ),
     "an output more": (
-        replace("dvc.yaml", r"^( +)- reports/\$\{key\}/plots$", r"\1- reports/${key}/plots\n\1- reports/${key}/more"),
+        replace("dvc.yaml", r"^( +)- reports/\$\{key\}/plots:$", r"\1- reports/${key}/more\n\1- reports/${key}/plots:"),
         of_stage("plot"), "reports/tiny_sign/more is new among its outputs",
     ),
     "an output less": (
-        replace("dvc.yaml", r"^ +- reports/\$\{key\}/classes.csv\n(?=.*\n +metrics:)", ""), of_stage("evaluate") | of_stage("plot"),
-        "reports/tiny_sign/classes.csv is no longer among its outputs",
+        replace("dvc.yaml", r"^ +- reports/\$\{key\}/tables:\n +persist: true\n", ""), of_stage("evaluate") | of_stage("plot"),
+        "reports/tiny_sign/tables is no longer among its outputs",
     ),
     "a section more": (
         replace("dvc.yaml", r"^( +)- datasets\.\$\{key\}\.plot$", r"\1- datasets.${key}.plot\n\1- datasets.${key}.evaluate"),

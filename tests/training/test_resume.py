@@ -220,7 +220,7 @@ def test_damaged_checkpoint_is_refused(tmp_path, where, damage):
 
 def test_foreign_checkpoint_is_refused(tmp_path):
     Checkpoint(tmp_path / "a.checkpoint", {**IDENTITY, "data": "2"}, ()).save({"epoch": 1})
-    with pytest.raises(DamagedError, match="is of another training"):
+    with pytest.raises(DamagedError, match="belongs to a different training"):
         Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ()).load()
 
 
@@ -237,10 +237,10 @@ def left(folder: Path, identity: dict[str, Any]) -> Checkpoint:
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"parameters": {"loop": {"epochs": 4}}}, "of other parameters (loop.epochs)"),
-        ({"data": "1" * 64}, "of other data"),
-        ({"code": {"train.py": "2", "loop.py": "1"}}, "of other code (train.py, loop.py)"),
-        ({"libraries": {"torch": "3"}}, "of other libraries (torch)"),
+        ({"parameters": {"loop": {"epochs": 4}}}, "with different parameters (loop.epochs)"),
+        ({"data": "1" * 64}, "with different data"),
+        ({"code": {"train.py": "2", "loop.py": "1"}}, "with different code (train.py, loop.py)"),
+        ({"libraries": {"torch": "3"}}, "with different libraries (torch)"),
     ],
 )
 def test_different_training_is_reported(tmp_path, other, reason):
@@ -272,11 +272,11 @@ def test_different_training_starts_anew(new_project, tmp_path):
     (tmp_path / "older" / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
 
     def said(**environment: str) -> str:
-        ended = project.stage("train", dataset, **environment)
+        ended = project.stage("train", dataset, RETRAIN_TRACKING="off", **environment)
         assert ended.returncode == 0, ended.said
         return ended.stderr
 
-    line = f"train {dataset}: an unfinished training of other {{}} is not continued\n"
+    line = f"train {dataset}: an unfinished training with different {{}} is not continued\n"
     code = loop_file.read_text()
     loop_file.write_text(code + "# as before\n")
     assert said() == line.format("code (retrain/training/loop.py)")

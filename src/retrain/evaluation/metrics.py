@@ -1,36 +1,37 @@
 """Metrics of a model's predictions on the test split."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.errors import RetrainError
+from retrain.models.description import restore_hint
 
 if TYPE_CHECKING:
     from retrain.models.predictor import Predictor
 
+    import numpy as np
     import pandas as pd
     from torch import Tensor
 
 DIGITS = 6
-CLASSES = ["class", "precision", "recall", "f1", "support"]
-CONFUSION = ["target", "predicted", "rows"]
+ERROR_GROUPS = 5
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over all rows, per class, and per pair of classes."""
+    """Metrics over all test rows, and more detailed tables by their file names."""
 
     metrics: dict[str, float]
-    classes: "pd.DataFrame"
-    confusion: "pd.DataFrame"
+    tables: "dict[str, pd.DataFrame]"
 
 
-def of_labels(targets: "pd.Series[str]", predicted: "pd.Series[str]", names: list[str]) -> Evaluation:
-    """Accuracy, macro F1, per-class precision, recall, F1 and support, and the confusion matrix in long form.
+def of_classes(targets: "pd.Series[str]", predicted: "pd.Series[str]", names: list[str]) -> Evaluation:
+    """Accuracy and macro F1; a table of the classes, and the confusion matrix with one row per pair of classes.
 
-    A class that nothing was predicted as has precision 0, one without test rows recall 0, and F1 0 where both are.
+    The precision of a class that was never predicted is 0. So is the recall of a class without test rows.
+    F1 is 0 where precision and recall are.
     """
     import numpy as np
     import pandas as pd
@@ -39,21 +40,26 @@ def of_labels(targets: "pd.Series[str]", predicted: "pd.Series[str]", names: lis
     np.add.at(matrix, (pd.Categorical(targets, names).codes, pd.Categorical(predicted, names).codes), 1)
     hits, support, answers = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     precision, recall, f1 = hits / answers.clip(1), hits / support.clip(1), 2 * hits / (support + answers).clip(1)
-    classes = pd.DataFrame(dict(zip(CLASSES, [names, precision, recall, f1, support], strict=True))).round(DIGITS)
+    classes = {"class": names, "precision": precision, "recall": recall, "f1": f1, "support": support}
     pairs = [(target, other, int(matrix[i, j])) for i, target in enumerate(names) for j, other in enumerate(names)]
-    metrics = {"accuracy": float(hits.sum() / matrix.sum()), "macro_f1": float(f1.mean())}
-    return Evaluation(metrics, classes, pd.DataFrame(pairs, columns=CONFUSION))
+    tables = {
+        "classes.csv": pd.DataFrame(classes).round(DIGITS),
+        "confusion.csv": pd.DataFrame(pairs, columns=["target", "predicted", "rows"]),
+    }
+    return Evaluation({"accuracy": float(hits.sum() / matrix.sum()), "macro_f1": float(f1.mean())}, tables)
 
 
-def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]", _names: list[str]) -> Evaluation:
-    """Root mean squared error and mean absolute error, in the target's units, and the coefficient of determination."""
+def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]") -> Evaluation:
+    """Root mean squared error and mean absolute error, in units of the target, and the coefficient of determination.
+
+    Raises:
+        RetrainError: there is only one test row.
+    """
     import numpy as np
-    import pandas as pd
 
     if len(targets) < 2:
-        raise RetrainError("evaluate", "the test split has a single row", "give it more rows or a larger fraction")
-
-    errors = targets.to_numpy("float64") - predicted.to_numpy("float64")
+        raise RetrainError("the test split", "has a single row", "add data, or raise split.test")
+    errors = predicted.to_numpy("float64") - targets.to_numpy("float64")
     variance = float(targets.var(ddof=0))
     mean_square = float(np.square(errors).mean())
     metrics = {
@@ -61,30 +67,66 @@ def of_numbers(targets: "pd.Series[float]", predicted: "pd.Series[float]", _name
         "mae": float(np.abs(errors).mean()),
         "r2": 1.0 - mean_square / variance if variance else float(mean_square == 0),
     }
-    return Evaluation(metrics, pd.DataFrame(columns=CLASSES), pd.DataFrame(columns=CONFUSION))
+    return Evaluation(metrics, {"errors.csv": errors_by_target(targets.to_numpy("float64"), errors)})
 
 
-EVALUATIONS: dict[str, "Callable[[pd.Series[Any], pd.Series[Any], list[str]], Evaluation]"] = {
-    "classification": of_labels,
-    "regression": of_numbers,
-}
+def errors_by_target(targets: "np.ndarray", errors: "np.ndarray") -> "pd.DataFrame":
+    """The errors of five groups of test rows, from the smallest targets to the largest; sizes differ by one at most.
+
+    A mean error above 0 says that the predictions are too high.
+    """
+    import numpy as np
+    import pandas as pd
+
+    groups = np.array_split(np.argsort(targets, kind="stable"), min(ERROR_GROUPS, len(targets)))
+    rows = [
+        {
+            "from": targets[group[0]],
+            "to": targets[group[-1]],
+            "rows": len(group),
+            "mean_error": errors[group].mean(),
+            "mean_absolute_error": np.abs(errors[group]).mean(),
+        }
+        for group in groups
+    ]
+    return pd.DataFrame(rows).round(DIGITS)
 
 
-def evaluation(
+def evaluate_outputs(
     predictor: "Predictor", outputs: "Tensor", targets: "pd.Series[Any]"
 ) -> "tuple[Evaluation, pd.DataFrame]":
-    """All figures of a network's outputs, and its predictions beside the targets."""
+    """The metrics of a network's outputs, and its predictions.
+
+    Raises:
+        RetrainError: a metric is not finite.
+    """
     import torch
 
-    description = predictor.description
-    encoded = torch.from_numpy(predictor.task.encode(targets))
-    loss = predictor.loss.plain(outputs, encoded).item()
-    predictions = predictor.task.predictions(outputs)
-    names = description.task.learned.get("classes", [])
-    figures = EVALUATIONS[description.task.name](targets, predictions["predicted"], names)
-    metrics = {name: round(value, DIGITS) for name, value in {**figures.metrics, "loss": loss}.items()}
-    if not all(map(math.isfinite, metrics.values())):
-        fact = "gives figures that are not finite"
-        raise RetrainError(f"model of {description.dataset}", fact, "train it again, or restore it with dvc checkout")
-    predictions.insert(0, "target", targets.to_numpy())
-    return Evaluation(metrics, figures.classes, figures.confusion), predictions
+    description, task = predictor.description, predictor.task
+    predictions = task.predictions(outputs)
+    predicted = predictions["predicted"]
+    classes = description.task.learned.get("classes")
+    evaluated = of_classes(targets, predicted, classes) if classes else of_numbers(targets, predicted)
+    loss = predictor.loss.plain(outputs, torch.from_numpy(task.encode(targets))).item()
+    metrics = {name: round(value, DIGITS) for name, value in {**evaluated.metrics, "loss": loss}.items()}
+    infinite = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if infinite:
+        where, hint = f"the model of {description.dataset}", restore_hint(Path(description.dataset))
+        raise RetrainError(where, f"has a {infinite[0]} that is not finite", hint)
+    return Evaluation(metrics, evaluated.tables), predictions
+
+
+def prediction_table(inputs: "pd.DataFrame", targets: "pd.Series[Any]", predictions: "pd.DataFrame") -> "pd.DataFrame":
+    """One row per test row: its position in the test split, its inputs, the target and the prediction.
+
+    An input column whose name has another meaning here gets the prefix `input_`.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame({"row": range(len(targets)), "target": targets.to_numpy(), **predictions})
+    for position, name in enumerate(inputs.columns, start=1):
+        shown = name
+        while shown in table.columns or shown in inputs.columns.drop(name):
+            shown = f"input_{shown}"
+        table.insert(position, shown, inputs[name].to_numpy())
+    return table

@@ -1,7 +1,7 @@
 """Plots of the training history and of the predictions."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain.data import report_csv
@@ -13,42 +13,37 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-RUN_EVALUATE = "run the evaluate stage first"
-
-
-TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # told apart without colour vision, and in grey
-
-
+TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers
 LONGEST_LABEL = 40
-"""Characters of a class's name in a picture."""
+"""The length of a class name in a plot, in characters."""
 
 
 @dataclass(frozen=True)
 class PlotData:
-    """What there is to be plotted."""
+    """The content of all plots of a dataset."""
 
     dataset: str
     history: dict[str, list[float]]
     results: "np.ndarray"
-    """See `confusion_counts` and `predicted_numbers`."""
+    """Returned by `confusion_counts` or `predicted_numbers`."""
     description: Description
 
 
 def plot_label(text: str) -> str:
-    """A text of the data as it may stand in a picture: printable, and not endless."""
+    """A text of the data as a label: printable, and not too long."""
     printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return printable if len(printable) <= LONGEST_LABEL else f"{printable[: LONGEST_LABEL - 1]}…"
 
 
 def loss(axes: "Axes", data: PlotData) -> None:
-    """Loss over the epochs."""
+    """Loss by epoch."""
     name = plot_label(data.description.train.loss["name"].replace("_", " "))
     of = " of the standardised target" if data.description.task.name == "regression" else ""
     curves(axes, data, "loss", f"Loss ({name}{of})")
 
 
 def accuracy(axes: "Axes", data: PlotData) -> None:
-    """Accuracy over the epochs."""
+    """Accuracy by epoch."""
     from matplotlib.ticker import PercentFormatter
 
     curves(axes, data, "accuracy", "Accuracy")
@@ -56,19 +51,19 @@ def accuracy(axes: "Axes", data: PlotData) -> None:
 
 
 def rmse(axes: "Axes", data: PlotData) -> None:
-    """Root mean squared error over the epochs."""
+    """Root mean squared error by epoch."""
     curves(axes, data, "rmse", f"Root mean squared error (units of {plot_label(data.description.task.column)})")
 
 
-def curves(axes: "Axes", data: PlotData, figure: str, label: str) -> None:
-    """A figure of the train and validation splits over the epochs, the chosen epoch marked."""
+def curves(axes: "Axes", data: PlotData, metric: str, label: str) -> None:
+    """A metric on the train and validation splits by epoch; a line marks the best epoch."""
     from matplotlib.ticker import MaxNLocator
 
     epochs, best = data.history["epoch"], data.description.best_epoch
     few = len(epochs) <= 30
-    axes.plot(epochs, data.history[f"train_{figure}"], color=TRAIN, marker="o" if few else "", label="train")
+    axes.plot(epochs, data.history[f"train_{metric}"], color=TRAIN, marker="o" if few else "", label="train")
     axes.plot(
-        epochs, data.history[f"validation_{figure}"],
+        epochs, data.history[f"validation_{metric}"],
         color=VALIDATION, linestyle="--", marker="s" if few else "", label="validation",
     )  # fmt: skip
     axes.axvline(best, color=CHOSEN, linestyle=":", label=f"chosen: epoch {best}")
@@ -81,7 +76,7 @@ def curves(axes: "Axes", data: PlotData, figure: str, label: str) -> None:
 
 
 def confusion(axes: "Axes", data: PlotData) -> None:
-    """The confusion matrix: rows counted in each cell, coloured by the share of the target's row."""
+    """The confusion matrix: the number of test rows in each cell, and their share of the target's rows as its colour."""
     matrix = data.results
     names = data.description.task.learned["classes"]
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
@@ -100,7 +95,7 @@ def confusion(axes: "Axes", data: PlotData) -> None:
 
 
 def predicted(axes: "Axes", data: PlotData) -> None:
-    """Predicted against target, with the line on which a perfect prediction lies."""
+    """Predicted against target values, and the line of perfect predictions."""
     (targets, predictions), column = data.results, plot_label(data.description.task.column)
     ends = [data.results.min(), data.results.max()]
     axes.plot(ends, ends, color=CHOSEN, linestyle=":", label="perfect prediction")
@@ -114,7 +109,12 @@ def predicted(axes: "Axes", data: PlotData) -> None:
 
 
 def use_default_style() -> None:
-    """Take matplotlib's own style, since a person's would change the bytes; a class called `$x^$` is no formula."""
+    """Set matplotlib's own style: a user's would change the bytes. A class called `$x^$` is not a formula.
+
+    This comes before the first import of matplotlib. A notebook sets `MPLBACKEND` to a backend that may not be
+    installed here, and plots written to files need none.
+    """
+    os.environ.pop("MPLBACKEND", None)
     import matplotlib as mpl
 
     mpl.rcdefaults()
@@ -123,43 +123,47 @@ def use_default_style() -> None:
 
 FIGURES = {"classification": (loss, accuracy, confusion), "regression": (loss, rmse, predicted)}
 CURVES = {"classification": ("loss", "accuracy"), "regression": ("loss", "rmse")}
-"""The figures of an epoch that are drawn, for train and validation."""
+"""The columns of the history that are plotted, without `train_` and `validation_`."""
 
 
-def confusion_counts(reports: Path, description: Description) -> "np.ndarray":
-    """How many test rows each pair of classes has: int64, (classes, classes), targets down, predictions across.
+def confusion_counts(result: Result, description: Description) -> "np.ndarray":
+    """The number of test rows of each pair of classes: int64, (classes, classes), targets down, predictions across.
 
     Raises:
         RetrainError: the file is missing or damaged.
     """
     import numpy as np
 
-    path = reports / "confusion.csv"
-    counts = report_csv.read_numbers(path, RUN_EVALUATE, ("rows",))["rows"]
+    path, hint = result.reports / "tables" / "confusion.csv", run_evaluate(result)
+    counts = report_csv.read_numbers(path, hint, ("rows",))["rows"]
     classes = len(description.task.learned["classes"])
     if len(counts) != classes**2:
-        raise RetrainError(str(path), "does not have a row for each pair of the model's classes", RUN_EVALUATE)
+        raise RetrainError(str(path), "does not have one row for each pair of classes of the model", hint)
     return np.array(counts, dtype=np.int64).reshape(classes, classes)
 
 
-def predicted_numbers(reports: Path, _description: Description) -> "np.ndarray":
+def predicted_numbers(result: Result, _description: Description) -> "np.ndarray":
     """The target and the prediction of each test row: float64, (2, rows)."""
     import numpy as np
 
-    return np.array(
-        list(report_csv.read_numbers(reports / "predictions.csv", RUN_EVALUATE, ("target", "predicted")).values())
-    )
+    columns = report_csv.read_numbers(result.reports / "predictions.csv", run_evaluate(result), ("target", "predicted"))
+    return np.array([columns["target"], columns["predicted"]])
 
 
 RESULTS = {"classification": confusion_counts, "regression": predicted_numbers}
 
 
-def read(result: Result) -> PlotData:
-    """Everything that is plotted; raises RetrainError if a file is missing or damaged."""
+def run_evaluate(result: Result) -> str:
+    """The hint for a missing or damaged report."""
+    return f"run: dvc repro evaluate@{result.dataset}"
+
+
+def read_plot_data(result: Result) -> PlotData:
+    """Read everything that is plotted; raises RetrainError if a file is missing or damaged."""
     described = result.description()
     task = described.task.name
     if task not in FIGURES:
         raise RetrainError(str(result.model), f"has the task '{task}', which has no plots", "add them to FIGURES")
     columns = ("epoch", *(f"{split}_{curve}" for curve in CURVES[task] for split in ("train", "validation")))
-    history = report_csv.read_numbers(result.history, "run the train stage first", columns)
-    return PlotData(result.dataset, history, RESULTS[task](result.reports, described), described)
+    history = report_csv.read_numbers(result.history, f"run: dvc repro train@{result.dataset}", columns)
+    return PlotData(result.dataset, history, RESULTS[task](result, described), described)

@@ -1,4 +1,4 @@
-"""`model.json`: everything but the weights that is needed to rebuild a model and to encode raw rows."""
+"""`model.json`: everything except the weights that is needed to rebuild a model and to encode raw rows."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,7 @@ from retrain.schema import Count, DatasetName, Section, Threads
 from pydantic import ConfigDict
 
 FILE = "model.json"
-
 WEIGHTS = "model.safetensors"
-WAY_OUT = "train the model first, or restore it with dvc checkout"
 
 
 class TrainParameters(Section):
@@ -38,15 +36,21 @@ class Description(DataFacts):
 
 
 def read(folder: Path) -> Description:
-    """What a model's `model.json` says; the folder may be from elsewhere.
+    """Read the `model.json` of a model's folder, which may come from a stranger.
 
     Raises:
-        RetrainError: it is missing, damaged, or of another format, or a file of the model is none.
+        RetrainError: it is missing, damaged or of another format, or a file of the model is not a regular file.
     """
-    path = folder / FILE
+    path, hint = folder / FILE, restore_hint(folder)
     for name in (FILE, WEIGHTS):
         files.check_inside(folder, name)
+    content = files.read_json(path, hint)
     try:
-        return schema.check(files.read_json(path, WAY_OUT), Description, str(path))
+        return schema.check(content, Description, str(path))
     except RetrainError as error:
-        raise RetrainError(error.where, error.fact, WAY_OUT) from None
+        raise RetrainError(error.where, error.fact, hint) from None
+
+
+def restore_hint(folder: Path) -> str:
+    """What to do about a model that is missing or damaged."""
+    return f"restore it: dvc checkout models/{folder.name}, or train it again: dvc repro train@{folder.name}"

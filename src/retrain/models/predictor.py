@@ -1,4 +1,4 @@
-"""A saved model, ready to predict: raw rows in, predictions out. Needs nothing but the model's folder."""
+"""A saved model, ready to predict: raw rows in, predictions out. It needs the model's folder only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-RESTORE = "train it again, or restore it with dvc checkout"
-
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with the encoder of its inputs and the task of its outputs."""
+    """A network with the encoder of its inputs, and the task of its outputs."""
 
     network: nn.Module
     encoder: Encoder
@@ -32,7 +30,7 @@ class Predictor:
     description: Description
 
     def outputs(self, rows: Rows, batch_size: int) -> Tensor:
-        """The network's outputs for raw rows, in their order: (rows, outputs).
+        """The outputs of the network for raw rows, in the order of the rows: (rows, outputs).
 
         Raises:
             RetrainError: an output is not finite.
@@ -44,18 +42,23 @@ class Predictor:
             gathered = (self.encoder.gather(arrays, batch) for batch in batches)
             outputs = torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])
         if not outputs.isfinite().all():
-            fact = "its weights give numbers that are not finite"
-            raise RetrainError(f"model of {self.description.dataset}", fact, RESTORE)
+            where, hint = (
+                f"the model of {self.description.dataset}",
+                description.restore_hint(Path(self.description.dataset)),
+            )
+            raise RetrainError(where, "gives outputs that are not finite", hint)
         return outputs
 
 
 class SkipInit(TorchFunctionMode):
-    """Leaves initial weights out: they are overwritten, and making them on the meta device loads torch's compiler."""
+    """Skips `nn.init`: loaded weights replace the initial ones."""
+
+    # Without it, EmbeddingBag's own init on the meta device imports torch's compiler, which takes two seconds.
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call everything but what `nn.init` has."""
+        """Call a function, unless it is one of `nn.init`."""
         kwargs = kwargs or {}
         return kwargs["tensor"] if getattr(func, "__module__", None) == nn.init.__name__ else func(*args, **kwargs)
 
@@ -64,24 +67,23 @@ def load(folder: Path) -> Predictor:
     """Rebuild a model from its folder, on the CPU, in eval mode.
 
     Raises:
-        RetrainError: a file is missing or damaged, or it describes something else than a model of this program.
+        RetrainError: a file is missing or damaged, or it does not describe a model of this program.
     """
     described = description.read(folder)
-    where = str(folder / description.FILE)
+    where, hint = str(folder / description.FILE), description.restore_hint(folder)
     try:
-        encoder = encoders.load(described.encoder.name, where).Encoder.from_json(described.encoder.learned)
+        encoder_class = encoders.load(described.encoder.name, where).Encoder
+        encoder = encoder_class.from_json(described.encoder.learned)
         task = tasks.load(described.task.name, where).from_json(described.task.learned)
-        loss = schema.check(
-            described.train.loss, losses.load(described.train.loss.get("name"), where), f"{where}: train.loss"
-        )
+        loss_class = losses.load(described.train.loss.get("name"), where)
+        loss = schema.check(described.train.loss, loss_class, f"{where}: train.loss")
         file = networks.load(described.train.network.get("name"), where)
         parameters = schema.check(described.train.network, file.Parameters, f"{where}: train.network")
         if (file.Network.takes, loss.task) != (described.encoder.name, described.task.name):
-            raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", RESTORE)
+            raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", hint)
         with torch.device("meta"), SkipInit():
             network = file.Network(encoder.size, task.outputs, parameters)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        fact = f"does not describe a model ({type(error).__name__}: {error})"
-        raise RetrainError(where, fact, RESTORE) from None
-    weights.load_weights(folder / description.WEIGHTS, network)
+        raise RetrainError(where, f"does not describe a model ({type(error).__name__}: {error})", hint) from None
+    weights.load_weights(folder / description.WEIGHTS, network, hint)
     return Predictor(network.eval(), encoder, task, loss, described)

@@ -1,4 +1,4 @@
-"""A network's weights in a safetensors file. Loading one can't run code."""
+"""The weights of a network in a safetensors file. Loading one can't run code."""
 
 from pathlib import Path
 
@@ -10,50 +10,54 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-WAY_OUT = "train the model again, or restore it with dvc checkout"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], dtype: str) -> None:
-    """Write a network's weights, rounded to a type of `DTYPES`: same numbers, same bytes.
+    """Write weights, rounded to one of `DTYPES`: the same weights give the same bytes.
 
     Raises:
-        RetrainError: a weight is too large for the type.
+        RetrainError: a weight is too large for the dtype.
     """
     rounded = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in weights.items()}
     if not all(tensor.isfinite().all() for tensor in rounded.values()):
         raise RetrainError("train.saved_dtype", f"a weight is too large for {dtype}", "set it to float32")
     with files.writing(path):
+        path.touch()
+        permissions = path.stat().st_mode  # those of the umask; safetensors makes a file for its owner alone
         try:
             save_file(rounded, path)
         except SafetensorError as error:
             raise OSError(str(error)) from None
+        path.chmod(permissions)
 
 
-def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill a network that was built on the meta device, in the type that it has there.
+def load_weights(path: Path, network: nn.Module, hint: str) -> None:
+    """Load weights into a network that was built on the meta device; they get the dtypes that it has there.
 
-    Names and shapes are compared before anything is read, so a foreign file can't make us allocate more than it holds.
+    Names and shapes are compared before any weight is read, so a foreign file can't make us allocate more than it has.
+
+    Args:
+        path: the safetensors file.
+        network: the network.
+        hint: what to do if the file is missing, damaged, or has the weights of a different network.
 
     Raises:
-        RetrainError: the weights are missing, damaged, or those of another network.
+        RetrainError: it is one of these.
     """
     expected = network.state_dict()
-    files.require_regular_file(path, WAY_OUT)
     try:
-        with safe_open(path, framework="pt") as stored:
-            shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118 (it is no dict)
-            if shapes != {name: list(tensor.shape) for name, tensor in expected.items()}:
-                raise RetrainError(str(path), "holds the weights of another network", WAY_OUT)
-            weights = {name: stored.get_tensor(name) for name in shapes}
-    except FileNotFoundError:
-        raise RetrainError(str(path), "is missing", WAY_OUT) from None
-    except (SafetensorError, OSError) as error:
-        raise RetrainError(str(path), f"is damaged ({error})", WAY_OUT) from None
+        with files.reading(path, "safetensors file", hint, SafetensorError):
+            path.open("rb").close()  # safetensors reports a file without permission as missing
+            with safe_open(path, framework="pt") as stored:
+                shapes = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118 (not a dict)
+                if shapes != {name: list(tensor.shape) for name, tensor in expected.items()}:
+                    raise RetrainError(str(path), "holds the weights of another network", hint)
+                weights = {name: stored.get_tensor(name) for name in shapes}
     except MemoryError:
-        raise RetrainError(str(path), "does not fit into memory", WAY_OUT) from None
-    if any(tensor.dtype not in DTYPES.values() for tensor in weights.values()):
-        raise RetrainError(str(path), "holds numbers of another type", WAY_OUT)
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        raise RetrainError(str(path), "holds numbers that are not finite", WAY_OUT)
+        raise RetrainError(str(path), "does not fit into memory", hint) from None
+    foreign = {str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - set(DTYPES)
+    if foreign:
+        fact = f"has the dtype {', '.join(sorted(foreign))}; it must be {', '.join(DTYPES)}"
+        raise RetrainError(str(path), fact, hint)
     network.load_state_dict({name: weights[name].to(tensor.dtype) for name, tensor in expected.items()}, assign=True)

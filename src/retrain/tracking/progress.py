@@ -1,4 +1,4 @@
-"""What a person sees in the terminal while a model is trained."""
+"""What a training prints to the terminal."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(training: Training) -> "Iterator[tqdm[Any]]":
-    """A bar over all batches where a person watches; elsewhere only the lines."""
+    """A progress bar over all batches in a terminal; elsewhere, lines only."""
     from tqdm import tqdm
 
     size, state = training.config.batch_size, training.state
@@ -25,8 +25,8 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
         yield bar
 
 
-def line(training: Training) -> str:
-    """The last epoch's figures on one line."""
+def epoch_line(training: Training) -> str:
+    """The metrics of the last epoch on one line."""
     row, metric = training.history.rows[-1], training.data.task.metric
     return (
         f"epoch {row['epoch']:3d}/{training.config.epochs}"

@@ -129,11 +129,9 @@ class Result:
 
     def artifacts(self) -> dict[str, Path]:
         """The files of the result by the names that a run keeps them under."""
-        reports = {
-            "train": ["history.csv"],
-            "evaluate": ["metrics.json", "predictions.csv", "classes.csv", "confusion.csv"],
-        }
+        reports = {"train": ["history.csv"], "evaluate": ["metrics.json", "predictions.csv"]}
+        folders = {"evaluate": "tables", "plot": "plots"}
         found = {f"model/{name}": self.model / name for name in (description.FILE, description.WEIGHTS)}
         found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
-        plots = sorted((self.reports / "plots").iterdir()) if "plot" in self.stages else []
-        return found | {f"plots/{path.name}": path for path in plots}
+        kept = [self.reports / name for stage, name in folders.items() if stage in self.stages]
+        return found | {f"{folder.name}/{path.name}": path for folder in kept for path in sorted(folder.iterdir())}

@@ -1,8 +1,9 @@
-"""The checkpoint of an unfinished training: all that is needed to go on as if it had never stopped.
+"""The checkpoint of an unfinished training: everything that is needed to continue as if it had never stopped.
 
-Checkpoints lie in one folder, each under the digest of everything that its training depends on. Whoever trains holds the
-lock of its checkpoint, so a training that outlived the command that started it is noticed. A checkpoint is a line of JSON
-(what the training depends on), what `torch.save` makes of its state, and the SHA-256 of both. Loading one can't run code.
+All checkpoints are in one folder. Each is named after the digest of everything that its training depends on. A training
+process holds the lock of its checkpoint, so a second process notices a training that outlived the command that started
+it. A checkpoint file has three parts: a line of JSON (the fingerprint), the output of `torch.save` (the state), and the
+SHA-256 of both. Loading one can't run code.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from retrain import files, params, processes, schema
+from retrain import environment, files, params, processes, schema
 from retrain.errors import RetrainError, lack_of_memory
 from retrain.processes import Ancestors
 
@@ -25,23 +26,23 @@ import torch
 from filelock import FileLock, Timeout
 
 Fingerprint = dict[str, Any]
-"""All that a training depends on; its first keys say of what kind a difference is: parameters, data, code, libraries."""
+"""Everything that a training depends on. Its keys are the kinds of differences: parameters, data, code, libraries, hardware."""
 Say = Callable[[str], None]
 
 KEPT = 3
-"""Unfinished trainings of a dataset whose checkpoints stay: other parameters that may come back."""
+"""The number of unfinished trainings of a dataset whose checkpoints stay, since a user may go back to their parameters."""
 POLL_SECONDS = 0.2
 LONGEST_HEADER = 1 << 20
-"""Bytes; what a training depends on takes a few thousand."""
+"""In bytes; a fingerprint takes a few thousand."""
 DIGEST_LENGTH = 64
 
 
 class DamagedError(ValueError):
-    """A checkpoint that is not what was once written."""
+    """A checkpoint that has changed since it was written."""
 
 
 class Hashed:
-    """A file that remembers the SHA-256 of what was written to it."""
+    """A file that computes the SHA-256 of everything that is written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256 = file, hashlib.sha256()
@@ -52,7 +53,7 @@ class Hashed:
         return self.file.write(content)
 
     def flush(self) -> None:
-        """Hand on what is buffered."""
+        """Write the buffer to the file."""
         self.file.flush()
 
 
@@ -63,7 +64,7 @@ class Checkpoint:
     path: Path
     fingerprint: Fingerprint
     started_by: Ancestors
-    """Who asked for this training; nobody where that is not known."""
+    """The processes that started this training; empty if they are unknown."""
 
     @property
     def digest(self) -> str:
@@ -71,18 +72,23 @@ class Checkpoint:
         return digest(self.fingerprint)
 
     @property
+    def command(self) -> str:
+        """The command that continues the training."""
+        return environment.stage_command("train", self.path.stem.rpartition("-")[0])
+
+    @property
     def draft(self) -> Path:
-        """Where the next state is written before it takes the checkpoint's place."""
+        """Where the next state is written before it replaces the checkpoint."""
         return self.path.with_suffix(".draft")
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint. It is on the disk before the earlier one goes: a power loss leaves one of the two.
+        """Replace the checkpoint. The new one is on the disk before the earlier one is removed, in case of a power loss.
 
         Raises:
-            RetrainError: it can't be written; the earlier one stays.
+            RetrainError: the new one can't be written; the earlier one stays.
         """
         try:
-            files.remove(self.draft)  # opening a pipe that was left there would wait for ever
+            files.remove(self.draft)  # opening a pipe that was left there would never return
             with self.draft.open("wb") as file:
                 hashed = Hashed(file)
                 hashed.write(json.dumps(self.fingerprint).encode() + b"\n")
@@ -93,16 +99,16 @@ class Checkpoint:
                 files.remove(self.path)
             self.draft.replace(self.path)
             files.flush(self.path)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError where its writer can't write
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError if its writer fails
             with suppress(OSError):
                 self.draft.unlink(missing_ok=True)
-            if isinstance(error.__context__, SystemExit):  # a signal's, whose way torch's writer stands in
+            if isinstance(error.__context__, SystemExit):  # a signal interrupted torch's writer
                 raise error.__context__ from None
             fact = f"can't be written ({getattr(error, 'strerror', None) or str(error).splitlines()[0]})"
-            raise RetrainError(str(self.path), fact, "make room, then run it again: it goes on from there") from None
+            raise RetrainError(str(self.path), fact, f"make room, then run: {self.command}") from None
 
     def load(self) -> dict[str, Any] | None:
-        """The state that was saved last, or None where nothing was; tensors are on the CPU.
+        """The last saved state, or None if there is none; its tensors are on the CPU.
 
         Raises:
             DamagedError: the checkpoint is truncated or altered.
@@ -116,20 +122,20 @@ class Checkpoint:
         except OSError as error:
             raise DamagedError(f"can't be read: {error.strerror}") from None
         if json.loads(header) != self.fingerprint:
-            raise DamagedError("is of another training")
+            raise DamagedError("belongs to a different training")
         try:
             state: dict[str, Any] = torch.load(state_bytes, weights_only=True, map_location="cpu")
         except Exception as error:
             if lack_of_memory(error):
                 raise
-            # whatever a forged one makes torch raise
+            # a forged checkpoint can make torch raise anything
             raise DamagedError(f"is damaged ({type(error).__name__})") from None
         if not isinstance(state, dict):
             raise DamagedError("is damaged")
         return state
 
     def content(self) -> tuple[bytes, BytesIO]:
-        """What a training depends on, and its state, whose digest is right."""
+        """The fingerprint as JSON, and the state; raises DamagedError if their digest is wrong."""
         files.require_regular_file(self.path, "remove it")
         with self.path.open("rb") as file:
             header = file.readline(LONGEST_HEADER)
@@ -143,22 +149,23 @@ class Checkpoint:
         return header, BytesIO(state)
 
     def remove(self) -> None:
-        """Forget the training."""
+        """Delete the checkpoint."""
         self.path.unlink(missing_ok=True)
 
     def finish(self, say: Say) -> None:
-        """Forget the training, now that its result is written: unless the one who asked for it is gone, as a killed DVC is.
+        """Delete the checkpoint, now that the result is written.
 
-        Nobody takes the result then. The next training of the same finds the checkpoint, and has nothing left to do.
+        It stays if the process that started the training is gone, such as a DVC that was killed. Then nobody records the
+        result. The next identical training finds the checkpoint, and only has to write the result again.
         """
         if self.started_by and processes.parent_processes() == self.started_by:
             self.remove()
         else:
-            say("what started this training has ended; the next one of the same will take its result over")
+            say(f"the command that started this training has ended; to record its result, run: {self.command}")
 
 
 def digest(fingerprint: Fingerprint) -> str:
-    """The SHA-256 that stands for everything that a training depends on."""
+    """The SHA-256 of a fingerprint."""
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
 
 
@@ -166,9 +173,17 @@ def digest(fingerprint: Fingerprint) -> str:
 def open_checkpoint(
     root: Path, dataset: str, fingerprint: Fingerprint, started_by: Ancestors, say: Say
 ) -> Iterator[Checkpoint]:
-    """A training's checkpoint, locked; while another process trains the same, wait for its end, and say so.
+    """Lock the checkpoint of a training. While another process runs the same training, wait for its end.
 
-    Locks are taken and removed under one lock of the whole folder, so that none is removed while somebody takes it.
+    Locks are taken and removed under one lock of the whole folder, so that no lock is removed while it is being taken.
+    On Ctrl-C or SIGTERM, print how to continue from the checkpoint.
+
+    Args:
+        root: the folder that owns `.retrain/`.
+        dataset: the dataset's name.
+        fingerprint: everything that the training depends on.
+        started_by: the processes that started it.
+        say: prints a line.
     """
     folder = root / ".retrain" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,14 +193,18 @@ def open_checkpoint(
     while not taken(folder, lock):
         if not waiting:
             waiting = True
-            say(f"{owner_of(owner)} trains the same; waiting for its end")
+            say(f"{owner_of(owner)} runs the same training; waiting for its end")
         time.sleep(POLL_SECONDS)
     try:
         with files.writing(owner):
-            files.remove(owner)  # as before a draft
+            files.remove(owner)  # as in `save`
             owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
         tidy(folder, dataset, checkpoint, say)
         yield checkpoint
+    except (KeyboardInterrupt, SystemExit):
+        if checkpoint.path.exists():
+            say(f"interrupted; the state is saved. To continue, run: {checkpoint.command}")
+        raise
     finally:
         with FileLock(folder / "lock"):
             files.remove(owner)
@@ -195,7 +214,7 @@ def open_checkpoint(
 
 
 def taken(folder: Path, lock: FileLock) -> bool:
-    """Take a lock of the folder, if it is free."""
+    """Whether a lock in the folder was free; it is taken now."""
     with FileLock(folder / "lock"):
         try:
             lock.acquire(blocking=False)
@@ -205,7 +224,7 @@ def taken(folder: Path, lock: FileLock) -> bool:
 
 
 def owner_of(path: Path) -> str:
-    """Who holds a lock, as far as it has been said."""
+    """The process that holds a lock, if it is known."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
@@ -213,7 +232,7 @@ def owner_of(path: Path) -> str:
 
 
 def tidy(folder: Path, dataset: str, own: Checkpoint, say: Say) -> None:
-    """Remove what dead processes left of this dataset, but for the newest checkpoints; say why the newest is no use here."""
+    """Remove what dead processes left for a dataset, except for the newest checkpoints; say why the newest is not used."""
     name = re.compile(re.escape(dataset) + r"-[0-9a-f]{16}")
     others = {path.stem for path in folder.iterdir() if name.fullmatch(path.stem)} - {own.path.stem}
     abandoned = []
@@ -234,12 +253,12 @@ def tidy(folder: Path, dataset: str, own: Checkpoint, say: Say) -> None:
 
 
 def written(path: Path) -> float:
-    """When a checkpoint was written; long ago where there is none."""
+    """When a checkpoint was written; 0 if there is none."""
     return path.stat().st_mtime if path.exists() else 0.0
 
 
 def why_not(path: Path, own: Fingerprint) -> str:
-    """What distinguishes a checkpoint's training: `of other parameters (loop.epochs)`; nothing where it is no checkpoint."""
+    """How the training of a checkpoint differs: `with different parameters (loop.epochs)`; empty if it is not a checkpoint."""
     try:
         files.require_regular_file(path, "remove it")
         with path.open("rb") as file:
@@ -248,6 +267,6 @@ def why_not(path: Path, own: Fingerprint) -> str:
         return ""
     mine = params.flat(own)
     differing = [tuple(name.split(".", 1)) for name in mine | other if mine.get(name) != other.get(name)]
-    kind = next((kind for kind in own if any(parts[0] == kind for parts in differing)), "make")
+    kind = next((kind for kind in own if any(parts[0] == kind for parts in differing)), "format")
     names = schema.shortened(", ".join(parts[1] for parts in differing if parts[0] == kind and len(parts) > 1), 80)
-    return f"of other {kind} ({names})" if names else f"of other {kind}"
+    return f"with different {kind} ({names})" if names else f"with different {kind}"

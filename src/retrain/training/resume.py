@@ -1,4 +1,4 @@
-"""Save the checkpoints of a training run, and continue an interrupted one."""
+"""Save the checkpoints of a training, and continue an interrupted one."""
 
 import platform
 import time
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class CheckpointSaver:
-    """Saves the checkpoint of a training run."""
+    """Saves the checkpoint of a training."""
 
     checkpoint: "Checkpoint"
     seconds: float
-    """Inside an epoch, the state is saved when this much time has passed since the last save."""
+    """The time between two saves within an epoch."""
     saved: float = field(default_factory=time.monotonic)
 
     @property
     def is_due(self) -> bool:
-        """Whether that much time has passed."""
+        """Whether it is time for the next save."""
         return time.monotonic() - self.saved >= self.seconds
 
     def save(self, training: Training) -> None:
@@ -39,8 +39,8 @@ def restored(checkpoint: "Checkpoint", training: Training, rebuild: Callable[[],
     """Continue from a checkpoint.
 
     Args:
-        checkpoint: of this training run; there may be nothing saved yet.
-        training: a training run at its start.
+        checkpoint: the checkpoint; nothing may be saved yet.
+        training: the training at its start.
         rebuild: builds it again, for a checkpoint that turns out to be damaged while it is loaded.
         say: prints a line.
     """
@@ -64,7 +64,7 @@ def restored(checkpoint: "Checkpoint", training: Training, rebuild: Callable[[],
 
 
 def fingerprint(description: Description) -> "Fingerprint":
-    """Everything that a training run depends on."""
+    """Everything that a training depends on."""
     from retrain import devices
 
     return {
@@ -72,5 +72,5 @@ def fingerprint(description: Description) -> "Fingerprint":
         "data": description.data_sha256,
         "code": environment.loaded_code(),
         "libraries": environment.versions("torch", "numpy"),
-        "machine": {"processor": platform.machine(), "device": devices.name(description.train.device)},
+        "hardware": {"processor": platform.machine(), "device": devices.name(description.train.device)},
     }

@@ -78,7 +78,7 @@ def reports() -> Iterator[Case]:
     plot_news, plot_numbers = ("plot", "--dataset", "tiny_news"), ("plot", "--dataset", "tiny_numbers")
     for name, command in {
         "reports/tiny_news/history.csv": plot_news,
-        "reports/tiny_news/confusion.csv": plot_news,
+        "reports/tiny_news/tables/confusion.csv": plot_news,
         "reports/tiny_numbers/predictions.csv": plot_numbers,
     }.items():
         yield from no_file(name, command)
@@ -100,7 +100,9 @@ def reports() -> Iterator[Case]:
         "other classes": b"target,predicted,rows\na,a,1\na,b,1\nb,a,1\nb,b,1\n",
         "huge counts": b"target,predicted,rows\nfarm,farm,1e400\n",
     }.items():  # fmt: skip
-        yield Case(f"confusion.csv: {what}", written("reports/tiny_news/confusion.csv", content), plot_news, REFUSED)
+        yield Case(
+            f"confusion.csv: {what}", written("reports/tiny_news/tables/confusion.csv", content), plot_news, REFUSED
+        )
 
 
 def foreign_reports() -> dict[str, Callable[[bytes], bytes]]:
@@ -160,9 +162,9 @@ def checkpoints() -> Iterator[Case]:
             yield Case(f"{dataset}'s checkpoint: {what}", unfinished(dataset, change), command, READ, says=ANEW)
         for what, change in {**other_checkpoints(dataset), **next_to_checkpoints()}.items():
             yield Case(f"{dataset}'s checkpoint: {what}", unfinished(dataset, change), command, READ)
-        says = "an unfinished training of other parameters .* is not continued"
+        says = "an unfinished training with different parameters .* is not continued"
         damage = unfinished(dataset, of_other_parameters)
-        yield Case(f"{dataset}'s checkpoint: of other parameters", damage, command, READ, says=says)
+        yield Case(f"{dataset}'s checkpoint: with different parameters", damage, command, READ, says=says)
         for suffix in (".lock", ".owner", ".draft"):
             for what, make in NO_FILES.items():
                 damage = unfinished(dataset, partial(alone_with, suffix, make))
@@ -233,7 +235,7 @@ def with_header(header: bytes, content: bytes) -> bytes:
 
 
 def other_checkpoints(dataset: str) -> dict[str, Change]:
-    """What is left of trainings of other parameters: it does not matter what it is."""
+    """Files that are left of trainings with different parameters: their content does not matter."""
     changes = broken_checkpoints(dataset)
     changes |= {f"a header {header[:12]!r}": rewritten(partial(with_header, header)) for header in HEADERS}
     starts = (
