@@ -21,13 +21,14 @@ from retrain.errors import RetrainError
 
 import ag_news
 import click
+import everyday
 import growth
 import overhead
 import report
 import small
+from workspace import ROOT, copy_of_project
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 OTHERS = HERE / ".venv" / "bin" / "python"
 DATASET = "ag_news"
 RECIPES = {
@@ -50,12 +51,7 @@ def child(python, script, *arguments):
 
 def workspace_with_rows(folder, given):
     """A copy of the project in which prepare, split and train of AG News have run, on the given files or downloaded ones."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    copy_of_project(folder)
     yaml = yaml_files.round_trip()
     content = yaml.load((folder / params.FILE).read_text(encoding="utf-8"))
     if given is not None:
@@ -276,6 +272,7 @@ def main(quick):
             results["curves"] = [run["curve"] for run in runs["reached"]]
             results["growth"] = growth.measure(folder)
             results["overhead"] = overhead.measure()
+            results["everyday"] = everyday.measure()
             results["small"] = small.measure()
     if not quick:
         files.write_json(HERE / "results.json", results)
