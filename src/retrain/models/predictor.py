@@ -79,7 +79,7 @@ def load(folder: Path) -> Predictor:
         loss = schema.check(described.train.loss, loss_class, f"{where}: train.loss")
         file = networks.load(described.train.network.get("name"), where)
         parameters = schema.check(described.train.network, file.Parameters, f"{where}: train.network")
-        if (file.Network.takes, loss.task) != (described.encoder.name, described.task.name):
+        if (file.Network.takes, loss.task) != (encoder.gives, described.task.name):
             raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", hint)
         with torch.device("meta"), SkipInit():
             network = file.Network(encoder.size, task.outputs, parameters)

@@ -121,16 +121,19 @@ def read_data(folder: Path) -> TrainingData:
     return TrainingData(encoding, files.combined_sha256(digests), encoder, task, train, validation)
 
 
-def chosen_network(parameters: Train, encoder: str, where: str) -> "tuple[NetworkFile, NetworkParameters]":
+def chosen_network(
+    parameters: Train, encoding: Encoding, gives: str, where: str
+) -> "tuple[NetworkFile, NetworkParameters]":
     """The network that the parameters name; raises RetrainError if it does not fit the encoder."""
     from retrain.models import networks
 
     file = networks.load(parameters.network.get("name"), f"{where}.network.name")
     checked = schema.check(parameters.network, file.Parameters, f"{where}.network")
-    if file.Network.takes != encoder:
-        fact = f"'{checked.name}' takes {file.Network.takes}, but this dataset's encoder is '{encoder}'"
-        fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == encoder]
-        raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {encoder}: {', '.join(fitting)}")
+    if file.Network.takes != gives:
+        encoder = encoding.encoder.name
+        fact = f"'{checked.name}' takes {file.Network.takes}, but the encoder '{encoder}' of this dataset gives {gives}"
+        fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == gives]
+        raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {gives}: {', '.join(fitting)}")
     return file, checked
 
 
@@ -172,7 +175,7 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
     import torch
 
     loop, task, rows = parameters.loop, data.task, len(data.train)
-    network_file, network_parameters = chosen_network(parameters, data.encoding.encoder.name, where)
+    network_file, network_parameters = chosen_network(parameters, data.encoding, data.encoder.gives, where)
     steps = chosen_steps(parameters, where)
     loss = chosen_loss(parameters, data.encoding.task.name, where)
     if rows < loop.batch_size:

@@ -26,6 +26,8 @@ class Encoder(Protocol):
 
     holds: ClassVar[str]
     """What its columns hold: `text` or `numbers`."""
+    gives: ClassVar[str]
+    """The kind of arrays that `gather` returns. Networks whose `takes` is the same word fit."""
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: "np.ndarray", parameters: Any) -> tuple[Self, Arrays]:

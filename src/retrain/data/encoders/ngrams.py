@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
@@ -94,6 +94,7 @@ class Learned(Section):
 class Encoder(OfText):
     """The buckets that are features, in ascending order (int32), and the weight of each (float16)."""
 
+    gives: ClassVar[str] = "ngrams"
     columns: tuple[str, ...]
     hash_bits: int
     char_ngrams: int

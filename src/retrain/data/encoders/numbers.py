@@ -43,6 +43,7 @@ class Encoder:
     """Each column's name, mean and standard deviation."""
 
     holds: ClassVar[str] = "numbers"
+    gives: ClassVar[str] = "numbers"
     columns: tuple[str, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
@@ -43,6 +43,7 @@ def tokenize(text: str) -> list[str]:
 class Encoder(OfText):
     """A vocabulary: `tokens[i]` has the id `i`. Id 0 stands for all unknown words."""
 
+    gives: ClassVar[str] = "text"
     columns: tuple[str, ...]
     tokens: tuple[str, ...]
     ids: dict[str, int] = field(init=False, repr=False, compare=False)

@@ -21,7 +21,7 @@ class Network(nn.Module):
     """A network. Its weights are initialised from torch's global generator."""
 
     takes: ClassVar[str]
-    """The kind of inputs that its `forward` takes: the name of the encoder."""
+    """The kind of arrays that `forward` takes: the word that an encoder has in `gives`."""
 
     def __init__(self, size: int, outputs: int, parameters: Any) -> None:
         """Build the layers.

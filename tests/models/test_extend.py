@@ -1,0 +1,65 @@
+"""An own network, encoder or loss is one file: the worked examples of docs/how-to/extend.md, in a copy of the repository."""
+
+import json
+import shutil
+
+import pytest
+from support.project import REPOSITORY, Project, block, files_section, news_rows, train_section, write_csv
+
+EXAMPLES = {
+    "linear": "src/retrain/models/networks",
+    "word_counts": "src/retrain/data/encoders",
+    "log_cosh": "src/retrain/models/losses",
+}
+
+
+def extend(project: Project) -> None:
+    """Add the three files, and a dataset that uses them."""
+    for name, folder in EXAMPLES.items():
+        shutil.copy(REPOSITORY / "docs/examples" / f"{name}.py", project.folder / folder)
+    rows = [[text, len(text)] for text, _ in news_rows(150, seed=5)]
+    write_csv(project.folder / "data/raw/mine/rows.csv", ["text", "length"], rows)
+    mine = block(
+        files_section("mine", {"text": "text", "length": "number"}, "length"), "word_counts", "regression",
+        train_section({"name": "linear"}, "log_cosh", 0.1),
+    )  # fmt: skip
+    mine["split"]["encoder"] = {"name": "word_counts", "words": 30}
+    mine["train"]["loss"] = {"name": "log_cosh", "scale": 0.5}
+    params = project.params()
+    project.write_params({"datasets": {**params["datasets"], "mine": mine}})
+
+
+def outdated(project: Project) -> set[str]:
+    """The datasets that have a stage which is out of date."""
+    return {stage.partition("@")[2] for stage in json.loads(project.dvc("status", "--json").stdout)}
+
+
+@pytest.mark.slow
+def test_own_files_run_and_others_stay(finished):
+    assert outdated(finished) == set()
+    extend(finished)
+    assert outdated(finished) == {"mine"}
+    finished.dvc("repro", "-q", "plot@mine")
+    assert outdated(finished) == set()
+    described = json.loads((finished.folder / "models/mine/model.json").read_text())
+    assert described["encoder"]["name"] == "word_counts"
+    assert described["train"]["network"]["name"] == "linear"
+    assert described["train"]["loss"] == {"name": "log_cosh", "scale": 0.5}
+    metrics = json.loads((finished.folder / "reports/mine/metrics.json").read_text())
+    assert metrics["test"]["rmse"] < metrics["baseline"]["rmse"]
+    program = "from retrain.commands import main; main()"
+    source = str(finished.folder / "src")
+    answer = finished.run("python3", "-c", program, "predict", "mine", "the ship near the harbour", PYTHONPATH=source)
+    assert answer.returncode == 0, answer.said
+    assert json.loads(answer.stdout)["number"] > 0
+
+
+@pytest.mark.slow
+def test_own_files_keep_the_contracts(finished):
+    extend(finished)
+    command = ("python3", "-m", "pytest", "tests/models/test_contracts.py", "-q", "-k", " or ".join(EXAMPLES))
+    ended = finished.run(*command, "-v", PYTHONPATH=str(finished.folder / "src"))
+    assert ended.returncode == 0, ended.said
+    assert "skipped" not in ended.stdout
+    for name in EXAMPLES:
+        assert f"[{name}" in ended.stdout or f"-{name}]" in ended.stdout
