@@ -1,12 +1,12 @@
 """What a run is called, and where its training ran: the changed parameters, the commit, the libraries."""
 
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from retrain import params, yaml_files
-from retrain.errors import RetrainError, without_secrets
+from retrain import git, params, yaml_files
+from retrain.errors import RetrainError
 
 import click
 
@@ -64,10 +64,10 @@ def committed_parameters(dataset: str) -> dict[str, str]:
 
     committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:{params.FILE}"
     try:
-        content = yaml_files.parsed(git("show", committed).encode(), committed, YAML(typ="safe"))
+        content = yaml_files.parsed(git.run(Path(), "show", committed), committed, YAML(typ="safe"))
         block = content["datasets"][dataset]
         return params.flat({stage: block[stage] for stage in STAGES})
-    except (OSError, subprocess.SubprocessError, RetrainError, KeyError, TypeError):
+    except (RetrainError, KeyError, TypeError):
         return {}
 
 
@@ -80,23 +80,15 @@ def environment_tags() -> dict[str, str]:
 
     tags = {f"version.{library}": version(library) for library in LIBRARIES}
     try:
-        commit = git("rev-parse", "HEAD").strip()
+        commit = git.text(Path(), "rev-parse", "HEAD").strip()
         tags |= {
             "git_commit": commit,
-            "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no").strip())).lower(),
+            "git_dirty": str(bool(git.text(Path(), "status", "--porcelain", "--untracked-files=no").strip())).lower(),
             "mlflow.source.git.commit": commit,
         }
-    except subprocess.CalledProcessError as error:
-        said = without_secrets(error.stderr.strip())
-        if "not a git repository" not in said:
-            click.echo(f"Warning: the run does not name its commit, because git said:\n{said}", err=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        click.echo(f"Warning: the run does not name its commit, because git can't be run ({error})", err=True)
+    except RetrainError as error:
+        if "not a git repository" not in error.fact:
+            click.echo(f"Warning: the run will not name its commit: {error}", err=True)
     if "DVC_EXP_NAME" in os.environ:
         tags["dvc_experiment"] = os.environ["DVC_EXP_NAME"]
     return tags
-
-
-def git(*arguments: str) -> str:
-    """What git prints; raises OSError or a SubprocessError if it fails."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=30).stdout

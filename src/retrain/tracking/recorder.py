@@ -93,16 +93,12 @@ class Recorder:
             case "end":
                 self.close(message)
             case "result":
-                result = Result(message["dataset"], Path(message["folder"]), tuple(message["stages"]))
-                run = self.known(message).run if message["training"] else None
-                runs.record(self.connected(), result, message["result_sha256"], run)
-                self.trainings = {
-                    key: known for key, known in self.trainings.items() if known.dataset != result.dataset
-                }
+                self.fill(message)
 
     def open(self, message: Message) -> None:
         """Find or create the run of a training, and describe it."""
         training, dataset = message["training"], message["dataset"]
+        self.warned.discard(dataset)
         known = self.trainings[training] = OpenRun(dataset, tuple(message["process"]), None)
         facts = RunFacts.model_validate(message["facts"])
         known.run = runs.claim(self.connected(), dataset, training, message["name"])
@@ -115,6 +111,19 @@ class Recorder:
             rows = {epoch["step"]: Epoch(epoch["values"], epoch["at"]) for epoch in message["epochs"]}
             recorded, known.recorded = known.recorded, None  # a call that fails may have reached the store
             known.recorded = known.run.epochs(rows, recorded)
+
+    def fill(self, message: Message) -> None:
+        """Bring the run of a result up to its files.
+
+        Where the run of its training could not be created, nothing is done: a slow server may create it later, and a
+        second one would be left. The result's note remembers the training for `retrain sync`.
+        """
+        result = Result(message["dataset"], Path(message["folder"]), tuple(message["stages"]))
+        known = self.known(message) if message["training"] else None
+        self.trainings.pop(message["training"], None)
+        if known is None or known.run is not None:
+            run = known.run if known else None
+            runs.record(self.connected(), result, message["result_sha256"], run)
 
     def close(self, message: Message) -> None:
         """End the run of a training that failed or was interrupted."""
