@@ -8,7 +8,7 @@ from retrain.errors import RetrainError
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.parser import ParserError
 from ruamel.yaml.scanner import ScannerError
 
@@ -16,6 +16,8 @@ DEEPEST = 64
 """Levels of nested lists and mappings in a YAML file; params.yaml has six."""
 LONGEST = 1 << 22
 """Bytes of a YAML file; dvc.lock takes twelve thousand for a dataset."""
+MOST = 400_000
+"""Values in a YAML file; those that aliases repeat count each time."""
 NO_YAML = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions besides YAMLError that ruamel.yaml raises on invalid input (dates, numbers, keys)."""
 
@@ -41,7 +43,7 @@ def parsed(content: bytes, where: str, yaml: YAML) -> Any:
     """Parse the content of a YAML file.
 
     Raises:
-        RetrainError: it is not valid YAML, has an alias, or is larger or deeper than files of parameters are.
+        RetrainError: it is not valid YAML, or is larger or deeper than files of parameters are.
     """
     if len(content) > LONGEST:
         raise RetrainError(where, f"is larger than {LONGEST:,} bytes", "remove what is not needed")
@@ -57,17 +59,25 @@ def parsed(content: bytes, where: str, yaml: YAML) -> Any:
 
 
 def check_events(text: str, where: str) -> None:
-    """Reject what the loader must not see: an alias, or more than `DEEPEST` nested lists and mappings.
+    """Reject what the loader must not see: too deep nesting, and aliases that stand for too many values.
 
-    Aliases of aliases make billions of values from a few lines. The C loader crashes on deep nesting, because it calls
-    itself for each level.
+    The C loader crashes on deep nesting, because it calls itself for each level. A few lines with aliases of aliases can
+    stand for billions of values.
     """
-    depth = 0
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = [(None, 0)]
     for event in YAML(typ="safe").parse(text):
-        if isinstance(event, AliasEvent):
-            raise RetrainError(at(where, event.start_mark), f"has the alias '*{event.anchor}'", "write its value there")
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > DEEPEST:
+        if isinstance(event, CollectionStartEvent):
+            open_nodes.append((event.anchor, 1))
+        elif isinstance(event, CollectionEndEvent | ScalarEvent | AliasEvent):
+            anchor, size = open_nodes.pop() if isinstance(event, CollectionEndEvent) else (event.anchor, 1)
+            size = sizes.get(str(anchor), MOST + 1) if isinstance(event, AliasEvent) else size
+            sizes |= {anchor: size} if anchor else {}
+            open_nodes[-1] = (open_nodes[-1][0], open_nodes[-1][1] + size)
+            if open_nodes[-1][1] > MOST:
+                fact = f"has more than {MOST:,} values, counting those that aliases repeat"
+                raise RetrainError(at(where, event.start_mark), fact, "write the values there")
+        if len(open_nodes) > DEEPEST + 1:
             fact = f"has more than {DEEPEST} lists and mappings inside each other"
             raise RetrainError(at(where, event.start_mark), fact, "remove some of them")
 

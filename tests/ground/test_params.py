@@ -239,7 +239,9 @@ def test_names_that_dvc_takes_are_valid(tmp_path, name):
          ("params.yaml, line 1, column 4 is not valid YAML (could not determine a constructor for the tag '!mine'); "
          "correct the line")),
         ("a: 2001-99-99\n", "params.yaml is not valid YAML (month must be in 1..12); correct the file"),
-        ("a: &x 1\nb: *x\n", "params.yaml, line 2, column 4 has the alias '*x'; write its value there"),
+        ("a: &a [*a]\n",
+         ("params.yaml, line 1, column 8 has more than 400,000 values, counting those that aliases repeat; "
+         "write the values there")),
         ("a: " + "[" * 70,
          "params.yaml, line 1, column 67 has more than 64 lists and mappings inside each other; remove some of them"),
     ],
@@ -248,6 +250,18 @@ def test_yaml_errors_name_the_place(content, expected):
     with pytest.raises(RetrainError) as caught:
         yaml_files.parsed(content.encode(), "params.yaml", YAML(typ="safe"))
     assert str(caught.value) == expected
+
+
+def test_anchors_and_merge_keys_work():
+    content = b"base: &base {epochs: 3, seed: 1}\nmine: {<<: *base, seed: 2}\n"
+    assert yaml_files.parsed(content, "params.yaml", YAML(typ="safe"))["mine"] == {"epochs": 3, "seed": 2}
+
+
+def test_aliases_of_aliases_are_counted():
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    bomb = "\n".join(["a0: &a0 [1, 2, 3]", *levels]).encode()
+    with pytest.raises(RetrainError, match="has more than 400,000 values"):
+        yaml_files.parsed(bomb, "params.yaml", YAML(typ="safe"))
 
 
 def test_a_missing_file_is_an_error(tmp_path):
