@@ -146,11 +146,12 @@ class Project:
             ended = self.run(*command)
             assert ended.returncode == 0, ended.said
 
-    def runs(self, dataset: str) -> list[dict]:
+    def runs(self, dataset: str, *, wait: bool = True) -> list[dict]:
         """The dataset's runs in the project's own MLflow store, the newest first, once everything is recorded."""
         from mlflow import MlflowClient
 
-        self.wait_for_recorder()
+        if wait:
+            self.wait_for_recorder()
         client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
         experiment = client.get_experiment_by_name(dataset)
         experiments = [experiment.experiment_id] if experiment else []

@@ -18,6 +18,7 @@ from retrain.tracking import runs, store
 from retrain.tracking.recording import Outbox
 from retrain.tracking.result import Result
 from retrain.tracking.runs import Epoch, Run, RunFacts
+from retrain.tracking.store import StoreError
 
 import psutil
 from filelock import Timeout
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 10.0
 """A recorder without a message and without a running training ends after this time."""
+REST_SECONDS = 30.0
+"""How long a store that failed is left alone by the epochs of a training."""
 PAUSE_SECONDS = 1.0
 """Between two deliveries of a training's epochs: each takes as long as a few epochs of a small network."""
 POLL_SECONDS = 0.05
@@ -46,6 +49,8 @@ class OpenRun:
     """None if the store failed when the run was to be created."""
     recorded: set[int] | None = None
     """The epochs that the store has; None if that is not known."""
+    rests_until: float = 0.0
+    """After a failure no epochs are sent before this time; they are recorded with the next ones or with the result."""
 
     @property
     def is_alive(self) -> bool:
@@ -105,12 +110,17 @@ class Recorder:
         known.run.describe(facts, message["tags"])
 
     def add_epochs(self, message: Message) -> None:
-        """Record epochs. If the store fails now, they are recorded together with the result."""
+        """Record epochs. Those that the store does not take now are recorded together with the result."""
         known = self.known(message)
-        if known.run is not None:
-            rows = {epoch["step"]: Epoch(epoch["values"], epoch["at"]) for epoch in message["epochs"]}
-            recorded, known.recorded = known.recorded, None  # a call that fails may have reached the store
+        if known.run is None or time.monotonic() < known.rests_until:
+            return
+        rows = {epoch["step"]: Epoch(epoch["values"], epoch["at"]) for epoch in message["epochs"]}
+        recorded, known.recorded = known.recorded, None  # a call that fails may have reached the store
+        try:
             known.recorded = known.run.epochs(rows, recorded)
+        except StoreError:
+            known.rests_until = time.monotonic() + REST_SECONDS
+            raise
 
     def fill(self, message: Message) -> None:
         """Bring the run of a result up to its files.

@@ -125,7 +125,7 @@ class Outbox:
     def print_warnings(self, dataset: str) -> None:
         """Print the warnings that were left for a dataset, each once."""
         for path in sorted((self.folder / "warnings").glob(f"{dataset}-{'[0-9]' * 20}")):
-            with suppress(FileNotFoundError):  # another stage printed it
+            with suppress(OSError):  # another stage printed it, or nobody listens
                 text = path.read_text(encoding="utf-8")
                 path.unlink()
                 click.echo(text, err=True)

@@ -1,0 +1,134 @@
+"""The process that writes runs to MLflow while the stages work."""
+
+import signal
+import subprocess
+from contextlib import chdir
+
+from retrain.models import description
+from retrain.tracking import recording
+from retrain.tracking.recorder import Recorder
+
+import psutil
+import pytest
+from support.project import Project
+from test_store import wait
+
+DATASET = "tiny_numbers"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(finished: Project) -> Project:
+    """A finished project with a training that takes minutes."""
+    for parameter in ("epochs", "patience"):
+        finished.set(f"{DATASET}.train.loop.{parameter}", 100_000)
+    return finished
+
+
+def recorders(project: Project) -> list[psutil.Process]:
+    """The recorders that run for a project."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "retrain.tracking.recorder" in command and str(project.folder) in command:
+            found.append(process)
+    return found
+
+
+def train(project: Project) -> subprocess.Popen:
+    """A training that has finished two epochs."""
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", DATASET],
+        cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in training.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    return training
+
+
+def newest(project: Project) -> dict:
+    """The newest run, as the store has it now."""
+    return project.runs(DATASET, wait=False)[0]
+
+
+def test_epochs_appear_while_training(project):
+    training = train(project)
+    try:
+        wait(lambda: newest(project)["status"] == "RUNNING" and len(newest(project)["epochs"]) > 1)
+    finally:
+        training.kill()
+        training.communicate()
+    wait(lambda: newest(project)["status"] == "KILLED")  # the recorder sees that the process is gone
+
+
+def test_killed_recorder_loses_nothing(project):
+    training = train(project)
+    try:
+        wait(lambda: bool(recorders(project)))
+        for process in recorders(project):
+            process.kill()
+        training.send_signal(signal.SIGTERM)
+    finally:
+        training.communicate()
+    project.wait_for_recorder()
+    run = newest(project)
+    assert run["status"] == "KILLED"
+    assert run["epochs"] == list(range(1, len(run["epochs"]) + 1))
+    project.set(f"{DATASET}.train.loop.epochs", 3)
+    assert project.stage("train", DATASET).returncode == 0
+    assert (newest(project)["status"], newest(project)["epochs"]) == ("FINISHED", [1, 2, 3])
+
+
+def test_messages_without_a_recorder_are_delivered_later(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    described = description.read(finished.folder / "models" / DATASET)
+    with chdir(finished.folder), recording.training(described, "another") as run:
+        run.epoch({"epoch": 1, "train_loss": 0.5})
+        run.send_epochs()
+        assert len(run.outbox.messages()) == 2  # this process has loaded MLflow, so it starts no recorder
+        Recorder(run.outbox).deliver()
+        Recorder(run.outbox).deliver()
+        assert run.outbox.messages() == []
+        run.end("FINISHED")
+    new, _ = finished.runs(DATASET)
+    assert (new["epochs"], new["status"]) == ([1], "FINISHED")
+
+
+def test_message_delivered_twice_changes_nothing(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    described = description.read(finished.folder / "models" / DATASET)
+    with chdir(finished.folder), recording.training(described, "another") as run:
+        run.epoch({"epoch": 1, "train_loss": 0.5})
+        run.send_epochs()
+        copies = {path: path.read_bytes() for path in run.outbox.messages()}
+        Recorder(run.outbox).deliver()
+        for path, content in copies.items():  # as after a recorder that was killed before it removed them
+            path.write_bytes(content)
+        Recorder(run.outbox).deliver()
+        run.end("FINISHED")
+    new, _ = finished.runs(DATASET)
+    assert new["epochs"] == [1]
+
+
+def test_recorder_ends_when_idle(finished):
+    assert finished.stage("plot", DATASET).returncode == 0
+    wait(lambda: not recorders(finished))
+
+
+def test_tracking_can_be_switched_off(finished):
+    before = len(finished.runs(DATASET))
+    ended = finished.run("dvc", "repro", "--force", f"plot@{DATASET}", RETRAIN_TRACKING="off")
+    assert ended.returncode == 0, ended.said
+    assert not recorders(finished)
+    assert len(finished.runs(DATASET)) == before
+
+
+def test_closed_stderr_does_not_stop_a_training(finished):
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", DATASET], cwd=finished.folder, stdout=subprocess.DEVNULL,
+        env=finished.environment | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    training.stderr.close()
+    assert training.wait(timeout=240) == 0
