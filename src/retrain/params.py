@@ -34,7 +34,7 @@ def datasets(folder: Path) -> Mapping[str, Any]:
     Raises:
         RetrainError: the file does not exist, is not valid YAML or has no dataset, or a name is not one that DVC takes.
     """
-    content = load_yaml(folder / FILE, f"{folder / FILE}", "run this inside the repository")
+    content = load_yaml(folder / FILE, FILE, "run this inside the repository")
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
     if not isinstance(blocks, Mapping) or not blocks:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")

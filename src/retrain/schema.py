@@ -137,7 +137,9 @@ def check(parameters: Any, model: type[AnySection], where: str, hint: str = "") 
         return model.model_validate(parameters)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        found = [*name_problems(details, parameters, model, where), *value_problems(details, parameters)]
+        names, values = name_problems(details, parameters, model, where), value_problems(details, parameters)
+        # A union reports one problem per member; the first member is the usual one.
+        found = [*names, *{problem.path: problem for problem in reversed(list(values))}.values()]
         raise combined(found, where, hint) from None
 
 
