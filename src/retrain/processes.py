@@ -1,4 +1,4 @@
-"""The processes above this one, and long commands below it."""
+"""The parent processes of this one, and long commands that it starts."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 Ancestors = tuple[psutil.Process, ...]
-"""Processes; they are equal where number and time of birth are, counted from the system's start: numbers are given again."""
+"""Processes, equal if their numbers and start times are; the system reuses numbers."""
 
 
 def parent_processes() -> Ancestors:
@@ -25,11 +25,11 @@ def parent_processes() -> Ancestors:
 
 
 PATIENCE = 30.0
-"""Seconds in which what was interrupted may end its work."""
+"""Seconds that interrupted processes get to end their work."""
 
 
 def run_to_completion(command: list[str], folder: Path, variables: Mapping[str, str], output: int) -> int:
-    """Run a command in a process group of its own, hand Ctrl-C and SIGTERM on to all of it, and wait for its end.
+    """Run a command in its own process group, pass Ctrl-C and SIGTERM on to the whole group, and wait for its end.
 
     Args:
         command: the program and its arguments.
@@ -51,7 +51,7 @@ def run_to_completion(command: list[str], folder: Path, variables: Mapping[str, 
 
 
 def wait_for_group(group: int) -> None:
-    """Wait for the last process of a group: DVC leaves at once on SIGTERM, before its stage has ended its work."""
+    """Wait for the last process of a group: DVC exits at once on SIGTERM, before its stage has ended."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:

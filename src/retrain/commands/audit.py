@@ -93,23 +93,23 @@ def findings_of(stage: Stage, folders: Folders) -> list[Finding]:
     The stage runs once in the full copy, observed. Then it runs again with only the files that it was seen to read and
     with undeclared parameters hidden. The same bytes prove that nothing was missed.
     """
-    watched = sandbox.watch(stage, folders.full, folders.root)
-    if watched.ended.status:
-        last = (watched.ended.said.strip().splitlines() or ["no message"])[-1]
+    observed = sandbox.observe(stage, folders.full, folders.root)
+    if observed.run.status:
+        last = (observed.run.printed.strip().splitlines() or ["no message"])[-1]
         raise RetrainError(stage.name, f"fails in a copy of the working tree ({last})", "fix it, then try again")
-    sandbox.copy_read(watched, folders.full, folders.bare)
+    sandbox.copy_read(observed, folders.full, folders.bare)
 
     def gives_the_same(hidden: Sequence[str]) -> bool:
         (folders.bare / params.FILE).write_text(dependencies.with_hidden(folders.params_yaml, hidden), encoding="utf-8")
-        return sandbox.attempt(stage, folders.bare, folders.root).same(watched.ended)
+        return sandbox.attempt(stage, folders.bare, folders.root).same(observed.run)
 
     parameters = dependencies.load(folders.params_yaml)
     block = parameters["datasets"].get(stage.dataset, {})
     made = [path for other in folders.stages for path in other.outputs]
     found = [
-        *dependencies.undeclared_files(stage, watched.read, made, block),
-        *dependencies.unused_files(stage, watched.read, block),
-        *dependencies.undeclared_outputs(stage, watched.wrote, block),
+        *dependencies.undeclared_files(stage, observed.read, made, block),
+        *dependencies.unused_files(stage, observed.read, block),
+        *dependencies.undeclared_outputs(stage, observed.wrote, block),
         *dependencies.sections(stage, parameters, gives_the_same),
     ]
     files.remove(folders.bare)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, git, schema, yaml_files
 from retrain.errors import RetrainError, printable
 from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
-from retrain.pipeline.dvc_cache import Kept
+from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, Stage
 from retrain.tracking import runs, store
 from retrain.tracking.result import Result
@@ -91,14 +91,14 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     client = store.connect()
     if client is None:
         sys.exit(1)
-    kept = Kept(clean_clone.cache_folder(workspace), (workspace,))
+    finder = OutputFinder(clean_clone.cache_folder(workspace), (workspace,))
     tally = Tally()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
         stages = tally.stages_of(promise)
         if not stages:
             continue
         with TemporaryDirectory() as folder:
-            lacking = collect_files(promise, kept, Path(folder))
+            lacking = collect_files(promise, finder, Path(folder))
             if lacking:
                 tally.missing.add(promise.trained)
                 say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not in DVC's cache")
@@ -202,17 +202,17 @@ def consistent_stages(lock: Lock, dataset: str) -> dict[str, Stage]:
     return chain
 
 
-def collect_files(promise: Promise, kept: Kept, folder: Path) -> str:
+def collect_files(promise: Promise, finder: OutputFinder, folder: Path) -> str:
     """Copy the files of a result into a folder; returns the path of a missing file, or nothing."""
     for out in promise.outputs:
         whole = not out.md5.endswith(dvc_cache.FOLDER)
-        listing = {"": out.md5} if whole else kept.listing(out.path, out.md5)
+        listing = {"": out.md5} if whole else finder.listing(out.path, out.md5)
         if listing is None:
             return out.path
         for name, digest in listing.items():
             path = f"{out.path}/{name}" if name else out.path
             target = folder / path
-            content = content_of(path, digest, promise.revision, kept)
+            content = content_of(path, digest, promise.revision, finder)
             if content is None or not target.resolve().is_relative_to(folder.resolve()):
                 return path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,9 +220,9 @@ def collect_files(promise: Promise, kept: Kept, folder: Path) -> str:
     return ""
 
 
-def content_of(path: str, digest: str, revision: Revision, kept: Kept) -> bytes | None:
+def content_of(path: str, digest: str, revision: Revision, finder: OutputFinder) -> bytes | None:
     """A file's content from DVC's cache or the workspace, else from git."""
-    where = kept.file(path, digest)
+    where = finder.file(path, digest)
     if where:
         return where.read_bytes()
     content = revision.read(path)

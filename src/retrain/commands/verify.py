@@ -11,7 +11,7 @@ from retrain.errors import RetrainError, printable
 from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock
 from retrain.pipeline.clean_clone import Clone
 from retrain.pipeline.comparison import Finding, Status
-from retrain.pipeline.dvc_cache import Kept
+from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock
 
 import click
@@ -103,15 +103,15 @@ def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[
 
 def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[Finding]:
     """How the files of an output with different bytes compare, as far as the recorded ones are available."""
-    kept = Kept(clean_clone.cache_folder(clone.workspace), (clone.committed, clone.workspace))
+    finder = OutputFinder(clean_clone.cache_folder(clone.workspace), (clone.committed, clone.workspace))
     path = clone.folder / promised.path
     if not path.exists():
         yield Finding(Status.DIFFERENT, "was not written")
         return
     if not promised.md5.endswith(dvc_cache.FOLDER):
-        yield compared_file(kept.file(promised.path, promised.md5), path, tolerance)
+        yield compared_file(finder.file(promised.path, promised.md5), path, tolerance)
         return
-    then, now = kept.listing(promised.path, promised.md5), dvc_cache.listing(path)
+    then, now = finder.listing(promised.path, promised.md5), dvc_cache.listing(path)
     if then is None:
         yield Finding(Status.DIFFERENT, NOT_CACHED)
         return
@@ -119,7 +119,7 @@ def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[
         if name not in then or name not in now:
             yield Finding(Status.DIFFERENT, f"{name} is {'new' if name in now else 'missing'}")
         else:
-            found = compared_file(kept.file(f"{promised.path}/{name}", then[name]), path / name, tolerance)
+            found = compared_file(finder.file(f"{promised.path}/{name}", then[name]), path / name, tolerance)
             yield Finding(found.status, f"{name}: {found.detail}")
 
 

@@ -1,8 +1,8 @@
-"""Two files of the same name, compared by what they hold: numbers within a tolerance, all else exactly.
+"""Compares two files by their content: numbers within a tolerance, everything else exactly.
 
 Two numbers are equal within a tolerance t where |now - then| <= t + t * |then|, as in `numpy.isclose` with both of its
-tolerances set to t: absolute for numbers below 1, relative for those above. Whole numbers count something and must be
-the same. Two pictures are equal where no pixel is more than one step of 255 lighter or darker.
+tolerances set to t: absolute for numbers below 1, relative for those above. Whole numbers are counts and must be the
+same. Two images are equal if no pixel differs by more than one step of 255.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 LONGEST = 40
 """Characters of a text that is shown."""
-PICTURE_STEPS = 1
-"""By which a pixel's colour may differ: lines drawn through points that differ in their last bits are rounded apart."""
-WAY_OUT = "verify again"
+IMAGE_STEPS = 1
+"""Steps by which a pixel may differ: points that differ in their last bits can be drawn in different pixels."""
+HINT = "run: retrain verify"
 
 
 class Status(IntEnum):
@@ -35,7 +35,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """How two files that are not the same bytes compare, and the largest difference in words."""
+    """How two files with different bytes compare, and the largest difference in words."""
 
     status: Status
     detail: str
@@ -43,12 +43,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far two arrays of the same shape lie apart."""
+    """How far two arrays of the same shape differ."""
 
     excess: float
-    """The largest difference, in tolerances: above 1 it is beyond them."""
+    """The largest difference, in tolerances: more than 1 is too much."""
     where: str
-    """Where that is, and both values."""
+    """Its position, and both values."""
     apart: int
     size: int
 
@@ -57,15 +57,15 @@ def compare(then: Path, now: Path, tolerance: float) -> Finding:
     """Compare two files of different bytes by their values.
 
     Args:
-        then: the file that was promised; its suffix says how both are read.
-        now: the file that was made.
+        then: the recorded file; its suffix decides how both are read.
+        now: the new file.
         tolerance: see the module.
     """
     if now.suffix == ".png":
-        return compare_pictures(pixels(then), pixels(now))
+        return compare_images(pixels(then), pixels(now))
     read = READERS.get(now.suffix)
     if read is None:
-        return Finding(Status.DIFFERENT, "other bytes")
+        return Finding(Status.DIFFERENT, "different bytes")
     return compare_values(read(then), read(now), tolerance)
 
 
@@ -79,26 +79,26 @@ def compare_values(then: "Mapping[str, np.ndarray]", now: "Mapping[str, np.ndarr
     gaps = [gap(name, array, now[name], tolerance) for name, array in then.items()]
     apart, size = sum(gap.apart for gap in gaps), sum(gap.size for gap in gaps)
     if not apart:
-        return Finding(Status.EQUAL, "the same values; their bytes, or digests of other files, differ")
+        return Finding(Status.EQUAL, "the same values; only bytes, or digests of other files, differ")
     worst = max(gaps, key=lambda gap: gap.excess)
     status = Status.EQUAL if worst.excess <= 1 else Status.DIFFERENT
     return Finding(status, f"{worst.where}; {apart:,} of {size:,} values differ")
 
 
-def compare_pictures(then: "np.ndarray", now: "np.ndarray") -> Finding:
-    """Compare the pixels of two pictures."""
+def compare_images(then: "np.ndarray", now: "np.ndarray") -> Finding:
+    """Compare the pixels of two images."""
     import numpy as np
 
     if then.shape != now.shape:
         return Finding(Status.DIFFERENT, f"{shape(then)} → {shape(now)} values")
     steps = np.abs(now - then).max(axis=-1)
     apart, most = int((steps > 0).sum()), int(steps.max())
-    status = Status.EQUAL if most <= PICTURE_STEPS else Status.DIFFERENT
+    status = Status.EQUAL if most <= IMAGE_STEPS else Status.DIFFERENT
     return Finding(status, f"{apart:,} of {steps.size:,} pixels differ, by at most {most} of 255")
 
 
 def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float) -> Gap:
-    """How far two arrays of the same shape lie apart, and where most."""
+    """How far two arrays of the same shape differ, and where most."""
     import numpy as np
 
     excess = excesses(then, now, tolerance)
@@ -116,7 +116,7 @@ def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float) -> G
 
 
 def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.ndarray":
-    """The difference of every pair of values, in tolerances; infinite where values that must be the same are not."""
+    """The difference of every pair of values, in tolerances; infinite where values must be the same and are not."""
     import numpy as np
 
     kinds = {then.dtype.kind, now.dtype.kind}
@@ -130,16 +130,16 @@ def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.nda
 
 
 def change(then: Any, now: Any) -> str:
-    """Two values, and for numbers how far they lie apart."""
+    """Two values, and for numbers their difference."""
     if not isinstance(then, float) or not isinstance(now, float):
         return f"{shown(then)} → {shown(now)}"
     distance = abs(now - then)
     relative = distance / max(abs(then), abs(now))
-    return f"{then:.10g} → {now:.10g}, {distance:.1e} apart, relatively {relative:.1e}"
+    return f"{then:.10g} → {now:.10g}, difference {distance:.1e}, relative {relative:.1e}"
 
 
 def shown(value: Any) -> str:
-    """A value, or the beginning of one that is too long."""
+    """A value, shortened if it is too long."""
     return schema.shortened(repr(value), LONGEST)
 
 
@@ -158,16 +158,16 @@ def shape(array: "np.ndarray") -> str:
 
 
 def pixels(path: Path) -> "np.ndarray":
-    """A picture as rows x columns x (red, green, blue, opacity), each from 0 to 255."""
+    """An image as rows x columns x (red, green, blue, opacity), each from 0 to 255."""
     import numpy as np
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGBA"), dtype=np.int16)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGBA"), dtype=np.int16)
 
 
 def of_safetensors(path: Path) -> "dict[str, np.ndarray]":
-    """The tensors of a file, in double precision, which holds every type that weights are saved in."""
+    """The tensors of a file in double precision, which represents all types of weights exactly."""
     import torch
     from safetensors import safe_open
 
@@ -185,16 +185,16 @@ def of_npy(path: Path) -> "dict[str, np.ndarray]":
 
 def of_parquet(path: Path) -> "dict[str, np.ndarray]":
     """The columns of a table."""
-    return columns(tables.read_parquet(path, WAY_OUT))
+    return columns(tables.read_parquet(path, HINT))
 
 
 def of_csv(path: Path) -> "dict[str, np.ndarray]":
     """The columns of a table."""
-    return columns(tables.read_csv(path, WAY_OUT))
+    return columns(tables.read_csv(path, HINT))
 
 
 def columns(table: "pd.DataFrame") -> "dict[str, np.ndarray]":
-    """The columns of a table as arrays: numbers as they are, all else as objects."""
+    """The columns of a table as arrays: numbers unchanged, everything else as objects."""
     return {
         str(name): column.to_numpy() if column.dtype.kind in "iuf" else column.to_numpy(dtype=object)
         for name, column in table.items()
@@ -202,8 +202,8 @@ def columns(table: "pd.DataFrame") -> "dict[str, np.ndarray]":
 
 
 def of_json(path: Path) -> "dict[str, np.ndarray]":
-    """The values of a file by their paths, without digests: what those name has a line of its own."""
-    return dict(sorted(leaves(files.read_json(path, WAY_OUT), "")))
+    """The values of a file by their paths, without digests of other files, which are compared themselves."""
+    return dict(sorted(leaves(files.read_json(path, HINT), "")))
 
 
 def leaves(value: Any, path: str) -> "Iterator[tuple[str, np.ndarray]]":
@@ -232,4 +232,4 @@ READERS: "dict[str, Callable[[Path], dict[str, np.ndarray]]]" = {
     ".csv": of_csv,
     ".json": of_json,
 }
-"""By suffix; files of others are compared by their bytes alone."""
+"""Readers by suffix; other files are compared by their bytes only."""

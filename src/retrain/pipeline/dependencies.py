@@ -1,4 +1,4 @@
-"""What a stage declares beside what it was seen to read: the findings of `retrain audit`, with the lines for dvc.yaml."""
+"""The findings of `retrain audit`: where dvc.yaml and what a stage reads disagree, with the lines to change."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,21 +15,21 @@ from ruamel.yaml import YAML
 CANNOT_CHANGE_RESULTS = {
     "retrain": "finds the interpreter",
     "retrain.cli": "prints, and turns errors into exit codes",
-    "retrain.errors": "words of errors",
+    "retrain.errors": "formats errors",
     "retrain.git": "runs git",
-    "retrain.processes": "starts programs, and sees whether DVC is still there",
+    "retrain.processes": "starts programs and checks whether DVC is still running",
     "retrain.tracking.naming": "names runs, and records where they ran",
     "retrain.tracking.progress": "prints the progress of a training",
     "retrain.tracking.recording": "sends what happens to the process that writes to MLflow",
     "retrain.tracking.store": "opens the MLflow store",
 }
-"""Modules that every stage may import without depending on them, and why."""
+"""Modules that a stage may import without declaring them, and why."""
 
 READ_BY_NO_CODE = {
-    **{(stage, "requirements.lock"): "what is installed decides every result" for stage in params.STAGES},
-    ("prepare", "data/raw/${key}"): "holds the data card, also where the rows come from elsewhere",
+    **{(stage, "requirements.lock"): "the installed libraries influence every result" for stage in params.STAGES},
+    ("prepare", "data/raw/${key}"): "contains the data card, even if the data comes from elsewhere",
 }
-"""What a stage may depend on without reading it, and why."""
+"""What a stage may declare without reading it, and why."""
 
 USED_BY_SOME_CHOICES = (
     "src/retrain/data/csv_rows.py",
@@ -39,38 +39,40 @@ USED_BY_SOME_CHOICES = (
     "src/retrain/data/report_csv.py",
     "src/retrain/data/sources",
 )
-"""Modules that a stage depends on for every dataset, although not every dataset's choices import them."""
+"""Modules that a stage declares for every dataset, although only some choices import them."""
 HIDDEN = "hidden by retrain audit"
-"""Takes the place of parameters that a stage must not need: no number, no list, no mapping and no name of anything."""
+"""Replaces parameters that a stage must not need; no parameter has this value."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Where dvc.yaml and a stage disagree."""
+    """A disagreement between dvc.yaml and a stage."""
 
     stage: Stage
     fact: str
     hint: str
     lines: tuple[str, ...]
-    """Items of a list in dvc.yaml, to be added or taken out."""
+    """List items to add to dvc.yaml or to remove."""
 
     def __str__(self) -> str:
-        """A sentence, and the lines below it."""
+        """A sentence, followed by the lines."""
         items = "".join(f"\n        - {line}" for line in self.lines)
         return f"{self.stage.name} {self.fact}; {self.hint}{items}"
 
 
 def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], block: Any) -> list[Finding]:
-    """What a stage reads and does not depend on.
+    """What a stage reads and does not declare.
 
     Args:
-        stage: what it declares.
+        stage: the stage as declared.
         read: the files and folders that it was seen to read.
-        made: the outputs of all stages: a file in one of them is declared by the output.
+        made: the outputs of all stages; a file inside an output is declared by that output.
         block: the dataset's parameters.
     """
-    tidied = {PurePosixPath(output).parent.as_posix() for output in stage.outputs}  # of what a killed process left
-    listed = map(package_folder, params.CHOICES.values())  # to check a name
+    tidied = {
+        PurePosixPath(output).parent.as_posix() for output in stage.outputs
+    }  # searched for leftovers of killed processes
+    listed = map(package_folder, params.CHOICES.values())  # listed to check a name
     harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read), *tidied, *listed}
     missing = {path for path in read - harmless if not within(path, (*stage.dependencies, *stage.outputs))}
     named = {next((out for out in made if within(path, [out])), path) for path in missing}
@@ -82,9 +84,9 @@ def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], bl
 
 
 def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding]:
-    """What a stage depends on and does not read."""
+    """What a stage declares and does not read."""
     lines = {path: templated(path, stage, block) for path in stage.dependencies}
-    hint = f"take out of the deps of '{stage.script}' in {FILE}:"
+    hint = f"remove from the deps of '{stage.script}' in {FILE}:"
     return [
         Finding(stage, f"declares {path} and does not read it", hint, (line,))
         for path, line in lines.items()
@@ -95,7 +97,7 @@ def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding
 
 
 def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[Finding]:
-    """What a stage writes beside its outputs."""
+    """What a stage writes in addition to its outputs."""
     hint = f"add to the outs of '{stage.script}' in {FILE}:"
     return [
         Finding(stage, f"writes {path} and does not declare it", hint, (templated(path, stage, block),))
@@ -107,21 +109,24 @@ def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[
 def sections(
     stage: Stage, parameters: Mapping[str, Any], gives_the_same: Callable[[Sequence[str]], bool]
 ) -> list[Finding]:
-    """What a stage reads of params.yaml beside what it declares, found by hiding the rest from it.
+    """Wrongly declared parameters, found by hiding the others from the stage.
 
     Args:
-        stage: what it declares.
-        parameters: all of params.yaml.
-        gives_the_same: whether the stage leaves the same bytes where only what it was seen to read is there, and these
-            keys of params.yaml are hidden.
+        stage: the stage as declared.
+        parameters: the content of params.yaml.
+        gives_the_same: whether the stage writes the same bytes with only the files that it was seen to read, and with
+            these keys of params.yaml hidden.
     """
     rest = list(undeclared_keys(parameters, stage.sections))
     unused = [unused_section(stage, key) for key in stage.sections if gives_the_same([key])]
     if gives_the_same(rest):
         return unused
     if not gives_the_same([]):
-        fact = "gives other bytes where only what it was seen to read is there"
-        return [*unused, Finding(stage, fact, "make it give the same ones twice, and look for no file in vain", ())]
+        fact = "writes different bytes when only the files that it was seen to read exist"
+        return [
+            *unused,
+            Finding(stage, fact, "make it deterministic, and let it not depend on whether a file exists", ()),
+        ]
     alone = [key for key in rest if not gives_the_same([key])]
     return [*unused, *(undeclared_section(stage, key) for key in alone or rest)]
 
@@ -134,15 +139,15 @@ def undeclared_section(stage: Stage, key: str) -> Finding:
 
 
 def unused_section(stage: Stage, key: str) -> Finding:
-    """A section of params.yaml that a stage declares, and without which it gives the same bytes."""
-    hint = f"take out of the params of '{stage.script}' in {FILE}:"
+    """A section of params.yaml that a stage declares and does not need."""
+    hint = f"remove from the params of '{stage.script}' in {FILE}:"
     fact = f"declares {key or 'all'} of {params.FILE} and does not read it"
     return Finding(stage, fact, hint, (templated_key(key, stage) or params.FILE,))
 
 
-def within(path: str, places: Iterable[str]) -> bool:
-    """Whether a path is one of these places or lies in one of them."""
-    return any(PurePosixPath(path).is_relative_to(where) for where in places)
+def within(path: str, paths: Iterable[str]) -> bool:
+    """Whether a path is one of these paths or inside one of them."""
+    return any(PurePosixPath(path).is_relative_to(where) for where in paths)
 
 
 def module_path(name: str) -> str:
@@ -152,13 +157,13 @@ def module_path(name: str) -> str:
 
 
 def searched_for_modules(read: Iterable[str]) -> set[str]:
-    """The folders that Python lists because modules that were read lie in them."""
+    """The folders that Python lists because they contain modules that were read."""
     modules = [PurePosixPath(path) for path in read if path.endswith(".py")]
     return {str(folder) for module in modules for folder in module.parents}
 
 
 def templated(path: str, stage: Stage, block: Any) -> str:
-    """A path as dvc.yaml writes it for all datasets: with `${key}`, and with the parameter that chooses a module."""
+    """A path with dvc.yaml's templates: `${key}` for the dataset, and the parameter that chooses a module."""
     if not stage.dataset:
         return path
     for parameter, package in params.CHOICES.items():
@@ -174,12 +179,12 @@ def package_folder(package: str) -> str:
 
 
 def templated_key(key: str, stage: Stage) -> str:
-    """A key of params.yaml as dvc.yaml writes it for all datasets."""
+    """A key of params.yaml with dvc.yaml's template for the dataset."""
     return re.sub(rf"^datasets\.{re.escape(stage.dataset)}(?=\.|$)", "datasets.${key}", key) if stage.dataset else key
 
 
 def undeclared_keys(parameters: Mapping[str, Any], declared: Iterable[str], prefix: str = "") -> Iterator[str]:
-    """The keys of params.yaml that hold nothing of what is declared; what is below them has no key of its own."""
+    """The keys of params.yaml that contain no declared key; their children are not listed."""
     for name, value in parameters.items():
         key = f"{prefix}{name}"
         if key in declared or EVERYTHING in declared:
@@ -191,7 +196,7 @@ def undeclared_keys(parameters: Mapping[str, Any], declared: Iterable[str], pref
 
 
 def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
-    """A params.yaml of which some keys are hidden, the others in their order; where none are, as it is."""
+    """A params.yaml with some keys hidden; unchanged if there are none."""
     if not keys:
         return params_yaml
     text = StringIO()
@@ -200,13 +205,13 @@ def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
 
 
 def load(params_yaml: str) -> dict[str, Any]:
-    """What a params.yaml holds."""
+    """The content of a params.yaml."""
     parameters: dict[str, Any] = YAML(typ="safe").load(params_yaml)
     return parameters
 
 
 def hiding(parameters: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Parameters of which some are hidden."""
+    """Parameters with some of them hidden."""
     hidden = dict(parameters)
     if EVERYTHING in keys:
         return dict.fromkeys(hidden, HIDDEN)

@@ -1,4 +1,4 @@
-"""DVC's cache: files and folders by their MD5."""
+"""DVC's cache, which stores files and folders under their MD5."""
 
 import hashlib
 import json
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = ".dir"
-"""How DVC ends the digest of a folder, which is the digest of the list of its files."""
+"""Suffix of a folder's digest, which is the digest of the list of its files."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Where a file or folder that was promised may still lie: in DVC's cache by its digest, in folders by its path."""
+class OutputFinder:
+    """Finds recorded outputs: in DVC's cache by their digest, in folders by their path."""
 
     cache: Path
     folders: tuple[Path, ...]
 
     def file(self, path: str, digest: str) -> Path | None:
-        """A file with that content, or None where there is none."""
-        places = [self.in_cache(digest), *(folder / path for folder in self.folders)]
-        return next((where for where in places if where.is_file() and md5(where) == digest), None)
+        """A file with that digest, or None."""
+        paths = [self.in_cache(digest), *(folder / path for folder in self.folders)]
+        return next((found for found in paths if found.is_file() and md5(found) == digest), None)
 
     def listing(self, path: str, digest: str) -> dict[str, str] | None:
-        """The digests of a folder's files by their paths in it, or None where they can't be known."""
+        """The digests of a folder's files by their paths in it, or None if the folder is not found."""
         cached = self.in_cache(digest)
         if cached.is_file() and f"{md5(cached)}{FOLDER}" == digest:
             return {entry["relpath"]: entry["md5"] for entry in json.loads(cached.read_text(encoding="utf-8"))}
@@ -31,7 +31,7 @@ class Kept:
         return next((found for found in listings if folder_digest(found) == digest), None)
 
     def in_cache(self, digest: str) -> Path:
-        """Where DVC's cache keeps what has that digest."""
+        """The path in DVC's cache for a digest."""
         return self.cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
@@ -47,7 +47,7 @@ def folder_digest(files: Mapping[str, str]) -> str:
 
 
 def digest(content: bytes) -> str:
-    """The MD5 of some bytes, by which DVC names a file."""
+    """The MD5 of some bytes, under which DVC stores a file."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Stages run in folders of their own, and what they read there, by the file system's own record.
+"""Runs stages in temporary folders and finds out what they read there, from access times.
 
-A file's access time is set by whoever reads it: Python, a library in C++ or Rust, a program that the stage starts. So
-nothing is put into the stage's process, and nothing that it reads is missed.
+The file system sets a file's access time for every reader: Python, a library in C++ or Rust, a child process. So the
+stage's process is not modified, and nothing that it reads is missed.
 """
 
 import os
@@ -22,32 +22,32 @@ LONG_AGO = 0
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage that has ended, well or not."""
+    """The result of running a stage."""
 
     status: int
-    said: str
+    printed: str
     outputs: dict[str, str]
-    """A digest per output that is there."""
+    """The digest of each existing output."""
 
     def same(self, other: "StageRun") -> bool:
-        """Whether both ended well and left the same bytes."""
+        """Whether both succeeded and wrote the same bytes."""
         return self.status == other.status == 0 and self.outputs == other.outputs
 
 
 @dataclass(frozen=True)
 class ObservedRun:
-    """A stage that was watched: files and folders, relative to where it ran."""
+    """What a stage read and wrote: files and folders, relative to where it ran."""
 
-    ended: StageRun
+    run: StageRun
     read: frozenset[str]
     wrote: frozenset[str]
 
 
 def working_tree(workspace: Path, stages: Iterable[Stage]) -> list[str]:
-    """What git tracks or would track, and the dependencies that no stage makes, which need not be in git.
+    """The files that git tracks or would track, and the dependencies that no stage writes.
 
     Raises:
-        RetrainError: this is no repository.
+        RetrainError: the workspace is not in a git repository.
     """
     listed = git.run(workspace, "ls-files", "-co", "--exclude-standard", "-z")
     made = {path for stage in stages for path in stage.outputs}
@@ -56,10 +56,7 @@ def working_tree(workspace: Path, stages: Iterable[Stage]) -> list[str]:
 
 
 def copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Copy files, and folders with all that is in them; a link is copied as what it leads to.
-
-    What does not exist is left out.
-    """
+    """Copy files and whole folders that exist; a link is copied as its target."""
     target.mkdir(parents=True)
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -69,10 +66,10 @@ def copy(names: Iterable[str], source: Path, target: Path) -> None:
             shutil.copy2(source / name, target / name)
 
 
-def copy_read(watched: ObservedRun, source: Path, target: Path) -> None:
-    """Copy what a stage was seen to read and nothing else; of a folder only the names in it, as empty files."""
-    copy((name for name in watched.read if (source / name).is_file()), source, target)
-    for folder in (source / name for name in watched.read if (source / name).is_dir()):
+def copy_read(observed: ObservedRun, source: Path, target: Path) -> None:
+    """Copy only what a stage was seen to read; a folder that it listed gets empty files with the same names."""
+    copy((name for name in observed.read if (source / name).is_file()), source, target)
+    for folder in (source / name for name in observed.read if (source / name).is_dir()):
         for path in [folder, *folder.iterdir()]:
             copied = target / path.relative_to(source)
             if path.is_dir():
@@ -82,7 +79,7 @@ def copy_read(watched: ObservedRun, source: Path, target: Path) -> None:
 
 
 def make_root(root: Path, real: Path) -> None:
-    """A folder for what outlives a run: with the project's environment and its downloads, and with no runs."""
+    """Make a folder with the project's environment and downloads, and without runs."""
     (root / ".retrain").mkdir(parents=True)
     for name in (".venv", ".retrain/downloads"):
         if (real / name).exists():
@@ -90,28 +87,28 @@ def make_root(root: Path, real: Path) -> None:
 
 
 def check_access_times(folder: Path) -> None:
-    """Raise RetrainError where a folder's file system does not record when a file was read."""
+    """Raise RetrainError if a folder's file system does not record when a file was read."""
     probe = folder / "probe"
     probe.write_text("read me", encoding="utf-8")
     forget_access(probe)
     probe.read_text(encoding="utf-8")
     if probe.stat().st_atime_ns == LONG_AGO:
-        fact = "its file system keeps no access times, which show what a stage reads"
-        raise RetrainError(str(folder), fact, "set TMPDIR to a folder on one that does (mounted without noatime)")
+        fact = "is on a file system without access times, which show what a stage reads"
+        raise RetrainError(str(folder), fact, "set TMPDIR to a folder on a disk that is mounted without noatime")
 
 
 def forget_access(path: Path) -> None:
-    """Set the access time to long ago, so that the next access is recorded also where only the first of a day is."""
+    """Set the access time to long ago: many file systems record only the first access of a day."""
     os.utime(path, ns=(LONG_AGO, path.stat().st_mtime_ns))
 
 
-def watch(stage: Stage, folder: Path, root: Path) -> ObservedRun:
-    """Run a stage in a folder, and see what it read and wrote there."""
+def observe(stage: Stage, folder: Path, root: Path) -> ObservedRun:
+    """Run a stage in a folder and find out what it read and wrote there."""
     remove_outputs(stage, folder)
     before = content(folder)
     for name in before:
         forget_access(folder / name)
-    status, said = run(stage, folder, root)
+    status, printed = run(stage, folder, root)
     after = content(folder)
     read = frozenset(
         name
@@ -123,17 +120,17 @@ def watch(stage: Stage, folder: Path, root: Path) -> ObservedRun:
         for name, now in after.items()
         if not stat.S_ISDIR(now.st_mode) and (name not in before or now.st_mtime_ns != before[name].st_mtime_ns)
     )
-    return ObservedRun(StageRun(status, said, digests(stage, folder)), read, wrote)
+    return ObservedRun(StageRun(status, printed, digests(stage, folder)), read, wrote)
 
 
 def remove_outputs(stage: Stage, folder: Path) -> None:
-    """Take a stage's outputs away, as DVC does before it runs a stage."""
+    """Remove a stage's outputs, as DVC does before it runs a stage."""
     for path in stage.outputs:
         files.remove(folder / path)
 
 
 def content(folder: Path) -> dict[str, os.stat_result]:
-    """The state of everything in a folder. A folder's is taken before it is listed, which is an access."""
+    """The state of everything in a folder; that of a folder is read before listing it, which is an access."""
     found: dict[str, os.stat_result] = {}
     waiting = [folder]
     while waiting:
@@ -146,32 +143,32 @@ def content(folder: Path) -> dict[str, os.stat_result]:
 
 
 def run(stage: Stage, folder: Path, root: Path) -> tuple[int, str]:
-    """Run a stage's command in a folder; returns its exit status and what it said."""
+    """Run a stage's command in a folder; returns its exit status and what it printed."""
     lines = [stage.command] if isinstance(stage.command, str) else stage.command
     environment = git.own_variables() | {
         "DVC_ROOT": str(root),
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
-        "PYTHONDONTWRITEBYTECODE": "1",  # a module is read from its source each time, and that is seen
+        "PYTHONDONTWRITEBYTECODE": "1",  # modules are read from their sources each time
     }
     with subprocess.Popen(
         ["/bin/sh", "-c", " && ".join(lines)], cwd=folder, env=environment, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     ) as process:  # fmt: skip
         try:
-            said, _ = process.communicate()
+            printed, _ = process.communicate()
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    return process.returncode, said
+    return process.returncode, printed
 
 
 def digests(stage: Stage, folder: Path) -> dict[str, str]:
-    """A digest per output that is there."""
+    """The digest of each existing output."""
     return {path: files.sha256(folder / path) for path in stage.outputs if (folder / path).exists()}
 
 
 def attempt(stage: Stage, folder: Path, root: Path) -> StageRun:
-    """Run a stage in a folder, without watching it."""
+    """Run a stage in a folder without observing it."""
     remove_outputs(stage, folder)
-    status, said = run(stage, folder, root)
-    return StageRun(status, said, digests(stage, folder))
+    status, printed = run(stage, folder, root)
+    return StageRun(status, printed, digests(stage, folder))
