@@ -1,4 +1,4 @@
-"""`retrain audit` runs the stages and finds what they read and do not declare, and what they declare and do not read."""
+"""`retrain audit` finds what stages read and do not declare, and what they declare and do not read."""
 
 import os
 import re
@@ -48,7 +48,7 @@ READ = {
 }  # fmt: skip
 
 
-def test_a_file_is_seen_to_be_read_whoever_reads_it_and_however(tmp_path):
+def test_every_way_to_read_is_observed(tmp_path):
     import numpy as np
     import pandas as pd
     from safetensors.numpy import save_file
@@ -75,10 +75,10 @@ def test_a_file_is_seen_to_be_read_whoever_reads_it_and_however(tmp_path):
     save_file({"a": np.ones(3)}, full / "weights")
     (full / "script.py").write_text(textwrap.dedent(READERS))
     stage = Stage("all", f"{shlex.quote(sys.executable)} script.py", (), (), {}, ("out",), ())
-    watched = sandbox.watch(stage, full, root)
-    assert watched.ended.status == 0, watched.ended.said
-    assert watched.read == READ
-    assert watched.wrote == {"out"}
+    observed = sandbox.observe(stage, full, root)
+    assert observed.run.status == 0, observed.run.printed
+    assert observed.read == READ
+    assert observed.wrote == {"out"}
 
 
 # A pipeline of shell commands, which ends within a second: what dvc.yaml has, and what the command has to say.
@@ -92,7 +92,7 @@ SHELL = {
     ),
     "a dependency that is not read": (
         TRUE | {"deps": ["in.txt", "more.txt"]},
-        ["declares more.txt and does not read it; take out of the deps of 'stage' in dvc.yaml:", "        - more.txt"],
+        ["declares more.txt and does not read it; remove from the deps of 'stage' in dvc.yaml:", "        - more.txt"],
     ),
     "an undeclared output": (
         TRUE | {"cmd": "cat in.txt > out-${key} && echo > extra-${key}"},
@@ -100,7 +100,7 @@ SHELL = {
     ),
     "an undeclared section": (
         {"cmd": PLOT, "params": ["datasets.${key}.train"], "outs": ["out-${key}"]},
-        ["declares datasets.tiny_sign.train of params.yaml and does not read it; take out of the params of 'stage' in dvc.yaml:",
+        ["declares datasets.tiny_sign.train of params.yaml and does not read it; remove from the params of 'stage' in dvc.yaml:",
          "        - datasets.${key}.train",
          "reads datasets.tiny_sign.plot of params.yaml and does not declare it; add to the params of 'stage' in dvc.yaml:",
          "        - datasets.${key}.plot"],
@@ -108,11 +108,11 @@ SHELL = {
     "a declared section": ({"cmd": PLOT, "params": ["datasets.${key}.plot"], "outs": ["out-${key}"]}, []),
     "bytes that differ each time": (
         TRUE | {"cmd": "cat in.txt > out-${key} && date +%N >> out-${key}"},
-        ["gives other bytes where only what it was seen to read is there; make it give the same ones twice, and look for no file in vain"],
+        ["writes different bytes when only the files that it was seen to read exist; make it deterministic, and let it not depend on whether a file exists"],
     ),
     "a file whose being there is what counts": (
         TRUE | {"cmd": "cat in.txt > out-${key} && if [ -e more.txt ]; then echo more >> out-${key}; fi"},
-        ["gives other bytes where only what it was seen to read is there; make it give the same ones twice, and look for no file in vain"],
+        ["writes different bytes when only the files that it was seen to read exist; make it deterministic, and let it not depend on whether a file exists"],
     ),
 }  # fmt: skip
 
@@ -147,7 +147,7 @@ def audited(project: Project) -> Result:
 
 
 @pytest.mark.parametrize("what", SHELL)
-def test_a_stage_that_declares_what_is_not_so_is_found(shell, what):
+def test_wrong_declaration_is_found(shell, what):
     stage, said = SHELL[what]
     write_stages(shell, {"stage": stage})
     before = shell.run("git", "status", "--porcelain", "--ignored").stdout
@@ -155,11 +155,11 @@ def test_a_stage_that_declares_what_is_not_so_is_found(shell, what):
     found = [line.removeprefix("stage@tiny_sign ") for line in ended.stdout.splitlines()]
     assert (found if said else []) == said
     assert ended.exit_code == bool(said), ended.output
-    assert ended.stdout.startswith("stage@tiny_sign reads what it declares, ") is not bool(said)
+    assert ended.stdout.startswith("stage@tiny_sign reads what it declares: ") is not bool(said)
     assert shell.run("git", "status", "--porcelain", "--ignored").stdout == before
 
 
-def test_stages_run_after_those_that_make_what_they_depend_on(shell):
+def test_stages_run_in_order(shell):
     last = {"cmd": "cat out-${key} > last-${key}", "deps": ["out-${key}"], "outs": ["last-${key}"]}
     write_stages(shell, {"a_last": last, "stage": TRUE})
     ended = audited(shell)
@@ -167,15 +167,15 @@ def test_stages_run_after_those_that_make_what_they_depend_on(shell):
     assert [line.split()[0] for line in ended.stdout.splitlines()] == ["stage@tiny_sign", "a_last@tiny_sign"]
 
 
-def test_a_stage_that_fails_is_one_line(shell):
+def test_failing_stage_is_one_line(shell):
     write_stages(shell, {"stage": TRUE | {"cmd": "cat in.txt && echo && echo Went wrong >&2 && exit 3"}})
     ended = audited(shell)
     assert ended.exit_code == 1
     copy = "fails in a copy of the working tree (Went wrong)"
-    assert ended.stderr == f"Error: stage@tiny_sign: {copy}; mend it, then try again\n"
+    assert ended.stderr == f"Error: stage@tiny_sign {copy}; fix it, then try again\n"
 
 
-def test_an_audit_that_is_interrupted_ends_its_stage_and_leaves_nothing(shell, tmp_path):
+def test_interrupted_audit_leaves_nothing(shell, tmp_path):
     mark = tmp_path / "mark"
     write_stages(shell, {"stage": TRUE | {"cmd": f"echo $$ > {mark} && exec sleep 600"}})
     program = """
@@ -239,7 +239,7 @@ FOUND = {
 
 
 @pytest.mark.slow
-def test_whatever_is_not_true_of_the_stages_is_found_with_its_line_and_nothing_else(project):
+def test_audit_finds_exactly_what_is_wrong(project):
     pipeline_file = project.folder / "dvc.yaml"
     first_stages, later_stages, rest = re.split(r"^(?=  train:|plots:)", pipeline_file.read_text(), flags=re.MULTILINE)
     assert "src/plot.py" in later_stages
@@ -249,17 +249,20 @@ def test_whatever_is_not_true_of_the_stages_is_found_with_its_line_and_nothing_e
     (project.folder / "src/helper.py").write_text("import subprocess\nsubprocess.run(['cat', 'LICENSE'])\n")
     ended = project.run("retrain", "audit", "tiny_news", timeout=570)
     assert ended.returncode == 1, ended.said
-    assert ended.stderr == f"Error: dvc.yaml: is not true in {len(FOUND)} places; mend them as said above\n"
+    assert (
+        ended.stderr
+        == f"Error: dvc.yaml: {len(FOUND)} entries are wrong or missing; change the lines that are listed above\n"
+    )
     finding = re.compile(r"^(\w+)@tiny_news (\w+) .*; \w+ \w+ .* of '\1' in dvc.yaml:\n {8}- (.*)$", re.MULTILINE)
     assert set(finding.findall(ended.stdout)) == FOUND
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("dataset", tiny_datasets())
-def test_dvc_yaml_is_true_of_every_kind_of_data(project, dataset):
+def test_dvc_yaml_is_right_for_every_task(project, dataset):
     ended = project.run("retrain", "audit", dataset, timeout=570)
     assert ended.returncode == 0, ended.said
-    assert ended.stdout.count(" reads what it declares, ") == 5
+    assert ended.stdout.count(" reads what it declares: ") == 5
     print(ended.stdout)
 
 
@@ -268,7 +271,7 @@ OPENED = re.compile(r'open\w*\(.*", (?:\{flags=)?(?P<flags>[A-Z_|]+).* = \d+<(?P
 
 @pytest.mark.campaign
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_what_is_seen_to_be_read_is_what_strace_sees_opened(project, tmp_path):
+def test_observed_files_are_those_of_strace(project, tmp_path):
     stages = [stage for stage in dvc_yaml.read(project.folder).stages if stage.dataset == "tiny_numbers"]
     full, root, trace = tmp_path / "full", tmp_path / "root", tmp_path / "trace"
     sandbox.copy(sandbox.working_tree(project.folder, stages), project.folder, full)
@@ -277,10 +280,10 @@ def test_what_is_seen_to_be_read_is_what_strace_sees_opened(project, tmp_path):
     for stage in dvc_yaml.in_order(stages):
         command = f"strace -f -y -qq -e trace=open,openat,openat2 -o {trace} {stage.command}"
         before = sandbox.content(full)
-        watched = sandbox.watch(replace(stage, command=command), full, root)
-        assert watched.ended.status == 0, watched.ended.said
+        observed = sandbox.observe(replace(stage, command=command), full, root)
+        assert observed.run.status == 0, observed.run.printed
         calls = [call for call in OPENED.finditer(trace.read_text(errors="replace")) if "O_WRONLY" not in call["flags"]]
         opened = {call["path"].removeprefix(f"{full}/") for call in calls if call["path"].startswith(f"{full}/")}
         opened = {name for name in opened & before.keys() if not dependencies.within(name, [".git", *stage.outputs])}
-        assert opened == {name for name in watched.read if not dependencies.within(name, stage.outputs)}
+        assert opened == {name for name in observed.read if not dependencies.within(name, stage.outputs)}
         print(f"{stage.name}: {len(opened)} files and folders opened, and as many seen to be read")

@@ -1,4 +1,4 @@
-"""`retrain predict`: raw rows in, a line of JSON per row out, with nothing but the model's folder."""
+"""`retrain predict` needs only the model's folder and prints a line of JSON per row."""
 
 import json
 import pickle
@@ -60,7 +60,7 @@ def answers(project: Project, *arguments: str, stdin: str | bytes = "") -> list[
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_several_texts_are_answered_in_order_with_label_and_probabilities_in_a_folder_without_code(elsewhere):
+def test_texts_get_labels_in_order(elsewhere):
     found = command(elsewhere, "tiny_news", *TEXTS)
     assert [answer["label"] for answer in found] == ["sea", "farm", "city"]
     for answer in found:
@@ -70,7 +70,7 @@ def test_several_texts_are_answered_in_order_with_label_and_probabilities_in_a_f
         assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["label"]
 
 
-def test_numbers_come_from_a_table_by_the_names_of_its_columns(elsewhere):
+def test_columns_are_found_by_name(elsewhere):
     rows = number_rows(30, seed=9)
     write_csv(elsewhere.folder / "rows.csv", ["more", "c", "a", "b"], [["x", c, a, b] for a, b, c, _ in rows])
     found = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
@@ -79,7 +79,7 @@ def test_numbers_come_from_a_table_by_the_names_of_its_columns(elsewhere):
     assert sum(errors) / 30 < 4.0  # the target's deviation is about 8
 
 
-def test_texts_give_the_same_answers_however_they_come_in(elsewhere):
+def test_all_inputs_give_same_answers(elsewhere):
     expected = answers(elsewhere, "tiny_news", *TEXTS)
     (elsewhere.folder / "rows.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
     (elsewhere.folder / "rows.csv").write_text(
@@ -91,7 +91,7 @@ def test_texts_give_the_same_answers_however_they_come_in(elsewhere):
     assert answers(elsewhere, "tiny_news", stdin="\r\n".join(TEXTS) + "\r\n") == expected
 
 
-def test_standard_input_of_a_process_is_read_line_by_line(elsewhere):
+def test_standard_input_of_process(elsewhere):
     assert command(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == answers(elsewhere, "tiny_news", *TEXTS)
 
 
@@ -99,18 +99,18 @@ def test_no_row_is_no_line(elsewhere):
     assert answers(elsewhere, "tiny_news", stdin="") == []
 
 
-def test_an_empty_line_is_a_row_like_any_other(elsewhere):
+def test_empty_line_is_a_row(elsewhere):
     empty, ship = answers(elsewhere, "tiny_news", stdin=f"\n{TEXTS[0]}\n")
     assert ship == answers(elsewhere, "tiny_news", TEXTS[0])[0]
     assert empty != ship
 
 
-def test_unknown_words_and_other_scripts_are_answered(elsewhere):
+def test_unknown_words_are_answered(elsewhere):
     assert len(answers(elsewhere, "tiny_news", "zzz", "море 海 🚢", "...")) == 3
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv"])
-def test_more_rows_than_one_batch_are_each_answered_as_if_they_were_alone(elsewhere, suffix):
+def test_batches_do_not_change_answers(elsewhere, suffix):
     rows = [text for text, _ in news_rows(2500, seed=5)]
     write_csv(elsewhere.folder / f"rows.{suffix}", ["text"], [[text] for text in rows])
     found = answers(elsewhere, "tiny_news", "--file", f"rows.{suffix}")[-2500:]
@@ -131,7 +131,7 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-def test_a_pickle_in_the_place_of_the_weights_is_not_executed(elsewhere):
+def test_pickle_is_not_executed(elsewhere):
     sprung = elsewhere.folder / "sprung"
     trap = pickle.dumps(Trap(sprung))
     pickle.loads(trap)  # noqa: S301 (our own)
@@ -168,7 +168,7 @@ def test_a_pickle_in_the_place_of_the_weights_is_not_executed(elsewhere):
         (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
     ],
 )
-def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(elsewhere, arguments, stdin, expected):
+def test_wrong_rows_are_one_line(elsewhere, arguments, stdin, expected):
     (elsewhere.folder / "gap.csv").write_text("a,b,c\n1,2,3\n1,,3\n")
     (elsewhere.folder / "text.csv").write_text("a,b,c\n1,2,three\n")
     with chdir(elsewhere.folder):
@@ -179,8 +179,25 @@ def test_rows_that_do_not_fit_the_model_are_refused_in_one_line(elsewhere, argum
     assert ended.stderr.count("\n") == 1
 
 
-def test_texts_beside_a_file_are_a_wrong_command_line(elsewhere):
+def test_texts_and_file_are_rejected(elsewhere):
     with chdir(elsewhere.folder):
         ended = CliRunner().invoke(predict.command, ["tiny_news", "a ship", "--file", "rows.txt"])
     assert ended.exit_code == 2
     assert "give texts or --file, not both" in ended.stderr
+
+
+def test_missing_model_says_what_to_do(elsewhere):
+    def error(*arguments: str) -> str:
+        ended = elsewhere.retrain_here("predict", *arguments, "a ship")
+        assert ended.exit_code == 1
+        return ended.stderr.removeprefix("Error: ").removesuffix("\n")
+
+    assert error("tiny_new") == f"{elsewhere.folder}/models has no model 'tiny_new'; did you mean 'tiny_news'?"
+    elsewhere.write_params({"datasets": tiny_datasets()})
+    assert error("tiny_new") == "params.yaml has no dataset 'tiny_new'; did you mean 'tiny_news'?"
+    assert error("tiny_sign") == "dataset 'tiny_sign' has no trained model yet; run: make repro DATASET=tiny_sign"
+    shutil.rmtree(elsewhere.folder / "models")
+    (elsewhere.folder / "params.yaml").unlink()
+    assert (
+        error("tiny_news") == f"{elsewhere.folder} has no params.yaml and no models; run this in the project's folder"
+    )

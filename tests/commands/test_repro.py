@@ -1,6 +1,9 @@
-"""`make repro` as a newcomer meets it: what it runs, leaves out and says."""
+"""`retrain repro`: what it runs, leaves out and prints."""
 
+import re
+import shutil
 import socket
+import sys
 
 import pytest
 from support.project import files_section
@@ -26,7 +29,7 @@ def add_remote_dataset(project, port: int) -> None:
     (project.folder / "data" / "raw" / "remote" / "README.md").write_text("# remote\n")
 
 
-def test_what_cannot_be_had_is_left_out_with_a_reason_and_the_rest_is_shown(finished, closed_port):
+def test_unavailable_dataset_is_left_out(finished, closed_port):
     add_remote_dataset(finished, closed_port)
     ended = finished.run("retrain", "repro")
     assert ended.returncode == 0, ended.said
@@ -40,36 +43,80 @@ def test_what_cannot_be_had_is_left_out_with_a_reason_and_the_rest_is_shown(fini
     }  # fmt: skip
     assert "reports/tiny_news/" in ended.stdout
     assert "make ui" in ended.stdout
+    assert "tiny_news: the results are identical to the committed ones." in ended.stdout
+    assert re.search(r"^tiny_news: .* on \d+ test rows, baseline ", ended.stdout, re.MULTILINE)
+    assert "remote" not in ended.stdout
 
 
-def test_where_nothing_can_be_had_nothing_is_run(project, closed_port):
+def test_nothing_available_runs_nothing(project, closed_port):
     add_remote_dataset(project, closed_port)
     project.write_params({"datasets": {"remote": project.params()["datasets"]["remote"]}})
     ended = project.run("retrain", "repro")
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == "Error: repro: no dataset can be had; see above"
+    assert (
+        ended.stderr.splitlines()[-1]
+        == "Error: params.yaml has no dataset whose data is available; the lines above say what each one needs"
+    )
     assert ended.stdout == ""
 
 
-def test_a_dataset_that_is_named_must_be_had(finished, closed_port):
+def test_named_dataset_must_be_available(finished, closed_port):
     add_remote_dataset(finished, closed_port)
     ended = finished.run("retrain", "repro", "remote")
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv: can't be downloaded")
+    assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
     assert finished.run("retrain", "repro", "tiny_sign").returncode == 0
 
 
-def test_a_failing_stage_fails_the_command(finished):
+def test_changed_result_is_compared(finished):
+    finished.set("tiny_sign.train.loop.epochs", 1)
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 0, ended.said
+    assert "tiny_sign: the results differ from the committed ones in models/tiny_sign, " in ended.stdout
+    assert "To track the changes with git" not in ended.stdout
+
+
+def test_project_without_git(finished):
+    shutil.rmtree(finished.folder / ".git")
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 1
+    assert re.fullmatch(r"Error: /.* is not a git repository, which DVC needs; run: git init .*\n", ended.stderr)
+
+
+def test_error_of_dvc_is_shown(finished):
+    content = (finished.folder / "dvc.yaml").read_text()
+    (finished.folder / "dvc.yaml").write_text(
+        content.replace("        - src/plot.py", "        - src/plot.py\n        - nowhere")
+    )
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 1
+    assert "nowhere" in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("Error: dvc repro failed with exit code ")
+
+
+def test_missing_packages_are_one_line(finished):
+    ended = finished.run(sys.executable, "-S", "src/train.py", "--dataset", "tiny_sign", PYTHONPATH="")
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"Error: the project's packages are not installed for this Python \(.* has no \w+\); run: make setup\n",
+        ended.stderr,
+    )
+
+
+def test_failed_stage_is_named(finished):
     (finished.folder / "data" / "raw" / "tiny_sign" / "rows.csv").write_text("a,b,c,sign\n1,2,x,plus\n")
     ended = finished.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
-    assert "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c': 'x' is not a finite number" in ended.stderr
+    assert "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c': 'x' is not a" in ended.stderr
     assert "(DVC deleted the previous outputs; restore them with: dvc checkout prepare@tiny_sign)" in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("Error: stage prepare@tiny_sign failed; its message is above")
+    assert "ERROR" not in ended.stderr
     assert finished.run("dvc", "checkout", "prepare@tiny_sign").returncode == 0
     assert (finished.folder / "data" / "tiny_sign" / "prepared" / "rows.parquet").exists()
 
 
-def test_a_script_finds_the_environment_of_the_project_when_another_python_runs_it(finished, tmp_path):
+def test_script_finds_project_environment(finished, tmp_path):
     (finished.folder / ".venv").symlink_to(sys_prefix())
     bare = finished.environment | {"PATH": "/usr/bin:/bin"}
     finished.environment.clear()
@@ -80,6 +127,4 @@ def test_a_script_finds_the_environment_of_the_project_when_another_python_runs_
 
 def sys_prefix() -> str:
     """The environment that runs the tests."""
-    import sys
-
     return sys.prefix

@@ -77,7 +77,10 @@ def test_sync_of_all_commits_reads_the_cache(forgotten):
     ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
     assert ended.exit_code == 0, ended.output
     assert "models/tiny_sign of commit " in ended.stderr
-    assert ended.stdout.splitlines()[-1] == "1 results are recorded; 1 are not at hand: dvc fetch --all-commits"
+    assert (
+        ended.stdout.splitlines()[-1]
+        == "1 results are recorded; 1 are not in DVC's cache (run: dvc fetch --all-commits)"
+    )
 
 
 def test_training_only_commit_hides_no_evaluation(forgotten):
@@ -151,7 +154,10 @@ def test_merged_branches_are_found_and_odd_commits_reported(tmp_path, capsys):
 
 def test_sync_without_result_or_server_is_an_error(forgotten):
     ended = forgotten.retrain_here("sync", "nothing")
-    assert (ended.exit_code, ended.stderr) == (1, "Error: dvc.lock has no result of nothing; run dvc repro first\n")
+    assert (ended.exit_code, ended.stderr) == (
+        1,
+        "Error: dvc.lock has no results for nothing; run: make repro DATASET=nothing\n",
+    )
     ended = forgotten.retrain_here("sync", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert ended.exit_code == 1
     assert ended.stderr.startswith("Error: MLflow (http://127.0.0.1:9) does not work (")

@@ -199,7 +199,7 @@ def reference(tmp_path_factory) -> Project:
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SURROUNDINGS)
-def test_a_forced_second_run_of_everything_leaves_the_same_bytes_in_other_surroundings(reference, tmp_path, name):
+def test_second_run_gives_same_bytes(reference, tmp_path, name):
     around = SURROUNDINGS[name]
     variables = around.environment | around.made(tmp_path)
     project, expected = reference.copy(tmp_path / around.folder), outputs(reference)
@@ -213,7 +213,7 @@ def test_a_forced_second_run_of_everything_leaves_the_same_bytes_in_other_surrou
 
 
 @pytest.mark.slow
-def test_the_committed_results_are_what_everyone_gets_whatever_surrounds_them(tmp_path):
+def test_committed_results_in_every_environment(tmp_path):
     variables = {
         **C_LIBRARY, **FOUR_THREADS, **TOLD["SSE"], "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7",
         **own_style(tmp_path), **disguised("avx512 intel", tmp_path),
@@ -264,7 +264,7 @@ def trained(project: Project, folder: Path, pin: str, variables: Variables) -> d
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-def test_it_is_the_pin_that_makes_processors_agree(reference, tmp_path):
+def test_pin_makes_processors_agree(reference, tmp_path):
     for name in ("intel", "amd", "old"):
         (tmp_path / name).mkdir()
     processors = {
@@ -298,7 +298,7 @@ for hundredths in range(1, 100):
 
 
 @pytest.mark.campaign
-def test_schedules_do_not_depend_on_the_c_librarys_arithmetic(tmp_path):
+def test_schedules_without_c_library(tmp_path):
     project = Project(tmp_path)
     plain, other = (project.run("python3", "-c", SCHEDULES, **variables) for variables in ({}, C_LIBRARY))
     factors = plain.stdout.split()
@@ -321,7 +321,7 @@ print(digest.hexdigest())
 """
 
 
-def test_two_threads_are_two_and_give_the_same_products_whatever_the_caller_told_the_libraries(tmp_path):
+def test_threads_ignore_the_environment(tmp_path):
     project, told = Project(tmp_path), ONE_THREAD | TOLD["AVX-512"]
     plain, other = (project.run("python3", "-c", PRODUCTS, **variables) for variables in ({}, told))
     assert plain.returncode == other.returncode == 0, plain.said + other.said
@@ -332,7 +332,7 @@ def test_two_threads_are_two_and_give_the_same_products_whatever_the_caller_told
     assert why == "not used; threads come from params.yaml, and results depend on the rest\n"
 
 
-def test_pinning_again_is_refused_once_torch_is_loaded_unless_nothing_changes(monkeypatch):
+def test_pinning_after_torch_is_rejected(monkeypatch):
     assert torch.get_num_threads() == 1
     pin_cpu(1)
     with pytest.raises(RuntimeError, match="before the first import of torch"):
@@ -351,7 +351,7 @@ def test_pinning_again_is_refused_once_torch_is_loaded_unless_nothing_changes(mo
         (None, False),
     ],
 )
-def test_torch_is_told_to_use_avx2_only_where_the_processor_has_it(tmp_path, described, expected):
+def test_avx2_only_if_available(tmp_path, described, expected):
     path = tmp_path / "cpuinfo"
     if described is not None:
         path.write_text(described)

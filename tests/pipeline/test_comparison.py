@@ -49,10 +49,12 @@ def csvs(pair):
     return found
 
 
-def test_a_metric_that_differs_in_its_ninth_digit_is_equal_and_shown_with_both_values(jsons):
+def test_ninth_digit_is_equal(jsons):
     found = jsons({"test": {"rmse": 57.3721001, "r2": 0.44}}, {"test": {"rmse": 57.3721002, "r2": 0.44}})
     assert found.status is Status.EQUAL
-    assert found.detail == "test.rmse: 57.3721001 → 57.3721002, 1.0e-07 apart, relatively 1.7e-09; 1 of 2 values differ"
+    assert (
+        found.detail == "test.rmse: 57.3721001 → 57.3721002, difference 1.0e-07, relative 1.7e-09; 1 of 2 values differ"
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,11 +68,11 @@ def test_a_metric_that_differs_in_its_ninth_digit_is_equal_and_shown_with_both_v
         ([{"a": 1.0}], [{"a": 1.000001}], Status.EQUAL), ([{"a": 1.0}], [{"b": 1.0}], Status.DIFFERENT),
     ],
 )  # fmt: skip
-def test_values_in_json_are_equal_where_only_last_digits_differ(jsons, then, now, status):
+def test_json_values_within_tolerance(jsons, then, now, status):
     assert jsons({"value": then}, {"value": now}).status is status
 
 
-def test_the_digest_of_another_file_is_no_difference_of_its_own(jsons):
+def test_digests_are_ignored(jsons):
     same = {"data_sha256": "a" * 64, "splits": {"test": {"rows": 5, "sha256": "b" * 64}}}
     other = {"data_sha256": "c" * 64, "splits": {"test": {"rows": 5, "sha256": "d" * 64}}}
     assert jsons(same, other).status is Status.EQUAL
@@ -81,47 +83,47 @@ def test_long_texts_are_shortened(jsons):
     assert found.detail == f"buckets: '{'a' * 36}... → '{'b' * 36}...; 1 of 1 values differ"
 
 
-def test_a_value_that_is_gone_or_new_is_named(jsons):
+def test_missing_and_new_values_are_named(jsons):
     found = jsons({"rmse": 1.0, "mae": 1.0}, {"rmse": 1.0, "r2": 1.0})
     assert found == Finding(Status.DIFFERENT, "without mae, with new r2")
 
 
-def test_the_largest_difference_in_a_table_is_shown_with_its_column_and_row(csvs):
+def test_largest_difference_is_shown(csvs):
     found = csvs("target,score\na,0.25\nb,0.5\nc,0.75\n", "target,score\na,0.250001\nb,0.500003\nc,0.75\n")
     assert found.status is Status.EQUAL
-    assert found.detail == "score[1]: 0.5 → 0.500003, 3.0e-06 apart, relatively 6.0e-06; 2 of 6 values differ"
+    assert found.detail == "score[1]: 0.5 → 0.500003, difference 3.0e-06, relative 6.0e-06; 2 of 6 values differ"
 
 
 @pytest.mark.parametrize(
     ("now", "said"),
     [
         ("target,score\na,0.25\nc,0.5\n", "target[1]: 'b' → 'c'; 1 of 4 values differ"),
-        ("target,score\na,0.25\nb,0.75\n", "score[1]: 0.5 → 0.75, 2.5e-01 apart, relatively 3.3e-01; 1 of 4 values differ"),
+        ("target,score\na,0.25\nb,0.75\n", "score[1]: 0.5 → 0.75, difference 2.5e-01, relative 3.3e-01; 1 of 4 values differ"),
         ("target,score\na,0.25\n", "target: 2 → 1 values"),
         ("score,target\n0.25,a\n0.5,b\n", "the same names in another order"),
         ("target\na\nb\n", "without score"),
     ],
 )  # fmt: skip
-def test_a_table_is_different_where_anything_but_last_digits_is(csvs, now, said):
+def test_other_changes_of_a_table_are_different(csvs, now, said):
     assert csvs("target,score\na,0.25\nb,0.5\n", now) == Finding(Status.DIFFERENT, said)
 
 
-def test_a_table_that_only_holds_its_header_can_be_compared(csvs):
+def test_empty_tables_can_be_compared(csvs):
     assert csvs("class,f1\n", "class,f1\n\n").status is Status.EQUAL
 
 
-def test_the_same_rows_in_other_parquet_bytes_are_equal(pair):
+def test_same_rows_in_different_parquet_bytes(pair):
     then, now = pair("x.parquet")
     table = pd.DataFrame({"text": ["a", "b"], "number": [0.5, np.nan], "target": pd.Categorical(["x", "y"])})
     tables.write_parquet(then, table)
     table.to_parquet(now, compression="gzip", index=False)
     assert then.read_bytes() != now.read_bytes()
     found = compare(then, now, TOLERANCE)
-    assert found == Finding(Status.EQUAL, "the same values; their bytes, or digests of other files, differ")
+    assert found == Finding(Status.EQUAL, "the same values; only bytes, or digests of other files, differ")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_the_last_bit_of_a_weight_is_found_in_every_type_that_weights_are_saved_in(pair, dtype):
+def test_last_bit_of_every_dtype(pair, dtype):
     then, now = pair("model.safetensors")
     weights = torch.tensor([[0.5, 0.25], [0.125, 1.0]]).to(dtype)
     moved = weights.clone()
@@ -147,7 +149,7 @@ def test_the_last_bit_of_a_weight_is_found_in_every_type_that_weights_are_saved_
         (np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float64), Status.EQUAL),
     ],
 )
-def test_arrays_are_compared_by_shape_and_value(pair, then, now, status):
+def test_arrays_have_shape_and_values(pair, then, now, status):
     paths = pair("x.npy")
     for path, array in zip(paths, (then, now), strict=True):
         np.save(path, array)
@@ -155,7 +157,7 @@ def test_arrays_are_compared_by_shape_and_value(pair, then, now, status):
 
 
 @pytest.mark.parametrize(("step", "status"), [(1, Status.EQUAL), (2, Status.DIFFERENT)])
-def test_a_picture_may_be_one_step_lighter(pair, step, status):
+def test_image_may_be_one_step_lighter(pair, step, status):
     paths = pair("loss.png")
     pixels = np.full((4, 5, 3), 100, dtype=np.uint8)
     for path, lighter in zip(paths, (0, step), strict=True):
@@ -164,7 +166,7 @@ def test_a_picture_may_be_one_step_lighter(pair, step, status):
     assert compare(*paths, TOLERANCE) == Finding(status, f"1 of 20 pixels differ, by at most {step} of 255")
 
 
-def test_pictures_of_another_size_and_files_of_other_kinds_are_different(pair):
+def test_other_sizes_and_suffixes_are_different(pair):
     paths = pair("loss.png")
     for path, width in zip(paths, (5, 6), strict=True):
         Image.new("RGB", (width, 4)).save(path)
@@ -172,4 +174,4 @@ def test_pictures_of_another_size_and_files_of_other_kinds_are_different(pair):
     then, now = (path.with_suffix(".txt") for path in paths)
     then.write_text("0.5")
     now.write_text("0.50000001")
-    assert compare(then, now, TOLERANCE) == Finding(Status.DIFFERENT, "other bytes")
+    assert compare(then, now, TOLERANCE) == Finding(Status.DIFFERENT, "different bytes")

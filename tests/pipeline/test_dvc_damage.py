@@ -66,7 +66,7 @@ RECOVERED: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
-def test_what_dvc_makes_of_a_damaged_file_is_undone_by_git_and_dvc_checkout(finished_project: Project, tmp_path):
+def test_checkout_undoes_damage(finished_project: Project, tmp_path):
     """DVC removes the outputs of a stage that it is about to run, and may only then see that it can't."""
     refused, failures = 0, []
     for what, damage in DAMAGES.items():
@@ -86,7 +86,7 @@ def test_what_dvc_makes_of_a_damaged_file_is_undone_by_git_and_dvc_checkout(fini
 
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
-def test_dvc_makes_a_damaged_output_again_to_the_same_bytes(finished_project: Project, tmp_path):
+def test_damaged_output_is_made_again(finished_project: Project, tmp_path):
     failures = []
     for what, damage in RECOVERED.items():
         project = finished_project.copy(tmp_path / "project")

@@ -2,7 +2,7 @@
 
 from retrain.errors import RetrainError
 from retrain.pipeline import causes, dvc_cache, dvc_lock
-from retrain.pipeline.dvc_cache import Kept
+from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Lock
 
 import pytest
@@ -119,13 +119,13 @@ def test_machine_facts(lock, monkeypatch):
 def test_recorded_file_is_found_by_content(finished_project, tmp_path):
     folder = finished_project.folder
     out = dvc_lock.read(folder).outputs()
-    cached, here = Kept(folder / ".dvc" / "cache", ()), Kept(tmp_path, (tmp_path / "elsewhere", folder))
+    cached, here = OutputFinder(folder / ".dvc" / "cache", ()), OutputFinder(tmp_path, (tmp_path / "elsewhere", folder))
     for path, digest in out.items():
         if digest.endswith(dvc_cache.FOLDER):
             files = dvc_cache.listing(folder / path)
             assert dvc_cache.folder_digest(files) == digest
             assert cached.listing(path, digest) == here.listing(path, digest) == files
-            assert Kept(tmp_path, ()).listing(path, digest) is None
+            assert OutputFinder(tmp_path, ()).listing(path, digest) is None
         else:
             assert here.file(path, digest) == folder / path
             assert here.file(path, "0" * 32) is None

@@ -1,4 +1,4 @@
-"""What a stage declares, beside what it reads: the findings of `retrain audit` and the lines that mend dvc.yaml."""
+"""The findings of `retrain audit`: sentences, and lines for dvc.yaml."""
 
 from itertools import chain, combinations
 
@@ -9,7 +9,7 @@ import pytest
 
 BLOCK = {
     "prepare": {"source": "files"},
-    "split": {"inputs": "text", "target": "label"},
+    "split": {"encoder": {"name": "text"}, "task": "classification"},
     "train": {"network": {"name": "mlp", "hidden": 5}, "loop": {"epochs": 3}},
 }
 PARAMETERS = {"datasets": {"news": BLOCK, "other": {"prepare": {}}}, "more": 1}
@@ -20,7 +20,7 @@ def stage(*dependencies: str, name: str = "split@news", sections: tuple[str, ...
     return Stage(name, "true", dependencies, sections, {}, ("data/news/splits",), ())
 
 
-def test_what_is_read_and_not_declared_is_a_line_to_add():
+def test_undeclared_file_is_a_line_to_add():
     read = frozenset(
         {"src", "src/split.py", "src/retrain/cli.py", "src/retrain/data/tables.py", "params.yaml", "notes.txt"}
     )
@@ -33,7 +33,7 @@ def test_what_is_read_and_not_declared_is_a_line_to_add():
     ]
 
 
-def test_what_is_declared_and_not_read_is_a_line_to_take_out():
+def test_unused_file_is_a_line_to_remove():
     declared = stage(
         "requirements.lock", "src/split.py", "src/retrain/training/loop.py", "data/news/prepared", "data/raw/news"
     )
@@ -45,25 +45,25 @@ def test_what_is_declared_and_not_read_is_a_line_to_take_out():
     ]  # fmt: skip
 
 
-def test_only_prepare_may_depend_on_a_data_card_that_it_does_not_read():
+def test_only_prepare_declares_the_data_card():
     assert dependencies.unused_files(stage("data/raw/news", name="prepare@news"), frozenset(), BLOCK) == []
     assert len(dependencies.unused_files(stage("data/raw/news", name="plot@news"), frozenset(), BLOCK)) == 1
 
 
-def test_a_folder_is_declared_with_all_that_is_in_it_and_its_own_outputs_a_stage_may_read():
+def test_folder_declares_its_files():
     read = frozenset({"data/news/prepared", "data/news/prepared/deep/file", "data/news/splits/train.parquet"})
     assert dependencies.undeclared_files(stage("data/news/prepared"), read, [], BLOCK) == []
     beside = frozenset({"data/news/prepared2/file"})
     assert len(dependencies.undeclared_files(stage("data/news/prepared"), beside, [], BLOCK)) == 1
 
 
-def test_what_another_stage_made_is_declared_by_its_output():
+def test_output_declares_its_files():
     read = frozenset({"data/news/prepared/rows.parquet", "data/news/prepared/prepared.json"})
     (finding,) = dependencies.undeclared_files(stage(), read, ["data/news/prepared"], BLOCK)
     assert finding.lines == ("data/${key}/prepared",)
 
 
-def test_what_is_written_beside_the_outputs_is_a_line_to_add():
+def test_undeclared_output_is_a_line_to_add():
     (finding,) = dependencies.undeclared_outputs(
         stage(), frozenset({"data/news/splits/a", "reports/news/notes"}), BLOCK
     )
@@ -80,12 +80,12 @@ def test_what_is_written_beside_the_outputs_is_a_line_to_add():
         ("src/retrain/models/networks/ngram_bag.py", "src/retrain/models/networks/ngram_bag.py"),
     ],
 )
-def test_a_line_is_right_for_every_dataset(path, line):
+def test_lines_are_templates(path, line):
     assert dependencies.templated(path, stage(), BLOCK) == line
     assert dependencies.templated(path, stage(name="report"), {}) == path
 
 
-def test_the_keys_that_hold_nothing_of_what_is_declared():
+def test_undeclared_keys():
     def undeclared(*declared: str) -> list[str]:
         return list(dependencies.undeclared_keys(PARAMETERS, declared))
 
@@ -100,7 +100,7 @@ def test_the_keys_that_hold_nothing_of_what_is_declared():
     assert undeclared(EVERYTHING) == []
 
 
-def test_hidden_keys_lose_their_values_and_all_others_stay_in_their_order():
+def test_hidden_keys_lose_their_values():
     text = "b: {z: 1, a: 1e-3}\na: null\n"
     assert dependencies.with_hidden(text, []) == text
     hidden = dependencies.load(dependencies.with_hidden(text, ["a"]))
@@ -121,7 +121,7 @@ def subsets(keys: list[str]) -> list[tuple[str, ...]]:
     return list(chain.from_iterable(combinations(keys, size) for size in range(len(keys) + 1)))
 
 
-def test_the_sections_that_are_read_are_told_from_those_that_are_declared_whatever_both_are():
+def test_every_wrong_section_is_found():
     keys = ["a", "b", "c", "d"]
     parameters = dict.fromkeys(keys, 1)
     for declared in subsets(keys):
@@ -129,12 +129,12 @@ def test_the_sections_that_are_read_are_told_from_those_that_are_declared_whatev
             found = dependencies.sections(
                 stage(sections=declared), parameters, lambda hidden, read=read: not set(hidden) & set(read)
             )
-            unused = [("take", key) for key in declared if key not in read]
+            unused = [("remove", key) for key in declared if key not in read]
             undeclared = [("add", key) for key in keys if key in read and key not in declared]
             assert [(finding.hint.split()[0], *finding.lines) for finding in found] == unused + undeclared
 
 
-def test_bytes_that_differ_although_nothing_is_hidden_are_said_without_a_line():
+def test_different_bytes_without_a_line():
     (finding,) = dependencies.sections(stage(), {"a": 1}, lambda hidden: False)
-    assert finding.fact == "gives other bytes where only what it was seen to read is there"
+    assert finding.fact == "writes different bytes when only the files that it was seen to read exist"
     assert finding.lines == ()

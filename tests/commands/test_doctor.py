@@ -1,0 +1,31 @@
+"""`retrain doctor` prints what the project runs with."""
+
+from support.project import Project, write_yaml
+
+SUBJECTS = ["retrain", "python", "libraries", "processor", "gpu", "disk", "git", "mlflow", "dvc", "data"]
+
+
+def test_doctor_prints_ten_lines(project):
+    ended = project.retrain_here("doctor")
+    assert ended.exit_code == 0, ended.output
+    lines = dict(line.split(maxsplit=1) for line in ended.stdout.splitlines())
+    assert list(lines) == SUBJECTS
+    assert "torch 2." in lines["libraries"]
+    assert "as in requirements.lock" in lines["libraries"]
+    assert "no remote" in lines["dvc"]
+    assert "tiny_news is available" in lines["data"]
+
+
+def test_doctor_without_git(tmp_path):
+    project = Project(tmp_path)
+    location = {"location": "https://example.org/rows.csv", "sha256": "0" * 64}
+    write_yaml(tmp_path / "params.yaml", {"datasets": {"mine": {"prepare": {"train": location}}}})
+    (tmp_path / "requirements.lock").write_text("click==0.1\n")
+    (tmp_path / "dvc.yaml").touch()
+    ended = project.retrain_here("doctor", MLFLOW_TRACKING_URI="https://user:s3cret@host")
+    assert ended.exit_code == 0, ended.output
+    assert "s3cret" not in ended.stdout
+    assert "https://host" in ended.stdout
+    assert "click was pinned to 0.1" in ended.stdout
+    assert "not a git repository" in ended.stdout
+    assert "mine needs a download" in ended.stdout
