@@ -23,7 +23,7 @@ ifeq ($(MOVED),yes)
 .venv/installed: moved
 endif
 
-# Installs the packages of a file and prints each of them; `every` limits the lines where the output is no terminal.
+# Installs the packages of a file and prints each of them; `every` limits the lines where the output is not a terminal.
 define install
 @packages=$$(grep -c == $(1)); [ -t 1 ] && every=1 end='\033[K\r' || { every=25; end='\n'; }; \
 { PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --progress-bar off --requirement $(1); echo $$? > .venv/status; } | \

@@ -17,8 +17,9 @@ from pathlib import Path
 from retrain import cli, files, params, yaml_files
 
 import click
+import report
 from filelock import FileLock
-from workspace import copy_of_project
+from workspace import ROOT, copy_of_project
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -94,11 +95,13 @@ def measure(pairs=PAIRS):
 @click.option("--dry", is_flag=True, help="Write nothing.")
 @cli.one_line_errors
 def main(pairs, dry):
-    """Measure, print, and write the result to results.json."""
+    """Measure, print, and write the result to results.json and docs/evidence/benchmarks.md."""
     found = measure(pairs)
     if not dry:
         results = json.loads(RESULTS.read_text(encoding="utf-8"))
-        files.write_json(RESULTS, {**results, "everyday": found})
+        results["everyday"] = found
+        files.write_json(RESULTS, results)
+        report.write(results, HERE / "frontier.png", ROOT / "docs/evidence/benchmarks.md")
     for name in ("repro", "plain"):
         seconds = found[f"{name}_seconds"]
         click.echo(f"{name}: {seconds['median']:.1f} s ({seconds['least']:.1f} to {seconds['largest']:.1f})")

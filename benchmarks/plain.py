@@ -27,7 +27,9 @@ HIDDEN, EPOCHS, BATCH_SIZE, WEIGHT_DECAY, CLIP_NORM, PATIENCE, SEED = 50, 40, 16
 
 def arrays(folder):
     """Inputs and targets of a split."""
-    return tuple(torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ("values", "targets"))
+    return tuple(
+        torch.from_numpy(np.load(folder / f"{name}.npy", allow_pickle=False)) for name in ("values", "targets")
+    )
 
 
 def train(network, train_split, validation_split, learning_rate, deviation):

@@ -100,6 +100,15 @@ def remarks(results):
     )
 
 
+def everyday(results):
+    """The table of the everyday round: one parameter changes, and `dvc repro` runs."""
+    found = results["everyday"]
+    repro, plain = (with_spread(found[f"{name}_seconds"], "{:.1f}") for name in ("repro", "plain"))
+    yield "| one parameter of `diabetes` changes | `dvc repro plot@diabetes` | `benchmarks/plain.py` | ratio |"
+    yield "|---|---|---|---|"
+    yield f"| seconds, median of {len(found['ratio_by_pairs'])} | {repro} | {plain} | {found['ratio']:.2f} |"
+
+
 def described(results):
     """The data, the machine and the versions."""
     machine = results["machine"]
@@ -119,6 +128,8 @@ def table(results):
     lines = [*quality(results), "", *speed(results), ""]
     if "others" in results:
         lines += [*others(results), "", *remarks(results), ""]
+    if "everyday" in results:
+        lines += [*everyday(results), ""]
     return lines
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from retrain import cli, environment, files, params, schema
 from retrain.data import sources
-from retrain.data.cleaning import Cleaned, categorise, class_names, clean
 from retrain.data.prepared_file import FILE
 from retrain.data.sources import SourceContext, SourceRows
 from retrain.errors import RetrainError
@@ -18,10 +17,12 @@ from retrain.errors import RetrainError
 import click
 
 if TYPE_CHECKING:
+    from retrain.data.cleaning import Cleaned
+
     import pandas as pd
 
 
-def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> tuple[Cleaned, "pd.DataFrame | None"]:
+def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> "tuple[Cleaned, pd.DataFrame | None]":
     """Clean the rows. The rows of the official test file are cleaned too, but none of them is dropped.
 
     Args:
@@ -33,7 +34,7 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> tuple[C
         RetrainError: no row is left, the test file has a missing number or a class of its own, or the classes can't be
             learned.
     """
-    from retrain.data.cleaning import tidy
+    from retrain.data.cleaning import categorise, class_names, clean, tidy
 
     cleaned = clean(source.rows, repairs)
     test = None if source.official_test is None else tidy(source.official_test, repairs)

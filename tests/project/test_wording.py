@@ -49,6 +49,10 @@ WORDS = {
     r"campaigns?": "stress test",
     r"(other|others) than then": "different from the original",
     r"words? of errors": "texts of errors",
+    r"stands? (in|at|on|there|before|among|twice|between|alone)": "is (in), appears",
+    r"(lies|lie) (in|at|on|apart|there|within)": "is in, is located, differ by",
+    r"(?-i:(?<!there )(is|are) no (?!longer|better|more|worse)\w+)": "is not a ...",
+    r"other bytes|is another|are others": "different",
 }
 """Patterns that have no legitimate use here, and what to write instead."""
 ALLOWED = {
