@@ -1,4 +1,4 @@
-"""Where the arithmetic happens."""
+"""The device that a model is trained on."""
 
 from retrain.errors import RetrainError
 
@@ -6,11 +6,11 @@ import torch
 
 
 def ready(name: str, threads: int, where: str) -> torch.device:
-    """Prepare a device for reproducible work and return it.
+    """Prepare a device for reproducible results, and return it.
 
     Args:
         name: `cpu`, `cuda`, `cuda:1`, `mps`.
-        threads: how many threads the CPU's operators use; `environment.pin_cpu` has had the same number.
+        threads: the number of threads of CPU operators; `environment.pin_cpu` had the same number.
         where: the section of the parameter, for the error.
 
     Raises:
@@ -18,7 +18,7 @@ def ready(name: str, threads: int, where: str) -> torch.device:
     """
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # what use_deterministic_algorithms sets, without loading the compiler
-    torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # else Adagrad warns
+    torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # otherwise Adagrad warns
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
@@ -29,7 +29,7 @@ def ready(name: str, threads: int, where: str) -> torch.device:
 
 
 def name(device: str) -> str:
-    """What a device is called by its maker; of the CPU its kind of instructions, since the work is the same on all."""
+    """The name of a device; for the CPU its instruction set, since only that can change results."""
     kind = torch.device(device)
     return (
         torch.backends.cpu.get_cpu_capability()
@@ -39,9 +39,9 @@ def name(device: str) -> str:
 
 
 def seed(device: torch.device, number: int) -> None:
-    """Seed the generator that a device's random operators draw from.
+    """Seed the random generator of a device.
 
-    `torch.manual_seed` would seed those of all devices, which takes two hundred times as long where there is no GPU.
+    `torch.manual_seed` would seed the generators of all devices, which is 200 times slower on a machine without a GPU.
     """
     if device.type == "cpu":
         torch.default_generator.manual_seed(number)

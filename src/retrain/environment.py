@@ -1,4 +1,4 @@
-"""Which interpreter, which folders, which CPU code path. Standard library only: it runs before anything else is found."""
+"""The interpreter, the folders and the CPU settings. It uses the standard library only, because it runs first."""
 
 import os
 import sys
@@ -9,16 +9,16 @@ from types import TracebackType
 SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
 SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
-"""What the variables begin with that the libraries under torch take their settings from."""
+"""Prefixes of the environment variables that configure the libraries of torch."""
 ADDRESS_SPACE = 2 << 30
-"""Bytes that torch, pandas and MLflow take, all together, only to be loaded."""
+"""The bytes that torch, pandas and MLflow need together to be imported."""
 
 
 def enter_project_environment() -> None:
-    """Start a stage script again under `.venv/`'s interpreter when another one runs it.
+    """Start a stage script again with the interpreter of `.venv/` if a different one runs it.
 
-    So `python3 src/train.py` works whether the environment is activated or not. Where the project has no `.venv/`
-    (a container, conda), the interpreter that was called is taken as it is.
+    So `python3 src/train.py` works without activating the environment. If the project has no `.venv/` (in a container,
+    with conda), the interpreter that was called is used.
     """
     if Path(sys.argv[0]).resolve().parent != SCRIPTS:
         return
@@ -78,7 +78,7 @@ def stage_command(stage: str, dataset: str) -> str:
 
 
 def address_space() -> float:
-    """Bytes of memory that this process may address at most: `ulimit -v`; infinity where there is no limit."""
+    """The limit on the memory that this process may address, in bytes (`ulimit -v`); infinity if there is none."""
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -86,14 +86,13 @@ def address_space() -> float:
 
 
 def pin_cpu(threads: int) -> None:
-    """Fix what decides the last bits of a result on x86-64: instruction set, MKL's code path, number of threads.
+    """Fix everything that changes rounding on x86-64: the instruction set, the code path of MKL, the number of threads.
 
-    The libraries read these variables once, while torch loads, so this comes before the first `import torch`. Whatever
-    else the caller's environment says to them is taken out, which is said: with `OMP_THREAD_LIMIT=1`, two threads would
-    be one.
+    The libraries read these variables once, while torch is imported, so this must come first. All other settings of
+    these libraries are removed, with a warning: for example, `OMP_THREAD_LIMIT=1` would turn two threads into one.
 
     Raises:
-        RuntimeError: torch is loaded already and was not pinned like this.
+        RuntimeError: torch is imported already, with different settings.
     """
     pins = {
         **({"ATEN_CPU_CAPABILITY": "avx2"} if runs_avx2(PROCESSOR) else {}),
@@ -116,12 +115,12 @@ def pin_cpu(threads: int) -> None:
 
 
 def runs_avx2(processor: Path) -> bool:
-    """Whether a processor, as Linux describes it, has AVX2: told to use it, torch would not ask and crash without it."""
+    """Whether a processor has AVX2, from Linux' description of it. Without AVX2, torch would crash if told to use it."""
     return processor.exists() and "avx2" in processor.read_text(encoding="utf-8").split()
 
 
 def loaded_code() -> dict[str, str]:
-    """The project's own modules that this process has loaded, each with a digest of its file."""
+    """The project's modules that this process has imported, each with the digest of its file."""
     import hashlib
 
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}

@@ -15,7 +15,7 @@ WEIGHTS = "model.safetensors"
 
 
 class TrainParameters(Section):
-    """The train section. Only what other stages need is checked; the rest is kept as it is."""
+    """The train section. Only the parameters that other stages need are checked; the others are kept unchanged."""
 
     model_config = ConfigDict(extra="allow")
 

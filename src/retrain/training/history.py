@@ -1,4 +1,4 @@
-"""What a training run has to show: metrics for every epoch, and the weights of the best one."""
+"""The history of a training: metrics of every epoch, and the weights of the best one."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Best:
 
 @dataclass
 class History:
-    """One row of metrics per epoch, and the best epoch so far."""
+    """One row of metrics for each epoch, and the best epoch so far."""
 
     columns: tuple[str, ...]
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -62,5 +62,5 @@ def history_row(step: "StepResult", validation: "Averages", task: "Task") -> dic
 
 
 def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":
-    """A copy of the network's present weights, on the CPU."""
+    """A copy of the network's current weights, on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""The training loop: a generator of reports. It knows tensors, and nothing of datasets, files or MLflow."""
+"""The training loop: a generator that yields after every batch. It knows tensors, but no files and no MLflow."""
 
 import hashlib
 import math
@@ -21,9 +21,9 @@ Function = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """What stays the same while training.
+    """Everything that does not change during a training.
 
-    `loss` gives a batch's mean; `measure` a figure per example, whose mean is reported beside the loss.
+    `loss` returns the mean of a batch. `measure` returns one value per example; the mean is reported with the loss.
     """
 
     loss: Function
@@ -37,27 +37,27 @@ class LoopConfig:
 
 @dataclass
 class RunningTotals:
-    """Loss and measure, accumulated over the examples seen so far (float64)."""
+    """The sums of loss and measure over the examples so far, in float64."""
 
     loss: float = 0.0
     measure: float = 0.0
     examples: int = 0
 
     def add(self, loss: Tensor, measures: Tensor) -> None:
-        """Count a batch in: its mean loss, and a measure per example."""
+        """Add a batch: its mean loss, and one measure per example."""
         self.loss += loss.item() * len(measures)
         self.measure += measures.sum().item()
         self.examples += len(measures)
 
     @property
     def averages(self) -> "Averages":
-        """Loss and measure per example."""
+        """The mean loss and the mean measure of an example."""
         return Averages(self.loss / self.examples, self.measure / self.examples)
 
 
 @dataclass(frozen=True)
 class Averages:
-    """Loss and measure per example."""
+    """The mean loss and the mean measure of an example."""
 
     loss: float
     measure: float
@@ -65,7 +65,7 @@ class Averages:
 
 @dataclass
 class State:
-    """All that changes while training. As with torch's own, `state_dict` and `load_state_dict` save and restore it."""
+    """Everything that changes during a training. `state_dict` and `load_state_dict` work like those of torch."""
 
     network: nn.Module
     optimizer: Optimizer
@@ -73,20 +73,20 @@ class State:
     epoch: int = 0
     """Epochs that are complete."""
     batch: int = 0
-    """Batches of the present epoch that are complete."""
+    """Batches of the current epoch that are complete."""
     learning_rate: float = 0.0
-    """The present epoch's first."""
+    """The learning rate of the first batch of the current epoch."""
     totals: RunningTotals = field(default_factory=RunningTotals)
-    """Of the present epoch."""
+    """The sums of the current epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as nested dicts of tensors and numbers; the tensors are those in use, not copies."""
+        """Everything, as nested dicts of tensors and numbers. The tensors are not copies."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
-        figures = {name: getattr(self, name) for name in ("epoch", "batch", "learning_rate")}
-        return {**parts, **figures, "sums": asdict(self.totals)}
+        values = {name: getattr(self, name) for name in ("epoch", "batch", "learning_rate")}
+        return {**parts, **values, "sums": asdict(self.totals)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to a state that `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         for name in ("network", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(saved[name])
         for name in ("epoch", "batch", "learning_rate"):
@@ -96,11 +96,11 @@ class State:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Where the training stands after a batch, of train or validation. Only an epoch's last has figures of validation."""
+    """The progress after a batch of train or validation. Only the last one of an epoch has metrics of validation."""
 
     epoch: int
     batch: int
-    """Batches of the train split that this epoch has had."""
+    """The number of batches of the train split so far in this epoch."""
     batches: int
     learning_rate: float
     train: Averages
@@ -112,10 +112,10 @@ class NotFiniteError(ArithmeticError):
 
 
 def train_epochs(state: State, train: Examples, validation: Examples, config: LoopConfig) -> Iterator[StepResult]:
-    """Train, epoch by epoch, and report after every batch: between two reports the state is whole and may be saved.
+    """Train, and yield after every batch. Between two batches the state is complete and may be saved.
 
-    The order of an epoch's batches is a function of `(seed, epoch)`, and what is drawn at random in a batch (dropout) of
-    `(seed, epoch, batch)`. So it does not matter how a batch was reached, and a restored state goes on with the same bits.
+    The order of the batches depends on `(seed, epoch)` only, and random numbers within a batch (dropout) depend on
+    `(seed, epoch, batch)` only. So a restored state continues with the same bits.
 
     Raises:
         NotFiniteError: the loss of a batch is not finite.
@@ -148,7 +148,7 @@ def train_epochs(state: State, train: Examples, validation: Examples, config: Lo
 
 
 def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig) -> Iterator[RunningTotals]:
-    """Loss and measure of a network on a split, in eval mode and without gradients: the sums so far after every batch.
+    """Compute the loss and measure of a network on a split, in eval mode without gradients; yield the sums after each batch.
 
     Raises:
         NotFiniteError: the loss is not finite.
@@ -172,6 +172,6 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed of 32 bits that depends on all numbers: torch's CPU generator ignores all higher bits."""
+    """A seed that depends on all numbers. It has 32 bits, because the CPU generator of torch ignores higher ones."""
     text = " ".join(map(str, numbers))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name, with the parameters that each has."""
+"""Optimizers and learning-rate schedules, with their parameters."""
 
 import inspect
 import math
@@ -29,7 +29,7 @@ class SGD(Section):
         return self.momentum == 0 and self.weight_decay == 0
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """The optimizer of these parameters."""
+        """Build the optimizer for the weights of a network."""
         return EagerSGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
@@ -47,13 +47,13 @@ class AdamW(Section):
         return False
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """The optimizer of these parameters."""
+        """Build the optimizer for the weights of a network."""
         betas = (self.beta1, self.beta2)
         return EagerAdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
 
 
 class Adagrad(Section):
-    """Adagrad: each parameter's own rate, falling with what it has moved."""
+    """Adagrad: a learning rate of its own for each weight, which falls with the sum of squared gradients."""
 
     name: Literal["adagrad"]
     weight_decay: Number
@@ -64,12 +64,12 @@ class Adagrad(Section):
         return self.weight_decay == 0
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """The optimizer of these parameters."""
+        """Build the optimizer for the weights of a network."""
         return EagerAdagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
 
 
 class RowwiseAdagrad(Section):
-    """Adagrad with one rate per row of a weight, such as a word's vector; sparse gradients are used as they come."""
+    """Adagrad with one learning rate per row of a weight matrix, such as a word vector; fast for sparse gradients."""
 
     name: Literal["rowwise_adagrad"]
 
@@ -79,7 +79,7 @@ class RowwiseAdagrad(Section):
         return True
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """The optimizer of these parameters."""
+        """Build the optimizer for the weights of a network."""
         return RowwiseAdagradOptimizer(parameters, learning_rate)
 
 
@@ -87,7 +87,7 @@ class EagerOptimizer(Optimizer):
     """Base of the optimizers in this module: the same arithmetic as torch's own, without importing its compiler.
 
     Torch decorates these methods for `torch.compile`, and each decorator imports `torch._dynamo` at its first call.
-    That takes two seconds, which is longer than many a training here.
+    That takes two seconds, which is longer than many trainings.
     """
 
     add_param_group = inspect.unwrap(Optimizer.add_param_group)
@@ -133,7 +133,7 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move all parameters that have a gradient; `closure`, if any, computes the loss first."""
+        """Update all parameters that have a gradient; `closure`, if given, computes the loss first."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -150,9 +150,9 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
 
 
 def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float) -> None:
-    """One step of `RowwiseAdagradOptimizer` for one parameter; `sums` has a number per row."""
+    """One step of `RowwiseAdagradOptimizer` for one parameter; `sums` has one number per row."""
     if gradient.is_sparse:
-        rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public ones want sorted indices)
+        rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public methods need sorted indices)
         sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
         rates = sums[rows].rsqrt_().mul_(-learning_rate)
         parameter.index_add_(0, rows, values * rates.reshape(-1, *[1] * (values.dim() - 1)))
@@ -166,17 +166,17 @@ AnyOptimizer = Annotated[SGD | AdamW | Adagrad | RowwiseAdagrad, Field(discrimin
 
 
 class Constant(Section):
-    """The learning rate stays."""
+    """A constant learning rate."""
 
     name: Literal["constant"]
 
     def factor(self, progress: float) -> float:
-        """What the learning rate is multiplied with; `progress` runs from 0 to 1 over the whole training."""
+        """The factor of the learning rate; `progress` rises from 0 to 1 during the training."""
         return 1.0
 
 
 class Linear(Section):
-    """The learning rate falls in a straight line to nothing."""
+    """The learning rate falls linearly to zero."""
 
     name: Literal["linear"]
 
@@ -192,7 +192,7 @@ class Cosine(Section):
 
     def factor(self, progress: float) -> float:
         """See `Constant.factor`."""
-        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries differ in a cosine's last bit
+        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries differ in the last bit of a cosine
 
 
 class Steps(Section):
@@ -205,19 +205,19 @@ class Steps(Section):
     def factor(self, progress: float) -> float:
         """See `Constant.factor`."""
         passed = min(int(progress * self.count), self.count - 1)
-        return math.prod([self.gamma] * passed)  # exact to the bit everywhere; a power is not
+        return math.prod([self.gamma] * passed)  # the same bits on every machine; a power is not
 
 
 AnySchedule = Annotated[Constant | Linear | Cosine | Steps, Field(discriminator="name")]
 
 
 def scheduler(optimizer: Optimizer, schedule: AnySchedule, steps: int) -> LambdaLR:
-    """A schedule that is stepped once per batch and ends after `steps` of them."""
+    """A scheduler that is stepped once per batch and ends after `steps` batches."""
     return LambdaLR(optimizer, lambda step: schedule.factor(min(step / steps, 1.0)))
 
 
 def clip(parameters: Iterable[Parameter], maximum_norm: float | None) -> None:
-    """Scale all gradients together so that their joint Euclidean norm is at most `maximum_norm`, sparse ones too."""
+    """Scale all gradients by one factor so that their joint Euclidean norm is at most `maximum_norm`."""
     if maximum_norm is None:
         return
     stored = (stored_gradient(parameter) for parameter in parameters)
@@ -228,7 +228,7 @@ def clip(parameters: Iterable[Parameter], maximum_norm: float | None) -> None:
 
 
 def stored_gradient(parameter: Parameter) -> Tensor | None:
-    """The numbers of a gradient, as a view; of a sparse one those that are stored, each place once."""
+    """A view of the numbers of a gradient; of a sparse gradient, those that are stored, after equal indices were added up."""
     if parameter.grad is None or not parameter.grad.is_sparse:
         return parameter.grad
     parameter.grad = parameter.grad.coalesce()
@@ -236,7 +236,7 @@ def stored_gradient(parameter: Parameter) -> Tensor | None:
 
 
 class Parameters(Section):
-    """The two parts of the train section that this module owns."""
+    """The parts of the train section that this module defines."""
 
     optimizer: AnyOptimizer
     schedule: AnySchedule

@@ -1,4 +1,4 @@
-"""Build everything that a training run needs from its parameters and data."""
+"""Build everything that a training needs from its parameters and data."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Loop(Section):
     batch_size: AtLeastOne
     learning_rate: PositiveNumber
     clip_norm: PositiveNumber | None
-    """The largest norm of all gradients together; null uses gradients as they are."""
+    """The largest joint norm of all gradients; null leaves gradients as they are."""
     patience: AtLeastOne
     """Training stops after this many epochs without a better one."""
     seed: Seed
@@ -53,11 +53,11 @@ class Train(Section):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The encoded train and validation splits, and what the split stage learned."""
+    """The encoded train and validation splits, and the encoder and the task that the split stage fitted."""
 
     encoding: Encoding
     sha256: str
-    """Of all files of the split stage."""
+    """The digest of all files of the split stage."""
     encoder: "Encoder"
     task: "Task"
     train: "Examples"
@@ -66,7 +66,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Training:
-    """A training run that is ready to start."""
+    """A training that is ready to start or to continue."""
 
     state: "State"
     config: "LoopConfig"
@@ -89,7 +89,7 @@ class Training:
         return f"{parameters:,} parameters; best epoch {best.epoch} of {done}{stopped}"
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes during the run."""
+        """Everything that changes during a training."""
         return {"state": self.state.state_dict(), "history": self.history.state_dict()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ def chosen_steps(parameters: Train, where: str) -> "StepParameters":
     chosen = schema.check(names, StepParameters, where)
     if parameters.network.get("sparse", False) and not chosen.optimizer.takes_sparse_gradients:
         fact = f"'{chosen.optimizer.name}' with these parameters can't take sparse gradients"
-        raise RetrainError(f"{where}.network.sparse", fact, "set it to false, or choose sgd without momentum and decay")
+        raise RetrainError(f"{where}.network.sparse", fact, "set it to false, or choose rowwise_adagrad")
     return chosen
 
 

@@ -1,7 +1,8 @@
 """Losses: one file each, chosen by `train.loss.name`.
 
 Each file has a `Loss` class: its fields are the loss's parameters, and calling it computes the loss.
-`tests/models/test_contracts.py` checks every file in this folder.
+`tests/models/test_contracts.py` checks every file in this folder. A file whose parameters are required may name some for the
+tests: `EXAMPLE = {"scale": 1.0}`.
 """
 
 from typing import Any, ClassVar, cast
@@ -17,19 +18,19 @@ class Loss(Section):
 
     name: str
     task: ClassVar[str]
-    """The task that it fits: `classification` or `regression`."""
+    """The task that the loss is for: `classification` or `regression`."""
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch, as training uses it.
+        """The mean loss of a batch, as used in training.
 
         Args:
             outputs: the network's outputs, (batch, outputs).
-            targets: as the task encodes them: int64, (batch,) for classes; float32, (batch, 1) for numbers.
+            targets: the encoded targets: int64, (batch,) for classes; float32, (batch, 1) for numbers.
         """
         raise NotImplementedError
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss for evaluation, without training-only options such as label smoothing."""
+        """The mean loss of the test split, without options for training such as label smoothing."""
         return self(outputs, targets)
 
 
@@ -39,5 +40,5 @@ def names() -> list[str]:
 
 
 def load(name: Any, where: str) -> type[Loss]:
-    """The loss of a name; raises RetrainError, naming `where`, if there is none."""
+    """The loss with a name; raises RetrainError if there is none. `where` is the path of the parameter, for the error."""
     return cast("type[Loss]", params.choose("retrain.models.losses", name, where).Loss)

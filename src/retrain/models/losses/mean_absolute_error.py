@@ -1,4 +1,4 @@
-"""Mean absolute error: the mean of the absolute differences, which outliers influence less."""
+"""Mean absolute error: the mean of the absolute differences. Outliers have less influence than on squared ones."""
 
 from typing import ClassVar
 

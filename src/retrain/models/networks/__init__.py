@@ -1,6 +1,7 @@
 """Networks: one file each, chosen by `train.network.name`.
 
-Each file has a `Parameters` section and a `Network` class; `tests/test_contracts.py` holds every file in this folder to it.
+Each file has a `Parameters` section and a `Network` class. `tests/models/test_contracts.py` checks every file in this folder.
+A file whose parameters are required may name some for the tests: `EXAMPLE = {"hidden": 3}`.
 """
 
 from typing import Any, ClassVar, Protocol, cast
@@ -12,13 +13,13 @@ from torch import nn
 
 
 class NetworkParameters(Section):
-    """What every network's parameters have: its name, which is its file's."""
+    """Base of the parameters of all networks: the name, which is that of the file."""
 
     name: str
 
 
 class Network(nn.Module):
-    """A network. Its weights are initialised from torch's global generator."""
+    """A network. Its initial weights come from torch's global random generator."""
 
     takes: ClassVar[str]
     """The kind of arrays that `forward` takes: the word that an encoder has in `gives`."""
@@ -27,15 +28,15 @@ class Network(nn.Module):
         """Build the layers.
 
         Args:
-            size: what the encoder says of itself: how many tokens, or how many columns.
-            outputs: how many outputs the task wants.
-            parameters: the file's own `Parameters`.
+            size: the `size` of the encoder, such as the number of tokens or columns.
+            outputs: the number of outputs that the task needs.
+            parameters: the `Parameters` of the file.
         """
         raise NotImplementedError
 
 
 class NetworkFile(Protocol):
-    """What a file in this folder offers."""
+    """A file in this folder."""
 
     Parameters: type[NetworkParameters]
     Network: type[Network]
@@ -47,5 +48,5 @@ def names() -> list[str]:
 
 
 def load(name: Any, where: str) -> NetworkFile:
-    """The network of a name; raises RetrainError, naming `where`, if there is none."""
+    """The network with a name; raises RetrainError if there is none. `where` is the path of the parameter, for the error."""
     return cast("NetworkFile", params.choose("retrain.models.networks", name, where))

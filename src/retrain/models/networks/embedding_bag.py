@@ -1,4 +1,4 @@
-"""The mean of a text's word vectors, and one linear layer: the course's text classification model."""
+"""The mean of the word vectors of a text, and one linear layer."""
 
 from typing import ClassVar
 
@@ -14,11 +14,11 @@ class Parameters(NetworkParameters):
 
     embedding_dim: AtLeastOne
     embedding_init: PositiveNumber
-    """Weights start uniform between minus this and this, biases at zero."""
+    """Initial weights are uniform between minus this value and this value; biases are zero."""
     dropout: Share
-    """The share of the mean vector's numbers that a training step leaves out (Srivastava et al. 2014)."""
+    """The share of the numbers in the mean vector that a training step sets to zero (Srivastava et al. 2014)."""
     sparse: bool
-    """Gradients only for the words of the batch: much faster, for optimizers that can take them."""
+    """Compute gradients for the words of a batch only: much faster, but not every optimizer supports it."""
 
 
 class Network(networks.Network):
@@ -36,6 +36,6 @@ class Network(networks.Network):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, tokens: Tensor, offsets: Tensor) -> Tensor:
-        """`tokens`: int64, the batch's ids end to end; `offsets`: int64, (batch,). Returns (batch, outputs)."""
+        """`tokens`: int64, the ids of all rows, concatenated; `offsets`: int64, (batch,), the start of each row. Returns (batch, outputs)."""
         outputs: Tensor = self.linear(self.dropout(self.embedding(tokens, offsets)))
         return outputs

@@ -1,4 +1,4 @@
-"""A multilayer perceptron with one hidden layer and ReLU: the course's network for regression."""
+"""A multilayer perceptron with one hidden layer and ReLU."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ class Parameters(NetworkParameters):
 
     hidden: AtLeastOne
     dropout: Share
-    """The share of hidden units that a training step leaves out (Srivastava et al. 2014)."""
+    """The share of hidden units that a training step sets to zero (Srivastava et al. 2014)."""
 
 
 class Network(networks.Network):

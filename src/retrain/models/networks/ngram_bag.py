@@ -1,4 +1,4 @@
-"""The weighted sum of a text's feature vectors, and one linear layer: fastText's model, over weighted features."""
+"""The weighted sum of the feature vectors of a text, and one linear layer: the model of fastText, with weights."""
 
 from typing import ClassVar
 
@@ -14,11 +14,11 @@ class Parameters(NetworkParameters):
 
     embedding_dim: AtLeastOne
     embedding_init: PositiveNumber
-    """Feature vectors start uniform between minus this and this."""
+    """Initial feature vectors are uniform between minus this value and this value."""
     output_init: PositiveNumber
-    """So do the weights of the linear layer; its biases start at zero."""
+    """The same for the weights of the linear layer; its biases are zero."""
     sparse: bool
-    """Gradients only for the features of the batch: much faster, for optimizers that can take them."""
+    """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it."""
 
 
 class Network(networks.Network):
@@ -35,9 +35,9 @@ class Network(networks.Network):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        """`features`: int64, the batch's end to end; `weights`: float32, of each; `offsets`: int64, (batch,).
+        """`features`: int64, those of all rows, concatenated; `weights`: float32, one per feature.
 
-        Returns (batch, outputs).
+        `offsets`: int64, (batch,), the start of each row. Returns (batch, outputs).
         """
         outputs: Tensor = self.linear(self.embedding(features, offsets, per_sample_weights=weights))
         return outputs

@@ -1,0 +1,36 @@
+"""Ctrl-C while a model is trained: the state is saved, and the message says how to continue."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "command"),
+    [
+        ({}, "python3 src/train.py --dataset tiny_numbers"),
+        ({"DVC_STAGE": "train@tiny_numbers"}, "dvc repro train@tiny_numbers"),
+    ],
+    ids=["script", "dvc"],
+)
+def test_interrupt_says_how_to_continue(finished, environment, command):
+    finished.set("tiny_numbers.train.loop.epochs", 10**6)
+    finished.set("tiny_numbers.train.loop.patience", 10**6)
+    weights = (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", "tiny_numbers"],
+        cwd=finished.folder, env={**finished.environment, **environment, "RETRAIN_TRACKING": "off"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    checkpoints = finished.folder / ".retrain" / "checkpoints"
+    while training.poll() is None and not list(checkpoints.glob("tiny_numbers-*.checkpoint")):
+        time.sleep(0.05)
+    training.send_signal(signal.SIGINT)
+    _, printed = training.communicate(timeout=120)
+    assert training.returncode == 130, printed
+    line = f"train tiny_numbers: interrupted; the state is saved. To continue, run: {command}"
+    assert printed.splitlines()[-1] == line
+    assert (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes() == weights
