@@ -269,13 +269,13 @@ def test_training_stops_after_patience(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "figure", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
+    ("dataset", "column", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
 )
-def test_best_weights_are_kept(folder, tmp_path, dataset, figure, sign):
+def test_best_weights_are_kept(folder, tmp_path, dataset, column, sign):
     unsteady = {"schedule": {"name": "constant"}}
     changed = {"learning_rate": 3.0, "clip_norm": 9.0, "epochs": 8, "patience": 8}
     history = trained(ready(folder, dataset, section=unsteady, **changed), tmp_path, Rows())
-    scores, best = [sign * row[figure] for row in history.rows], history.best
+    scores, best = [sign * row[column] for row in history.rows], history.best
     assert best.epoch == scores.index(max(scores)) + 1 < len(history.rows)
     again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
     results(again)

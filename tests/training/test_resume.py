@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on and ends in the same bytes."""
+"""An interrupted training continues, and ends with the same bytes."""
 
 import os
 import random
@@ -125,7 +125,7 @@ def whole_training(folder: Path, dataset: str, **section: Any) -> Training:
 
 
 def stopped_training(folder: Path, dataset: str, strides: Iterator[int], **section: Any) -> Training:
-    """A training that stops after so many batches, again and again, and goes on from its state alone."""
+    """A training that stops again and again, after the given numbers of batches, and continues from its state alone."""
     training = ready(folder, dataset, **section)
     first = training.state.optimizer.param_groups[0]["lr"]
     while not training.is_over:
