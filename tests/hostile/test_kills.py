@@ -1,7 +1,7 @@
-"""A training is killed, again and again, and what it leaves in the end is compared byte by byte.
+"""A training is killed again and again, with or without its recorder, and its outputs are compared byte by byte.
 
-Each round happens in a copy of its own of a project whose earlier outputs are others, with a fresh MLflow store: so runs
-are started under kills as well. What a training leaves that nothing stops is made in yet another copy.
+Each round has its own copy of a project with different earlier outputs and without an MLflow store, so runs are also
+created under kills. Another copy has the outputs of a training that nothing interrupts.
 """
 
 import hashlib
@@ -81,13 +81,15 @@ class Kills:
     """Trainings that continued inside an epoch."""
     differences: int = 0
     left: int = 0
-    """Drafts and checkpoints that were still there after a training that ended well."""
+    """Drafts, checkpoints and messages that were still there after a training that ended well."""
     other_runs: list[str] = field(default_factory=list)
     """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
     rounds: int = 0
     slowest_leave: float = 0.0
-    unheard: int = 0
-    """Trainings on a loaded machine whose store was not ready when they were asked to leave: it has the earlier status."""
+    recorders: int = 0
+    """Recorders that were killed, together with a training or before it was asked to leave."""
+    waiting: int = 0
+    """Those that had messages to deliver."""
 
     def round_in(self, folder: Path) -> Path:
         """The folder of the next round: of its own, since MLflow's client keeps a store open that is gone."""
@@ -155,7 +157,6 @@ class Kills:
 
     def killed_at_a_time(self, project: Project, whole: Whole, number: signal.Signals, *command: str) -> None:
         """A command whose process group gets a signal: at some moment of its loading, or of the training itself."""
-        before = statuses_of(project, self.dataset)
         with self.start(project, *command) as process:
             said = ""
             if next(self.moments) == "training":
@@ -163,6 +164,7 @@ class Kills:
                 time.sleep(self.draw.uniform(0, whole.training))
             else:
                 time.sleep(self.draw.uniform(0, whole.loading))
+            alone = self.draw.random() < 0.5 or not self.killed_recorder(project)
             sent = time.monotonic()
             subprocess.run(["kill", f"-{number.value}", "--", f"-{process.pid}"], check=False, capture_output=True)
             said += process.stdout.read()
@@ -176,19 +178,33 @@ class Kills:
         self.kills[where] += 1
         if where != "loading" and number is not signal.SIGKILL:
             self.slowest_leave = max(self.slowest_leave, time.monotonic() - sent)
-            statuses = statuses_of(project, self.dataset)
-            # A training that comes to its end, or one again that did: its result stands, and the store may not know yet.
-            if statuses != ["FINISHED"] or (where == "training" and before != ["FINISHED"]):
-                unheard = is_loaded() and statuses == before != ["KILLED"]
-                self.unheard += unheard
-                self.compare_runs(statuses, before if unheard else ["KILLED"])
+            if alone and where == "training":
+                self.compare_runs(statuses_of(project, self.dataset), ["KILLED"])
+
+    def killed_recorder(self, project: Project) -> bool:
+        """Kill the recorder of a project, if there is one."""
+        processes = project.recorders()
+        for process in processes:
+            self.waiting += bool(project.messages())
+            process.kill()
+            process.wait()
+        self.recorders += len(processes)
+        return bool(processes)
 
     def compare(self, project: Project, whole: Whole) -> None:
         """Count what is not as it would have been, and what else is left."""
         found = files_of(project, self.dataset)
         self.differences += sum(found.get(name) != whole.files.get(name) for name in found | whole.files)
-        self.left += sum(path.suffix in (".checkpoint", ".draft") for path in project.folder.rglob("*"))
         self.compare_runs(runs_of(project, self.dataset), [("FINISHED", whole.epochs)])
+        self.left += len(project.messages())
+        self.left += sum(path.suffix in (".checkpoint", ".draft") for path in project.folder.rglob("*"))
+
+    def remove(self, project: Project) -> None:
+        """Remove the project of a round, and its recorder, which would have nothing more to do."""
+        for process in project.recorders():
+            process.kill()
+            process.wait()
+        shutil.rmtree(project.folder)
 
     def compare_runs(self, found: list[Any], wanted: list[Any]) -> None:
         """Note runs that are not as they should be."""
@@ -210,9 +226,9 @@ class Kills:
         return (
             f"{self.dataset}: {self.total} kills ({where}; {self.late} signals more came too late), "
             f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences, "
-            f"{self.left} drafts and checkpoints left, {len(self.other_runs)} stores with other runs; "
-            f"slowest leave {self.slowest_leave:.1f} s"
-            f"{f' on a loaded machine, {self.unheard} before their store was ready' if is_loaded() else ''}"
+            f"{self.left} drafts, checkpoints and messages left, {len(self.other_runs)} stores with other runs; "
+            f"{self.recorders} recorders killed as well ({self.waiting} with messages); "
+            f"slowest leave {self.slowest_leave:.1f} s{' on a loaded machine' if is_loaded() else ''}"
         )
 
 
@@ -229,6 +245,7 @@ def runs_of(project: Project, dataset: str) -> list[tuple[str, list[int]]]:
 
 def statuses_of(project: Project, dataset: str) -> list[str]:
     """The statuses of all runs."""
+    project.wait_for_recorder()
     store = project.folder / "mlflow.db"
     return [status for status, _ in runs_of(project, dataset)] if store.exists() and store.stat().st_size else []
 
@@ -284,6 +301,7 @@ def test_killed_training_ends_in_same_bytes(new_project, tmp_path):
     calls = kills.calls(reference, "checkpoint")
     whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
     kills.killed_in_a_save(project, "checkpoint", calls)
+    kills.killed_recorder(project)  # while it imports MLflow
     with kills.start(project, *kills.training) as process:
         said_until(process, TRAINS)
         process.send_signal(signal.SIGTERM)
@@ -293,6 +311,7 @@ def test_killed_training_ends_in_same_bytes(new_project, tmp_path):
     kills.finished(project, *kills.training)
     kills.compare(project, whole)
     assert (kills.total, kills.continued, kills.differences, kills.left, kills.other_runs) == (1, 1, 0, 0, [])
+    assert (kills.recorders, kills.waiting) == (1, 1)
 
 
 def rows_at_hand(project: Project) -> None:
@@ -335,7 +354,7 @@ def test_many_kills_of_a_training(tmp_path, capsys, dataset, seconds, least):
                 kills.killed_in_a_save(project, way, calls[way])
         kills.finished(project, *kills.training)
         kills.compare(project, whole)
-        shutil.rmtree(project.folder)
+        kills.remove(project)
     with capsys.disabled():
         kills.promise(least)
 
@@ -359,7 +378,7 @@ def test_kills_of_dvc_and_its_processes(tmp_path, capsys, way):
         kills.finished(project, *command)
         kills.differences += lock_of(project, way) != lock
         kills.compare_runs(runs_of(project, "diabetes"), [("FINISHED", whole.epochs)])
-        shutil.rmtree(project.folder)
+        kills.remove(project)
     with capsys.disabled():
         click.echo(f"\ndvc {' '.join(way)}:")
         kills.promise({"kills": 12, "training": 3})
@@ -427,7 +446,7 @@ def test_kills_between_system_calls(new_project, tmp_path, capsys):
         kills.kills.update([next((what for what, found in last.items() if found), "elsewhere")])
         kills.finished(project, *kills.training)
         kills.compare(project, whole)
-        shutil.rmtree(project.folder)
+        kills.remove(project)
     with capsys.disabled():
         counts = ", ".join(f"{len(calls)} of the {what}" for what, calls in saves.items())
         click.echo(f"\nsystem calls of saves: {counts}")

@@ -18,11 +18,14 @@ from retrain.tracking import recording
 from support.warm import Warm
 
 import click
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+RECORDER_SECONDS = 500
+"""It has a low priority, and may get little of a loaded machine."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -173,11 +176,23 @@ class Project:
 
     def wait_for_recorder(self) -> None:
         """Wait until the recorder has delivered all messages of the project's stages."""
-        for _ in range(1200):
-            if not list(self.folder.glob(".retrain/recorder/*/[0-9]*.json")):
-                return
+        started = time.monotonic()
+        while self.messages():
+            assert time.monotonic() - started < RECORDER_SECONDS, self.messages()
             time.sleep(0.1)
-        raise AssertionError("the recorder has not delivered all messages in two minutes")
+
+    def messages(self) -> list[Path]:
+        """The messages to the recorder that wait, and those that were never completed."""
+        return list(self.folder.glob(".retrain/recorder/*/*.json"))
+
+    def recorders(self) -> list[psutil.Process]:
+        """The processes that record the project's runs."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if "retrain.tracking.recorder" in command and str(self.folder) in command:
+                found.append(process)
+        return found
 
     def copy(self, folder: Path) -> "Project":
         """The project as it is now, with data, models, cache and runs, in another folder."""
