@@ -194,7 +194,7 @@ def rows(model, prefix, key, *, skip=()):
         if "Literal" in str(field.annotation) and name == "repairs":
             kind = "list of " + ", ".join(f"`{value}`" for value in properties["items"]["enum"])
         fallback = MEANINGS.get(f"{key}.{name}") or MEANINGS.get(f"{'.'.join(key.split('.')[:2])}.{name}", "")
-        meaning = fallback or texts.get(name, "")
+        meaning = (fallback or texts.get(name, "")).replace("<", "&lt;")
         yield f"| `{prefix}.{name}` | {kind.replace(' or `null` (optional)', ' (optional)')} | {meaning} | {reruns(f'{prefix}.{name}')} |"
 
 
