@@ -1,4 +1,4 @@
-"""`make bench`: ours beside fastText and others, on the same rows, in one run; `make bench-quick` in two minutes.
+"""`make bench`: Retrain compared with fastText and others, on the same rows, in one run; `make bench-quick` in two minutes.
 
 Writes results.json, the tables in docs/evidence/benchmarks.md, and frontier.png. All times are medians of alternating runs.
 """
@@ -249,7 +249,7 @@ def machine():
 @click.option("--quick", is_flag=True, help="One turn, and only what compares with fastText; writes nothing.")
 @cli.one_line_errors
 def main(quick):
-    """Measure ours beside others on AG News: `AG_NEWS_DIR`'s rows, or those that prepare downloads."""
+    """Compare Retrain with others on AG News: on the rows in `AG_NEWS_DIR`, or on those that prepare downloads."""
     given = ag_news.given()
     os.chdir(environment.workspace())
     if not OTHERS.exists():

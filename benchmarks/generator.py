@@ -51,7 +51,7 @@ class Generator:
         texts = {name: [TOKEN.findall(text.lower()) for text in rows[name]] for name in self.columns}
         self.vocabulary = sorted({token for column in texts.values() for text in column for token in text})
         numbers = {token: number for number, token in enumerate(self.vocabulary)}
-        self.start = len(self.vocabulary)  # what stands before a text's first word
+        self.start = len(self.vocabulary)  # the context of a text's first word
         self.unknown = self.start + 1  # any new word
         self.row_classes = classes
         self.lengths = np.array([[len(text) for text in texts[name]] for name in self.columns])

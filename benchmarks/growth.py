@@ -94,7 +94,7 @@ def measure(workspace):
 
 
 def growth_of(sizes):
-    """Time per row (the median of all turns) and memory of train, beside the smallest size."""
+    """Time per row (the median of all turns) and memory of train, relative to the smallest size."""
     first, *larger = [statistics.median(per_row(size["turns"])) for size in sizes]
     memory = [size["train_peak_mebibytes"] / sizes[0]["train_peak_mebibytes"] for size in sizes[1:]]
     return {

@@ -1,4 +1,4 @@
-"""The two small datasets beside what scikit-learn makes of the same splits."""
+"""The two small datasets, compared with scikit-learn on the same splits."""
 
 import json
 import statistics
@@ -43,7 +43,7 @@ def docstrings():
 
 
 def diabetes():
-    """Test r2 over many splits: the committed parameters, the best epoch on validation, beside Ridge with a chosen penalty."""
+    """Test r2 over many splits: the committed parameters, the best epoch on validation, compared with Ridge with a chosen penalty."""
     environment.pin_cpu(1)
     from retrain.data import loader, splitting, tables
     from retrain.data.encoders import numbers

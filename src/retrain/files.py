@@ -223,6 +223,6 @@ def md5(path: Path) -> str:
 
 
 def combined_sha256(digests: dict[str, str]) -> str:
-    """One SHA-256 over named digests, whatever their order."""
+    """One SHA-256 over named digests; their order does not matter."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -29,7 +29,7 @@ WORDS = {
     r"tak(es?|ing) (no )?part": "answer, be available",
     r"knobs?": "parameter",
     r"belongs? into": "belongs in",
-    r"(?-i:(?<!there )is none|are none)": "is not one; name the thing",
+    r"(?-i:(?<![Tt]here )is none|(?<![Tt]here )are none)": "is not one; name the thing",
     r"last words": "final status",
     r"turn(s|ed)? (us )?down": "rejects",
     r"(see|said) above": "name the stage or the line",
@@ -51,7 +51,7 @@ WORDS = {
     r"words? of errors": "texts of errors",
     r"stands? (in|at|on|there|before|among|twice|between|alone)": "is (in), appears",
     r"(lies|lie) (in|at|on|apart|there|within)": "is in, is located, differ by",
-    r"(?-i:(?<!there )(is|are) no (?!longer|better|more|worse)\w+)": "is not a ...",
+    r"(?-i:(?<![Tt]here )(is|are) no (?!longer|better|more|worse)\w+)": "is not a ...",
     r"other bytes|is another|are others": "different",
 }
 """Patterns that have no legitimate use here, and what to write instead."""

@@ -30,7 +30,7 @@ CHUNK = 1 << 16
 IDENTITY = "identity"
 """The HTTP name of content that is not compressed."""
 LARGEST_DOWNLOAD = 1 << 32
-"""Bytes. The download of a larger file is given up, whatever size the server announced."""
+"""Bytes. The download of a larger file is given up, even if the server announced a smaller size."""
 DOWNLOAD_YOURSELF = "download it yourself, and set location to the copy"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONGEST = 40
 """Characters of a text that is shown."""
 IMAGE_STEPS = 1
-"""Steps by which a pixel may differ: points that differ in their last bits can be drawn in different pixels."""
+"""Steps by which a pixel may differ: points that differ by rounding can be drawn in different pixels."""
 HINT = "run: retrain verify"
 
 

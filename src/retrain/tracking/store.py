@@ -1,4 +1,4 @@
-"""This repository's own MLflow store: `mlflow.db`, with the artifacts in `mlruns/` beside it."""
+"""This repository's own MLflow store: `mlflow.db`, with the artifacts in `mlruns/` next to it."""
 
 import logging
 import os
@@ -56,7 +56,7 @@ def root_id(root: Path) -> str:
 
 
 def relocate(root: Path) -> None:
-    """Mend the paths of a store that was made under another root, so that its artifacts are found, and say so.
+    """Adapt the paths of a store that was made under another root, so that its artifacts are found, and print a line.
 
     MLflow stores where artifacts lie as absolute paths: in a repository that was moved, and in a store that came from
     another machine, they point nowhere.
@@ -181,7 +181,7 @@ def create_store(url: "URL", path: Path) -> None:
     files.remove_abandoned(path)
     if has_content(path):
         return
-    folder = files.draft_of(path, "")  # a folder: SQLite keeps a journal beside its file
+    folder = files.draft_of(path, "")  # a folder: SQLite writes further files next to its own
     try:
         folder.mkdir(parents=True)
         draft = url.set(database=str(folder / path.name)).render_as_string(hide_password=False)
@@ -193,7 +193,7 @@ def create_store(url: "URL", path: Path) -> None:
 
 
 def has_content(path: Path) -> bool:
-    """Whether there is a file, or whatever else, that is not empty."""
+    """Whether something exists at a path and is not empty."""
     return path.exists() and path.stat().st_size > 0
 
 
@@ -217,7 +217,7 @@ def experiment_id(client: "MlflowClient", dataset: str) -> str:
 
 @contextmanager
 def writing(client: "MlflowClient") -> Iterator[None]:
-    """One process at a time writes to a SQLite store, which turns down a second writer at once in some of its states."""
+    """One process at a time writes to a SQLite store, which rejects a second writer immediately in some of its states."""
     with reachable():
         if not client.tracking_uri.startswith("sqlite:"):
             yield

@@ -192,7 +192,7 @@ class Cosine(Section):
 
     def factor(self, progress: float) -> float:
         """See `Constant.factor`."""
-        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries differ in the last bit of a cosine
+        return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries round a cosine differently
 
 
 class Steps(Section):
