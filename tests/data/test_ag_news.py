@@ -1,4 +1,4 @@
-"""The news classifier on genuine rows, where there are some: as committed, and by the course's recipe."""
+"""The news classifier on the real AG News, if AG_NEWS_DIR names a copy: as committed, and with the course's recipe."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[str]]]:
-    """Serves the rows; and what was asked for."""
+    """A server of the rows, and the paths of its requests."""
     asked: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
@@ -38,7 +38,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def news(server, tmp_path) -> Project:
-    """A project that downloads the rows from there."""
+    """A project that downloads the rows from the server."""
     project = copy_of_repository(tmp_path / "project")
     for name in ("train", "test"):
         digest = hashlib.sha256(Path(ROWS, f"{name}.csv").read_bytes()).hexdigest()
@@ -48,13 +48,13 @@ def news(server, tmp_path) -> Project:
 
 
 def metrics_of(project: Project) -> dict:
-    """What the pipeline comes to."""
+    """The metrics of the pipeline."""
     ended = project.run("retrain", "repro", "ag_news", timeout=540)
     assert ended.returncode == 0, ended.said
     return json.loads((project.folder / "reports/ag_news/metrics.json").read_text())
 
 
-def test_the_news_are_read_well_as_committed(news, server, tmp_path):
+def test_ag_news_as_committed(news, server, tmp_path):
     project, metrics = news, metrics_of(news)
     assert sorted(server[1]) == ["/test.csv", "/train.csv"]
     assert metrics["test"]["accuracy"] >= 0.92
@@ -74,7 +74,7 @@ def test_the_news_are_read_well_as_committed(news, server, tmp_path):
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-def test_the_courses_recipe_reads_the_news_less_well_from_the_same_download(news, server):
+def test_ag_news_with_the_course_recipe(news, server):
     metrics = metrics_of(news)
     assert news.run("retrain", "recipe", "ag_news", "docs/recipes/ag_news_course.yaml").returncode == 0
     course = metrics_of(news)

@@ -1,4 +1,4 @@
-"""Downloads from servers that mean no good: they are not followed anywhere, take no room, and are never used unverified."""
+"""Downloads from malicious servers: no redirect to another scheme, no unlimited size, no unverified content."""
 
 import base64
 import gzip
@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 from support.project import listening, tiny_datasets
 
-pytestmark = pytest.mark.timeout(120)  # the end of what would never end
+pytestmark = pytest.mark.timeout(120)  # for servers that never end
 ROWS = b"a,b,c,y\n" + b"".join(b"%d,%d,%d,%d\n" % (n, n * n, n % 7, n % 5) for n in range(60))
 DIGEST = hashlib.sha256(ROWS).hexdigest()
 SECRET = "s3cret"  # noqa: S105 (of these tests)
@@ -30,7 +30,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def serving(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
-    """A server on 127.0.0.1 that answers some paths, all others with the rows; and the paths that were asked for."""
+    """A server on 127.0.0.1 with these answers, and the rows for all other paths; and the paths of its requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def serving(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
 
 
 def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
-    """Answer with a body and with headers, whose names have underscores here; its length is among them if it is given."""
+    """Answer with a body and headers. Underscores in their names become hyphens."""
     handler.send_response(status)
     for name, value in headers.items():
         handler.send_header(name.replace("_", "-"), value)
@@ -71,7 +71,7 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
 
 
 def dripping(fast: int, handler: BaseHTTPRequestHandler) -> None:
-    """So many bytes, then one every twentieth of a second, for a minute."""
+    """Send `fast` bytes, then one byte every twentieth of a second, for a minute."""
     handler.send_response(200)
     handler.end_headers()
     with suppress(OSError):
@@ -85,7 +85,7 @@ CHUNK = 20 << 10
 
 
 def steady(handler: BaseHTTPRequestHandler) -> None:
-    """Twenty kilobytes every tenth of a second, for two seconds."""
+    """Send twenty kilobytes every tenth of a second, for two seconds."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(20):
@@ -95,13 +95,13 @@ def steady(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder for a dataset from a server, whose file was never fetched."""
+    """A folder for a dataset whose file was not downloaded yet."""
     (tmp_path / ".git").mkdir()
     return tmp_path
 
 
 def run(folder: Path, location: str, sha256: str = DIGEST) -> str:
-    """Prepare rows from a location; what is printed, on both channels."""
+    """Prepare rows from a location, and return the printed text of both streams."""
     block = tiny_datasets()["tiny_numbers"]
     block["prepare"]["train"] = {"location": location, "sha256": sha256}
     with (folder / "params.yaml").open("w") as file:
@@ -114,14 +114,14 @@ def run(folder: Path, location: str, sha256: str = DIGEST) -> str:
 
 
 def kept(folder: Path) -> list[str]:
-    """What is left of downloads and of outputs."""
+    """The names of downloads, outputs and temporary files."""
     return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "params.yaml"]
 
 
 @pytest.mark.parametrize(
     "target", ["https://127.0.0.1:{port}/a", "ftp://127.0.0.1/a", "file:///etc/passwd", "data:,a", "gopher://h"]
 )
-def test_no_redirect_to_another_scheme_is_followed(folder, target):
+def test_redirects_keep_the_scheme(folder, target):
     places: dict[str, Answer] = {}
     with serving(places) as (server, asked):
         places["/away"] = redirect(target.format(port=server.rpartition(":")[2]))
@@ -131,12 +131,12 @@ def test_no_redirect_to_another_scheme_is_followed(folder, target):
     assert kept(folder) == []
 
 
-def test_a_session_for_https_has_no_way_to_anything_else():
+def test_sessions_know_one_scheme():
     assert list(downloads.session_for("https://example.org/rows.csv").adapters) == ["https://"]
     assert list(downloads.session_for("HTTP://example.org/rows.csv").adapters) == ["http://"]
 
 
-def test_a_few_redirects_are_followed_and_no_more(folder):
+def test_redirects_are_limited(folder):
     few, many = downloads.REDIRECTS, downloads.REDIRECTS + 1
     with serving({f"/{step}": redirect(f"/{step - 1}") for step in range(1, many + 1)}) as (server, asked):
         assert run(folder, f"{server}/{few}").startswith("prepare mine: read 60 rows")
@@ -146,7 +146,7 @@ def test_a_few_redirects_are_followed_and_no_more(folder):
     assert not (folder / "rows.csv").exists()
 
 
-def test_a_server_that_announces_too_much_is_not_listened_to(folder):
+def test_a_large_announced_size_is_rejected(folder):
     claims = str(downloads.LARGEST_DOWNLOAD + 1)
     with serving({"/large": lambda handler: answer(handler, ROWS, Content_Length=claims)}) as (server, asked):
         said = run(folder, f"{server}/large")
@@ -168,8 +168,8 @@ def test_an_endless_download_stops_at_the_limit(tmp_path):
 
 
 @pytest.mark.parametrize("length", ["12", "-5", "many", "1" * 5000, "0x10", "", "\u0663"])
-def test_a_length_that_is_wrong_or_none_misleads_nobody(folder, length):
-    """More than is announced is cut off, which the digest notices; what is no number is no announcement."""
+def test_a_wrong_length_is_harmless(folder, length):
+    """Content beyond the length is cut off, which the digest shows. A length that is not a number is ignored."""
     send: Answer = lambda handler: answer(handler, ROWS, Content_Length=length.encode().decode("latin-1"))  # noqa: E731
     with serving({"/rows.csv": send}) as (server, _):
         said = run(folder, f"{server}/rows.csv")
@@ -180,7 +180,7 @@ def test_a_length_that_is_wrong_or_none_misleads_nobody(folder, length):
 
 
 def packed(handler: BaseHTTPRequestHandler) -> None:
-    """Content that needs decompression, which could become any size."""
+    """Send compressed content, which could become any size."""
     answer(handler, gzip.compress(ROWS), Content_Encoding="gzip")
 
 
@@ -196,19 +196,19 @@ def test_compressed_content_is_rejected(folder):
 
 
 @pytest.mark.parametrize("fast", [0, 1 << 20])
-def test_a_server_that_sends_a_byte_now_and_then_is_left_also_after_a_good_beginning(folder, fast):
+def test_slow_servers_are_abandoned(folder, fast):
     said = r"/a sends fewer than 1,024 bytes a second; check the network"
     with serving({"/a": partial(dripping, fast)}) as (server, _), pytest.raises(UnavailableError, match=said):
         downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
 
 
-def test_a_server_that_is_fast_enough_is_not_left_however_much_it_sends(folder):
+def test_steady_servers_are_not_abandoned(folder):
     with serving({"/a": steady}) as (server, _):
         digest = downloads.download_once(f"{server}/a", folder / "rows.csv", 1 << 30, patience=0.5)
     assert digest == hashlib.sha256(bytes(20 * CHUNK)).hexdigest()
 
 
-def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
+def test_partial_downloads_are_removed(folder):
     missing = str(len(ROWS) + 1)
     with serving({"/a": lambda handler: answer(handler, ROWS, Content_Length=missing)}) as (server, asked):
         assert "can't be downloaded (ProtocolError)" in run(folder, f"{server}/a")
@@ -216,7 +216,7 @@ def test_a_part_of_a_file_is_never_used_and_does_not_stay(folder):
     assert kept(folder) == []
 
 
-def test_a_part_that_a_killed_process_left_is_no_download(folder):
+def test_drafts_of_killed_processes_are_ignored(folder):
     cache = folder / ".retrain" / "downloads"
     cache.mkdir(parents=True)
     (cache / f".{DIGEST}.1.draft").write_bytes(ROWS[:100])
@@ -225,7 +225,7 @@ def test_a_part_that_a_killed_process_left_is_no_download(folder):
         assert asked == ["/rows.csv"]
 
 
-def test_a_download_that_was_changed_in_the_cache_is_fetched_again_or_refused(folder):
+def test_changed_downloads_are_fetched_again(folder):
     cached = folder / ".retrain" / "downloads" / DIGEST
     with serving({}) as (server, asked):
         run(folder, f"{server}/rows.csv")
@@ -240,7 +240,7 @@ def test_a_download_that_was_changed_in_the_cache_is_fetched_again_or_refused(fo
     assert (folder / "data/mine/prepared/rows.parquet").read_bytes() == before
 
 
-def test_a_token_in_a_location_is_in_no_file_and_in_nothing_that_is_printed(folder):
+def test_tokens_in_locations_stay_secret(folder):
     with serving({"/gone": lambda handler: handler.send_error(404)}) as (server, asked):
         said = run(folder, f"{server}/rows.csv?token={SECRET}")
         assert asked == [f"/rows.csv?token={SECRET}"]
@@ -255,7 +255,7 @@ def test_a_token_in_a_location_is_in_no_file_and_in_nothing_that_is_printed(fold
     assert "location" not in json.loads((folder / "data/mine/prepared/prepared.json").read_text())["prepare"]["train"]
 
 
-def test_a_password_in_a_location_is_refused_and_not_shown(folder):
+def test_passwords_in_locations_are_rejected(folder):
     said = run(folder, f"https://user:{SECRET}@example.org/rows.csv")
     assert said.startswith(
         "Error: https://example.org/rows.csv contains a user or a password, which git and DVC would store; "
@@ -264,7 +264,7 @@ def test_a_password_in_a_location_is_refused_and_not_shown(folder):
     assert SECRET not in said
 
 
-def test_a_password_of_netrc_is_used(folder, monkeypatch):
+def test_netrc_is_used(folder, monkeypatch):
     expected = f"Basic {base64.b64encode(f'user:{SECRET}'.encode()).decode()}"
 
     def locked(handler: BaseHTTPRequestHandler) -> None:

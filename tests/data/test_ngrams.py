@@ -1,4 +1,4 @@
-"""Hashed words and pairs: found as an independent tokenizer finds them, weighted as an independent formula weighs them."""
+"""Words, pairs and character n-grams match an independent tokenizer, and their weights an independent formula."""
 
 import base64
 import math
@@ -43,7 +43,7 @@ Feature = tuple[str, ...]
 
 
 def words(row: Row) -> list[list[str]]:
-    """The words of each column that has text, with the marks around it, as a tokenizer of its own finds them."""
+    """The words of each column with text, and the marks around it, as an independent tokenizer finds them."""
     runs = re.compile(r"[0-9a-z_\x80-\u1fff\u2040-\U0010ffff]+|  +|[^ \t\v\f\r]")
     return [
         [FIRST, *(" " if word.isspace() and word[0] == " " else word for word in runs.findall(part.lower())), LAST]
@@ -53,22 +53,22 @@ def words(row: Row) -> list[list[str]]:
 
 
 def polynomial(word: str | bytes) -> int:
-    """The hash of a word, in Python's own numbers."""
+    """The hash of a word, in plain Python."""
     content = word if isinstance(word, bytes) else word.encode()
     return sum(byte * pow(BASE, where, 2**64) for where, byte in enumerate(content)) % 2**64
 
 
-def runs(row: Row, length: int) -> list[bytes]:
-    """All runs of so many bytes in a row, with the marks around its columns."""
+def char_ngrams_of(row: Row, length: int) -> list[bytes]:
+    """All sequences of `length` bytes in a row, with the marks around its columns."""
     content = "".join(f"{FIRST}{part}{LAST}" for part in row if part).lower().encode()
     return [content[begin : begin + length] for begin in range(len(content) - length + 1)]
 
 
 def features(row: Row) -> list[Feature]:
-    """The features of a row: its words, its pairs, and the words of columns before the last one with text."""
+    """The features of a row: its words, its pairs, and the words of all columns but the last one with text."""
     columns = words(row)
     every = [word for column in columns for word in column]
-    titles = [word for column in columns[:-1] for word in column][:-1]  # the mark before the last column is none
+    titles = [word for column in columns[:-1] for word in column][:-1]  # without the mark before the last column
     return [
         *(("word", w) for w in every),
         *(("pair", *two) for two in pairwise(every)),
@@ -90,7 +90,7 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def hashes(rows: Sequence[str]) -> list[list[int]]:
-    """The hashes of each row's words, all rows at once, between the marks that rows come with."""
+    """The hashes of each row's words and marks, computed for all rows at once."""
     encoded = [f"{FIRST}{row}{LAST}".lower().encode() if row else b"" for row in rows]
     ends = np.cumsum([0, *map(len, encoded)])
     found, places = ngrams.words_of(Texts.of(np.frombuffer(b"".join(encoded), np.uint8), ends))
@@ -107,7 +107,7 @@ def buckets(rows: Sequence[Row], char_ngrams: int) -> list[list[int]]:
 
 
 def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> Encoder:
-    """An encoder that learned from these rows; where nothing else is asked for, all that tells anything."""
+    """An encoder that learned from these rows. By default it keeps nearly all features."""
     parameters = Parameters.model_validate(
         {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.001, "hash_bits": BITS, "char_ngrams": 0, **changed}
     )
@@ -115,7 +115,7 @@ def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> E
 
 
 def learned(encoder: Encoder) -> dict[int, float]:
-    """The importance of each bucket that is a feature."""
+    """The weight of each bucket that is a feature."""
     found = np.frombuffer(encoder.buckets, "<i4").tolist()
     return dict(zip(found, np.frombuffer(encoder.feature_weights, "<f2").tolist(), strict=True))
 
@@ -148,13 +148,13 @@ def ratio(feature: Feature, counts: dict[Feature, Counter[int]], classes: int) -
 
 
 def rarity(count: int, rows: int) -> float:
-    """What the importance of a rare feature is multiplied with."""
+    """The factor of a feature's weight that is larger for rare features."""
     return 1 + math.log((1 + rows) / (1 + min(count, rows)))
 
 
 @unhurried
 @given(ROWS)
-def test_the_words_of_every_row_are_those_that_a_regular_expression_finds(rows):
+def test_words_match_a_regular_expression(rows):
     expected = [[word for column in words((row,)) for word in column] for row in rows]
     found = hashes(rows)
     assert list(map(len, found)) == list(map(len, expected))
@@ -164,7 +164,7 @@ def test_the_words_of_every_row_are_those_that_a_regular_expression_finds(rows):
 
 @unhurried
 @given(ROWS)
-def test_the_hash_of_a_word_is_a_function_of_its_bytes_wherever_it_stands(rows):
+def test_word_hashes_match_a_polynomial(rows):
     assert hashes(rows) == [[polynomial(word) for column in words((row,)) for word in column] for row in rows]
 
 
@@ -182,14 +182,14 @@ def test_the_hash_of_a_word_is_a_function_of_its_bytes_wherever_it_stands(rows):
         ("a \n b", ["a", "\n", "b"]),
     ],
 )
-def test_words_are_what_a_reader_expects(text, expected):
+def test_words_are_as_expected(text, expected):
     marked = [FIRST, *expected, LAST] if text else []
     assert hashes([text]) == [list(map(polynomial, marked))]
 
 
 @unhurried
 @given(st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)))
-def test_every_word_pair_and_title_word_has_its_bucket(rows):
+def test_words_pairs_and_titles_have_buckets(rows):
     assert buckets(rows, char_ngrams=0) == [sorted(map(bucket, features(row))) for row in rows]
 
 
@@ -198,15 +198,17 @@ def test_every_word_pair_and_title_word_has_its_bucket(rows):
     st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[TEXTS] * width), min_size=1, max_size=6)),
     st.integers(1, 8),
 )
-def test_every_run_of_characters_has_its_bucket_beside_those_of_words_and_crosses_no_row(rows, length):
+def test_character_ngrams_have_buckets(rows, length):
     expected = []
     for row in rows:
-        of_runs = ((polynomial(run) ^ CHAR_NGRAM) * SPREAD % 2**64 >> (64 - BITS) for run in runs(row, length))
-        expected.append(sorted([*map(bucket, features(row)), *of_runs]))
+        of_ngrams = (
+            (polynomial(ngram) ^ CHAR_NGRAM) * SPREAD % 2**64 >> (64 - BITS) for ngram in char_ngrams_of(row, length)
+        )
+        expected.append(sorted([*map(bucket, features(row)), *of_ngrams]))
     assert buckets(rows, length) == expected
 
 
-def test_a_word_that_was_never_seen_is_told_by_its_runs_of_characters_where_these_are_features():
+def test_character_ngrams_know_parts_of_unseen_words():
     rows, labels = [("the footballer",), ("the economy",)] * 3, [0, 1] * 3
     found = {}
     for length in (0, 5):
@@ -215,7 +217,7 @@ def test_a_word_that_was_never_seen_is_told_by_its_runs_of_characters_where_thes
     assert found == {0: 0, 5: len(["footb", "ootba", "otbal", "tball"])}
 
 
-def test_no_pair_crosses_the_end_of_a_row():
+def test_pairs_end_with_the_row():
     assert bucket(("pair", LAST, FIRST)) in buckets([("cow", "ship")], char_ngrams=0)[0]
     apart = buckets([("cow",), ("",), ("ship",)], char_ngrams=0)
     assert apart == [buckets([("cow",)], char_ngrams=0)[0], [], buckets([("ship",)], char_ngrams=0)[0]]
@@ -235,13 +237,13 @@ def test_no_pair_crosses_the_end_of_a_row():
         (("", "", ""), []),
     ],
 )
-def test_a_word_is_a_titles_word_only_where_a_later_column_has_text(row, titles):
+def test_titles_need_a_later_column(row, titles):
     (found,) = buckets([row], char_ngrams=0)
     assert [word for word in ("cow", "ship", "tram") if bucket(("title", word)) in found] == titles
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_rows_are_encoded_alone_as_they_are_among_thousands(width):
+def test_single_rows_are_encoded_the_same(width):
     texts = [text for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=5)]
     texts[7] = texts[ROWS_AT_ONCE - 1] = texts[ROWS_AT_ONCE] = ""
     rows = [(text, texts[-number])[:width] for number, text in enumerate(texts)]
@@ -255,7 +257,7 @@ def test_rows_are_encoded_alone_as_they_are_among_thousands(width):
     assert np.array_equal(np.diff(arrays["offsets"]), [row["offsets"][1] for row in alone])
 
 
-def test_what_is_learned_does_not_depend_on_the_order_of_thousands_of_rows():
+def test_the_order_of_rows_changes_nothing():
     rows = [(text, text[:9]) for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=6)]
     labels = [number % 3 for number in range(len(rows))]
     assert fitted(rows[::-1], labels[::-1], minimum_count=2) == fitted(rows, labels, minimum_count=2)
@@ -267,7 +269,7 @@ def test_what_is_learned_does_not_depend_on_the_order_of_thousands_of_rows():
     st.integers(1, 4),
     st.sampled_from([0.01, 0.3, 0.8, 1.5]),
 )
-def test_features_and_their_importance_are_those_of_a_formula_in_plain_python(examples, minimum_count, min_log_ratio):
+def test_feature_weights_match_plain_python(examples, minimum_count, min_log_ratio):
     rows, labels = [example[:2] for example in examples], [example[2] for example in examples]
     counts = counted(rows, labels, minimum_count)
     every = {feature for row in rows for feature in features(row)}
@@ -290,14 +292,14 @@ FARM_AND_SEA = [("cow barn",), ("cow the",), ("ship the",), ("ship reef",)]
 
 
 @pytest.mark.parametrize(("minimum", "kept"), [(1, "cow barn ship reef"), (2, "cow ship"), (3, "")])
-def test_a_word_that_is_too_rare_is_left_out(minimum, kept):
+def test_rare_words_are_left_out(minimum, kept):
     found = learned(fitted([*FARM_AND_SEA, ("tram tram tram",)], [0, 0, 1, 1, 2], minimum_count=minimum))
     present = [word for word in ("cow", "barn", "ship", "reef") if bucket(("word", word)) in found]
     assert present == kept.split()
     assert bucket(("word", "tram")) in found
 
 
-def test_a_word_that_tells_too_little_is_left_out():
+def test_words_of_low_log_ratio_are_left_out():
     found = learned(fitted(FARM_AND_SEA, [0, 0, 1, 1], min_log_ratio=1.2))
     assert {word for word in ("cow", "ship", "the", "barn", "reef") if bucket(("word", word)) in found} == {
         "cow",
@@ -305,14 +307,14 @@ def test_a_word_that_tells_too_little_is_left_out():
     }
 
 
-def test_without_a_min_log_ratio_a_word_that_tells_nothing_still_leaves_a_model_that_can_be_read():
+def test_a_min_log_ratio_of_zero_is_valid():
     encoder = fitted(FARM_AND_SEA, [0, 0, 1, 1], min_log_ratio=0.0)
     assert Encoder.from_json(encoder.to_json()) == encoder
 
 
 @unhurried
 @given(st.lists(st.tuples(NEWS, NEWS), min_size=1, max_size=8))
-def test_a_row_with_a_known_feature_has_weights_of_unit_length_and_another_row_has_none(rows):
+def test_rows_have_unit_length(rows):
     encoder = fitted([("cow", "é"), ("cow .", "the"), ("ship", "é the")], [0, 0, 1], min_log_ratio=0.4)
     known = learned(encoder)
     arrays = encoder.encode(table(rows))
@@ -326,7 +328,7 @@ def test_a_row_with_a_known_feature_has_weights_of_unit_length_and_another_row_h
             assert sorted(weights.tolist()) == pytest.approx([value / math.hypot(*expected) for value in expected])
 
 
-def test_words_and_runs_of_characters_weigh_the_same_in_a_row_and_together_one():
+def test_groups_of_features_weigh_the_same():
     known = [("cow barn",), ("cow the",), ("ship reef",)]
     encoder, of_words = (fitted(known, [0, 0, 1], min_log_ratio=0.5, char_ngrams=length) for length in (3, 0))
     rows = table([("the cow and the reef",), ("barns",), ("",), ("x",)])
@@ -339,14 +341,14 @@ def test_words_and_runs_of_characters_weigh_the_same_in_a_row_and_together_one()
     assert shares == [[0.5, 0.5], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
 
 
-def test_a_text_of_unknown_words_has_no_feature():
+def test_unknown_words_have_no_feature():
     encoder = fitted([("cow",), ("cow",), ("ship",), ("ship",)], [0, 0, 1, 1], min_log_ratio=1.0)
     features_, weights, offsets = encoder.gather(encoder.encode(table([("",), ("cow",), ("tram",)])), np.arange(3))
     assert offsets.tolist() == [0, 0, 3]
     assert len(features_) == len(weights) == 3  # the word, and its pairs with the marks
 
 
-def test_a_batch_has_the_features_of_its_rows_in_their_order():
+def test_batches_keep_the_order_of_rows():
     rows = [("cow barn",), ("",), ("ship",), ("the cow",)]
     encoder = fitted(rows, [0, 0, 1, 1])
     arrays = encoder.encode(table(rows))
@@ -358,7 +360,7 @@ def test_a_batch_has_the_features_of_its_rows_in_their_order():
     assert offsets.tolist() == np.cumsum([0, *(len(row[0]) for row in alone)])[:-1].tolist()
 
 
-def test_only_the_rows_that_are_given_teach_something():
+def test_only_given_rows_are_learned():
     rows = [(text,) for text, _ in news_rows(40, seed=7)]
     labels = np.array([number % 3 for number in range(40)])
     own = np.arange(40) % 2 == 0
@@ -368,7 +370,7 @@ def test_only_the_rows_that_are_given_teach_something():
     assert part.size < Encoder.fit_encode(table(rows), labels, parameters)[0].size
 
 
-def test_numbers_are_two_classes_those_above_the_mean_and_the_others():
+def test_numbers_count_as_two_classes():
     rows = [(text, "") for text, _ in news_rows(12, seed=8)]
     numbers = np.array([-3.0, 1.0, 0.5, 4.0, 0.0, 9.5] * 2, dtype=np.float32)  # the mean is 2
     above = (numbers > 2).astype(np.int64)
@@ -421,14 +423,14 @@ WRITTEN = {
     ],
     ids=str,
 )
-def test_a_damaged_model_is_refused(damage: dict[str, Any]):
+def test_damaged_encoders_are_rejected(damage: dict[str, Any]):
     assert Encoder.from_json(WRITTEN).size == 3
     with pytest.raises(ValueError, match="validation error"):
         Encoder.from_json({**WRITTEN, **damage})
 
 
 @pytest.mark.parametrize("parameter", [{"minimum_count": 10**6}, {"min_log_ratio": 99.0}], ids=str)
-def test_where_no_word_is_left_the_split_stage_says_so_in_one_line(tmp_path: Path, parameter):
+def test_no_feature_is_an_error(tmp_path: Path, parameter):
     (tmp_path / ".git").mkdir()
     write_tiny_tables(tmp_path)
     project = Project(tmp_path)

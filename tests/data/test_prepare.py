@@ -1,4 +1,4 @@
-"""Prepare: rows from their source become one clean, tidy table."""
+"""Prepare reads rows from their source and writes one clean, tidy table."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ ALL = ("entities", "backslashes", "spaces")
 
 
 def prepared(project: Project, dataset: str) -> str:
-    """Run the stage in this process; what it says."""
+    """Run the stage in this process, and return what it prints."""
     with chdir(project.folder):
         ended = CliRunner().invoke(prepare.main, ["--dataset", dataset], catch_exceptions=False)
     assert ended.exit_code == 0, ended.stderr
@@ -64,51 +64,51 @@ def table(*rows: tuple[str, str]) -> pd.DataFrame:
         ("example;salt;", "example;salt;"),
     ],
 )
-def test_remnants_of_entities_and_line_breaks_are_repaired(raw, clean):
+def test_entities_and_backslashes_are_repaired(raw, clean):
     assert cleaning.tidy_texts([raw], ALL) == [clean]
 
 
-def test_without_repairs_only_white_space_around_a_text_goes():
+def test_without_repairs_texts_are_stripped():
     assert cleaning.tidy_texts([" Bush #39;s   \\ lead \n"], ()) == ["Bush #39;s   \\ lead"]
 
 
-def test_backslashes_become_the_line_breaks_that_they_stand_for():
+def test_backslashes_become_line_breaks():
     assert cleaning.tidy_texts([r"two\\breaks\of a line, \$5"], ("backslashes",)) == ["two\nbreaks\nof a line, $5"]
 
 
 @unhurried
 @given(st.text(st.characters(categories=("L", "N", "Z"), max_codepoint=0x2FFF), max_size=30))
-def test_words_without_remnants_are_left_as_they_are(text):
+def test_other_words_are_not_changed(text):
     assert cleaning.tidy_texts([text], ALL) == [" ".join(text.split())]
 
 
-def test_empty_rows_and_exact_duplicates_are_dropped_and_counted():
+def test_empty_and_repeated_rows_are_dropped():
     rows = table(("a", "x"), ("", "x"), (" \t", "x"), ("b", ""), ("a", "x"), (" a ", "x"), ("a", "y"), ("A", "x"))
     cleaned = cleaning.clean(rows, ())
     assert cleaned.rows.to_numpy().tolist() == [["a", "x"], ["a", "y"], ["A", "x"]]
     assert (cleaned.empty, cleaned.duplicates) == (3, 2)
 
 
-def test_rows_that_are_equal_once_repaired_are_duplicates():
+def test_duplicates_are_found_after_repairs():
     cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
     assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
 
 
-def test_one_empty_input_of_several_is_no_reason_to_drop_a_row_but_an_empty_number_is():
+def test_missing_numbers_drop_a_row():
     texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
     assert cleaning.clean(texts, ()).empty == 1
     numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
     assert cleaning.clean(numbers, ()).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
 
 
-def test_classes_with_an_order_of_their_own_come_first_and_the_others_alphabetically():
+def test_ordered_classes_come_first():
     rows = table(*[(f"{topic} {i}", topic) for topic in ("z", "sea", "b", "farm") for i in range(2)])
     source = SourceRows(rows, official_test=None, classes=("sea", "absent", "farm"), notes=())
     cleaned, _ = prepare.prepare(source, (), "place")
     assert cleaned.rows["topic"].cat.categories.tolist() == ["sea", "farm", "b", "z"]
 
 
-def test_no_row_of_the_official_test_file_is_left_out():
+def test_official_test_rows_are_kept():
     test = table(("", "x"), ("a", "y"), ("a", "y"))
     source = SourceRows(table(("a", "x"), ("b", "x"), ("a", "y"), ("b", "y")), test, classes=(), notes=())
     _, kept = prepare.prepare(source, (), "place")
@@ -116,7 +116,7 @@ def test_no_row_of_the_official_test_file_is_left_out():
     assert kept.astype("str").to_numpy().tolist() == [["", "x"], ["a", "y"], ["a", "y"]]
 
 
-def test_one_line_says_what_was_read_dropped_and_kept(project):
+def test_prepare_prints_its_counts(project):
     path = project.folder / "data/raw/tiny_news/rows.csv"
     rows = path.read_text()
     path.write_text(rows + ",farm\na cow,farm\na cow,farm\n")
@@ -126,7 +126,7 @@ def test_one_line_says_what_was_read_dropped_and_kept(project):
     assert counts == {"read": 153, "empty": 1, "duplicates": 1, "kept": 151, "official_test": 0}
 
 
-def test_columns_without_a_header_are_named_values_renamed_and_several_may_become_one_class(project):
+def test_columns_and_classes_are_renamed(project):
     (project.folder / "data/raw/tiny_news/rows.csv").write_text(
         '"2","Cow","in a ""field"""\n"1","Ship","two\nlines"\n"3","Tram","old"\n"2","Pig","new"\n"1","Gull","big"\n'
     )
@@ -149,7 +149,7 @@ def test_columns_without_a_header_are_named_values_renamed_and_several_may_becom
     ]
 
 
-def test_the_same_rows_give_the_same_bytes_wherever_they_come_from(project, tmp_path):
+def test_the_location_changes_no_bytes(project, tmp_path):
     prepared(project, "tiny_news")
     folder = project.folder / "data/tiny_news/prepared"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -168,7 +168,7 @@ def test_the_same_rows_give_the_same_bytes_wherever_they_come_from(project, tmp_
 
 @contextmanager
 def serving(content: bytes, failures: int = 0) -> Iterator[tuple[str, list[int]]]:
-    """A server on 127.0.0.1 that answers with 500 some times, then with the content; and the answers it gave."""
+    """A server on 127.0.0.1 that fails some times and then sends the content; and the status of its answers."""
     answers: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -188,20 +188,20 @@ def serving(content: bytes, failures: int = 0) -> Iterator[tuple[str, list[int]]
 
 
 def downloads(project: Project) -> dict[str, bytes]:
-    """What the download cache holds."""
+    """The content of the download cache."""
     folder = project.folder / ".retrain" / "downloads"
     return {path.name: path.read_bytes() for path in folder.glob("*")}
 
 
 def from_url(project: Project, server: str) -> tuple[bytes, str]:
-    """Let `tiny_news` come from a server; its bytes and their digest."""
+    """Move `tiny_news` to a server, and return its bytes and their digest."""
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     project.set("tiny_news.prepare.train", {"location": f"{server}/rows.csv", "sha256": digest})
     return content, digest
 
 
-def test_a_url_is_downloaded_once_and_then_needs_no_server(project):
+def test_a_url_is_downloaded_once(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
     with serving(content) as (server, answers):
         _, digest = from_url(project, server)
@@ -212,7 +212,7 @@ def test_a_url_is_downloaded_once_and_then_needs_no_server(project):
     assert prepared(project, "tiny_news") == first
 
 
-def test_a_download_is_tried_again_when_the_server_fails(project):
+def test_failed_downloads_are_repeated(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
     with serving(content, failures=1) as (server, answers):
         _, digest = from_url(project, server)
@@ -221,7 +221,7 @@ def test_a_download_is_tried_again_when_the_server_fails(project):
     assert downloads(project) == {digest: content}
 
 
-def test_nothing_enters_the_cache_with_a_wrong_digest_and_what_was_harmed_there_is_fetched_again(project):
+def test_the_cache_holds_verified_files_only(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
     with serving(content + b"more,farm\n") as (server, _):
         _, digest = from_url(project, server)
@@ -230,7 +230,7 @@ def test_nothing_enters_the_cache_with_a_wrong_digest_and_what_was_harmed_there_
         assert ended.exit_code == 1
         assert f"not {digest}" in ended.stderr
     assert downloads(project) == {}
-    (project.folder / ".retrain" / "downloads" / digest).write_bytes(b"harmed")
+    (project.folder / ".retrain" / "downloads" / digest).write_bytes(b"damaged")
     with serving(content) as (server, _):
         from_url(project, server)
         prepared(project, "tiny_news")
@@ -239,7 +239,7 @@ def test_nothing_enters_the_cache_with_a_wrong_digest_and_what_was_harmed_there_
 
 @pytest.fixture(scope="module")
 def own_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the two datasets that need no network are prepared, and what each process had loaded."""
+    """A folder with the two prepared datasets that need no network, and the modules that each process loaded."""
     folder = tmp_path_factory.mktemp("own_tables")
     (folder / ".git").mkdir()
     (folder / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
@@ -258,7 +258,7 @@ print(json.dumps(sorted(sys.modules)))
     return folder
 
 
-def test_docstrings_are_over_ten_thousand_texts_of_four_libraries(own_tables):
+def test_docstrings_of_four_libraries(own_tables):
     rows = pd.read_parquet(own_tables / "data/docstrings/prepared/rows.parquet")
     assert rows.columns.tolist() == ["docstring", "library"]
     assert len(rows) > 10_000
@@ -267,7 +267,7 @@ def test_docstrings_are_over_ten_thousand_texts_of_four_libraries(own_tables):
     assert rows["docstring"].map(lambda text: len(text.split())).min() >= 5
 
 
-def test_a_docstring_that_several_libraries_share_is_left_out_and_counted(own_tables):
+def test_shared_docstrings_are_left_out(own_tables):
     rows = pd.read_parquet(own_tables / "data/docstrings/prepared/rows.parquet")
     assert not rows["docstring"].duplicated().any()
     said = (own_tables / "docstrings.txt").read_text().splitlines()[0]
@@ -290,7 +290,7 @@ def test_a_docstring_that_several_libraries_share_is_left_out_and_counted(own_ta
         ),
     ],
 )
-def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages, expected):
+def test_unreadable_packages_are_named(tmp_path, packages, expected):
     (tmp_path / ".git").mkdir()
     block = tiny_datasets()["tiny_news"]
     block["prepare"] = {"source": "docstrings", "repairs": [], "packages": packages, "minimum_words": 3}
@@ -301,7 +301,7 @@ def test_packages_that_can_not_be_read_are_named_in_one_line(tmp_path, packages,
     assert re.fullmatch(expected, ended.stderr)
 
 
-def test_files_of_a_library_that_are_no_python_have_no_docstrings_and_others_any_encoding(tmp_path, monkeypatch):
+def test_docstrings_of_odd_files(tmp_path, monkeypatch):
     contents = {
         "plain.py": b'"""A plain one."""\n',
         "latin.py": '# coding: latin-1\n"""Ein schöner."""\n'.encode("latin-1"),
@@ -319,13 +319,13 @@ def test_files_of_a_library_that_are_no_python_have_no_docstrings_and_others_any
     assert list(docstrings.first_paragraphs("odd")) == ["Ein schöner.", "A plain one."]
 
 
-def test_the_libraries_whose_docstrings_are_read_are_not_imported(own_tables):
+def test_docstrings_import_no_library(own_tables):
     loaded = set(json.loads((own_tables / "docstrings.txt").read_text().splitlines()[-1]))
     assert "pandas" in loaded  # prepare's own tool
     assert loaded.isdisjoint({"matplotlib", "sklearn", "scipy", "torch", "mlflow"})
 
 
-def test_diabetes_has_442_rows_of_ten_numbers_and_a_number_to_predict(own_tables):
+def test_diabetes_has_442_unscaled_rows(own_tables):
     rows = pd.read_parquet(own_tables / "data/diabetes/prepared/rows.parquet")
     assert rows.shape == (442, 11)
     assert rows.columns[-1] == "progression"

@@ -1,4 +1,4 @@
-"""Split: rows go to a side by their content, and everything learned is learned from the train split alone."""
+"""Split assigns rows by their content, and everything is learned from the train split alone."""
 
 import json
 from contextlib import chdir
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.project import Project
 
-SIDES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 unhurried = settings(deadline=None, max_examples=50)
 NO_TARGETS = np.empty(0, dtype=np.int64)
 TEXTS = st.lists(st.text("ab éÉ.!", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
@@ -34,8 +34,8 @@ def rows_of(texts: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"text": texts}, dtype="str")
 
 
-def sides_of(texts: list[str], official: list[str] | None = None, **changed: object) -> dict[str, list[str]]:
-    """The texts of each side."""
+def splits_of(texts: list[str], official: list[str] | None = None, **changed: object) -> dict[str, list[str]]:
+    """The texts of each split."""
     contents = text.Encoder.contents
     rows, test = rows_of(texts), None if official is None else rows_of(official)
     parts = splitting.split(
@@ -51,52 +51,52 @@ def normalised(texts: list[str]) -> set[bytes]:
 
 @unhurried
 @given(TEXTS, st.integers(0, 2**32 - 1))
-def test_every_row_is_on_one_side_in_the_order_of_the_rows(texts, seed):
-    sides = sides_of(texts, seed=seed)
-    assert sorted(row for side in sides.values() for row in side) == sorted(texts)
-    for side in sides.values():
-        assert side == [row for row in texts if row in side]
+def test_every_row_is_in_one_split(texts, seed):
+    splits = splits_of(texts, seed=seed)
+    assert sorted(row for part in splits.values() for row in part) == sorted(texts)
+    for part in splits.values():
+        assert part == [row for row in texts if row in part]
 
 
 @unhurried
 @given(TEXTS, st.integers(0, 2**32 - 1))
-def test_texts_that_are_equal_once_normalised_never_straddle_two_sides(texts, seed):
-    sides = sides_of([*texts, *(row.upper() + " !" for row in texts)], seed=seed)
-    train, validation, test = (normalised(sides[name]) for name in SIDES)
+def test_equal_texts_share_a_split(texts, seed):
+    splits = splits_of([*texts, *(row.upper() + " !" for row in texts)], seed=seed)
+    train, validation, test = (normalised(splits[name]) for name in SPLITS)
     assert not train & validation | train & test | validation & test
 
 
 @unhurried
 @given(TEXTS, TEXTS, st.integers(0, 2**32 - 1))
-def test_rows_that_are_added_later_move_no_old_row(texts, more, seed):
-    before, after = sides_of(texts, seed=seed), sides_of([*more, *texts], seed=seed)
-    for name in SIDES:
+def test_new_rows_move_no_old_row(texts, more, seed):
+    before, after = splits_of(texts, seed=seed), splits_of([*more, *texts], seed=seed)
+    for name in SPLITS:
         assert set(before[name]) <= set(after[name])
 
 
 @unhurried
 @given(TEXTS, TEXTS)
-def test_a_text_of_the_official_test_file_leaves_train_and_validation_but_never_the_test(texts, official):
-    sides = sides_of(texts, [*official, *official], test=None)
-    assert sides["test"] == [*official, *official]
+def test_texts_of_the_test_file_leave_the_others(texts, official):
+    splits = splits_of(texts, [*official, *official], test=None)
+    assert splits["test"] == [*official, *official]
     tested = normalised(official)
-    assert not tested & normalised(sides["train"] + sides["validation"])
+    assert not tested & normalised(splits["train"] + splits["validation"])
     free = [row for row in texts if not normalised([row]) & tested]
-    assert sorted(sides["train"] + sides["validation"]) == sorted(free)
+    assert sorted(splits["train"] + splits["validation"]) == sorted(free)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 @pytest.mark.parametrize(("validation", "test"), [(0.2, 0.2), (0.05, 0.3), (0.5, 0.49)])
 def test_the_fractions_are_about_right(seed, validation, test):
     count = 5_000
-    sides = sides_of([f"text {number}" for number in range(count)], seed=seed, validation=validation, test=test)
-    shares = {name: len(side) / count for name, side in sides.items()}
+    splits = splits_of([f"text {number}" for number in range(count)], seed=seed, validation=validation, test=test)
+    shares = {name: len(part) / count for name, part in splits.items()}
     assert shares == pytest.approx({"train": 1 - validation - test, "validation": validation, "test": test}, abs=0.03)
 
 
-def test_another_seed_gives_other_sides():
+def test_another_seed_gives_another_split():
     texts = [f"text {number}" for number in range(100)]
-    assert sides_of(texts, seed=1) == sides_of(texts, seed=1) != sides_of(texts, seed=2)
+    assert splits_of(texts, seed=1) == splits_of(texts, seed=1) != splits_of(texts, seed=2)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_another_seed_gives_other_sides():
         ("a-b", "a  b"),
     ],
 )
-def test_case_spelling_of_accents_punctuation_and_spacing_make_no_other_text(one, other):
+def test_case_and_punctuation_are_ignored(one, other):
     assert normalised([one]) == normalised([other])
 
 
 @unhurried
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2))
-def test_numbers_are_the_same_content_only_when_they_are_equal(row):
+def test_equal_numbers_have_equal_content(row):
     table = pd.DataFrame([row, [value + 0.0 for value in row], [-0.0, 1.0], [0.0, 1.0]], columns=["a", "b"])
     contents = numbers.Encoder.contents(table)
     assert contents[0] == contents[1]
@@ -124,7 +124,7 @@ def test_numbers_are_the_same_content_only_when_they_are_equal(row):
 
 
 def split_stages(project: Project, dataset: str) -> str:
-    """Run prepare and split in this process; what split says."""
+    """Run prepare and split in this process, and return what split prints."""
     with chdir(project.folder):
         for stage in (prepare, split):
             ended = CliRunner().invoke(stage.main, ["--dataset", dataset], catch_exceptions=False)
@@ -137,12 +137,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_one_line_says_how_large_the_splits_are_and_what_was_learned(project):
+def test_split_prints_sizes_and_encoder(project):
     said = split_stages(project, "tiny_news")
     assert said == "split tiny_news: train 86, validation 35, test 29 rows; 122 words, 3 classes\n"
 
 
-def test_one_line_says_how_many_rows_the_test_file_already_has(project):
+def test_split_prints_left_out_rows(project):
     raw = project.folder / "data/raw/tiny_news"
     lines = (raw / "rows.csv").read_text().splitlines()
     (raw / "test.csv").write_text(
@@ -154,26 +154,26 @@ def test_one_line_says_how_many_rows_the_test_file_already_has(project):
 
 
 @pytest.mark.parametrize("dataset", ["tiny_news", "tiny_length", "tiny_numbers", "tiny_sign"])
-def test_the_same_rows_give_the_same_bytes_twice(project, dataset):
+def test_splitting_twice_gives_same_bytes(project, dataset):
     split_stages(project, dataset)
     first = files_of(project.folder / "data" / dataset)
     split_stages(project, dataset)
     assert files_of(project.folder / "data" / dataset) == first
 
 
-def test_the_vocabulary_is_learned_from_the_train_split_alone(project):
+def test_the_vocabulary_is_of_the_train_split(project):
     split_stages(project, "tiny_news")
     folder = project.folder / "data/tiny_news"
     learned = json.loads((folder / "examples/encoding.json").read_text())["encoder"]["learned"]["tokens"]
     words = {
         name: {word for row in pd.read_parquet(folder / f"splits/{name}.parquet")["text"] for word in row.split()}
-        for name in SIDES
+        for name in SPLITS
     }
     assert set(learned) == words["train"] | {"<unknown>"}
     assert words["validation"] - words["train"]  # there is something that could have leaked
 
 
-def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
+def test_means_are_of_the_train_split(project):
     split_stages(project, "tiny_numbers")
     folder = project.folder / "data/tiny_numbers"
     encoding = json.loads((folder / "examples/encoding.json").read_text())
@@ -182,20 +182,20 @@ def test_means_and_deviations_are_learned_from_the_train_split_alone(project):
     assert encoding["task"]["learned"]["deviation"] == pytest.approx(train["y"].std(ddof=0))
 
 
-def test_words_below_the_minimum_count_share_the_unknown_words_entry():
+def test_rare_words_are_unknown():
     rows = rows_of(["ship ship wave", "wave gull ship"])
     encoder, _ = text.Encoder.fit_encode(rows, NO_TARGETS, text.Parameters(name="text", minimum_count=2))
     assert encoder.tokens == ("<unknown>", "ship", "wave")
     assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
 
 
-def test_equally_frequent_words_are_ordered_by_the_alphabet():
+def test_equally_frequent_words_are_sorted():
     parameters = text.Parameters(name="text", minimum_count=1)
     encoder, _ = text.Encoder.fit_encode(rows_of(["b a d c c"]), NO_TARGETS, parameters)
     assert encoder.tokens[1:] == ("c", "a", "b", "d")
 
 
-def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
+def test_encoded_texts_can_be_decoded(project):
     split_stages(project, "tiny_news")
     folder = project.folder / "data/tiny_news"
     encoding = json.loads((folder / "examples/encoding.json").read_text())
@@ -209,7 +209,7 @@ def test_encoded_texts_are_memory_mapped_and_say_the_same_words_again(project):
         assert classes[label] == row.topic
 
 
-def test_encoded_numbers_are_standardised_and_can_be_turned_back(project):
+def test_encoded_numbers_are_standardised(project):
     split_stages(project, "tiny_numbers")
     folder = project.folder / "data/tiny_numbers"
     learned = json.loads((folder / "examples/encoding.json").read_text())["encoder"]["learned"]
@@ -221,11 +221,11 @@ def test_encoded_numbers_are_standardised_and_can_be_turned_back(project):
     assert values * learned["deviations"] + learned["means"] == pytest.approx(table.to_numpy(), abs=1e-5)
 
 
-def test_the_encoding_names_each_split_by_size_and_content(project):
+def test_the_encoding_describes_each_split(project):
     split_stages(project, "tiny_sign")
     folder = project.folder / "data/tiny_sign"
     facts = json.loads((folder / "examples/encoding.json").read_text())["splits"]
-    for name in SIDES:
+    for name in SPLITS:
         assert facts[name]["rows"] == len(pd.read_parquet(folder / f"splits/{name}.parquet"))
     assert len({fact["sha256"] for fact in facts.values()}) == 3
     assert sum(fact["rows"] for fact in facts.values()) == 120

@@ -1,4 +1,4 @@
-"""CSVs are opened in spreadsheets and written into pages: their texts start nothing there, and come back as they were."""
+"""Texts in CSV files execute nothing in spreadsheets and pages, and are read back unchanged."""
 
 import csv
 import io
@@ -35,29 +35,29 @@ texts = st.text(st.sampled_from("'\"=+-@;,\t\r\n</!>a1.e \uff1d") | st.character
 
 
 def written(table: pd.DataFrame, folder: Path) -> bytes:
-    """The bytes of a table's CSV, which must be read back as the same table."""
+    """The bytes of a table's CSV, after a check that it is read back as the same table."""
     path = folder / "table.csv"
     tables.write_csv(path, table)
-    read = tables.read_csv(path, "way out", text=[name for name in table.columns if name in ("target", "predicted")])
+    read = tables.read_csv(path, "hint", text=[name for name in table.columns if name in ("target", "predicted")])
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
     return path.read_bytes()
 
 
 def of_names(names: list[str]) -> pd.DataFrame:
-    """A table as predictions.csv is, with a row per name."""
+    """A table like predictions.csv, with one row per name."""
     numbers = [-1.5 * number for number in range(len(names))]
     columns = {f"probability_{name}": numbers for name in dict.fromkeys(names)}
     return pd.DataFrame({"target": names, "predicted": names[::-1], **columns}).astype({"target": "str"})
 
 
 def cells(content: bytes, separator: str) -> list[str]:
-    """What a spreadsheet puts into cells that is no number, where this is the separator of its language."""
+    """The cells of a spreadsheet that are not numbers, for the separator of its language."""
     rows = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
     return [cell for row in rows for cell in row if not NUMBER.fullmatch(cell)]
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_no_name_starts_a_formula_in_a_spreadsheet_of_any_language(tmp_path, name):
+def test_names_start_no_formula(tmp_path, name):
     content = written(of_names([name, "plain"]), tmp_path)
     for separator in ",;\t":
         assert [cell for cell in cells(content, separator) if START.match(cell.lstrip('"'))] == []
@@ -65,13 +65,13 @@ def test_no_name_starts_a_formula_in_a_spreadsheet_of_any_language(tmp_path, nam
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_name_that_starts_nothing_is_written_as_it_is(tmp_path, name):
+def test_plain_names_are_not_changed(tmp_path, name):
     table = of_names([name, "plain"])
     assert written(table, tmp_path).decode() == table.to_csv(index=False, lineterminator="\n")
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_no_name_ends_the_script_of_a_page_that_it_is_written_into(tmp_path, name):
+def test_names_end_no_script(tmp_path, name):
     content = written(of_names([name, "plain"]), tmp_path)
     assert b"</" not in content
     assert b"<!" not in content
@@ -79,7 +79,7 @@ def test_no_name_ends_the_script_of_a_page_that_it_is_written_into(tmp_path, nam
 
 @settings(deadline=None, max_examples=200)
 @given(name=texts)
-def test_what_is_disarmed_starts_nothing_and_comes_back(name):
+def test_escaped_texts_can_be_restored(name):
     escaped = report_csv.escape_cell(name)
     assert report_csv.unescape_cell(escaped) == name
     if not report_csv.NUMBER.fullmatch(name):
@@ -89,7 +89,7 @@ def test_what_is_disarmed_starts_nothing_and_comes_back(name):
 
 @settings(deadline=None, max_examples=30)
 @given(names=st.lists(texts, min_size=2, max_size=4, unique=True))
-def test_names_of_classes_come_back_from_a_file(tmp_path_factory, names):
+def test_class_names_survive_a_file(tmp_path_factory, names):
     written(of_names(names), tmp_path_factory.getbasetemp())
 
 
@@ -98,7 +98,7 @@ def test_numbers_stay_numbers(tmp_path):
     assert written(table, tmp_path) == b"epoch,loss,other\n1,-0.5,-1\n2,1e-09,2\n"
 
 
-def test_a_table_without_rows_is_its_header(tmp_path):
+def test_an_empty_table_is_a_header(tmp_path):
     assert written(pd.DataFrame(columns=metrics.CLASSES), tmp_path) == b"class,precision,recall,f1,support\n"
 
 
@@ -113,17 +113,17 @@ HOSTILE = [
     "x" * 10_000,
     "%s{}",
 ]
-"""Names that a spreadsheet, a page, Markdown, TeX, a terminal or a picture of any size might take for more."""
+"""Names with a meaning for spreadsheets, pages, Markdown, TeX or terminals, and one that is too long for a plot."""
 
 
-def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
+def test_confusion_plots_take_any_name(tmp_path):
     path = tmp_path / "confusion.csv"
     names = pd.Series(HOSTILE)
     tables.write_csv(path, of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
     folder = write_model(tmp_path / "mine", "text", "classification")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
     change(folder, "task", "learned", to=learned)
-    confusion = tables.read_csv(path, "way out", text=("target", "predicted"))
+    confusion = tables.read_csv(path, "hint", text=("target", "predicted"))
     assert confusion["target"].unique().tolist() == HOSTILE
     described = description.read(folder)
     data = plots.PlotData("mine", {}, plots.confusion_counts(tmp_path, described), described)
@@ -136,13 +136,13 @@ def test_the_picture_of_a_confusion_matrix_takes_any_name(tmp_path):
     assert all(label.isprintable() and len(label) <= plots.LONGEST_LABEL for label in shown)
 
 
-def test_a_line_break_of_old_in_a_name_ends_no_row_even_if_it_stands_in_the_header_alone(tmp_path):
+def test_carriage_returns_end_no_row(tmp_path):
     written(pd.DataFrame({"target": ["a"], "predicted": ["a"], "probability_b\rc": [0.5]}), tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shown_by_dvc(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page that `dvc plots show` makes of predictions of hostile names, with the template that dvc.yaml names."""
+    """The page of `dvc plots show` for predictions with hostile names, with the template of dvc.yaml."""
     folder = tmp_path_factory.mktemp("shown")
     tables.write_csv(folder / "predictions.csv", of_names(HOSTILE))
     (folder / "dvc.yaml").write_text(
@@ -155,7 +155,7 @@ def shown_by_dvc(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
 
 
-def test_names_that_end_a_script_do_not_end_it_in_the_page_of_dvc(shown_by_dvc):
+def test_names_end_no_script_of_dvc(shown_by_dvc):
     assert "x^" in shown_by_dvc
     assert "alert(1)" in shown_by_dvc
     scripts = re.findall(r"<script[^>]*>(.*?)</script", shown_by_dvc, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Whatever stands in a table, in params.yaml or in a model's files, it is read rightly or refused in one line."""
+"""Any table and any value of a parameter is read correctly, or rejected with an error."""
 
 import copy
 import csv
@@ -35,13 +35,13 @@ ENCODED = {
 
 
 def few_and_many(few: int, many: int) -> pytest.MarkDecorator:
-    """How many examples: a few in `make test`, many in a campaign."""
+    """The number of examples: few in `make test`, many in the stress tests."""
     campaign = pytest.param(many, marks=[pytest.mark.campaign, pytest.mark.timeout(7200)])
     return pytest.mark.parametrize("examples", [few, campaign])
 
 
 def told(what: str, examples: int) -> None:
-    """Print what a search has tried."""
+    """Print the number of examples of a search."""
     print(f"{what}: examples tried {examples}, failures 0")
 
 
@@ -57,7 +57,7 @@ ODD_NUMBERS = st.text("0123456789.e-+ _x", max_size=6)
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[str, list[tuple[str, ...]]]:
-    """The kind of inputs, and rows: some that will do, and among them whatever comes. Mostly the whole will do."""
+    """An encoder, and rows: valid ones, mixed with any others. Most tables are valid as a whole."""
     inputs = draw(st.sampled_from(["text", "ngrams", "numbers"]))
     if inputs == "numbers":
         good = [(f"{n * 0.5}", f"{n % 7}", f"{n % 11 - 0.25}") for n in range(45)]
@@ -72,7 +72,7 @@ def tables(draw: st.DrawFn) -> tuple[str, list[tuple[str, ...]]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that counts as a repository."""
+    """A folder that is taken for a repository."""
     folder = tmp_path_factory.mktemp("properties")
     (folder / ".git").mkdir()
     return folder
@@ -93,7 +93,7 @@ def write_dataset(folder: Path, inputs: str, rows: list[tuple[str, ...]]) -> Non
 
 
 def taken(folder: Path) -> bool:
-    """Whether prepare and split take the table. Where one of them does not, it says so in a line and changes nothing."""
+    """Whether prepare and split take the table. A stage that does not gives one line of error and changes no file."""
     for stage in (prepare, split):
         before = outputs_of(folder)
         with chdir(folder):
@@ -107,13 +107,13 @@ def taken(folder: Path) -> bool:
 
 
 def outputs_of(folder: Path) -> dict[str, bytes]:
-    """All that prepare and split wrote."""
+    """The outputs of prepare and split."""
     paths = (path for path in (folder / "data/d").rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def check_splits(folder: Path, inputs: str, count: int) -> None:
-    """No row is lost or made up, and no content is in two splits."""
+    """Check that no row is lost or invented, and that no content is in two splits."""
     counts = json.loads((folder / "data/d/prepared/prepared.json").read_text())["counts"]
     assert counts["read"] == count == counts["kept"] + counts["empty"] + counts["duplicates"]
     parts = {
@@ -128,7 +128,7 @@ def check_splits(folder: Path, inputs: str, count: int) -> None:
 
 
 @few_and_many(20, 4_000)
-def test_any_table_that_is_taken_is_split_cleanly_and_to_the_same_bytes(folder, examples):
+def test_any_table_is_split_or_rejected(folder, examples):
     @settings(max_examples=examples)
     @given(tables())
     def search(table: tuple[str, list[tuple[str, ...]]]) -> None:
@@ -152,7 +152,7 @@ BYTES = st.lists(
 
 
 @few_and_many(200, 50_000)
-def test_any_bytes_are_rows_or_no_csv(tmp_path, examples):
+def test_any_bytes_are_rows_or_an_error(tmp_path, examples):
     path = tmp_path / "rows.csv"
 
     @settings(max_examples=examples)
@@ -204,7 +204,7 @@ def sections() -> Iterator[tuple[str, type[schema.Section], dict[str, Any]]]:
 
 
 @few_and_many(200, 30_000)
-def test_any_value_of_any_knob_is_taken_or_refused_with_the_knobs_name(examples):
+def test_any_value_is_valid_or_named(examples):
     every = [(*section, path) for section in sections() for path in paths_of(section[2])]
 
     @settings(max_examples=examples)
