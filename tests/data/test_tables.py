@@ -8,8 +8,8 @@ from pathlib import Path
 
 from retrain.data import report_csv, tables
 from retrain.evaluation import metrics, plots
-from retrain.evaluation.metrics import of_labels
 from retrain.models import description
+from retrain.tracking.result import Result
 
 import pandas as pd
 import pytest
@@ -99,7 +99,7 @@ def test_numbers_stay_numbers(tmp_path):
 
 
 def test_an_empty_table_is_a_header(tmp_path):
-    assert written(pd.DataFrame(columns=metrics.CLASSES), tmp_path) == b"class,precision,recall,f1,support\n"
+    assert written(pd.DataFrame(columns=["class", "f1"]), tmp_path) == b"class,f1\n"
 
 
 HOSTILE = [
@@ -117,16 +117,19 @@ HOSTILE = [
 
 
 def test_confusion_plots_take_any_name(tmp_path):
-    path = tmp_path / "confusion.csv"
+    path = tmp_path / "reports" / "mine" / "tables" / "confusion.csv"
+    path.parent.mkdir(parents=True)
     names = pd.Series(HOSTILE)
-    tables.write_csv(path, of_labels(names, names[::-1].reset_index(drop=True), HOSTILE).confusion)
+    evaluation = metrics.of_classes(names, names[::-1].reset_index(drop=True), HOSTILE)
+    tables.write_csv(path, evaluation.tables["confusion.csv"])
     folder = write_model(tmp_path / "mine", "text", "classification")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
     change(folder, "task", "learned", to=learned)
     confusion = tables.read_csv(path, "hint", text=("target", "predicted"))
     assert confusion["target"].unique().tolist() == HOSTILE
     described = description.read(folder)
-    data = plots.PlotData("mine", {}, plots.confusion_counts(tmp_path, described), described)
+    counts = plots.confusion_counts(Result("mine", tmp_path, ()), described)
+    data = plots.PlotData("mine", {}, counts, described)
     plots.use_default_style()
     figure = Figure(layout="constrained")
     plots.confusion(figure.subplots(), data)

@@ -36,9 +36,13 @@ def is_available(workspace: Path, dataset: str) -> bool:
 def select(workspace: Path, dataset: str | None) -> list[str]:
     """The named dataset, or every available one.
 
+    The choices of all datasets are checked first. DVC needs them for any dataset, and its own error is hard to read.
+
     Raises:
-        RetrainError: the named dataset is not available, or none is.
+        RetrainError: a choice of any dataset is wrong, the named dataset is not available, or none is.
     """
+    for name in params.datasets(workspace):
+        params.check_choices(workspace, name)
     if dataset is not None:
         ensure_available(workspace, dataset)
         return [dataset]
