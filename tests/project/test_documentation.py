@@ -235,6 +235,15 @@ def test_functions_of_the_course_map_exist():
             assert re.search(rf"^(def|class) {name}\b", text, re.MULTILINE), f"{path} has no {name}"
 
 
+def test_troubleshooting_quotes_real_messages():
+    page = (DOCS / "how-to/troubleshooting.md").read_text(encoding="utf-8")
+    ours = page.partition("## DVC and MLflow")[0]
+    paths = [*(REPOSITORY / "src").rglob("*.py"), REPOSITORY / "Makefile"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    quoted = [cell for row in re.findall(r"^\| (.*?) \|", ours, re.MULTILINE) for cell in re.findall("`(.*?)`", row)]
+    assert [text for text in quoted if text not in code and text != "params.yaml"] == []
+
+
 @pytest.mark.parametrize("name", main.list_commands(None))
 def test_commands_and_options_have_help(name):
     command = main.get_command(None, name)
