@@ -66,7 +66,7 @@ def test_epochs_appear_while_training(project):
 def test_killed_recorder_loses_nothing(project):
     training = train(project)
     try:
-        wait(lambda: bool(recorders(project)))
+        wait(lambda: newest(project)["status"] == "RUNNING")
         for process in recorders(project):
             process.kill()
         training.send_signal(signal.SIGTERM)

@@ -77,7 +77,7 @@ class Outbox:
             self.start()
         except OSError as error:  # a full disk; the stage's own files decide whether that stops it
             draft.unlink(missing_ok=True)
-            click.echo(f"Warning: MLflow: {error.strerror}; `retrain sync` completes the run later", err=True)
+            tell(f"Warning: MLflow: {error.strerror}; `retrain sync` completes the run later")
 
     def messages(self) -> list[Path]:
         """All messages that wait, the oldest first."""
@@ -125,10 +125,16 @@ class Outbox:
     def print_warnings(self, dataset: str) -> None:
         """Print the warnings that were left for a dataset, each once."""
         for path in sorted((self.folder / "warnings").glob(f"{dataset}-{'[0-9]' * 20}")):
-            with suppress(OSError):  # another stage printed it, or nobody listens
+            with suppress(FileNotFoundError):  # another stage printed it
                 text = path.read_text(encoding="utf-8")
                 path.unlink()
-                click.echo(text, err=True)
+                tell(text)
+
+
+def tell(text: str) -> None:
+    """Print a line to standard error. If nobody reads it any more, that stops no stage."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def now() -> int:
@@ -200,7 +206,7 @@ def deliver(outbox: Outbox, dataset: str) -> None:
             outbox.start()
         if not told and time.monotonic() - started > PATIENCE_SECONDS:
             told = True
-            click.echo("waiting for MLflow (Ctrl-C is safe: `retrain sync` completes the run later)", err=True)
+            tell("waiting for MLflow (Ctrl-C is safe: `retrain sync` completes the run later)")
         time.sleep(POLL_SECONDS)
 
 
