@@ -83,7 +83,7 @@ PARAMS_HEAD = """# Parameters
 
 Every parameter of `params.yaml`, by section of a dataset's block.
 All parameters are required unless marked optional: there are no defaults.
-Integers are below 2³¹ and numbers at most 10³⁰ unless the table gives narrower limits.
+Upper limits above a million are left out.
 
 The last column lists the stages that run again when the parameter changes.
 DVC skips a stage whose inputs come out with the same content, so this is the most that can happen.
@@ -231,10 +231,24 @@ def chosen(path, heading, class_name, listed):
         if listed is not None and name not in listed:
             continue
         module = importlib.import_module(f"{package}.{name}")
-        yield from ("", f"### {heading[:-1] if heading != 'Losses' else 'Loss'} `{name}`", "", first_line(module))
+        yield from (
+            "",
+            f"### {heading[:-1] if heading != 'Losses' else 'Loss'} `{name}`",
+            "",
+            f"{first_line(module)}{fits(module)}",
+        )
         if class_name is not None:
             model = getattr(module, class_name)
             yield from ("", *table(rows(model, prefix, f"{kind}.{name}", skip=("name", "source", base.get(kind)))))
+
+
+def fits(module):
+    """A sentence about what a choice fits; empty if it fits everything."""
+    if hasattr(module, "Encoder"):
+        return f" For columns of {module.Encoder.holds}; gives `{module.Encoder.gives}` to the network."
+    if hasattr(module, "Network"):
+        return f" For encoders that give `{module.Network.takes}`."
+    return f" For `split.task: {module.Loss.task}`." if hasattr(module, "Loss") else ""
 
 
 def unions():
