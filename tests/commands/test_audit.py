@@ -43,7 +43,7 @@ READERS = """
     os.path.exists("looked_for"), os.stat("asked"), os.path.exists("missing")
 """
 READ = {
-    "script.py", "python", "descriptor", "mapped", "array.npy", "table.parquet", "weights", "program", "copied", "empty",
+    "script.py", "python", "descriptor", "mapped", "array.npy", "table.parquet", "weights", "program", "copied",
     "module.py", "folder/inner", "listed",
 }  # fmt: skip
 
@@ -68,8 +68,8 @@ def test_every_way_to_read_is_observed(tmp_path):
         "unread",
     ):
         (full / name).write_text("content")
-    for name in ("empty", "module.py"):
-        (full / name).touch()
+    (full / "empty").touch()  # can't change a result
+    (full / "module.py").write_text("VALUE = 1\n")
     np.save(full / "array.npy", np.ones(3))
     pd.DataFrame({"a": [1]}).to_parquet(full / "table.parquet")
     save_file({"a": np.ones(3)}, full / "weights")
@@ -208,7 +208,7 @@ def edited(file: Path, edits: dict[str, str]) -> None:
 PIPELINE = {
     "        - datasets.${key}.prepare": "        - datasets.${key}.evaluate\n",
     "        - src/retrain/data/cleaning.py": "        - src/retrain/training/loop.py\n",
-    "        - src/retrain/data/sources/${item.prepare.source}.py": "",
+    "        - src/retrain/data/sources/files.py": "",
     "        - requirements.lock\n        - data/${key}/prepared": "        - requirements.lock\n",
     "        - src/split.py": "        - src/split.py\n        - README.md\n",
 }

@@ -196,7 +196,7 @@ def undeclared_keys(parameters: Mapping[str, Any], declared: Iterable[str], pref
 
 
 def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
-    """A params.yaml with some keys hidden; unchanged if there are none."""
+    """A params.yaml with some keys hidden; unchanged without keys."""
     if not keys:
         return params_yaml
     text = StringIO()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrain.files import md5
+
 FOLDER = ".dir"
 """Suffix of a folder's digest, which is the digest of the list of its files."""
 
@@ -49,9 +51,3 @@ def folder_digest(files: Mapping[str, str]) -> str:
 def digest(content: bytes) -> str:
     """The MD5 of some bytes, under which DVC stores a file."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def md5(path: Path) -> str:
-    """The MD5 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
