@@ -214,10 +214,10 @@ PIPELINE = {
 }
 SPLIT = {
     "import click": "import click\nimport helper\n",
-    '    prepared = Path("data", dataset, "prepared")': """
+    '    rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))': """
     plot = params.dataset_block(environment.workspace(), dataset)["plot"]["dots_per_inch"]
     Path("data", f"seen-{plot}").touch()
-    prepared = Path("data", dataset, "prepared")
+    rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))
 """,
 }
 FOUND = {
