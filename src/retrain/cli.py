@@ -113,11 +113,12 @@ def as_user_error(error: BaseException) -> RetrainError | None:
         return RetrainError("out of memory", message, "raise the limit, or lower train.loop.batch_size")
     if not isinstance(error, OSError):
         return None
-    where = files.named(error.filename2 or error.filename or "the system")
-    fact, hint = SYSTEM_ERRORS.get(
-        error.errno or 0, (str(error.strerror or error), "check the path and the free space")
-    )
-    return RetrainError(where, fact, hint.format(where))
+    path, fact = error.filename2 or error.filename, str(error.strerror or error)
+    where = files.named(path) if path else "the system"
+    if path and error.errno in SYSTEM_ERRORS:
+        fact, hint = SYSTEM_ERRORS[error.errno]
+        return RetrainError(where, fact, hint.format(where))
+    return RetrainError(where, fact, "check the path, its permissions and the free space (df -h)")
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:

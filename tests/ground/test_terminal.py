@@ -5,7 +5,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import prepare
-from retrain import schema
+from retrain import cli, schema
 from retrain.commands import curves, predict, verify
 from retrain.data import tables
 from retrain.errors import LONGEST, RetrainError, without_secrets
@@ -161,3 +161,22 @@ def test_history_of_text_draws_no_chart(tmp_path, rows):
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"Error: {tmp_path}/reports/mine/history.csv")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), "a.csv does not exist; check the path"),
+        (PermissionError(13, "Permission denied", "a{}"), "a{} can't be opened (permission denied); check its permissions: ls -ld a{}"),
+        (OSError(28, "No space left on device", ".a.csv.7.draft"), "a.csv can't be written: no space left on the disk; make room; to see where, run: df -h"),
+        (OSError(28, "No space left on device"), "the system: No space left on device; check the path, its permissions and the free space (df -h)"),
+        (FileNotFoundError(2, "No usable temporary directory"), "the system: No usable temporary directory; check the path, its permissions and the free space (df -h)"),
+        (MemoryError(), "out of memory: MemoryError; raise the limit, or lower train.loop.batch_size"),
+    ],
+)  # fmt: skip
+def test_system_errors_say_what_to_do(error, line):
+    assert str(cli.as_user_error(error)) == line
+
+
+def test_other_errors_are_bugs():
+    assert cli.as_user_error(ValueError("a bug")) is None

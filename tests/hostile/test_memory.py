@@ -17,7 +17,7 @@ from test_damage import good
 TOO_LITTLE = (64, 128, 256, 512, 1024, 1536, 2047)
 """Megabytes in which the libraries can't be loaded, or hardly."""
 ENOUGH = (2048, 2560, 3072, 4096)
-OWN_LINE = re.compile(r"Error: memory(?: is limited to|: there is not enough) .+; .+\n")
+OWN_LINE = re.compile(r"Error: (?:memory is limited to|out of memory:) .+; .+\n")
 
 
 def ended_by(error: BaseException) -> str:
@@ -48,13 +48,13 @@ def ended_by(error: BaseException) -> str:
 )  # fmt: skip
 def test_lack_of_memory_is_one_line(error):
     said = ended_by(error)
-    assert re.fullmatch(r"Error: memory: there is not enough \(.+\); give it more, or lower .+\n", said), said
+    assert re.fullmatch(r"Error: out of memory: .+; raise the limit, or lower train.loop.batch_size\n", said), said
 
 
 def test_failed_import_names_memory():
     error = ImportError("Unable to import required dependency numpy.")
     error.__cause__ = ImportError("libscipy_openblas.so: failed to map segment from shared object")
-    assert ended_by(error).startswith("Error: memory: there is not enough (")
+    assert ended_by(error).startswith("Error: out of memory: ")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("another"), ImportError("No module named 'other'")], ids=str)
