@@ -111,7 +111,9 @@ def test_hostile_rows_are_escaped_in_error(tmp_path):
     with chdir(tmp_path):
         ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
     assert ended.exit_code == 1
-    assert ended.stderr.startswith(r"Error: data/raw/mine/rows.csv, line 2, column 'b' holds '\x1b[2J\x1b]0;title\x07\x07")
+    assert ended.stderr.startswith(
+        r"Error: data/raw/mine/rows.csv, line 2, column 'b' holds '\x1b[2J\x1b]0;title\x07\x07"
+    )
     assert ended.stderr.removesuffix("\n").isprintable()
 
 
