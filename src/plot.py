@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from retrain import cli, environment, files, params
-from retrain.evaluation.plots import FIGURES, read_plot_data, use_default_style
+from retrain.evaluation.plots import plots_of, read_plot_data, use_default_style
 from retrain.schema import Section
 from retrain.tracking import recording
 from retrain.tracking.result import Result
@@ -34,16 +34,17 @@ def main(dataset: str) -> None:
 
     result = Result(dataset, Path(), ("train", "evaluate", "plot"))
     data = read_plot_data(result)
+    plots = plots_of(data)
     with files.replacing(result.reports / "plots") as (folder,):
         folder.mkdir()
-        for draw in FIGURES[data.description.task.name]:
+        for name, draw in plots.items():
             figure = Figure(figsize=(6.4, 4.8), layout="constrained")
             draw(figure.subplots(), data)
-            path = folder / f"{draw.__name__}.png"
+            path = folder / f"{name}.png"
             with files.writing(path):
                 figure.savefig(path, dpi=parameters.dots_per_inch)
     recording.finish(result, "plot")
-    click.echo(f"plot {dataset}: {len(FIGURES[data.description.task.name])} plots in {result.reports / 'plots'}/")
+    click.echo(f"plot {dataset}: {len(plots)} plots in {result.reports / 'plots'}/")
 
 
 if __name__ == "__main__":

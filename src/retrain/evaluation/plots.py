@@ -1,12 +1,13 @@
 """Plots of the training history and of the predictions."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrain.data import report_csv
+from retrain.data import report_csv, tasks
 from retrain.errors import RetrainError
-from retrain.models.description import Description
+from retrain.models.description import FILE, Description
 from retrain.tracking.result import Result
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class PlotData:
     """The content of all plots of a dataset."""
 
     dataset: str
+    metric: str
+    """The metric of the task: a column of the history, after `train_` or `validation_`."""
     history: dict[str, list[float]]
     results: "np.ndarray"
     """Returned by `confusion_counts` or `predicted_numbers`."""
@@ -38,7 +41,7 @@ def plot_label(text: str) -> str:
 def loss(axes: "Axes", data: PlotData) -> None:
     """Loss by epoch."""
     name = plot_label(data.description.train.loss["name"].replace("_", " "))
-    of = " of the standardised target" if data.description.task.name == "regression" else ""
+    of = " of the standardised target" if not has_classes(data.description) else ""
     curves(axes, data, "loss", f"Loss ({name}{of})")
 
 
@@ -53,6 +56,11 @@ def accuracy(axes: "Axes", data: PlotData) -> None:
 def rmse(axes: "Axes", data: PlotData) -> None:
     """Root mean squared error by epoch."""
     curves(axes, data, "rmse", f"Root mean squared error (units of {plot_label(data.description.task.column)})")
+
+
+def other_metric(axes: "Axes", data: PlotData) -> None:
+    """The metric of an own task by epoch."""
+    curves(axes, data, data.metric, data.metric)
 
 
 def curves(axes: "Axes", data: PlotData, metric: str, label: str) -> None:
@@ -121,9 +129,16 @@ def use_default_style() -> None:
     mpl.rcParams["text.parse_math"] = False
 
 
-FIGURES = {"classification": (loss, accuracy, confusion), "regression": (loss, rmse, predicted)}
-CURVES = {"classification": ("loss", "accuracy"), "regression": ("loss", "rmse")}
-"""The columns of the history that are plotted, without `train_` and `validation_`."""
+def plots_of(data: PlotData) -> "dict[str, Callable[[Axes, PlotData], None]]":
+    """The functions that draw the plots of a dataset, by their file names without `.png`."""
+    known = {"accuracy": accuracy, "rmse": rmse}
+    results = {"confusion": confusion} if has_classes(data.description) else {"predicted": predicted}
+    return {"loss": loss, data.metric: known.get(data.metric, other_metric), **results}
+
+
+def has_classes(description: Description) -> bool:
+    """Whether the model predicts classes, and not numbers."""
+    return "classes" in description.task.learned
 
 
 def confusion_counts(result: Result, description: Description) -> "np.ndarray":
@@ -142,15 +157,12 @@ def confusion_counts(result: Result, description: Description) -> "np.ndarray":
     return np.array(counts, dtype=np.int64).reshape(classes, classes)
 
 
-def predicted_numbers(result: Result, _description: Description) -> "np.ndarray":
+def predicted_numbers(result: Result) -> "np.ndarray":
     """The target and the prediction of each test row: float64, (2, rows)."""
     import numpy as np
 
     columns = report_csv.read_numbers(result.reports / "predictions.csv", run_evaluate(result), ("target", "predicted"))
     return np.array([columns["target"], columns["predicted"]])
-
-
-RESULTS = {"classification": confusion_counts, "regression": predicted_numbers}
 
 
 def run_evaluate(result: Result) -> str:
@@ -161,9 +173,8 @@ def run_evaluate(result: Result) -> str:
 def read_plot_data(result: Result) -> PlotData:
     """Read everything that is plotted; raises RetrainError if a file is missing or damaged."""
     described = result.description()
-    task = described.task.name
-    if task not in FIGURES:
-        raise RetrainError(str(result.model), f"has the task '{task}', which has no plots", "add them to FIGURES")
-    columns = ("epoch", *(f"{split}_{curve}" for curve in CURVES[task] for split in ("train", "validation")))
+    metric = tasks.load(described.task.name, str(result.model / FILE)).metric
+    columns = ("epoch", *(f"{split}_{name}" for name in ("loss", metric) for split in ("train", "validation")))
     history = report_csv.read_numbers(result.history, f"run: dvc repro train@{result.dataset}", columns)
-    return PlotData(result.dataset, history, RESULTS[task](result, described), described)
+    results = confusion_counts(result, described) if has_classes(described) else predicted_numbers(result)
+    return PlotData(result.dataset, metric, history, results, described)
