@@ -107,7 +107,9 @@ def test_failed_stage_is_named(finished):
     (finished.folder / "data" / "raw" / "tiny_sign" / "rows.csv").write_text("a,b,c,sign\n1,2,x,plus\n")
     ended = finished.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
-    assert "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c' holds 'x', which is not a finite number" in ended.stderr
+    assert (
+        "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c' holds 'x', which is not a finite number" in ended.stderr
+    )
     assert "(DVC deleted the previous outputs; restore them with: dvc checkout prepare@tiny_sign)" in ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last.startswith("Error: stage prepare@tiny_sign failed; its message is above")
