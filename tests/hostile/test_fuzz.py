@@ -17,7 +17,7 @@ import plot
 from retrain import params, schema
 from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
-from retrain.models import description, predictor
+from retrain.models import description, networks, predictor
 from retrain.training import setup
 
 import pytest
@@ -99,7 +99,8 @@ def check(folder: Path) -> None:
         encoder = split.encoder.get("name")
         schema.check(split.encoder, encoders.load(encoder, "split.encoder.name").Parameters, "split.encoder")
         train = params.read(folder, dataset, "train", setup.Train)
-        setup.chosen_network(train, encoder, "train")
+        network = networks.load(train.network.get("name"), "train.network.name")
+        schema.check(train.network, network.Parameters, "train.network")
         setup.chosen_steps(train, "train")
         setup.chosen_loss(train, split.task, "train")
         params.read(folder, dataset, "evaluate", evaluate.Evaluate)

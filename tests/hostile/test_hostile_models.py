@@ -272,7 +272,7 @@ def test_paths_are_not_model_names(model, tmp_path, name):
     with chdir(tmp_path):
         ended = CliRunner().invoke(predict.command, [name, "a ship"])
     assert ended.exit_code == 1
-    assert f"models: there is no model '{name}'; " in ended.stderr
+    assert f"has no model '{name}'; " in ended.stderr
 
 
 def test_unpickling_springs_the_trap(tmp_path):

@@ -1,6 +1,7 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -69,7 +70,7 @@ def load(workspace: Path, dataset: str) -> "Predictor":
         RetrainError: there is none, or it is damaged.
     """
     models = workspace / "models"
-    if not (models / dataset).is_dir():
+    if not re.fullmatch(schema.NAME, dataset) or not (models / dataset).is_dir():
         raise no_model(workspace, dataset)
     environment.pin_cpu(description.read(models / dataset).train.threads)
     from retrain.models import predictor
