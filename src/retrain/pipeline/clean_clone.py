@@ -78,6 +78,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
     variables = git.own_variables() | {
         # The clone has no .venv/: its `python3` is the interpreter that runs this.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "RETRAIN_TRACKING": "off",
         # Files that libraries write elsewhere are deleted with the clone.
         "DVC_SITE_CACHE_DIR": str(leftovers),
         "TMPDIR": str(leftovers),

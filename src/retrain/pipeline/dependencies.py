@@ -27,6 +27,10 @@ CANNOT_CHANGE_RESULTS = {
 
 READ_BY_NO_CODE = {
     **{(stage, "requirements.lock"): "the installed libraries influence every result" for stage in params.STAGES},
+    (
+        "plot",
+        "reports/${key}/metrics.json",
+    ): "the recorder reads it, and plot is the last stage that hands a result over",
     ("prepare", "data/raw/${key}"): "contains the data card, even if the data comes from elsewhere",
 }
 """What a stage may declare without reading it, and why."""
@@ -72,8 +76,9 @@ def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], bl
     tidied = {
         PurePosixPath(output).parent.as_posix() for output in stage.outputs
     }  # searched for leftovers of killed processes
-    listed = map(package_folder, params.CHOICES.values())  # listed to check a name
-    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *searched_for_modules(read), *tidied, *listed}
+    modules = [path for path in read if path.endswith(".py")]
+    packages = [f"{package_folder(package)}/name.py" for package in params.CHOICES.values()]  # listed to check a name
+    harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *parents([*modules, *packages]), *tidied}
     missing = {path for path in read - harmless if not within(path, (*stage.dependencies, *stage.outputs))}
     named = {next((out for out in made if within(path, [out])), path) for path in missing}
     hint = f"add to the deps of '{stage.script}' in {FILE}:"
@@ -156,10 +161,9 @@ def module_path(name: str) -> str:
     return f"{path}/__init__.py" if name == "retrain" else f"{path}.py"
 
 
-def searched_for_modules(read: Iterable[str]) -> set[str]:
-    """The folders that Python lists because they contain modules that were read."""
-    modules = [PurePosixPath(path) for path in read if path.endswith(".py")]
-    return {str(folder) for module in modules for folder in module.parents}
+def parents(modules: Iterable[str]) -> set[str]:
+    """The folders that Python lists to find modules."""
+    return {str(folder) for module in modules for folder in PurePosixPath(module).parents}
 
 
 def templated(path: str, stage: Stage, block: Any) -> str:

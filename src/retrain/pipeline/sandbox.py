@@ -148,6 +148,7 @@ def run(stage: Stage, folder: Path, root: Path) -> tuple[int, str]:
     environment = git.own_variables() | {
         "DVC_ROOT": str(root),
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
+        "RETRAIN_TRACKING": "off",  # a recorder would outlive the stage
         "PYTHONDONTWRITEBYTECODE": "1",  # modules are read from their sources each time
     }
     with subprocess.Popen(
