@@ -62,7 +62,7 @@ def committed_parameters(dataset: str) -> dict[str, str]:
     """
     from ruamel.yaml import YAML
 
-    committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:{params.FILE}"
+    committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:./{params.FILE}"
     try:
         content = yaml_files.parsed(git.run(Path(), "show", committed), committed, YAML(typ="safe"))
         block = content["datasets"][dataset]
