@@ -129,7 +129,7 @@ def test_confusion_plots_take_any_name(tmp_path):
     assert confusion["target"].unique().tolist() == HOSTILE
     described = description.read(folder)
     counts = plots.confusion_counts(Result("mine", tmp_path, ()), described)
-    data = plots.PlotData("mine", {}, counts, described)
+    data = plots.PlotData("mine", "accuracy", {}, counts, described)
     plots.use_default_style()
     figure = Figure(layout="constrained")
     plots.confusion(figure.subplots(), data)
