@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.damage import CHECKPOINTS, EITHER, KINDS, READ, SEED, STAGES, Case, draw_for, strange_names
+from support.damage.outputs import good
 from support.errors import ERROR
 from support.warm import ENOUGH, StageRun, Warm
 
@@ -19,7 +20,6 @@ DEVICES = ("/dev/zero", "/dev/full", "/dev/tty", "/dev/null")
 """Where links of the corpus lead: whoever may write everywhere could replace them."""
 LARGEST = 2 << 30
 """Bytes of memory that no damage may cost, beyond what the imports take."""
-GOOD = ("data", "models", "reports", "params.yaml", "dvc.yaml", "dvc.lock", ".retrain/downloads")
 OWN = {
     "prepare": ("data/{}/prepared/",),
     "split": ("data/{}/splits/", "data/{}/examples/"),
@@ -29,23 +29,6 @@ OWN = {
     "retrain": ("params.yaml",),
 }  # fmt: skip
 """What a command writes anew where it succeeds; `{}` is the dataset."""
-
-
-def good(folder: Path) -> dict[str, bytes]:
-    """Every file that a command could harm, by its path; what is no file stands for itself."""
-    files = (path for name in GOOD for path in ((folder / name), *(folder / name).rglob("*")))
-    return {
-        str(path.relative_to(folder)): content_of(path)
-        for path in files
-        if path.is_symlink() or (path.exists() and not path.is_dir())
-    }
-
-
-def content_of(path: Path) -> bytes:
-    """A file's bytes."""
-    if path.is_symlink() or not path.is_file():
-        return b"no file"
-    return path.read_bytes()
 
 
 @dataclass

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from support.damage import STAGES, draw_for
+from support.damage.outputs import content_of
 from support.project import Project
 from support.warm import ENOUGH, Limits, StageRun, Warm
-from test_damage import OWN, content_of
+from test_damage import OWN
 
 DATASET = "tiny_news"
 OLD = b"what was there before\n"

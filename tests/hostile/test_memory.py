@@ -11,8 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from support.damage import STAGES, parameter_changed
+from support.damage.outputs import good
 from support.project import REPOSITORY, Finished, Project
-from test_damage import good
 
 TOO_LITTLE = (64, 128, 256, 512, 1024, 1536, 2047)
 """Megabytes in which the libraries can't be loaded, or hardly."""

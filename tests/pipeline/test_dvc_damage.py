@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from support.damage import Damage, changed, parameter_changed, written
+from support.damage.outputs import good
 from support.project import Project
-from test_damage import good
 
 TARGET = "plot@tiny_news"
 
@@ -22,7 +22,7 @@ def replaced(name: str, old: str, new: str) -> Damage:
     return changed(name, change)
 
 
-SPLIT = ("tiny_news", "split", "inputs")
+SPLIT = ("tiny_news", "split", "encoder", "name")
 DAMAGES: dict[str, Damage] = {
     "dvc.yaml: empty": written("dvc.yaml", b""),
     "dvc.yaml: cut off": changed("dvc.yaml", lambda content: content[: len(content) // 2]),
@@ -35,7 +35,7 @@ DAMAGES: dict[str, Damage] = {
     "dvc.yaml: a stage that is text": written("dvc.yaml", b"stages: {prepare: text}\n"),
     "dvc.yaml: no command": replaced("dvc.yaml", "      cmd: python3 src/prepare.py --dataset ${key}\n", ""),
     "dvc.yaml: another key": replaced("dvc.yaml", "      deps:", "      dependencies:"),
-    "dvc.yaml: a parameter that there is not": replaced("dvc.yaml", "${item.split.inputs}", "${item.split.input}"),
+    "dvc.yaml: a parameter that there is not": replaced("dvc.yaml", "${item.split.encoder.name}", "${item.split.encoder.nam}"),
     "dvc.yaml: datasets that there are not": replaced("dvc.yaml", "foreach: ${datasets}", "foreach: ${dataset}"),
     "dvc.yaml: a file that there is not": replaced("dvc.yaml", "src/retrain/data/tables.py", "src/retrain/table.py"),
     "dvc.yaml: an output twice": replaced("dvc.yaml", "data/${key}/splits\n        - data", "data/${key}/prepared\n        - data"),
