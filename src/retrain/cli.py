@@ -19,6 +19,8 @@ from retrain.errors import RetrainError, lack_of_memory, printable
 
 import click
 
+__all__ = ["SECONDS", "examples", "leave", "one_line_errors", "patient_signals", "stage", "stage_message"]
+
 
 class Seconds(click.FloatRange):
     """A number of seconds; NaN, which passes every comparison of a range, is rejected."""

@@ -4,6 +4,8 @@ from retrain.errors import RetrainError
 
 import torch
 
+__all__ = ["name", "ready", "seed"]
+
 
 def ready(name: str, threads: int, where: str) -> torch.device:
     """Prepare a device for reproducible results, and return it.

@@ -6,6 +6,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+__all__ = [
+    "ADDRESS_SPACE",
+    "SCRIPTS",
+    "address_space",
+    "enter_project_environment",
+    "explain_missing_packages",
+    "loaded_code",
+    "name_user",
+    "pin_cpu",
+    "root",
+    "stage_command",
+    "versions",
+    "workspace",
+]
+
+
 SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
 SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")

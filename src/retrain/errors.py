@@ -2,6 +2,9 @@
 
 import re
 
+__all__ = ["RetrainError", "UnavailableError", "lack_of_memory", "one_line", "printable", "without_secrets"]
+
+
 LONGEST = 1000
 """Characters of each part of an error; a damaged file could otherwise fill the screen."""
 VERBS = (

@@ -16,6 +16,26 @@ from retrain.errors import RetrainError
 import psutil
 from pydantic_core import from_json
 
+__all__ = [
+    "check_inside",
+    "combined_sha256",
+    "digests_in",
+    "draft_of",
+    "flush",
+    "md5",
+    "named",
+    "read_json",
+    "reading",
+    "remove",
+    "remove_abandoned",
+    "replacing",
+    "require_regular_file",
+    "sha256",
+    "write_json",
+    "writing",
+]
+
+
 LARGEST_JSON = 1 << 30
 """Bytes; an encoder that learned all of 2**26 buckets takes half of it."""
 CACHED = re.compile(r"/[0-9a-f]{2}/[0-9a-f]{30}$")

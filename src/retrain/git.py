@@ -6,6 +6,9 @@ from pathlib import Path
 
 from retrain.errors import RetrainError
 
+__all__ = ["own_variables", "run", "text"]
+
+
 FOREIGN = (
     "DVC_", "GIT_ALTERNATE_OBJECT", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT",
     "GIT_PREFIX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONSAFEPATH",

@@ -14,6 +14,22 @@ from retrain.errors import RetrainError
 from retrain.schema import LONGEST_NAME, NAME, AnySection, Problem, check, nearest, shown
 from retrain.yaml_files import load_yaml
 
+__all__ = [
+    "CHOICES",
+    "FILE",
+    "STAGES",
+    "check_choices",
+    "choices",
+    "choose",
+    "dataset_block",
+    "datasets",
+    "flat",
+    "read",
+    "section_path",
+    "value_at",
+]
+
+
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
 FILE = "params.yaml"
 CHOICES = {

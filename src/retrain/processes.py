@@ -9,6 +9,9 @@ from pathlib import Path
 
 import psutil
 
+__all__ = ["Ancestors", "parent_processes", "run_to_completion"]
+
+
 Ancestors = tuple[psutil.Process, ...]
 """Processes, equal if their numbers and start times are; the system reuses numbers."""
 

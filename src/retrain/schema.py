@@ -12,6 +12,37 @@ from retrain.errors import RetrainError, without_secrets
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+__all__ = [
+    "LONGEST_NAME",
+    "NAME",
+    "RENAMED",
+    "AnySection",
+    "AtLeastOne",
+    "Chosen",
+    "Count",
+    "DatasetName",
+    "Names",
+    "Number",
+    "PositiveNumber",
+    "Problem",
+    "Section",
+    "Seed",
+    "Share",
+    "Threads",
+    "check",
+    "combined",
+    "in_order",
+    "missing_parameter",
+    "nearest",
+    "nearest_name",
+    "renaming",
+    "shortened",
+    "shown",
+    "unknown_name",
+    "unknown_value",
+]
+
+
 LONGEST_NAME = 100
 NAME = rf"[A-Za-z][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}"
 """A dataset's name: what `dvc exp run -S` and DVC's parameter paths take, which is also safe as the name of a folder."""

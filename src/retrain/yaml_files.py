@@ -12,6 +12,9 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.parser import ParserError
 from ruamel.yaml.scanner import ScannerError
 
+__all__ = ["load_yaml", "parsed", "round_trip"]
+
+
 DEEPEST = 64
 """Levels of nested lists and mappings in a YAML file; params.yaml has six."""
 LONGEST = 1 << 22

@@ -5,6 +5,8 @@ import pkgutil
 
 import click
 
+__all__ = ["main"]
+
 
 class Commands(click.Group):
     """Loads only the module of the subcommand that is called."""

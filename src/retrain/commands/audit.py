@@ -14,6 +14,8 @@ from retrain.pipeline.dvc_yaml import Stage
 
 import click
 
+__all__ = ["command"]
+
 
 @click.command()
 @click.argument("dataset", required=False)

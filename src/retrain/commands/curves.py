@@ -8,6 +8,9 @@ from retrain.data import report_csv
 
 import click
 
+__all__ = ["command"]
+
+
 LOSSES = ("train_loss", "validation_loss")
 
 

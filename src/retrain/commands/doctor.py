@@ -16,6 +16,9 @@ from retrain.pipeline import causes
 
 import click
 
+__all__ = ["command"]
+
+
 GIGABYTE = 1e9
 LIBRARIES = ("torch", "numpy", "pandas", "mlflow", "dvc")
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+__all__ = ["command"]
+
+
 ROWS_AT_ONCE = 1024
 
 

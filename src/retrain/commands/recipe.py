@@ -9,6 +9,8 @@ from retrain.errors import RetrainError
 import click
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+__all__ = ["command"]
+
 
 @click.command(epilog=cli.examples("retrain recipe ag_news docs/recipes/ag_news_fast.yaml"))
 @click.argument("dataset")

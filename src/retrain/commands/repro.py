@@ -15,6 +15,8 @@ from retrain.pipeline.verdict import verdict
 import click
 from ruamel.yaml import YAML
 
+__all__ = ["command"]
+
 
 @click.command(epilog=cli.examples("retrain repro", "retrain repro diabetes"))
 @click.argument("dataset", required=False)

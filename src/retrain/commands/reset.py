@@ -13,6 +13,8 @@ from retrain.pipeline import dvc_lock, dvc_yaml
 import click
 from ruamel.yaml import YAML
 
+__all__ = ["command"]
+
 
 @click.command(epilog=cli.examples("retrain reset diabetes"))
 @click.argument("dataset")

@@ -8,6 +8,8 @@ from retrain.pipeline import dvc_lock, dvc_yaml, staleness
 
 import click
 
+__all__ = ["check_lock", "command"]
+
 
 @click.command(epilog=cli.examples("retrain status", "retrain status diabetes"))
 @click.argument("dataset", required=False)

@@ -22,6 +22,9 @@ from ruamel.yaml import YAML
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = ["command"]
+
+
 RECORDED = ("train", "evaluate", "plot")
 """The stages whose outputs a run contains."""
 

@@ -11,6 +11,9 @@ from retrain.tracking.store import own_store
 
 import click
 
+__all__ = ["command"]
+
+
 HOST = "127.0.0.1"
 PAGE = "#/experiments?workflowType=machine_learning"  # the pages for trained models, not those for chats
 

@@ -16,6 +16,9 @@ from retrain.pipeline.dvc_lock import Entry, Lock
 
 import click
 
+__all__ = ["command"]
+
+
 NOT_CACHED = "different bytes; the recorded file is not in DVC's cache (to get it from a remote: dvc fetch)"
 
 

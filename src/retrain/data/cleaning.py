@@ -10,6 +10,9 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
+__all__ = ["Cleaned", "categorise", "class_names", "clean", "tidy", "tidy_texts"]
+
+
 NAMES = "quot|amp|lt|gt|nbsp|apos|hellip|mdash|ndash|lsquo|rsquo|ldquo|rdquo|pound|euro|copy|reg|trade|eacute"
 """Entities whose names are not English words. `cup;` and `sum;` are entities too, and stay."""
 

@@ -12,6 +12,9 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
+__all__ = ["read_csv", "select"]
+
+
 LONGEST = 1 << 30
 """Characters in a field of a CSV file; the standard library's limit is too low for texts."""
 SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}

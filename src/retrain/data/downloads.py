@@ -17,6 +17,9 @@ from pydantic import Field, StringConstraints
 if TYPE_CHECKING:
     from requests import Response, Session
 
+__all__ = ["File", "local_copy"]
+
+
 ATTEMPTS = 3
 TIMEOUT = (5.0, 20.0)
 """Seconds to connect, and seconds to wait for the next bytes."""

@@ -8,6 +8,18 @@ from retrain.schema import Count, Section
 
 from pydantic import ConfigDict
 
+__all__ = [
+    "ENCODING",
+    "DataFacts",
+    "Encoding",
+    "LearnedEncoder",
+    "LearnedTask",
+    "PrepareParameters",
+    "SplitFacts",
+    "read_encoding",
+]
+
+
 ENCODING = "encoding.json"
 
 

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler
 
+__all__ = ["Batch", "Examples", "ordered_batches", "read", "shuffled_batches"]
+
+
 Arrays = dict[str, np.ndarray]
 Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]

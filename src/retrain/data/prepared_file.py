@@ -11,6 +11,9 @@ from retrain.schema import Section
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["FILE", "read_prepared"]
+
+
 FILE = "prepared.json"
 
 

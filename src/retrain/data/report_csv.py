@@ -15,6 +15,9 @@ from typing import Any
 from retrain import files
 from retrain.errors import RetrainError
 
+__all__ = ["LARGEST", "escape_cell", "numbers_of", "read_columns", "read_numbers", "unescape_cell", "write_rows"]
+
+
 csv.field_size_limit(2**31 - 1)  # a text of the data may be longer than the csv module's own limit
 LARGEST = 1e150
 """The largest size of a number. The square of a much larger one would be infinite."""

@@ -11,6 +11,9 @@ from pydantic import Field
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Split", "check", "not_empty", "split"]
+
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 

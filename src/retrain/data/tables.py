@@ -11,6 +11,8 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
+__all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
+
 
 def read_parquet(path: Path, hint: str) -> pd.DataFrame:
     """Read a table that a stage wrote.

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+__all__ = ["evaluate_outputs", "prediction_table"]
+
+
 DIGITS = 6
 ERROR_GROUPS = 5
 

@@ -10,6 +10,9 @@ from retrain.schema import Count, DatasetName, Section, Threads
 
 from pydantic import ConfigDict
 
+__all__ = ["FILE", "WEIGHTS", "Description", "TrainParameters", "read", "restore_hint"]
+
+
 FILE = "model.json"
 WEIGHTS = "model.safetensors"
 

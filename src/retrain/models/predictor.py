@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+__all__ = ["Predictor", "load"]
+
 
 @dataclass(frozen=True)
 class Predictor:

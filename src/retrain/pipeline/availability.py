@@ -9,6 +9,8 @@ from retrain.errors import RetrainError, UnavailableError
 
 import click
 
+__all__ = ["ensure_available", "select"]
+
 
 def ensure_available(workspace: Path, dataset: str) -> None:
     """Download a dataset's data, unless it is on this machine already.

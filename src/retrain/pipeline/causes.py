@@ -13,6 +13,18 @@ from importlib import metadata
 from retrain.pipeline import dvc_lock
 from retrain.pipeline.dvc_lock import Lock, Stage
 
+__all__ = [
+    "REQUIREMENTS",
+    "differences",
+    "gpus",
+    "installed_version",
+    "machine",
+    "other_libraries",
+    "pinned",
+    "processor",
+]
+
+
 REQUIREMENTS = "requirements.lock"
 ARITHMETIC = ("ATEN_", "CUBLAS_", "CUDA_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH_")
 """Prefixes of environment variables that change the arithmetic of libraries."""

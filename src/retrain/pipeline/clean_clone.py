@@ -15,6 +15,8 @@ from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
 from retrain.pipeline import availability, dvc_lock, dvc_yaml
 
+__all__ = ["Clone", "cache_folder", "cloned", "run"]
+
 
 @dataclass(frozen=True)
 class Clone:

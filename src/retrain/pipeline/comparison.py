@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+__all__ = ["Finding", "Status", "compare"]
+
+
 LONGEST = 40
 """Characters of a text that is shown."""
 IMAGE_STEPS = 1

@@ -12,6 +12,9 @@ from retrain.pipeline.dvc_yaml import EVERYTHING, FILE, Stage
 
 from ruamel.yaml import YAML
 
+__all__ = ["Finding", "load", "sections", "undeclared_files", "undeclared_outputs", "unused_files", "with_hidden"]
+
+
 CANNOT_CHANGE_RESULTS = {
     "retrain": "finds the interpreter",
     "retrain.cli": "prints, and turns errors into exit codes",

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from retrain.files import md5
 
+__all__ = ["FOLDER", "OutputFinder", "digest", "listing"]
+
+
 FOLDER = ".dir"
 """Suffix of a folder's digest, which is the digest of the list of its files."""
 

@@ -11,6 +11,9 @@ from retrain.schema import Section
 
 from pydantic import ConfigDict, Field, field_validator
 
+__all__ = ["FILE", "MISSING", "Entry", "Lock", "Stage", "differences", "read"]
+
+
 FILE = "dvc.lock"
 MISSING = "missing"
 """Takes the place of a digest where a file does not exist."""

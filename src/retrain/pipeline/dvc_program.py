@@ -7,6 +7,9 @@ import logging
 import re
 import sys
 
+__all__ = ["FAILED"]
+
+
 FAILED = 1
 """The exit code after a failed stage, whose own message names the cause; other codes are DVC's."""
 

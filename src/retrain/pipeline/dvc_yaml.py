@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dvc.repo.index import Index
     from dvc.stage import PipelineStage
 
+__all__ = ["EVERYTHING", "FILE", "Pipeline", "Stage", "check", "dataset_of", "in_order", "read"]
+
+
 FILE = "dvc.yaml"
 EVERYTHING = ""
 """The key of a params.yaml that is declared as a whole."""

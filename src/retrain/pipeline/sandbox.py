@@ -17,6 +17,9 @@ from retrain import files, git
 from retrain.errors import RetrainError
 from retrain.pipeline.dvc_yaml import Stage
 
+__all__ = ["attempt", "check_access_times", "copy", "copy_read", "make_root", "observe", "working_tree"]
+
+
 LONG_AGO = 0
 
 

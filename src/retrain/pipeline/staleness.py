@@ -11,6 +11,8 @@ from retrain.pipeline import dvc_lock
 from retrain.pipeline.dvc_lock import MISSING, Lock
 from retrain.pipeline.dvc_yaml import FILE, Pipeline, Stage, dataset_of
 
+__all__ = ["verdict"]
+
 
 @dataclass(frozen=True)
 class Verdict:

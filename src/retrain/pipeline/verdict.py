@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+__all__ = ["verdict"]
+
+
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")
 IMPROVEMENT = 0.01
 """Part of the validation loss by which the last epoch must improve it to count as "still improving"."""

@@ -10,6 +10,9 @@ from retrain.errors import RetrainError
 
 import click
 
+__all__ = ["STAGES", "environment_tags", "run_name"]
+
+
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
 STAGES = ("prepare", "split", "train")
 """The stages whose parameters a result depends on."""

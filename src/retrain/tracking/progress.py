@@ -10,6 +10,8 @@ from retrain.training.setup import Training
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+__all__ = ["epoch_line", "progress"]
+
 
 @contextmanager
 def progress(training: Training) -> "Iterator[tqdm[Any]]":

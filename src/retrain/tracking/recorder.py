@@ -26,6 +26,9 @@ from filelock import Timeout
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = ["Recorder"]
+
+
 IDLE_SECONDS = 10.0
 """A recorder without a message and without a running training ends after this time."""
 REST_SECONDS = 30.0

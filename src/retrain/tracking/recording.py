@@ -27,6 +27,9 @@ import click
 import psutil
 from filelock import FileLock, Timeout
 
+__all__ = ["Outbox", "Recording", "finish", "note_path", "now", "start", "training"]
+
+
 SWITCH = "RETRAIN_TRACKING"
 """This environment variable, set to `off`, turns recording off."""
 PATIENCE_SECONDS = 5.0

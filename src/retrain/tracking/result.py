@@ -10,6 +10,9 @@ from retrain.models import description
 from retrain.models.description import Description
 from retrain.schema import Section
 
+__all__ = ["Content", "Result"]
+
+
 RESTORE = "restore it with dvc checkout"
 NAMING = (f"model/{description.WEIGHTS}", f"model/{description.FILE}", "history.csv")
 """The artifacts whose digest names a result."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
 
+__all__ = ["Epoch", "Run", "RunFacts", "claim", "newest", "record"]
+
+
 LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
 MOST_PARAMS = 100

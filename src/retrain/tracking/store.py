@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from sqlalchemy.engine import URL
 
+__all__ = [
+    "StoreError",
+    "check_uri",
+    "connect",
+    "experiment_id",
+    "one_at_a_time",
+    "own_store",
+    "own_uri",
+    "reachable",
+    "root_id",
+    "writing",
+]
+
 
 def own_uri(root: Path) -> str:
     """The tracking URI of a root's own store.

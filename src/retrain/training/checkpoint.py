@@ -25,6 +25,9 @@ from retrain.processes import Ancestors
 import torch
 from filelock import FileLock, Timeout
 
+__all__ = ["Checkpoint", "DamagedError", "Fingerprint", "Say", "open_checkpoint"]
+
+
 Fingerprint = dict[str, Any]
 """Everything that a training depends on. Its keys are the kinds of differences: parameters, data, code, libraries, hardware."""
 Say = Callable[[str], None]

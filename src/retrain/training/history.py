@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+__all__ = ["History", "history_columns", "history_row"]
+
 
 @dataclass
 class Best:

@@ -16,6 +16,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
+__all__ = ["Averages", "LoopConfig", "NotFiniteError", "State", "StepResult", "train_epochs"]
+
+
 Function = Callable[[Tensor, Tensor], Tensor]
 
 

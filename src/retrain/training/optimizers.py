@@ -15,6 +15,8 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+__all__ = ["Parameters", "clip", "scheduler"]
+
 
 class SGD(Section):
     """Stochastic gradient descent."""

@@ -14,6 +14,8 @@ from retrain.training.setup import Training
 if TYPE_CHECKING:
     from retrain.training.checkpoint import Checkpoint, Fingerprint, Say
 
+__all__ = ["CheckpointSaver", "fingerprint", "restored"]
+
 
 @dataclass
 class CheckpointSaver:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from retrain.training.loop import LoopConfig, State
     from retrain.training.optimizers import Parameters as StepParameters
 
+__all__ = ["Train", "Training", "build", "describe", "read_data"]
+
 
 class Loop(Section):
     """Parameters of the loop."""

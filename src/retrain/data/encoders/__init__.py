@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+__all__ = ["Arrays", "Encoder", "EncoderParameters", "Rows", "load", "names_for"]
+
+
 Arrays: TypeAlias = "dict[str, np.ndarray]"
 """Encoded examples: arrays by name. Each is written to its own file, which training memory-maps."""
 

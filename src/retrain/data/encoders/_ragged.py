@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["places_of"]
+
 
 def places_of(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The places of some rows' parts in arrays that hold the parts of all rows.

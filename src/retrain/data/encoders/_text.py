@@ -10,6 +10,8 @@ from retrain.data.encoders import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["OfText", "joined"]
+
 
 class OfText:
     """The methods that all encoders of text share."""

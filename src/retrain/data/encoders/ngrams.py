@@ -23,6 +23,9 @@ from pydantic import Field, NonNegativeFloat, model_validator
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Encoder", "Parameters"]
+
+
 SPACE, WORD, MARK = 0, 1, 2
 """Kinds of bytes: those that separate words, those in words (including all non-ASCII), and those that are words."""
 

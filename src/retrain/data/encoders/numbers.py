@@ -15,6 +15,9 @@ from pydantic import PositiveFloat, model_validator
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Encoder", "Parameters"]
+
+
 FARTHEST = 1e6
 """The largest distance from the mean, in standard deviations, that float32 represents precisely enough."""
 

@@ -16,6 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Encoder", "Parameters"]
+
+
 TOKEN = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "<unknown>"
 

@@ -11,6 +11,8 @@ from retrain.schema import Section
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Source", "SourceContext", "SourceParameters", "SourceRows", "load", "nothing_to_fetch"]
+
 
 class SourceParameters(Section):
     """The parameters that all sources have. Each source adds its own."""

@@ -14,6 +14,8 @@ from retrain.schema import AtLeastOne, Names
 
 import pandas as pd
 
+__all__ = ["SOURCE", "Parameters"]
+
 
 class Parameters(SourceParameters):
     """Parameters of `source: docstrings`."""

@@ -11,6 +11,8 @@ from retrain.schema import in_order
 import pandas as pd
 from pydantic import AfterValidator, model_validator
 
+__all__ = ["SOURCE", "Parameters"]
+
 
 class Parameters(SourceParameters):
     """Parameters of `source: files`. `test` is optional: the data may have an official test file."""

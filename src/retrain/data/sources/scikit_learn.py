@@ -4,6 +4,8 @@ from typing import Literal
 
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows, nothing_to_fetch
 
+__all__ = ["SOURCE", "Parameters"]
+
 
 class Parameters(SourceParameters):
     """Parameters of `source: scikit_learn`."""

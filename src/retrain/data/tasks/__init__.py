@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+__all__ = ["Task", "load"]
+
 
 class Task(Protocol):
     """Turns targets into arrays and a network's outputs into predictions, and decides which epoch is best."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+__all__ = ["Task"]
+
 
 class Learned(Section):
     """The value of `Task.to_json`: one count per class."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+__all__ = ["Task"]
+
 
 class Learned(Section):
     """The value of `Task.to_json`. Within these bounds, no float32 output is infinite in the target's units."""

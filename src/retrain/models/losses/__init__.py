@@ -12,6 +12,8 @@ from retrain.schema import Section
 
 from torch import Tensor
 
+__all__ = ["Loss", "load", "names"]
+
 
 class Loss(Section):
     """A loss with its parameters."""

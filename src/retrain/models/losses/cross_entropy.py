@@ -8,6 +8,8 @@ from retrain.schema import Share
 from torch import Tensor
 from torch.nn import functional
 
+__all__ = ["Loss"]
+
 
 class Loss(losses.Loss):
     """Parameters of `name: cross_entropy`."""

@@ -7,6 +7,8 @@ from retrain.models import losses
 from torch import Tensor
 from torch.nn import functional
 
+__all__ = ["Loss"]
+
 
 class Loss(losses.Loss):
     """Parameters of `name: huber`: none."""

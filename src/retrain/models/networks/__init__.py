@@ -11,6 +11,8 @@ from retrain.schema import Section
 
 from torch import nn
 
+__all__ = ["Network", "NetworkFile", "NetworkParameters", "load", "names"]
+
 
 class NetworkParameters(Section):
     """Base of the parameters of all networks: the name, which is that of the file."""

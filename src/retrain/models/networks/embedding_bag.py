@@ -8,6 +8,8 @@ from retrain.schema import AtLeastOne, PositiveNumber, Share
 
 from torch import Tensor, nn
 
+__all__ = ["Network", "Parameters"]
+
 
 class Parameters(NetworkParameters):
     """Parameters of `name: embedding_bag`."""
