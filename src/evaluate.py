@@ -7,6 +7,8 @@ Reads `datasets.<name>.evaluate`. Writes `reports/<name>/`: `metrics.json`, `pre
 from pathlib import Path
 
 from retrain import cli, environment, files, params
+from retrain.data.report_csv import write_columns
+from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluate_outputs, prediction_table
 from retrain.schema import AtLeastOne, Section
@@ -30,7 +32,6 @@ def main(dataset: str) -> None:
     recording.start()
     environment.pin_cpu(result.description().train.threads)  # before torch is imported
     from retrain import devices
-    from retrain.data import tables
     from retrain.models import predictor
 
     import torch
@@ -38,26 +39,26 @@ def main(dataset: str) -> None:
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.section_path(dataset, "evaluate"))
     split = Path("data", dataset, "splits", "test.parquet")
-    test = tables.read_parquet(split, f"run: dvc repro split@{dataset}")
+    test = read_split(split, f"run: dvc repro split@{dataset}")
     if model.description.splits["test"].sha256 != files.sha256(split):
         raise RetrainError(str(result.model), "was trained on a different split", f"run: dvc repro train@{dataset}")
 
-    inputs, targets = test[list(model.encoder.columns)], test[model.description.task.column]
+    inputs, targets = {name: test[name] for name in model.encoder.columns}, test[model.description.task.column]
     evaluated, predictions = evaluate_outputs(model, model.outputs(inputs, parameters.batch_size), targets)
-    baseline, _ = evaluate_outputs(model, torch.tensor([model.task.baseline]).expand(len(test), -1), targets)
+    baseline, _ = evaluate_outputs(model, torch.tensor([model.task.baseline]).expand(len(targets), -1), targets)
 
     names = ("metrics.json", "predictions.csv", "tables")
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, folder):
         files.write_json(metrics, {"test": evaluated.metrics, "baseline": baseline.metrics})
-        tables.write_csv(predicted, prediction_table(inputs, targets, predictions))
+        write_columns(predicted, prediction_table(inputs, targets, predictions))
         folder.mkdir()
         for name, table in evaluated.tables.items():
-            tables.write_csv(folder / name, table)
+            write_columns(folder / name, table)
     recording.finish(result, "evaluate")
     values = [
         f"{name} {value:.4f} (baseline {baseline.metrics[name]:.4f})" for name, value in evaluated.metrics.items()
     ]
-    click.echo(f"evaluate {dataset}: {len(test):,} test rows; {', '.join(values)}")
+    click.echo(f"evaluate {dataset}: {len(targets):,} test rows; {', '.join(values)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 
 from retrain.data import report_csv, tables
+from retrain.data.report_csv import write_columns
 from retrain.evaluation import metrics, plots
 from retrain.models import description
 from retrain.tracking.result import Result
@@ -37,7 +38,7 @@ texts = st.text(st.sampled_from("'\"=+-@;,\t\r\n</!>a1.e \uff1d") | st.character
 def written(table: pd.DataFrame, folder: Path) -> bytes:
     """The bytes of a table's CSV, after a check that it is read back as the same table."""
     path = folder / "table.csv"
-    tables.write_csv(path, table)
+    write_columns(path, table.to_dict("list"))
     read = tables.read_csv(path, "hint", text=[name for name in table.columns if name in ("target", "predicted")])
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
     return path.read_bytes()
@@ -121,7 +122,7 @@ def test_confusion_plots_take_any_name(tmp_path):
     path.parent.mkdir(parents=True)
     names = pd.Series(HOSTILE)
     evaluation = metrics.of_classes(names, names[::-1].reset_index(drop=True), HOSTILE)
-    tables.write_csv(path, evaluation.tables["confusion.csv"])
+    write_columns(path, evaluation.tables["confusion.csv"])
     folder = write_model(tmp_path / "mine", "text", "classification")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
     change(folder, "task", "learned", to=learned)
@@ -147,7 +148,7 @@ def test_carriage_returns_end_no_row(tmp_path):
 def shown_by_dvc(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of `dvc plots show` for predictions with hostile names, with the template of dvc.yaml."""
     folder = tmp_path_factory.mktemp("shown")
-    tables.write_csv(folder / "predictions.csv", of_names(HOSTILE))
+    write_columns(folder / "predictions.csv", of_names(HOSTILE).to_dict("list"))
     (folder / "dvc.yaml").write_text(
         "plots:\n- confusion:\n    template: confusion_normalized\n    x: predicted\n    y: {predictions.csv: target}\n"
     )

@@ -2,10 +2,10 @@
 
 import random
 
-from retrain.data.report_csv import read_columns, read_numbers
-from retrain.data.tables import write_csv
+from retrain.data.report_csv import read_columns, read_numbers, write_columns
 from retrain.evaluation.metrics import of_classes, of_numbers, prediction_table
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
@@ -19,7 +19,7 @@ def test_class_metrics_match_sklearn(rows, known, answered):
     targets = pd.Series(draw.choices(NAMES[:known], k=rows))
     predicted = pd.Series(draw.choices(NAMES[4 - answered :], k=rows))
     evaluated = of_classes(targets, predicted, NAMES)
-    classes, confusion = evaluated.tables["classes.csv"], evaluated.tables["confusion.csv"]
+    classes, confusion = (pd.DataFrame(evaluated.tables[name]) for name in ("classes.csv", "confusion.csv"))
     per_class = metrics.precision_recall_fscore_support(targets, predicted, labels=NAMES, zero_division=0.0)
     assert evaluated.metrics["accuracy"] == metrics.accuracy_score(targets, predicted)
     assert evaluated.metrics["macro_f1"] == pytest.approx(per_class[2].mean(), abs=1e-12)
@@ -33,7 +33,7 @@ def test_class_metrics_match_sklearn(rows, known, answered):
 @pytest.mark.parametrize("shift", [0.0, 0.25])
 def test_number_metrics_match_sklearn(numbers, shift):
     targets, predicted = pd.Series(numbers), pd.Series([value + shift * place for place, value in enumerate(numbers)])
-    assert of_numbers(targets, predicted).metrics == pytest.approx({
+    assert of_numbers(targets.to_numpy(), predicted.to_numpy()).metrics == pytest.approx({
         "rmse": metrics.root_mean_squared_error(targets, predicted),
         "mae": metrics.mean_absolute_error(targets, predicted),
         "r2": metrics.r2_score(targets, predicted),
@@ -43,8 +43,8 @@ def test_number_metrics_match_sklearn(numbers, shift):
 def test_errors_by_target():
     targets = pd.Series([5.0, 1.0, 2.0, 4.0, 3.0, 10.0, 9.0, 8.0, 7.0, 6.0, 11.0])
     predicted = targets + [1 if target <= 5 else -2 for target in targets]
-    table = of_numbers(targets, predicted).tables["errors.csv"]
-    assert table.to_dict("list") == {
+    table = of_numbers(targets.to_numpy(), predicted.to_numpy()).tables["errors.csv"]
+    assert table == {
         "from": [1.0, 4.0, 6.0, 8.0, 10.0],
         "to": [3.0, 5.0, 7.0, 9.0, 11.0],
         "rows": [3, 2, 2, 2, 2],
@@ -54,15 +54,15 @@ def test_errors_by_target():
 
 
 def test_few_rows_make_few_groups():
-    table = of_numbers(pd.Series([2.0, 1.0]), pd.Series([2.5, 1.0])).tables["errors.csv"]
-    assert table[["from", "rows", "mean_error"]].to_numpy().tolist() == [[1.0, 1, 0.0], [2.0, 1, 0.5]]
+    table = of_numbers(np.array([2.0, 1.0]), np.array([2.5, 1.0])).tables["errors.csv"]
+    assert (table["from"], table["rows"], table["mean_error"]) == ([1.0, 2.0], [1, 1], [0.0, 0.5])
 
 
 def test_predictions_show_the_rows(tmp_path):
     texts = ["=1+1", 'a,\r\n"b"', "long " * 50_000]
-    inputs = pd.DataFrame({"text": texts, "target": [1.5, 2.5, 3.5], "input_target": [1.0, 2.0, 3.0]})
-    predictions = pd.DataFrame({"predicted": ["x", "y", "x"], "probability_x": [0.75, 0.25, 1.0]})
-    write_csv(tmp_path / "predictions.csv", prediction_table(inputs, pd.Series(["x", "x", "y"]), predictions))
+    inputs = {"text": texts, "target": np.array([1.5, 2.5, 3.5]), "input_target": [1.0, 2.0, 3.0]}
+    predictions = {"predicted": ["x", "y", "x"], "probability_x": np.array([0.75, 0.25, 1.0])}
+    write_columns(tmp_path / "predictions.csv", prediction_table(inputs, ["x", "x", "y"], predictions))
     read = read_columns(tmp_path / "predictions.csv", "hint", ["target"])
     names = ["row", "text", "input_input_target", "input_target", "target", "predicted", "probability_x"]
     assert list(read) == names

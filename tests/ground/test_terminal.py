@@ -7,12 +7,11 @@ from pathlib import Path
 import prepare
 from retrain import cli, schema
 from retrain.commands import curves, predict, verify
-from retrain.data import tables
+from retrain.data.report_csv import write_columns
 from retrain.errors import LONGEST, RetrainError, without_secrets
 from retrain.pipeline import comparison
 from retrain.schema import Section
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 from support.model_folders import TEXTS, change, write_model
@@ -130,7 +129,7 @@ def test_hostile_class_names_survive_escaped(tmp_path):
 def test_verify_report_is_printable(tmp_path):
     paths = [tmp_path / "then.csv", tmp_path / "now.csv"]
     for number, path in enumerate(paths):
-        tables.write_csv(path, pd.DataFrame({f"probability_{HOSTILE}": [float(number)]}))
+        write_columns(path, {f"probability_{HOSTILE}": [float(number)]})
     finding = comparison.compare(*paths, 1e-5)
     assert ESCAPE in finding.detail
     lines = verify.table([verify.Outcome("evaluate", "reports/mine/predictions.csv", (finding,))], 1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 FORBIDDEN = {
     "train": {"torch._dynamo", "mlflow", "pandas", "pyarrow", "scipy", "sklearn", "matplotlib"},
-    "evaluate": {"torch._dynamo", "mlflow", "sklearn", "matplotlib"},
+    "evaluate": {"torch._dynamo", "mlflow", "pandas", "scipy", "sklearn", "matplotlib"},
     "plot": {"torch", "mlflow", "pandas", "pyarrow", "scipy", "sklearn"},
 }
 """Modules that a stage must not import. The recorder imports MLflow in a process of its own."""

@@ -10,15 +10,26 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from retrain import files
 from retrain.errors import RetrainError
 
-__all__ = ["LARGEST", "escape_cell", "numbers_of", "read_columns", "read_numbers", "unescape_cell", "write_rows"]
+__all__ = [
+    "LARGEST",
+    "Columns",
+    "numbers_of",
+    "read_columns",
+    "read_numbers",
+    "unescape_cell",
+    "write_columns",
+    "write_rows",
+]
 
 
 csv.field_size_limit(2**31 - 1)  # a text of the data may be longer than the csv module's own limit
+Columns = dict[str, Any]
+"""A table as columns by name: lists or numpy arrays of the same length."""
 LARGEST = 1e150
 """The largest size of a number. The square of a much larger one would be infinite."""
 START = r"""(?:^|[;\t\r\n])["']*"""
@@ -43,17 +54,35 @@ def unescape_cell(text: str) -> str:
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of numbers and texts with a header, in UTF-8. Floats are written in full precision."""
-    names = list(rows[0])
+    """Write rows with the same names; see `write_columns`."""
+    write_columns(path, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Write columns of texts and of numbers, with a header, in UTF-8, one line feed per row.
+
+    Texts are escaped, and floats have as many digits as they need.
+
+    Args:
+        path: the file.
+        columns: lists or numpy arrays of the same length.
+    """
+    names = list(map(escape_cell, columns))
+    cells = [list(map(as_cell, values)) for values in columns.values()]
+    texts = [*names, *(cell for values in cells for cell in values if isinstance(cell, str))]
+    # QUOTE_MINIMAL does not quote a \r, which ends a line.
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if any("\r" in text for text in texts) else csv.QUOTE_MINIMAL
     with files.writing(path), path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(map(escape_cell, names))
-        writer.writerows([as_cell(row[name]) for name in names] for row in rows)
+        writer = csv.writer(file, lineterminator="\n", quoting=quoting)
+        writer.writerow(names)
+        writer.writerows(zip(*cells, strict=True))
 
 
 def as_cell(value: Any) -> Any:
-    """A value as it is written: a text is escaped, a number is not changed."""
-    return escape_cell(value) if isinstance(value, str) else value
+    """A value as it is written: an escaped text, or a number of Python's own."""
+    if isinstance(value, str):
+        return escape_cell(value)
+    return value if type(value) in (int, float) else value.item()
 
 
 def read_columns(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[str]]:

@@ -1,17 +1,15 @@
-"""Tables on disk, read and written by pandas: Parquet between stages, CSV for people."""
+"""Tables on disk, read and written by pandas: Parquet between stages, and CSV that is compared."""
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from retrain import files
-from retrain.data.report_csv import escape_cell, unescape_cell
+from retrain.data.report_csv import unescape_cell
 from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
+__all__ = ["read_csv", "read_parquet", "write_parquet"]
 
 
 def read_parquet(path: Path, hint: str) -> pd.DataFrame:
@@ -42,7 +40,9 @@ def read_csv(path: Path, hint: str, text: Sequence[str] = ()) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False)
     if not isinstance(table.index, pd.RangeIndex):
         raise RetrainError(str(path), "has more values than columns", hint)
-    return with_columns(translated(table, unescape_cell), text, path, hint)
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    unescaped = {name: table[name].map(unescape_cell, na_action="ignore") for name in texts}
+    return with_columns(table.assign(**unescaped).rename(columns=unescape_cell), text, path, hint)
 
 
 def with_columns(table: pd.DataFrame, names: Sequence[str], path: Path, hint: str) -> pd.DataFrame:
@@ -51,25 +51,3 @@ def with_columns(table: pd.DataFrame, names: Sequence[str], path: Path, hint: st
         if name not in table.columns:
             raise RetrainError(str(path), f"has no column '{name}'", hint)
     return table
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table with a header, in UTF-8, with one line feed per row. Texts are escaped; see `report_csv`."""
-    safe = translated(table, escape_cell)
-    texts = [*safe.columns, *(text for name in texts_of(safe) for text in safe[name])]
-    returns = any("\r" in str(text) for text in texts)
-    # QUOTE_MINIMAL does not quote a \r, which ends a line.
-    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
-    with files.writing(path):
-        safe.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
-
-
-def texts_of(table: pd.DataFrame) -> list[str]:
-    """The names of the columns that do not hold numbers."""
-    return [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-
-
-def translated(table: pd.DataFrame, translate: Callable[[str], str]) -> pd.DataFrame:
-    """A table with its texts and the names of its columns translated. Numbers are not changed."""
-    columns = {name: table[name].map(translate, na_action="ignore") for name in texts_of(table)}
-    return table.assign(**columns).rename(columns=translate)

@@ -7,6 +7,7 @@ of tensors and never import torch.
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from retrain import params
+from retrain.data.report_csv import Columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ class Task(Protocol):
     def describe(self) -> str:
         """A description for the stage's message, such as "4 classes"."""
 
-    def encode(self, targets: "pd.Series[Any]") -> "np.ndarray":
+    def encode(self, targets: Any) -> "np.ndarray":
         """The targets as the loss takes them: int64, (rows,), or float32, (rows, 1)."""
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
@@ -56,7 +57,7 @@ class Task(Protocol):
     def score(self, loss: float, metric: float) -> float:
         """The score of an epoch from its validation loss and metric. The highest score is best."""
 
-    def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
+    def predictions(self, outputs: "Tensor") -> Columns:
         """One row per example, from the network's outputs, (examples, outputs): the prediction, and probabilities."""
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:

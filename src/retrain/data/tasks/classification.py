@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from retrain.data.report_csv import Columns
 from retrain.errors import RetrainError
 from retrain.schema import Count, Names, Section
 
@@ -82,7 +83,7 @@ class Task:
         """The number of classes, in words."""
         return f"{len(self.classes)} classes"
 
-    def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
+    def encode(self, targets: Any) -> np.ndarray:
         """The number of each row's class: int64, (rows,)."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[name] for name in targets], dtype=np.int64)
@@ -99,13 +100,11 @@ class Task:
         """The most accurate epoch is best."""
         return metric
 
-    def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
+    def predictions(self, outputs: "Tensor") -> Columns:
         """`predicted`, and one column of probabilities per class (softmax, rounded to six digits)."""
-        import pandas as pd
-
         probabilities = probabilities_of(outputs)
         columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
-        return pd.DataFrame({"predicted": self.labels_of(outputs), **columns})
+        return {"predicted": self.labels_of(outputs), **columns}
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
         """`label`, and `probabilities` by class."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from retrain.data.report_csv import LARGEST
+from retrain.data.report_csv import LARGEST, Columns
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
@@ -77,9 +77,9 @@ class Task:
         """The target's mean and deviation."""
         return f"a number of {self.mean:.4g} ± {self.deviation:.4g}"
 
-    def encode(self, targets: "pd.Series[Any]") -> np.ndarray:
+    def encode(self, targets: Any) -> np.ndarray:
         """The standardised target: float32, (rows, 1)."""
-        return ((targets.to_numpy("float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
+        return ((np.asarray(targets, dtype="float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
 
     def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """The squared error, in squared standard deviations: float64, (batch,)."""
@@ -93,11 +93,9 @@ class Task:
         """The epoch with the lowest loss is best."""
         return -loss
 
-    def predictions(self, outputs: "Tensor") -> "pd.DataFrame":
+    def predictions(self, outputs: "Tensor") -> Columns:
         """`predicted`, in the target's own units, rounded to six digits."""
-        import pandas as pd
-
-        return pd.DataFrame({"predicted": self.numbers_of(outputs)})
+        return {"predicted": self.numbers_of(outputs)}
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
         """The predicted `number`."""
