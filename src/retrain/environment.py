@@ -140,9 +140,9 @@ def loaded_code() -> dict[str, str]:
     import hashlib
 
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    names = {path.name for path in SCRIPTS.rglob("*.py")}  # resolving the paths of all modules takes longer
-    paths = {Path(file).resolve() for file in loaded if file and file.rpartition(os.sep)[2] in names}
-    own = sorted(path for path in paths if path.is_relative_to(SCRIPTS))
+    files = {Path(file) for file in loaded if file}
+    folders = {folder: folder.resolve() for folder in {path.parent for path in files}}  # far fewer than files
+    own = sorted(path for path in (folders[path.parent] / path.name for path in files) if path.is_relative_to(SCRIPTS))
     return {str(path.relative_to(SCRIPTS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
 
 
