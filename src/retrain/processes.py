@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-__all__ = ["Ancestors", "parent_processes", "run_to_completion"]
+__all__ = ["Ancestors", "deferred_signals", "parent_processes", "run_to_completion"]
 
 
 Ancestors = tuple[psutil.Process, ...]
@@ -43,14 +44,34 @@ def run_to_completion(command: list[str], folder: Path, variables: Mapping[str, 
     Returns:
         Its exit status. A stage that is interrupted has the time to end its run and to leave nothing half-written.
     """
-    with subprocess.Popen(command, cwd=folder, env=variables, stdout=output, start_new_session=True) as process:
-        try:
-            return process.wait()
-        except (KeyboardInterrupt, SystemExit) as interruption:
-            os.killpg(process.pid, signal.SIGINT if isinstance(interruption, KeyboardInterrupt) else signal.SIGTERM)
+    process = None
+    try:
+        with deferred_signals():
+            process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, start_new_session=True)
+        return process.wait()
+    except (KeyboardInterrupt, SystemExit) as interruption:
+        if process:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT if isinstance(interruption, KeyboardInterrupt) else signal.SIGTERM)
             process.wait()
             wait_for_group(process.pid)
-            raise
+        raise
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block ends: one in the middle of a process's start would leave it running."""
+    held: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in held:
+        signal.raise_signal(number)
 
 
 def wait_for_group(group: int) -> None:

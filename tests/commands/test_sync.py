@@ -21,9 +21,15 @@ from mlflow import MlflowClient
 from psutil import NoSuchProcess, Process
 from ruamel.yaml import YAML
 from support.project import Project, listening
-from test_store import answers, end, free_port, wait
+from support.servers import answers, end, free_port, wait
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The stages of all projects record to MLflow."""
+    monkeypatch.setattr(Project, "records", True)
 
 
 @pytest.fixture

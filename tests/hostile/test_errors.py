@@ -382,6 +382,7 @@ def test_damaged_inputs_of_a_stage_are_rejected(project, stage, path, where, con
 
 
 def test_a_damaged_history_makes_no_run(project):
+    project.records = True
     (project.folder / "mlflow.db").unlink()
     (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
     ended = project.stage("evaluate", "tiny_news")
@@ -587,6 +588,7 @@ def test_a_diverging_training_keeps_the_model(project, trained):
 
 
 def test_a_silent_server_stops_no_training(project):
+    project.records = True
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -22,6 +22,12 @@ ALL = {
 }
 
 
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The stages of all projects record to MLflow."""
+    monkeypatch.setattr(Project, "records", True)
+
+
 @pytest.fixture(scope="module")
 def editable(finished_project, tmp_path_factory) -> Project:
     return finished_project.copy(tmp_path_factory.mktemp("editable") / "project")
@@ -135,7 +141,7 @@ def try_slow_rate(project: Project, *options: str) -> str:
     (done,) = (entry for entry in experiments if not entry["executor"])  # DVC takes one that was killed for running
     metrics = done["revs"][0]["data"]["metrics"]["reports/tiny_numbers/metrics.json"]["data"]
     runs = project.runs("tiny_numbers")
-    assert runs[0]["name"] == "tiny_numbers learning_rate=0.02"
+    assert runs[0]["name"] == "learning rate 0.02"
     assert runs[0]["tags"]["dvc_experiment"] == "slow-rate"
     assert runs[0]["metrics"]["test/rmse"] == metrics["test"]["rmse"]
     assert {"metrics.json", "history.csv", "predictions.csv", "params.json"} <= set(runs[0]["artifacts"])

@@ -60,6 +60,9 @@ class Finished(subprocess.CompletedProcess[str]):
 class Project:
     """A copy of the repository with tables of its own, where commands run as a user runs them."""
 
+    records = False
+    """Whether stages in processes of their own record to MLflow; each would start a recorder, which takes seconds."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
@@ -75,8 +78,9 @@ class Project:
 
     def run(self, *command: str, stdin: str = "", timeout: float = 540, **environment: str) -> Finished:
         """Run a command in the project's folder."""
+        switch = {} if self.records else {recording.SWITCH: "off"}
         ended = subprocess.run(
-            command, cwd=self.folder, env=self.environment | environment,
+            command, cwd=self.folder, env=self.environment | switch | environment,
             input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
         return Finished(ended.args, ended.returncode, ended.stdout, ended.stderr)
@@ -373,6 +377,7 @@ def make_finished_project(folder: Path) -> None:
     In one process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
     """
     project = copy_of_repository(folder)
+    project.records = True
     write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
     (folder / "dvc.lock").unlink(missing_ok=True)

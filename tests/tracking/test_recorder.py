@@ -11,11 +11,17 @@ from retrain.tracking.recorder import Recorder
 import psutil
 import pytest
 from support.project import Project
-from test_store import wait
+from support.servers import wait
 
 DATASET = "tiny_numbers"
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The stages of all projects record to MLflow."""
+    monkeypatch.setattr(Project, "records", True)
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 import os
 import re
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import psutil
 import pytest
 import requests
 from support.project import Project
+from support.servers import answers, end, free_port, wait
 
 DATASET = "tiny_numbers"
 PROCESSES = 8
@@ -118,12 +118,6 @@ class Server:
         return {tuple(connection.laddr) for connection in found if connection.status == psutil.CONN_LISTEN}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def served(anywhere: Project, store: Path) -> Iterator[Server]:
     """`retrain ui` over a store, until the block ends; what it says goes to `said.txt`."""
@@ -143,32 +137,6 @@ def served(anywhere: Project, store: Path) -> Iterator[Server]:
             yield Server(psutil.Process(process.pid), port)
         finally:
             end(process)
-
-
-def answers(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
-def wait(happened: Callable[[], bool], seconds: float = 0.25) -> None:
-    """Wait for something, for two minutes at most; it is asked for again after so many seconds."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if happened():
-            return
-        time.sleep(seconds)
-    raise AssertionError("it did not happen in time")
-
-
-def end(process: subprocess.Popen) -> None:
-    """End a process and its group."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=15)
 
 
 @pytest.mark.slow

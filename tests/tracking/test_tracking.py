@@ -25,6 +25,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """Trains, and can be asked to leave by Ctrl-C, wherever it was started."""
 
 
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """The stages of all projects record to MLflow."""
+    monkeypatch.setattr(Project, "records", True)
+
+
 @pytest.fixture(scope="module")
 def split_project(finished_project, tmp_path_factory) -> Project:
     """The finished project without any run: a result that came from elsewhere."""

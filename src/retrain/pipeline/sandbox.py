@@ -10,10 +10,11 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import files, git
+from retrain import files, git, processes
 from retrain.errors import RetrainError
 from retrain.pipeline.dvc_yaml import Stage
 
@@ -154,15 +155,20 @@ def run(stage: Stage, folder: Path, root: Path) -> tuple[int, str]:
         "RETRAIN_TRACKING": "off",  # a recorder would outlive the stage
         "PYTHONDONTWRITEBYTECODE": "1",  # modules are read from their sources each time
     }
-    with subprocess.Popen(
-        ["/bin/sh", "-c", " && ".join(lines)], cwd=folder, env=environment, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-    ) as process:  # fmt: skip
-        try:
-            printed, _ = process.communicate()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+    process = None
+    try:
+        with processes.deferred_signals():
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", " && ".join(lines)], cwd=folder, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            )  # fmt: skip
+        printed, _ = process.communicate()
+    except BaseException:
+        if process:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
     return process.returncode, printed
 
 
