@@ -70,8 +70,8 @@ def deferred_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in held:
-        signal.raise_signal(number)
+    for caught in held:
+        signal.raise_signal(caught)
 
 
 def wait_for_group(group: int) -> None:
