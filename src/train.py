@@ -98,14 +98,12 @@ def main(dataset: str, save_seconds: float) -> None:
     described = describe(dataset, parameters, data)
     result = Result(dataset, Path(), ("train",))
     say = cli.stage_message("train", dataset)
-    with (
-        open_checkpoint(environment.root(), dataset, fingerprint(described), started_by, say) as checkpoint,
-        recording.training(described, checkpoint.digest) as run,
-    ):
-        training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
-        run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
-        write_result(result, training, described, parameters.saved_dtype)
-        run.result(result)
+    with open_checkpoint(environment.root(), dataset, fingerprint(described), started_by, say) as checkpoint:
+        with recording.training(described, checkpoint.digest) as run:
+            training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
+            run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
+            write_result(result, training, described, parameters.saved_dtype)
+            run.result(result)
         checkpoint.finish(say)
     click.echo(f"train {dataset}: {training.summary}")
 

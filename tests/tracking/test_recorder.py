@@ -1,13 +1,17 @@
 """The process that writes runs to MLflow while the stages work."""
 
+import hashlib
 import signal
 import subprocess
 from contextlib import chdir
+from pathlib import Path
 
 from retrain.models import description
 from retrain.tracking import recording
 from retrain.tracking.recorder import Recorder
+from retrain.tracking.result import Result
 
+import mlflow  # noqa: F401 (with it, this process starts no recorder and delivers its messages itself)
 import psutil
 import pytest
 from support.project import Project
@@ -139,3 +143,40 @@ def test_closed_stderr_does_not_stop_a_training(finished):
     )  # fmt: skip
     training.stderr.close()
     assert training.wait(timeout=240) == 0
+
+
+def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv("DVC_STAGE", f"train@{DATASET}")  # so that nobody waits
+    described = description.read(finished.folder / "models" / DATASET)
+    history = finished.folder / "reports" / DATASET / "history.csv"
+    digest = hashlib.sha256(history.read_bytes()).hexdigest()
+    with chdir(finished.folder):
+        with recording.training(described, "another") as run:
+            run.result(Result(DATASET, Path(), ("train",)))
+        history.unlink()
+        history.write_text("epoch,train_loss\n")  # the next training replaces the file
+        Recorder(run.outbox).deliver()
+        assert not list(run.outbox.folder.glob("results/*"))
+    new, _ = finished.runs(DATASET)
+    assert (new["status"], new["tags"]["sha256.history.csv"]) == ("FINISHED", digest)
+
+
+def test_damaged_message_is_set_aside(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    described = description.read(finished.folder / "models" / DATASET)
+    with chdir(finished.folder), recording.training(described, "another") as run:
+        (damaged := run.outbox.folder / f"{0:020d}-1-0-end.json").write_text("")
+        run.epoch({"epoch": 1, "train_loss": 0.5})
+        run.end("FINISHED")
+    assert not damaged.exists()
+    assert finished.runs(DATASET)[0]["status"] == "FINISHED"
+
+
+def test_sync_removes_outboxes_of_other_settings(finished):
+    left = finished.folder / ".retrain/recorder/0123456789abcdef"
+    (left / "warnings").mkdir(parents=True)
+    (left / "warnings" / f"{DATASET}-{0:020d}").write_text("Warning: nobody printed this")
+    ended = finished.retrain_here("sync", DATASET)
+    assert (ended.exit_code, left.exists()) == (0, False)
+    assert "Warning: nobody printed this" in ended.stderr

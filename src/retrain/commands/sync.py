@@ -12,7 +12,7 @@ from retrain.errors import RetrainError, printable
 from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, Stage
-from retrain.tracking import runs, store
+from retrain.tracking import recording, runs, store
 from retrain.tracking.result import Result
 from retrain.tracking.store import StoreError
 
@@ -92,8 +92,6 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     """
     workspace = environment.workspace()
     client = store.connect()
-    if client is None:
-        sys.exit(1)
     finder = OutputFinder(clean_clone.cache_folder(workspace), (workspace,))
     tally = Tally()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
@@ -112,6 +110,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             click.echo(printable(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}"))
         else:
             tally.unreadable.add(promise.trained)
+    recording.sweep(environment.root())
     click.echo(str(tally))
     sys.exit(1 if tally.unreadable and not all_commits else 0)
 

@@ -1,8 +1,8 @@
 """The process that writes runs to MLflow while the stages work: `python -m retrain.tracking.recorder ROOT OUTBOX`.
 
 It takes the messages of one outbox (see `recording`) in their order and ends when no more come. A message is removed when
-it was delivered, so a recorder that is killed loses nothing: the next one delivers it again, which changes nothing in
-MLflow where it was delivered before. What a store does not take is given up with a warning; `retrain sync` records it later.
+it was delivered, so a recorder that is killed loses nothing: the next one of the same settings delivers it again, which
+changes nothing in MLflow where it was delivered before. What a store does not take is given up with a warning; `retrain sync` records it later.
 """
 
 import json
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrain import files
 from retrain.errors import RetrainError
 from retrain.tracking import runs, store
 from retrain.tracking.recording import Outbox
@@ -85,11 +86,15 @@ class Recorder:
         """Deliver all messages that wait now."""
         for path in self.outbox.messages():
             message = read(path)
+            if message is None:
+                continue
             try:
                 self.handle(message)
             except Exception as error:  # noqa: BLE001 (it must not keep the other messages from being delivered)
                 self.warn(message["dataset"], error)
             path.unlink(missing_ok=True)
+            if message["kind"] == "result" and Path(message["folder"]).is_relative_to(self.outbox.folder.resolve()):
+                files.remove(Path(message["folder"]))
 
     def handle(self, message: Message) -> None:
         """Deliver a message."""
@@ -133,10 +138,9 @@ class Recorder:
         """
         result = Result(message["dataset"], Path(message["folder"]), tuple(message["stages"]))
         known = self.known(message) if message["training"] else None
-        self.trainings.pop(message["training"], None)
         if known is None or known.run is not None:
-            run = known.run if known else None
-            runs.record(self.connected(), result, message["result_sha256"], run)
+            runs.record(self.connected(), result, known.run if known else None)
+        self.trainings.pop(message["training"], None)
 
     def close(self, message: Message) -> None:
         """End the run of a training that failed or was interrupted."""
@@ -173,9 +177,15 @@ class Recorder:
             self.outbox.warn(dataset, f"Warning: {text}; {LATER}")
 
 
-def read(path: Path) -> Message:
-    """A message."""
-    message: Message = json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path) -> Message | None:
+    """A message; None for one that is gone, or that a loss of power cut off: it is set aside."""
+    try:
+        message: Message = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        path.replace(path.with_suffix(".damaged"))
+        return None
     return message
 
 
@@ -201,6 +211,7 @@ def main(root: str, name: str) -> None:
     while outbox.folder.is_dir():
         try:
             with outbox.lock.acquire(timeout=1):  # others hold it for a moment to see whether somebody does
+                outbox.launched.unlink(missing_ok=True)
                 run_until_idle(outbox)
         except Timeout:
             return

@@ -27,7 +27,7 @@ import click
 import psutil
 from filelock import FileLock, Timeout
 
-__all__ = ["Outbox", "Recording", "finish", "note_path", "now", "start", "training"]
+__all__ = ["Outbox", "Recording", "finish", "note_path", "now", "start", "sweep", "training"]
 
 
 SWITCH = "RETRAIN_TRACKING"
@@ -35,12 +35,14 @@ SWITCH = "RETRAIN_TRACKING"
 PATIENCE_SECONDS = 5.0
 """A stage that waits longer than this says so."""
 POLL_SECONDS = 0.05
-LAUNCH_SECONDS = 2.0
-"""A recorder that was just launched needs this time until it holds its lock."""
+FORMAT = 1
+"""Of the messages: a recorder reads those of its own format only."""
+LAUNCH_SECONDS = 20.0
+"""A recorder that does not hold its lock after this time has failed to start."""
 BUFFER_SECONDS = 0.2
 """Epochs that end within this time go into one message."""
 RESTARTS = 2
-"""How often a recorder that ended early is started again before its messages are given up."""
+"""How often a recorder that ended early is started again before a stage stops waiting for it."""
 NUMBERS = count()
 
 
@@ -48,8 +50,8 @@ NUMBERS = count()
 class Outbox:
     """The messages that wait for the recorder: one JSON file each, named by their time.
 
-    Each combination of code and MLflow settings has an outbox and a recorder of its own. So the recorder always has the
-    settings of the stage that sent a message, and no password is written to a file.
+    Each combination of MLflow settings and Python environment has an outbox and a recorder of its own. So the recorder
+    always has the settings of the stage that sent a message, and no password is written to a file.
     """
 
     root: Path
@@ -60,8 +62,7 @@ class Outbox:
     def of_environment(cls) -> "Outbox":
         """The outbox for this environment."""
         settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("MLFLOW_"))
-        code = [(str(path), path.stat().st_mtime_ns) for path in sorted(environment.SCRIPTS.rglob("*.py"))]
-        digest = hashlib.sha256(repr([settings, code, sys.prefix]).encode()).hexdigest()
+        digest = hashlib.sha256(repr([FORMAT, settings, sys.prefix, environment.SCRIPTS]).encode()).hexdigest()
         return cls(environment.root(), digest[:16])
 
     @property
@@ -79,7 +80,8 @@ class Outbox:
             draft.replace(self.folder / name)
             self.start()
         except OSError as error:  # a full disk; the stage's own files decide whether that stops it
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             tell(f"Warning: MLflow: {error.strerror}; `retrain sync` completes the run later")
 
     def messages(self) -> list[Path]:
@@ -91,11 +93,16 @@ class Outbox:
         """Held by the recorder while it runs."""
         return FileLock(self.folder / "lock")
 
+    @property
+    def launched(self) -> Path:
+        """Exists from the launch of a recorder until it holds the lock."""
+        return self.folder / "launched"
+
     def has_recorder(self) -> bool:
         """Whether a recorder runs, or was started a moment ago."""
-        launched = self.folder / "launched"
-        if launched.exists() and time.time() - launched.stat().st_mtime < LAUNCH_SECONDS:
-            return True
+        with suppress(FileNotFoundError):
+            if 0 <= time.time() - self.launched.stat().st_mtime < LAUNCH_SECONDS:
+                return True
         lock = self.lock
         try:
             lock.acquire(blocking=False)
@@ -106,13 +113,13 @@ class Outbox:
 
     def start(self) -> None:
         """Start a recorder unless one runs. It outlives this process."""
-        if "mlflow" in sys.modules or self.has_recorder():  # with MLflow loaded, `wait` delivers the messages itself
+        if "mlflow" in sys.modules or self.has_recorder():  # with MLflow loaded, `deliver` does it here
             return
         paths = [str(environment.SCRIPTS), os.environ.get("PYTHONPATH")]
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "OMP_", "MKL_"))}
         variables |= {"DVC_ROOT": str(self.root), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "launched").touch()
+        self.launched.touch()
         with (self.folder / "log").open("ab") as log:
             subprocess.Popen(
                 [sys.executable, "-m", "retrain.tracking.recorder", str(self.root), self.folder.name],
@@ -122,13 +129,14 @@ class Outbox:
     def warn(self, dataset: str, text: str) -> None:
         """Leave a warning for the next stage of a dataset to print."""
         folder = self.folder / "warnings"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{dataset}-{time.time_ns():020d}").write_text(text, encoding="utf-8")
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{dataset}-{time.time_ns():020d}").write_text(text, encoding="utf-8")
 
     def print_warnings(self, dataset: str) -> None:
         """Print the warnings that were left for a dataset, each once."""
         for path in sorted((self.folder / "warnings").glob(f"{dataset}-{'[0-9]' * 20}")):
-            with suppress(FileNotFoundError):  # another stage printed it
+            with suppress(OSError):  # another stage printed it
                 text = path.read_text(encoding="utf-8")
                 path.unlink()
                 tell(text)
@@ -171,18 +179,17 @@ def finish(result: Result, stage: str, training: str = "") -> None:
         training: the SHA-256 by which the run is found; empty if it is found by the result.
 
     Raises:
-        RetrainError: the files are missing or damaged.
+        RetrainError: a file of the result is missing.
     """
-    content = {
-        "folder": str(result.folder.resolve()),
-        "stages": result.stages,
-        "result_sha256": result.sha256(),
-        "training": training,
-    }
     if not is_on():
         return
     outbox = Outbox.of_environment()
-    outbox.send("result", result.dataset, content)
+    try:
+        kept = result.kept_in(outbox.folder / "results" / f"{time.time_ns():020d}-{os.getpid()}")
+    except OSError as error:
+        tell(f"Warning: MLflow: {error.strerror}; run later: retrain sync {result.dataset}")
+        return
+    outbox.send("result", result.dataset, {"folder": str(kept.folder), "stages": result.stages, "training": training})
     if stage == "plot" or "DVC_STAGE" not in os.environ:
         deliver(outbox, result.dataset)
     outbox.print_warnings(result.dataset)
@@ -199,11 +206,8 @@ def deliver(outbox: Outbox, dataset: str) -> None:
     while waiting := [path for path in waiting if path.exists()]:
         if not outbox.has_recorder():
             if restarts == RESTARTS:
-                outbox.warn(
-                    dataset, f"Warning: the MLflow recorder ended early (see {outbox.folder}/log); run: retrain sync"
-                )
-                for path in waiting:
-                    path.unlink(missing_ok=True)
+                log = outbox.folder / "log"
+                outbox.warn(dataset, f"Warning: MLflow: the recorder ended early (see {log}); run: retrain sync")
                 return
             restarts += 1
             outbox.start()
@@ -211,6 +215,17 @@ def deliver(outbox: Outbox, dataset: str) -> None:
             told = True
             tell("waiting for MLflow (Ctrl-C is safe: `retrain sync` completes the run later)")
         time.sleep(POLL_SECONDS)
+
+
+def sweep(root: Path) -> None:
+    """Remove the outboxes of other settings, which no recorder will look into, and print their warnings."""
+    own = Outbox.of_environment()
+    for folder in (root / ".retrain" / "recorder").glob("*"):
+        outbox = Outbox(root, folder.name)
+        if outbox != own and not outbox.has_recorder():
+            for path in sorted((folder / "warnings").glob("*")):
+                tell(path.read_text(encoding="utf-8"))
+            files.remove(folder)
 
 
 @dataclass
@@ -246,7 +261,10 @@ class Recording:
         """Record the files that the training has written."""
         if self.outbox:
             self.send_epochs()
-            write_note(result.sha256(), self.training, self.times)
+            with suppress(
+                OSError
+            ):  # without the note, a run that can't be completed now is made anew by `retrain sync`
+                write_note(result.sha256(), self.training, self.times)
             finish(result, "train", self.training)
 
     def end(self, status: str) -> None:

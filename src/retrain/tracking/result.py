@@ -1,5 +1,7 @@
 """A trained model with its reports: the files from which a run in MLflow can be made, at any time and place."""
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +93,23 @@ class Result:
             raise RetrainError(
                 str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
             ) from None
+
+    def kept_in(self, folder: Path) -> "Result":
+        """The same result in another folder, where the next training does not replace its files.
+
+        They are linked there where the file system has links: outputs are replaced and never changed in place.
+
+        Raises:
+            OSError: a file is missing, or the disk is full.
+        """
+        for path in self.artifacts().values():
+            target = folder / path.relative_to(self.folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path.resolve(), target)
+            except OSError:
+                shutil.copyfile(path, target)
+        return Result(self.dataset, folder.resolve(), self.stages)
 
     def sha256(self) -> str:
         """The digest that names the result; raises RetrainError if a file is missing."""

@@ -211,25 +211,22 @@ def note_of(result_sha256: str) -> Note | None:
     return None
 
 
-def record(client: "MlflowClient", result: Result, expected: str = "", run: Run | None = None) -> str:
+def record(client: "MlflowClient", result: Result, run: Run | None = None) -> str:
     """Bring the run of a result up to what its files say, and create it if there is none. Safe to repeat.
 
     Args:
         client: of the store.
         result: the files.
-        expected: the digest that the result must have; empty if any will do.
         run: its run, if that is known.
 
     Returns:
-        The run's ID, or nothing if the files are another result by now.
+        The run's ID.
 
     Raises:
         RetrainError: the files are not a result; no run is created then.
         StoreError: the store fails.
     """
     content = result.read()
-    if expected and content.sha256 != expected:
-        return ""
     note = note_of(content.sha256)
     with one_at_a_time():
         run = run or run_of(client, result.dataset, content.sha256, note)
