@@ -7,6 +7,8 @@ from retrain.models.networks import NetworkParameters
 
 from torch import Tensor, nn
 
+__all__ = ["Network", "Parameters"]
+
 
 class Parameters(NetworkParameters):
     """Parameters of `name: linear`: none."""

@@ -9,6 +9,9 @@ from retrain.schema import PositiveNumber
 from torch import Tensor
 from torch.nn import functional
 
+__all__ = ["Loss"]
+
+
 EXAMPLE = {"scale": 1.0}
 """Parameters for the tests in `tests/models/test_contracts.py`."""
 

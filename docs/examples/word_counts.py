@@ -14,6 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["Encoder", "Parameters"]
+
+
 EXAMPLE = {"words": 20}
 """Parameters for the tests in `tests/models/test_contracts.py`."""
 WORD = re.compile(r"\w+")

@@ -1,6 +1,6 @@
 """Damaged inputs, in bulk: each ends in one line or in a documented recovery, and changes no good output.
 
-`make test` tries a sample, `make campaigns` all of them; `support.damage` makes them.
+`make test` tries a sample, `make stress` all of them; `support.damage` makes them.
 """
 
 import re
