@@ -20,7 +20,7 @@ class Network(networks.Network):
     takes: ClassVar[str] = "numbers"
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.linear = nn.Linear(size, outputs)
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)

@@ -21,20 +21,22 @@ class NetworkParameters(Section):
 
 
 class Network(nn.Module):
-    """A network. Its initial weights come from torch's global random generator."""
+    """A network. Its initial weights come from torch's global random generator.
+
+    Subclasses define `__init__(self, size, outputs, parameters)`, which calls `super().__init__()` and builds the layers:
+
+    - `size` is that of the encoder, such as the number of tokens or columns.
+    - `outputs` is the number of outputs that the task needs.
+    - `parameters` has the type `Parameters` of the file.
+
+    Tensors must be parameters or persistent buffers: a saved model has no others.
+    """
 
     takes: ClassVar[str]
     """The kind of arrays that `forward` takes: the word that an encoder has in `gives`."""
 
-    def __init__(self, size: int, outputs: int, parameters: Any) -> None:
-        """Build the layers.
-
-        Args:
-            size: the `size` of the encoder, such as the number of tokens or columns.
-            outputs: the number of outputs that the task needs.
-            parameters: the `Parameters` of the file.
-        """
-        raise NotImplementedError
+    def __init__(self, *_arguments: Any) -> None:
+        super().__init__()
 
 
 class NetworkFile(Protocol):

@@ -25,7 +25,7 @@ class Network(networks.Network):
     takes: ClassVar[str] = "numbers"
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.hidden = nn.Linear(size, parameters.hidden)
         self.dropout = nn.Dropout(parameters.dropout)
         self.output = nn.Linear(parameters.hidden, outputs)
