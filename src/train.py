@@ -65,14 +65,14 @@ def finish_epoch(training: Training, step: "StepResult", validation: "Averages")
     return row
 
 
-def write_result(result: Result, training: Training, described: Description, saved_dtype: str) -> None:
+def write_result(result: Result, training: Training, described: Description, saved_dtype: str, where: str) -> None:
     """Write the model and the history, both or neither, and flush them to the disk."""
     from retrain.models.weights import save_weights
 
     best = training.history.best
     with files.replacing(result.model, result.history) as (model, history):
         model.mkdir()
-        save_weights(model / description.WEIGHTS, best.weights, saved_dtype)
+        save_weights(model / description.WEIGHTS, best.weights, saved_dtype, where)
         trained = described.model_copy(update={"best_epoch": best.epoch})
         files.write_json(model / description.FILE, trained.model_dump(mode="json"))
         write_rows(history, training.history.rows)
@@ -102,7 +102,7 @@ def main(dataset: str, save_seconds: float) -> None:
         with recording.training(described, checkpoint.digest) as run:
             training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
             run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
-            write_result(result, training, described, parameters.saved_dtype)
+            write_result(result, training, described, parameters.saved_dtype, where)
             run.result(result)
         checkpoint.finish(say)
     click.echo(f"train {dataset}: {training.summary}")

@@ -123,11 +123,12 @@ def pin_cpu(threads: int) -> None:
     overruled = sorted(name for name, value in inherited.items() if pins.get(name) != value)
     if overruled:
         sys.stderr.write(
-            f"{', '.join(overruled)}: not used; threads come from params.yaml, and results depend on the rest\n"
+            f"ignored {', '.join(overruled)}: params.yaml sets the threads, and the other settings would change results\n"
         )
     for name in inherited:
         del os.environ[name]
     os.environ.update(pins)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic algorithms on a GPU need it
 
 
 def runs_avx2(processor: Path) -> bool:

@@ -28,7 +28,7 @@ def weights() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_weights_are_rounded_to_dtype(dtype, weights, tmp_path):
     path, network = tmp_path / "model.safetensors", layer()
-    save_weights(path, weights, dtype)
+    save_weights(path, weights, dtype, "train")
     load_weights(path, network, "hint")
     for name, tensor in network.state_dict().items():
         assert tensor.dtype == torch.float32
@@ -38,25 +38,56 @@ def test_weights_are_rounded_to_dtype(dtype, weights, tmp_path):
 def test_float16_halves_the_file(weights, tmp_path):
     sizes = {}
     for dtype in ("float32", "float16"):
-        save_weights(tmp_path / dtype, weights, dtype)
+        save_weights(tmp_path / dtype, weights, dtype, "train")
         sizes[dtype] = (tmp_path / dtype).stat().st_size
     assert sizes["float32"] - sizes["float16"] == 2 * sum(tensor.numel() for tensor in weights.values())
 
 
-def test_too_large_weight_is_refused(weights, tmp_path):
-    weights["bias"][0] = 1e5
-    with pytest.raises(
-        RetrainError, match=r"^train.saved_dtype: a weight is too large for float16; set it to float32$"
-    ):
-        save_weights(tmp_path / "model.safetensors", weights, "float16")
+@pytest.mark.parametrize(
+    ("weight", "dtype", "expected"),
+    [
+        (1e5, "float16", "x.train.saved_dtype: a weight of 'bias' is too large for float16; set it to float32"),
+        (float("inf"), "float16", "x.train.loop: training diverged: 'bias' is not finite; lower learning_rate"),
+        (float("nan"), "float32", "x.train.loop: training diverged: 'bias' is not finite; lower learning_rate"),
+    ],
+)
+def test_unsaveable_weight_is_rejected(weight, dtype, expected, weights, tmp_path):
+    weights["bias"][0] = weight
+    with pytest.raises(RetrainError) as error:
+        save_weights(tmp_path / "model.safetensors", weights, dtype, "x.train")
+    assert str(error.value) == expected
     assert not list(tmp_path.iterdir())
+
+
+class Counting(nn.Module):
+    """A network with buffers that are not floating-point numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.register_buffer("used", torch.tensor([True, False]))
+
+
+def test_other_tensors_keep_their_type(tmp_path):
+    path, network = tmp_path / "model.safetensors", Counting()
+    network.norm.num_batches_tracked += 2**40 + 1
+    save_weights(path, network.state_dict(), "float16", "train")
+    with torch.device("meta"):
+        loaded = Counting()
+    load_weights(path, loaded, "hint")
+    assert load_file(path)["norm.weight"].dtype == torch.float16
+    assert loaded.norm.num_batches_tracked.item() == 2**40 + 1
+    assert loaded.used.tolist() == [True, False]
+    save_file({**load_file(path), "used": torch.ones(2)}, path)
+    with pytest.raises(RetrainError, match="has the dtype float32; it must be bool; hint"):
+        load_weights(path, loaded, "hint")
 
 
 def test_weights_have_permissions_of_umask(weights, tmp_path):
     for mask, expected in ((0o022, 0o644), (0o077, 0o600), (0o002, 0o664)):
         before = os.umask(mask)
         try:
-            save_weights(tmp_path / str(mask), weights, "float32")
+            save_weights(tmp_path / str(mask), weights, "float32", "train")
         finally:
             os.umask(before)
         assert (tmp_path / str(mask)).stat().st_mode & 0o777 == expected
@@ -77,7 +108,7 @@ def test_weights_have_permissions_of_umask(weights, tmp_path):
 )
 def test_unusable_weights_are_reported(damage, expected, weights, tmp_path):
     path = tmp_path / "model.safetensors"
-    save_weights(path, weights, "float32")
+    save_weights(path, weights, "float32", "train")
     damage(path)
     with pytest.raises(RetrainError) as error:
         load_weights(path, layer(), "hint")
@@ -87,7 +118,7 @@ def test_unusable_weights_are_reported(damage, expected, weights, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_unreadable_weights_are_not_missing(weights, tmp_path):
     """Another user, who may not read the file, loads it."""
-    save_weights(tmp_path / "model.safetensors", weights, "float32")
+    save_weights(tmp_path / "model.safetensors", weights, "float32", "train")
     (tmp_path / "model.safetensors").chmod(0o600)
     fork = os.fork()
     if not fork:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import chdir
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_training_twice_gives_same_bytes(folder, dataset, tmp_path):
     written = []
     for name in ("one", "two"):
         history = trained(ready(folder, dataset), tmp_path, Rows())
-        weights.save_weights(tmp_path / name, history.best.weights, "float32")
+        weights.save_weights(tmp_path / name, history.best.weights, "float32", "train")
         written.append(((tmp_path / name).read_bytes(), history.rows))
     assert written[0] == written[1]
 
@@ -168,13 +169,12 @@ def test_diabetes_network_has_601_parameters():
 
 def test_one_result_per_batch(folder):
     training = ready(folder, "tiny_news")  # 86 rows and 35 for validation in batches of 8, three epochs
-    seen = results(training)
-    batches = [*range(1, 12), *[11] * math.ceil(len(training.data.validation) / 8)]
-    assert [(step.epoch, step.batch) for step in seen] == [(e, b) for e in (1, 2, 3) for b in batches]
-    assert {step.batches for step in seen} == {11}
-    assert [n for n, step in enumerate(seen, 1) if step.validation is not None] == [
-        epochs * len(batches) for epochs in (1, 2, 3)
-    ]
+    data, state = training.data, training.state
+    steps = loop.train_epochs(state, data.train, data.validation, training.config)
+    seen = [(step.epoch, state.batch, step.validation is not None) for step in steps]
+    batches = [*range(1, 12), *[11] * (math.ceil(len(data.validation) / 8) - 1)]
+    expected = [[*((epoch, batch, False) for batch in batches), (epoch, 0, True)] for epoch in (1, 2, 3)]
+    assert seen == [*chain.from_iterable(expected)]
 
 
 class ObservedNetwork(nn.Module):

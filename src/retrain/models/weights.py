@@ -16,20 +16,32 @@ __all__ = ["load_weights", "save_weights"]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def save_weights(path: Path, weights: dict[str, Tensor], dtype: str) -> None:
-    """Write weights, rounded to one of `DTYPES`: the same weights give the same bytes.
+def save_weights(path: Path, weights: dict[str, Tensor], dtype: str, where: str) -> None:
+    """Write weights: the same weights give the same bytes.
+
+    Args:
+        path: the safetensors file.
+        weights: the tensors of a network, by name.
+        dtype: one of `DTYPES`; floating-point tensors are rounded to it, others keep their type.
+        where: the path of the train section, for the error.
 
     Raises:
-        RetrainError: a weight is too large for the dtype.
+        RetrainError: a weight is not finite, or too large for the dtype.
     """
-    rounded = {name: tensor.to(DTYPES[dtype]).contiguous() for name, tensor in weights.items()}
-    if not all(tensor.isfinite().all() for tensor in rounded.values()):
-        raise RetrainError("train.saved_dtype", f"a weight is too large for {dtype}", "set it to float32")
+    floating = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
+    rounded = {name: tensor.to(DTYPES[dtype]) for name, tensor in floating.items()}
+    for name, tensor in floating.items():
+        if not tensor.float().isfinite().all():
+            raise RetrainError(f"{where}.loop", f"training diverged: '{name}' is not finite", "lower learning_rate")
+        if not rounded[name].isfinite().all():
+            fact = f"a weight of '{name}' is too large for {dtype}"
+            raise RetrainError(f"{where}.saved_dtype", fact, "set it to float32")
+    saved = {name: tensor.contiguous() for name, tensor in {**weights, **rounded}.items()}
     with files.writing(path):
         path.touch()
         permissions = path.stat().st_mode  # those of the umask; safetensors makes a file for its owner alone
         try:
-            save_file(rounded, path)
+            save_file(saved, path)
         except SafetensorError as error:
             raise OSError(str(error)) from None
         path.chmod(permissions)
@@ -59,8 +71,9 @@ def load_weights(path: Path, network: nn.Module, hint: str) -> None:
                 weights = {name: stored.get_tensor(name) for name in shapes}
     except MemoryError:
         raise RetrainError(str(path), "does not fit into memory", hint) from None
-    foreign = {str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - set(DTYPES)
-    if foreign:
-        fact = f"has the dtype {', '.join(sorted(foreign))}; it must be {', '.join(DTYPES)}"
-        raise RetrainError(str(path), fact, hint)
+    for name, tensor in expected.items():
+        fitting = list(DTYPES.values()) if tensor.is_floating_point() else [tensor.dtype]
+        if weights[name].dtype not in fitting:
+            fact, *types = (str(dtype).removeprefix("torch.") for dtype in (weights[name].dtype, *fitting))
+            raise RetrainError(str(path), f"has the dtype {fact}; it must be {', '.join(types)}", hint)
     network.load_state_dict({name: weights[name].to(tensor.dtype) for name, tensor in expected.items()}, assign=True)

@@ -102,9 +102,6 @@ class StepResult:
     """The progress after a batch of train or validation. Only the last one of an epoch has metrics of validation."""
 
     epoch: int
-    batch: int
-    """The number of batches of the train split so far in this epoch."""
-    batches: int
     learning_rate: float
     train: Averages
     validation: Averages | None
@@ -123,7 +120,6 @@ def train_epochs(state: State, train: Examples, validation: Examples, config: Lo
     Raises:
         NotFiniteError: the loss of a batch is not finite.
     """
-    count = math.ceil(len(train) / config.batch_size)
     while state.epoch < config.epochs:
         if state.batch == 0:
             state.totals, state.learning_rate = RunningTotals(), state.optimizer.param_groups[0]["lr"]
@@ -142,12 +138,12 @@ def train_epochs(state: State, train: Examples, validation: Examples, config: Lo
             state.scheduler.step()
             state.totals.add(loss.detach(), config.measure(outputs.detach(), targets))
             state.batch += 1
-            yield StepResult(state.epoch + 1, state.batch, count, state.learning_rate, state.totals.averages, None)
+            yield StepResult(state.epoch + 1, state.learning_rate, state.totals.averages, None)
         for totals in evaluate(state.network, ordered_batches(validation, config.batch_size), config):
             if totals.examples < len(validation):
-                yield StepResult(state.epoch + 1, state.batch, count, state.learning_rate, state.totals.averages, None)
+                yield StepResult(state.epoch + 1, state.learning_rate, state.totals.averages, None)
         state.epoch, state.batch = state.epoch + 1, 0
-        yield StepResult(state.epoch, count, count, state.learning_rate, state.totals.averages, totals.averages)
+        yield StepResult(state.epoch, state.learning_rate, state.totals.averages, totals.averages)
 
 
 def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig) -> Iterator[RunningTotals]:
