@@ -1,6 +1,7 @@
 """The parent processes of this one, and long commands that it starts."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,19 +14,26 @@ import psutil
 __all__ = ["Ancestors", "deferred_signals", "parent_processes", "run_to_completion"]
 
 
+DVC = re.compile(r"(^|/)(dvc|retrain\.pipeline\.dvc_program)$")
+"""An argument that is the program or module of DVC."""
+
 Ancestors = tuple[psutil.Process, ...]
 """Processes, equal if their numbers and start times are; the system reuses numbers."""
 
 
 def parent_processes() -> Ancestors:
-    """The processes that started this one, the nearest first; those that have ended are not among them.
+    """The processes through which DVC runs this stage, the nearest first, DVC last; empty if DVC does not run it.
 
-    A shell that runs one command for DVC may outlive DVC, so the nearest alone would tell nothing.
+    A shell that runs one command for DVC may outlive DVC, so the nearest alone would tell nothing. What started DVC may end
+    earlier, such as a terminal.
     """
-    try:
-        return tuple(psutil.Process().parents())
-    except (psutil.Error, OSError):
-        return ()
+    if "DVC_STAGE" in os.environ:
+        with suppress(psutil.Error, OSError):
+            parents = psutil.Process().parents()
+            for number, parent in enumerate(parents, start=1):
+                if any(DVC.search(argument) for argument in parent.cmdline()):
+                    return tuple(parents[:number])
+    return ()
 
 
 PATIENCE = 30.0

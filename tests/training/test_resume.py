@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
@@ -20,6 +21,7 @@ from retrain.training import checkpoint, loop, resume, setup
 from retrain.training.checkpoint import Checkpoint, DamagedError
 from retrain.training.setup import Training
 
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
@@ -100,7 +102,7 @@ def advance(training: Training, batches: int) -> None:
 
 def bytes_of(training: Training, folder: Path) -> tuple[bytes, list[dict[str, float]]]:
     """The weights and the history of a finished training."""
-    weights.save_weights(folder / "weights", training.history.best.weights, "float32")
+    weights.save_weights(folder / "weights", training.history.best.weights, "float32", "train")
     return (folder / "weights").read_bytes(), training.history.rows
 
 
@@ -301,6 +303,37 @@ def test_newest_checkpoints_stay(tmp_path):
     stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {other_dataset, folder / "lock"}
     assert set(folder.iterdir()) == stay
     assert len(printed) == 1
+
+
+PARENTS = "from retrain.processes import parent_processes; print(len(parent_processes()))"
+
+
+@pytest.mark.parametrize(
+    ("program", "stage", "expected"),
+    [("dvc", "train@x", 2), ("dvc", "", 0), ("dvc-course", "train@x", 0)],
+    ids=["dvc", "no stage", "other program"],
+)
+def test_parents_end_with_dvc(program, stage, expected, tmp_path):
+    (tmp_path / "stage.py").write_text(PARENTS)
+    commands = ["/bin/sh", "-c", f"{sys.executable} stage.py; exit"]
+    (tmp_path / program).write_text(f"import subprocess; subprocess.run({commands})")
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    variables.pop("DVC_STAGE", None)
+    if stage:
+        variables["DVC_STAGE"] = stage
+    command = ["/bin/sh", "-c", f"{sys.executable} {tmp_path / program}; exit"]
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
+    assert ended.stdout == f"{expected}\n"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_checkpoint_stays_if_dvc_ended(ended, tmp_path, monkeypatch):
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    kept = Checkpoint(tmp_path / "tiny-0.checkpoint", IDENTITY, (psutil.Process(),) if ended else ())
+    kept.save({"epoch": 1})
+    printed: list[str] = []
+    kept.finish(printed.append)
+    assert kept.path.exists() == bool(printed) == ended
 
 
 def test_unfitting_state_starts_anew(folder, tmp_path):

@@ -67,7 +67,7 @@ class Checkpoint:
     path: Path
     fingerprint: Fingerprint
     started_by: Ancestors
-    """The processes that started this training; empty if they are unknown."""
+    """What `processes.parent_processes` returned at the start of this training."""
 
     @property
     def digest(self) -> str:
@@ -158,13 +158,13 @@ class Checkpoint:
     def finish(self, say: Say) -> None:
         """Delete the checkpoint, now that the result is written.
 
-        It stays if the process that started the training is gone, such as a DVC that was killed. Then nobody records the
-        result. The next identical training finds the checkpoint, and only has to write the result again.
+        It stays if DVC started the training and was killed: then nothing records the result in `dvc.lock`. The next
+        identical training finds the checkpoint, and only has to write the result again.
         """
-        if self.started_by and processes.parent_processes() == self.started_by:
+        if processes.parent_processes() == self.started_by:
             self.remove()
         else:
-            say(f"the command that started this training has ended; to record its result, run: {self.command}")
+            say(f"the dvc command that started this training has ended; to record its result, run: {self.command}")
 
 
 def digest(fingerprint: Fingerprint) -> str:
