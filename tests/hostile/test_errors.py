@@ -119,7 +119,7 @@ PARAMETERS = [
     ("tiny_news.train.schedule.name", "cosin", "tiny_news.train.schedule.name: unknown 'cosin'; did you mean 'cosine'?"),
     ("tiny_news.train.network.name", "embeding_bag",
      "tiny_news.train.network.name: unknown 'embeding_bag'; did you mean 'embedding_bag'?"),
-    ("tiny_news.train.device", "gpu", "tiny_news.train.device: device 'gpu' can't be used (Expected one of cpu, cuda"),
+    ("tiny_news.train.device", "gpu", "tiny_news.train.device: device 'gpu' is not supported; set it to cpu, cuda or cuda:1"),
     # missing
     ("tiny_news.prepare.source", REMOVED, "tiny_news.prepare.source is missing; add it"),
     ("tiny_news.prepare.train.sha256", REMOVED, "tiny_news.prepare.train.sha256 is missing; add it"),
@@ -169,7 +169,7 @@ PARAMETERS = [
     ("tiny_news.train.optimizer", {"name": "adagrad", "weight_decay": 0.1},
      "tiny_news.train.network.sparse: 'adagrad' with these parameters can't take sparse gradients"),
     ("tiny_news.train.device", "cuda:99", "tiny_news.train.device: device 'cuda:99' can't be used"),
-    ("tiny_news.train.device", "meta", "tiny_news.train.device: device 'meta' can't be used"),
+    ("tiny_news.train.device", "meta", "tiny_news.train.device: device 'meta' is not supported"),
 ]  # fmt: skip
 
 

@@ -32,7 +32,11 @@ class Loop(Section):
     batch_size: AtLeastOne
     learning_rate: PositiveNumber
     clip_norm: PositiveNumber | None
-    """The largest joint norm of all gradients; null leaves gradients as they are."""
+    """The largest joint norm of all gradients; null leaves gradients as they are.
+
+    With a number, the gradients of a row that a batch has twice are added up first. Results of `rowwise_adagrad` with
+    sparse gradients then differ slightly, even if no gradient is scaled.
+    """
     patience: AtLeastOne
     """Training stops after this many epochs without a better one."""
     seed: Seed
@@ -47,7 +51,7 @@ class Train(Section):
     loss: Chosen
     loop: Loop
     device: str
-    """`cpu`, `cuda`, `cuda:1` or `mps`. Results are reproducible to the byte on `cpu` only."""
+    """`cpu`, `cuda`, or `cuda:1` and so on. Results are reproducible to the byte on `cpu` only."""
     threads: Threads
     saved_dtype: Literal["float32", "float16", "bfloat16"]
     """The type that weights are rounded to when they are saved."""

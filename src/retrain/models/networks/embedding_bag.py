@@ -20,7 +20,10 @@ class Parameters(NetworkParameters):
     dropout: Share
     """The share of the numbers in the mean vector that a training step sets to zero (Srivastava et al. 2014)."""
     sparse: bool
-    """Compute gradients for the words of a batch only: much faster, but not every optimizer supports it."""
+    """Compute gradients for the words of a batch only: much faster, but not every optimizer supports it.
+
+    With `rowwise_adagrad`, a word that a batch has twice counts twice in the sum of squared gradients of its row.
+    """
 
 
 class Network(networks.Network):
@@ -29,7 +32,7 @@ class Network(networks.Network):
     takes: ClassVar[str] = "text"
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.embedding = nn.EmbeddingBag(size, parameters.embedding_dim, mode="mean", sparse=parameters.sparse)
         self.dropout = nn.Dropout(parameters.dropout)
         self.linear = nn.Linear(parameters.embedding_dim, outputs)

@@ -20,7 +20,10 @@ class Parameters(NetworkParameters):
     output_init: PositiveNumber
     """The same for the weights of the linear layer; its biases are zero."""
     sparse: bool
-    """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it."""
+    """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it.
+
+    With `rowwise_adagrad`, a feature that a batch has twice counts twice in the sum of squared gradients of its row.
+    """
 
 
 class Network(networks.Network):
@@ -29,7 +32,7 @@ class Network(networks.Network):
     takes: ClassVar[str] = "ngrams"
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.embedding = nn.EmbeddingBag(size, parameters.embedding_dim, mode="sum", sparse=parameters.sparse)
         self.linear = nn.Linear(parameters.embedding_dim, outputs)
         nn.init.uniform_(self.embedding.weight, -parameters.embedding_init, parameters.embedding_init)
