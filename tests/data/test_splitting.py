@@ -8,6 +8,7 @@ import prepare
 import split
 from retrain.data import loader, splitting
 from retrain.data.encoders import numbers, text
+from retrain.errors import RetrainError
 
 import numpy as np
 import pandas as pd
@@ -187,6 +188,13 @@ def test_rare_words_are_unknown():
     encoder, _ = text.Encoder.fit_encode(rows, NO_TARGETS, text.Parameters(name="text", minimum_count=2))
     assert encoder.tokens == ("<unknown>", "ship", "wave")
     assert encoder.encode(rows_of(["gull wave reef"]))["tokens"].tolist() == [0, 2, 0]
+
+
+def test_too_rare_words_are_reported():
+    parameters = text.Parameters(name="text", minimum_count=2)
+    expected = "^split.encoder: no word occurs 2 times in the train split; lower minimum_count$"
+    with pytest.raises(RetrainError, match=expected):
+        text.Encoder.fit_encode(rows_of(["ship wave"]), NO_TARGETS, parameters)
 
 
 def test_equally_frequent_words_are_sorted():

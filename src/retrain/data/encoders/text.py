@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
 from retrain.data.encoders._text import OfText, joined
+from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne, Names, Section
 
 import numpy as np
@@ -56,9 +57,16 @@ class Encoder(OfText):
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
-        """Learn the vocabulary, sorted by falling frequency and then alphabetically, and encode the rows."""
+        """Learn the vocabulary, sorted by falling frequency and then alphabetically, and encode the rows.
+
+        Raises:
+            RetrainError: no word is frequent enough.
+        """
         counts = Counter(chain.from_iterable(map(tokenize, joined(rows, list(rows.columns)))))
         kept = [token for token, count in counts.items() if count >= parameters.minimum_count]
+        if not kept:
+            fact = f"no word occurs {parameters.minimum_count:,} times in the train split"
+            raise RetrainError("split.encoder", fact, "lower minimum_count")
         encoder = cls(tuple(rows.columns), (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
         return encoder, encoder.encode(rows)
 
