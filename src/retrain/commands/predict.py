@@ -119,7 +119,7 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     from retrain.data.csv_rows import read_csv, select
 
     columns = predictor.encoder.columns
-    numeric = columns if predictor.description.encoder.name == "numbers" else ()
+    numeric = columns if predictor.encoder.holds == "numbers" else ()
     rows = select(read_csv(file, str(file), None), columns, numeric, str(file))
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain import files
+from retrain.data.encoders import Arrays
 from retrain.errors import RetrainError
 
 import numpy as np
@@ -16,7 +17,6 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 __all__ = ["Batch", "Examples", "ordered_batches", "read", "shuffled_batches"]
 
 
-Arrays = dict[str, np.ndarray]
 Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 """The network's inputs in order, and the targets."""

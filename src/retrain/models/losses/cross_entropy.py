@@ -19,9 +19,9 @@ class Loss(losses.Loss):
     """The share of each target that is spread evenly over all classes (Szegedy et al. 2016)."""
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The smoothed loss."""
+        """The mean cross entropy, with label smoothing."""
         return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss without smoothing."""
+        """The mean cross entropy, without label smoothing."""
         return functional.cross_entropy(outputs, targets)
