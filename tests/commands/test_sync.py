@@ -70,6 +70,7 @@ def test_sync_of_all_commits_reads_the_cache(forgotten):
     forgotten.set("tiny_sign.train.loop.learning_rate", 0.1)
     forgotten.dvc("repro", "train@tiny_sign")  # evaluate and plot have not seen this model
     forgotten.commit()
+    forgotten.wait_for_recorder()
     (forgotten.folder / "mlflow.db").unlink()
     ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
     assert ended.exit_code == 0, ended.output
