@@ -173,7 +173,9 @@ def reruns(path):
         for number, stage in enumerate(params.STAGES)
         if any(f"{path}.".startswith(f"{name}.") for name in readers[stage])
     )
-    return ", ".join(params.STAGES[first:])
+    stages = ", ".join(params.STAGES[first:])
+    of_name = [stage for stage in params.STAGES[:first] if f"{path}.name" in readers[stage]]
+    return f"{stages} (a different name also runs {of_name[0]})" if of_name else stages
 
 
 def rows(model, prefix, key, *, skip=()):
@@ -279,7 +281,8 @@ def params_page(listed=None):
 
 def help_of(command, name):
     """A command's help as the terminal shows it."""
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    settings = {**retrain.context_settings, **command.context_settings, "terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, info_name=name, **settings)
     return command.get_help(context)
 
 

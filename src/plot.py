@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from retrain import cli, environment, files, params
-from retrain.evaluation.plots import plots_of, read_plot_data, use_default_style
+from retrain.evaluation.plots import SIZES, plots_of, read_plot_data, use_default_style
 from retrain.schema import Section
 from retrain.tracking import recording
 from retrain.tracking.result import Result
@@ -38,7 +38,7 @@ def main(dataset: str) -> None:
     with files.replacing(result.reports / "plots") as (folder,):
         folder.mkdir()
         for name, draw in plots.items():
-            figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+            figure = Figure(figsize=SIZES.get(name, (6.4, 4.8)), layout="constrained")
             draw(figure.subplots(), data)
             path = folder / f"{name}.png"
             with files.writing(path):

@@ -159,19 +159,7 @@ def patient_signals() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def is_locked(stage: str) -> bool:
-    """Whether dvc.lock has results of a stage."""
-    lock = environment.workspace() / "dvc.lock"
-    return lock.exists() and f"\n  {stage}:\n" in lock.read_text(encoding="utf-8")
-
-
 def fail(message: str) -> NoReturn:
-    """Print an error as one line, and exit with 1.
-
-    DVC deletes the outputs of prepare and split before they start; the other stages keep theirs (`persist` in dvc.yaml).
-    """
-    stage = os.environ.get("DVC_STAGE", "")
-    ran_before = stage.startswith(("prepare@", "split@")) and is_locked(stage)
-    restore = f" (DVC deleted the previous outputs; restore them with: dvc checkout {stage})" if ran_before else ""
-    click.echo(f"Error: {printable(' '.join(message.split()))}{restore}", err=True)
+    """Print an error as one line, and exit with 1."""
+    click.echo(f"Error: {printable(' '.join(message.split()))}", err=True)
     sys.exit(1)

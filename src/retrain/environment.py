@@ -87,10 +87,8 @@ def root() -> Path:
 
 
 def stage_command(stage: str, dataset: str) -> str:
-    """The command that runs a stage again: DVC's where DVC runs it, else that of its script."""
-    return (
-        f"dvc repro {stage}@{dataset}" if "DVC_STAGE" in os.environ else f"python3 src/{stage}.py --dataset {dataset}"
-    )
+    """The command that continues from a stage: where DVC runs it, with all later stages, else that of its script."""
+    return f"dvc repro plot@{dataset}" if "DVC_STAGE" in os.environ else f"python3 src/{stage}.py --dataset {dataset}"
 
 
 def address_space() -> float:

@@ -45,6 +45,16 @@ def test_rows_are_read_as_text(tmp_path, content, rows):
             b'a,b\n"1" 2,3\n',
             'rows.csv, line 2 has text after the closing quote of a field; write a quote inside a field as ""',
         ),
+        (
+            b'a,b\n1,"2\n3,4\n5,"6"\n',
+            'rows.csv, line 4 has text after the closing quote of a field, or a quote was opened in an earlier line (the row starts in line 2); write a quote inside a field as ""',
+        ),
+        (b'a;b\n"x";"y"\n', "rows.csv has the single column 'a;b'; separate the values by commas, not by ';'"),
+        (
+            b'"a"\t"b"\n"x"\t"y"\n',
+            'rows.csv has the single column \'"a" "b"\'; separate the values by commas, not by a tab',
+        ),
+        (b"a;b\nx, y;z\n", "rows.csv has the single column 'a;b'; separate the values by commas, not by ';'"),
         (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); save the file as UTF-8"),
         (b"a,b\n1,2,3\n", "rows.csv, line 2 has 3 values for 2 columns; put quotes around values with commas"),
         (b"a,b\n1,2\n3\n", "rows.csv, line 3 has 1 value for 2 columns; add the missing values"),

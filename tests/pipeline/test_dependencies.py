@@ -9,7 +9,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 from support.imports import SRC, modules, own
-from support.project import REPOSITORY
+from support.project import REPOSITORY, SHIPPED
 
 DATASETS = sorted(params.datasets(REPOSITORY))
 
@@ -79,7 +79,7 @@ def test_what_no_code_reads_is_declared():
         assert line in stages[stage]["do"]["deps"]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", SHIPPED)
 def test_dataset_has_plots_and_artifact(dataset):
     content = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
     plotted = {file for entry in content["plots"] for plot in entry.values() for file in plot["y"]}
@@ -102,7 +102,7 @@ def test_dataset_has_plots_and_artifact(dataset):
     assert artifacts[f"models/{dataset}"]["desc"]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", SHIPPED)
 def test_dataset_has_data_card(dataset):
     card = (REPOSITORY / "data" / "raw" / dataset / "README.md").read_text(encoding="utf-8")
     for word in ("Origin", "Licence", "Columns"):

@@ -36,7 +36,7 @@ def lock(tmp_path):
 
 def test_committed_results_need_no_network():
     lock = dvc_lock.read(REPOSITORY)
-    assert sorted(lock.datasets()) == ["diabetes", "docstrings"]
+    assert {"diabetes", "docstrings"} <= set(lock.datasets())
     stages = lock.of(["diabetes"]).stages
     assert list(stages) == [f"{stage}@diabetes" for stage in ("prepare", "split", "train", "evaluate", "plot")]
     assert len(lock.of(["diabetes"]).outputs()) == 9

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.project import REPOSITORY
+from support.project import REPOSITORY, SHIPPED
 
 PAGES = sorted(
     path
-    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("data/raw/*/*.md"),
+    for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *(REPOSITORY / f"data/raw/{name}/README.md" for name in SHIPPED),
                  *REPOSITORY.glob(".github/**/*.*"), *REPOSITORY.glob("docs/recipes/*.yaml"),
                  *(REPOSITORY / name for name in ("Makefile", "params.yaml", "dvc.yaml"))]
 )  # fmt: skip

@@ -27,6 +27,8 @@ from ruamel.yaml import YAML
 RECORDER_SECONDS = 500
 """It has a low priority, and may get little of a loaded machine."""
 REPOSITORY = Path(__file__).resolve().parents[2]
+SHIPPED = ("ag_news", "docstrings", "diabetes")
+"""The datasets of the repository; its user may have added others."""
 
 
 TOPICS = {

@@ -12,7 +12,7 @@ import pytest
     ("environment", "command"),
     [
         ({}, "python3 src/train.py --dataset tiny_numbers"),
-        ({"DVC_STAGE": "train@tiny_numbers"}, "dvc repro train@tiny_numbers"),
+        ({"DVC_STAGE": "train@tiny_numbers"}, "dvc repro plot@tiny_numbers"),
     ],
     ids=["script", "dvc"],
 )

@@ -51,9 +51,12 @@ def command(port: int, store: Path | None) -> None:
             ) from None
     uri = own_store(folder)
     click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
-    server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--default-artifact-root"]
-    options = [(folder / "mlruns").as_uri(), "--host", HOST, "--port", str(port), "--workers", "1"]
+    server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--registry-store-uri", uri]
+    server += ["--default-artifact-root", (folder / "mlruns").as_uri()]
+    options = ["--host", HOST, "--port", str(port), "--workers", "1"]
     # MLflow's default accepts all of `10.*`, a host name that anyone can register for an address of this machine.
     allowed = ["--allowed-hosts", ",".join(f"{name}:{port}" for name in (HOST, "localhost"))]
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight more processes, for language models
+    warnings = [os.environ.get("PYTHONWARNINGS", ""), "ignore:starlette.middleware.wsgi is deprecated"]
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, warnings))
     os.execv(sys.executable, [sys.executable, *server, *options, *allowed])

@@ -59,7 +59,7 @@ def command(dataset: str | None, tolerance: float) -> None:
         promised = dvc_lock.read(clone.folder)
         datasets = select(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
-        if git.text(workspace, "status", "--porcelain"):
+        if git.text(workspace, "status", "--porcelain", "--untracked-files=no"):
             click.echo("verify: uncommitted changes are ignored (to list them: git status)", err=True)
         then = promised.of(datasets)
         clean_clone.run(clone, datasets, list(then.stages))
@@ -83,6 +83,9 @@ def select(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
     """
     known = [str(name) for name in params.datasets(clone.folder)] if dataset is None else [dataset]
     if dataset is not None:
+        if dataset not in params.datasets(clone.folder) and dataset in params.datasets(clone.workspace):
+            where = f"the {params.FILE} of the last commit"
+            raise RetrainError(where, f"has no dataset '{dataset}'", "commit it first")
         params.dataset_block(clone.folder, dataset)
     datasets = [name for name in known if name in promised.datasets()]
     if not datasets:

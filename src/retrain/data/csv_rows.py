@@ -38,11 +38,13 @@ def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFr
     has_header = columns is None
     lines: list[int] = []
     rows: list[list[str]] = []
-    for line, row in numbered_rows(path, shown):
+    for line, row in numbered_rows(path, shown, has_header=has_header):
         if columns is None:
             columns = unique_columns(row, shown)
             continue
         if len(row) != len(columns):
+            if has_header and (error := other_separator(path, shown)):
+                raise error
             values = f"{len(row)} value{'s' if len(row) > 1 else ''} for {len(columns)} columns"
             hint = "put quotes around values with commas" if len(row) > len(columns) else "add the missing values"
             raise RetrainError(f"{shown}, line {line}", f"has {values}", hint)
@@ -54,7 +56,7 @@ def read_csv(path: Path, shown: str, columns: Sequence[str] | None) -> pd.DataFr
     return pd.DataFrame(rows, columns=list(columns or ()), index=pd.Index(lines, name="line"), dtype="str")
 
 
-def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
+def numbered_rows(path: Path, shown: str, *, has_header: bool) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not a blank line, with the number of the line on which it ends."""
     csv.field_size_limit(LONGEST)
     hint = "give the path of a CSV file"
@@ -66,7 +68,8 @@ def numbered_rows(path: Path, shown: str) -> Iterator[tuple[int, list[str]]]:
                 if row:
                     yield last, row
         except csv.Error as error:
-            raise invalid(error, shown, last + 1, reader.line_num) from None
+            separator = other_separator(path, shown) if has_header else None
+            raise separator or invalid(error, shown, last + 1, reader.line_num) from None
         except UnicodeDecodeError as error:
             fact = f"is not UTF-8 (byte {error.object[error.start]:#04x})"
             raise RetrainError(f"{shown}, line {foreign_line(path)}", fact, "save the file as UTF-8") from None
@@ -79,8 +82,24 @@ def invalid(error: csv.Error, shown: str, first: int, last: int) -> RetrainError
         return RetrainError(f"{shown}, line {first}", fact, 'close the quote, or write a quote inside a field as ""')
     if "expected after" in str(error):
         fact = "has text after the closing quote of a field"
+        if first < last:
+            fact += f", or a quote was opened in an earlier line (the row starts in line {first})"
         return RetrainError(f"{shown}, line {last}", fact, 'write a quote inside a field as ""')
     return RetrainError(f"{shown}, line {last}", f"is not valid CSV ({error})", "correct the line")
+
+
+def other_separator(path: Path, shown: str) -> RetrainError | None:
+    """The error of a file that is not valid CSV and has no comma in its header, but another separator."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = next((line.strip("\n") for line in file if line.strip()), "")
+    if "," in header or not any(sign in header for sign in SEPARATORS):
+        return None
+    return RetrainError(shown, f"has the single column '{header}'", by_commas(header))
+
+
+def by_commas(header: str) -> str:
+    """The hint for a header with another separator."""
+    return f"separate the values by commas, not by {next(SEPARATORS[sign] for sign in SEPARATORS if sign in header)}"
 
 
 def foreign_line(path: Path) -> int:
@@ -130,10 +149,9 @@ def select(
 
 def no_column(name: str, columns: Sequence[str], shown: str) -> RetrainError:
     """The error of a column that a file does not have, perhaps because commas do not separate its values."""
-    separator = next((sign for sign in SEPARATORS if len(columns) == 1 and sign in columns[0]), "")
-    if separator:
+    if len(columns) == 1 and any(sign in columns[0] for sign in SEPARATORS):
         fact = f"has no column '{name}', but the single column '{columns[0]}'"
-        return RetrainError(shown, fact, f"separate the values by commas, not by {SEPARATORS[separator]}")
+        return RetrainError(shown, fact, by_commas(columns[0]))
     return RetrainError(shown, f"has no column '{name}'", schema.nearest(name, columns))
 
 

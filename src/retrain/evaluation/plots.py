@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-__all__ = ["plots_of", "read_plot_data", "use_default_style"]
+__all__ = ["SIZES", "plots_of", "read_plot_data", "use_default_style"]
 
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers
 LONGEST_LABEL = 40
 """The length of a class name in a plot, in characters."""
+SIZES = {"predicted": (5.0, 4.8)}
+"""Width and height in inches of plots that are not 6.4 x 4.8: square axes would leave wide margins."""
 
 
 @dataclass(frozen=True)

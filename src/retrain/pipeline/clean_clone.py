@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
-from retrain.pipeline import availability, dvc_lock, dvc_yaml
+from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 
 __all__ = ["Clone", "cache_folder", "cloned", "run"]
 
@@ -72,8 +72,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
     if downloads.exists():  # their SHA-256 is checked at every use
         (clone.folder / ".retrain").mkdir()
         (clone.folder / ".retrain" / "downloads").symlink_to(downloads.resolve())
-    # Its own cache, even if the project shares one; and no advice to commit files that will be deleted.
-    settings = "[cache]\n    dir = cache\n[core]\n    autostage = true\n"
+    settings = "[cache]\n    dir = cache\n"  # its own cache, even if the project shares one
     (clone.folder / ".dvc" / "config.local").write_text(settings, encoding="utf-8")
     leftovers = clone.temporary / "leftovers"
     leftovers.mkdir()
@@ -85,7 +84,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         "DVC_SITE_CACHE_DIR": str(leftovers),
         "TMPDIR": str(leftovers),
     }
-    repro = [sys.executable, "-m", "dvc", "repro", "--force", "--no-commit", *stages]
+    repro = [sys.executable, "-m", dvc_program.__name__, "repro", "--force", "--no-commit", *stages]
     if processes.run_to_completion(repro, clone.folder, variables, sys.stderr.fileno()):
         raise RetrainError(f"commit {clone.commit}", "fails to run again", "the message of its failed stage is above")
 

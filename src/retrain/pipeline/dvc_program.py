@@ -1,11 +1,12 @@
 """DVC as `retrain repro` runs it: `python -m retrain.pipeline.dvc_program repro plot@diabetes`.
 
-It is DVC's own command line, without advice about git. A failed stage is named in the last line.
+It is DVC's own command line, without advice about git, and about `dvc push` if there is no remote. A failed stage is named in the last line.
 """
 
 import logging
 import re
 import sys
+from typing import Any
 
 __all__ = ["FAILED"]
 
@@ -31,6 +32,20 @@ class FailedStage(logging.Filter):
         return False
 
 
+def hide_push_advice() -> None:
+    """Drop the advice to run `dvc push` if there is no remote to push to."""
+    from dvc.config import Config
+    from dvc.ui import ui
+
+    write = ui.write
+
+    def write_others(*texts: Any, **options: Any) -> None:
+        if not (texts and str(texts[0]).startswith("Use `dvc push`")) or Config.from_cwd()["remote"]:
+            write(*texts, **options)
+
+    ui.write = write_others
+
+
 def main(arguments: list[str]) -> int:
     """Run DVC and return the exit code."""
     from dvc import cli
@@ -39,6 +54,7 @@ def main(arguments: list[str]) -> int:
     failed = FailedStage()
     cli.logger.addFilter(failed)
     scm_context.logger.setLevel(logging.WARNING)
+    hide_push_advice()
     code: int = cli.main(arguments)
     if not failed.name:
         return code

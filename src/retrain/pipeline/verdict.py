@@ -29,11 +29,12 @@ def verdict(metric: str, value: float, baseline: float, test_rows: int, validati
     if abs(value - baseline) <= margin:
         return f"too few test rows to tell ({numbers})"
     *earlier, last = validation_loss
+    advice = ""
     if earlier and last < (1 - IMPROVEMENT) * min(earlier):
-        return f"still improving in the last epoch: train longer (raise loop.epochs); {numbers}"
-    if earlier and min(validation_loss) == validation_loss[0]:
-        return f"best in the first epoch: lower loop.learning_rate; {numbers}"
-    return f"better than the baseline ({numbers})"
+        advice = "; still improving in the last epoch: train longer (raise train.loop.epochs)"
+    elif earlier and min(validation_loss) == validation_loss[0]:
+        advice = "; best in the first epoch: lower train.loop.learning_rate"
+    return f"better than the baseline ({numbers}){advice}"
 
 
 def uncertainty(metric: str, value: float, test_rows: int) -> float:
