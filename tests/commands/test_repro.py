@@ -74,6 +74,13 @@ def test_changed_result_is_compared(finished):
     assert ended.returncode == 0, ended.said
     assert "tiny_sign: the results differ from the committed ones in models/tiny_sign, " in ended.stdout
     assert "To track the changes with git" not in ended.stdout
+    assert "dvc push" not in ended.stdout
+
+
+def test_push_is_advised_with_remote(finished, tmp_path):
+    assert finished.run("dvc", "remote", "add", "mine", str(tmp_path / "remote")).returncode == 0
+    finished.set("tiny_sign.plot.dots_per_inch", 60)
+    assert "Use `dvc push`" in finished.run("retrain", "repro", "tiny_sign").stdout
 
 
 def test_project_without_git(finished):

@@ -80,8 +80,12 @@ def test_last_bit_is_noted(finished, room):
     moved = dvc_cache.folder_digest(dvc_cache.listing(rows.parent))
     promise(finished.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
     finished.commit()
+    (finished.folder / "notes.txt").touch()
     ended = finished.run("retrain", "verify", TMPDIR=str(room))
     assert ended.returncode == 0, ended.said
+    assert "uncommitted changes" not in ended.stderr
+    assert "dvc push" not in ended.said
+    assert "To track the changes with git" not in ended.said
     assert results(ended) == {"data/tiny_numbers/prepared": "equal within 1e-05"}
     assert "    rows.parquet: y[7]: " in ended.stdout
     assert "; 1 of 480 values differ" in ended.stdout
@@ -156,9 +160,13 @@ def test_interrupted_verify_leaves_nothing(colleague, room, number):
 def test_verify_errors_are_one_line(colleague, room, tmp_path):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
+    params = colleague.params()
+    params["datasets"]["tickets"] = params["datasets"]["tiny_news"]
+    colleague.write_params(params)
     elsewhere = Project(tmp_path)
     for project, arguments, error in (
         (colleague, ["tiny_numbrs"], "Error: params.yaml: datasets: unknown dataset 'tiny_numbrs'; did you mean 'tiny_numbers'?"),
+        (colleague, ["tickets"], "Error: the params.yaml of the last commit has no dataset 'tickets'; commit it first"),
         (colleague, ["tiny_sign"], "dvc.lock has no results for tiny_sign in commit "),
         (elsewhere, [], "; run this in a git repository; "),
     ):  # fmt: skip
