@@ -54,7 +54,7 @@ MEANINGS = {
     "evaluate.batch_size": "Rows per step of the evaluation. It limits memory and does not change the metrics.",
     "plot.dots_per_inch": "The resolution of the plots.",
     "source.files.train": "The file with the rows: `location` and `sha256`.",
-    "source.files.test": "An official test file, if there is one: `location` and `sha256`.",
+    "source.files.test.location": "The path or URL of an official test file. Leave out `test` if there is none.",
     "source.files.header": "Whether the first line of the file holds the names of the columns.",
     "source.files.inputs": "The columns that the model sees.",
     "source.files.target": "The column to predict.",
@@ -84,6 +84,7 @@ PARAMS_HEAD = """# Parameters
 Every parameter of `params.yaml`, by section of a dataset's block.
 All parameters are required unless marked optional: there are no defaults.
 Upper limits above a million are left out.
+Write a list in brackets, even if it has one value or none: `inputs: [text]`, `repairs: []`.
 
 The last column lists the stages that run again when the parameter changes.
 DVC skips a stage whose inputs come out with the same content, so this is the most that can happen.
@@ -178,8 +179,8 @@ def reruns(path):
     return f"{stages} (a different name also runs {of_name[0]})" if of_name else stages
 
 
-def rows(model, prefix, key, *, skip=()):
-    """The table rows of a model's fields."""
+def rows(model, prefix, key, *, skip=(), optional=False):
+    """The table rows of a model's fields; all of them are optional if the section is."""
     schema = model.model_json_schema()
     definitions, texts = schema.get("$defs", {}), field_docstrings(model)
     for name, field in model.model_fields.items():
@@ -189,10 +190,10 @@ def rows(model, prefix, key, *, skip=()):
             (a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if nested(a)), None
         )
         if annotation is not None:
-            yield from rows(annotation, f"{prefix}.{name}", f"{key}.{name}")
+            yield from rows(annotation, f"{prefix}.{name}", f"{key}.{name}", optional=not field.is_required())
             continue
         properties = schema["properties"][name]
-        kind = shown_type(properties, definitions) + ("" if field.is_required() else " (optional)")
+        kind = shown_type(properties, definitions) + ("" if field.is_required() and not optional else " (optional)")
         if "Literal" in str(field.annotation) and name == "repairs":
             kind = "list of " + ", ".join(f"`{value}`" for value in properties["items"]["enum"])
         fallback = MEANINGS.get(f"{key}.{name}") or MEANINGS.get(f"{'.'.join(key.split('.')[:2])}.{name}", "")
