@@ -14,11 +14,13 @@ def read_split(path: Path, hint: str) -> Columns:
     Raises:
         RetrainError: the file is missing or damaged; `hint` says what to do.
     """
-    from pyarrow import parquet, types
+    import numpy as np
+    from pyarrow import types
+    from pyarrow.parquet import ParquetFile  # its `read_table`, and a column's `to_numpy`, would import pandas
 
     with files.reading(path, "Parquet table", hint, Exception):
-        table = parquet.read_table(path)
+        table = ParquetFile(path).read()
     return {
-        name: column.to_numpy() if types.is_floating(column.type) else column.to_pylist()
+        name: np.array(column.to_pylist(), "float64") if types.is_floating(column.type) else column.to_pylist()
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
