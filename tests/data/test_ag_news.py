@@ -40,6 +40,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
 def news(server, tmp_path) -> Project:
     """A project that downloads the rows from the server."""
     project = copy_of_repository(tmp_path / "project")
+    project.records = True
     for name in ("train", "test"):
         digest = hashlib.sha256(Path(ROWS, f"{name}.csv").read_bytes()).hexdigest()
         project.set(f"ag_news.prepare.{name}.location", f"{server[0]}/{name}.csv")

@@ -78,8 +78,10 @@ def test_killed_recorder_loses_nothing(project):
     training = train(project)
     try:
         wait(lambda: newest(project)["status"] == "RUNNING")
-        for process in recorders(project):
+        killed = recorders(project)
+        for process in killed:
             process.kill()
+        psutil.wait_procs(killed)  # it holds its lock until it is gone
         training.send_signal(signal.SIGTERM)
     finally:
         training.communicate()
