@@ -38,7 +38,7 @@ STAGES = ("prepare", "split", "train", "evaluate", "plot")
 
 
 def command_lines() -> Iterator[Case]:
-    """Command lines that will not do."""
+    """Command lines that are rejected."""
     yield from names_of_datasets()
     yield from wrong_usage()
     for store in ("", "nothing", "/dev/null", "params.yaml", "x" * 5000, "\udcff", "é\n"):
