@@ -48,7 +48,9 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
                     run.epoch(finish_epoch(training, step, step.validation))
                     bar.write(epoch_line(training))
                 if step.validation is not None or interruption.number or saver.is_due:
+                    interruption.saving = True
                     saver.save(training)
+                    interruption.saving = False
     except NotFiniteError as error:
         saver.checkpoint.remove()  # a continued training would end in the same way
         hint = f"lower learning_rate (now {training.state.optimizer.defaults['lr']:g}), or set or lower clip_norm"
@@ -98,13 +100,15 @@ def main(dataset: str, save_seconds: float) -> None:
     described = describe(dataset, parameters, data)
     result = Result(dataset, Path(), ("train",))
     say = cli.stage_message("train", dataset)
-    with open_checkpoint(environment.root(), dataset, fingerprint(described), started_by, say) as checkpoint:
-        with recording.training(described, checkpoint.digest) as run:
-            training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
-            run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
-            write_result(result, training, described, parameters.saved_dtype, where)
-            run.result(result)
+    with (
+        open_checkpoint(environment.root(), dataset, fingerprint(described), started_by, say) as checkpoint,
+        recording.training(described, checkpoint.digest) as run,
+    ):
+        training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
+        run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
+        write_result(result, training, described, parameters.saved_dtype, where)
         checkpoint.finish(say)
+        run.result(result)
     click.echo(f"train {dataset}: {training.summary}")
 
 

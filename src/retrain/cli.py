@@ -1,7 +1,6 @@
 """What all commands share: one-line errors, signals, and the command of a stage."""
 
 import atexit
-import errno
 import functools
 import gc
 import math
@@ -15,7 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from retrain import environment, files
-from retrain.errors import RetrainError, lack_of_memory, printable
+from retrain.errors import SYSTEM_ERRORS, RetrainError, hint_of, lack_of_memory, printable
 
 import click
 
@@ -34,14 +33,6 @@ class Seconds(click.FloatRange):
 
 
 SECONDS = Seconds(min=0)
-SYSTEM_ERRORS = {
-    errno.ENOENT: ("does not exist", "check the path"),
-    errno.EACCES: ("can't be opened (permission denied)", "check its permissions: ls -ld {}"),
-    errno.EPERM: ("can't be changed (operation not permitted)", "check its permissions: ls -ld {}"),
-    errno.ENOSPC: ("can't be written: no space left on the disk", "make room; to see where, run: df -h"),
-    errno.EDQUOT: ("can't be written: the disk quota is exceeded", "make room; to see where, run: df -h"),
-}
-"""Facts and hints for common errors of the system, whose own messages don't say what to do."""
 GRACE_SECONDS = 0.8
 """How long work may continue after a signal to reach a good place to stop."""
 
@@ -118,9 +109,8 @@ def as_user_error(error: BaseException) -> RetrainError | None:
     path, fact = error.filename2 or error.filename, str(error.strerror or error)
     where = files.named(path) if path else "the system"
     if path and error.errno in SYSTEM_ERRORS:
-        fact, hint = SYSTEM_ERRORS[error.errno]
-        return RetrainError(where, fact, hint.format(where))
-    return RetrainError(where, fact, "check the path, its permissions and the free space (df -h)")
+        fact = SYSTEM_ERRORS[error.errno][0]
+    return RetrainError(where, fact, hint_of(error, where if path else ""))
 
 
 def leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -133,11 +123,13 @@ class Interruption:
     """The signal that asks the work to end; 0 if there was none."""
 
     number: int = 0
+    saving: bool = False
+    """Whether the work is being saved, which is a good place to stop only at its end."""
 
 
 @contextmanager
 def patient_signals() -> Iterator[Interruption]:
-    """Note Ctrl-C and SIGTERM, so that the work can stop at a good place; after `GRACE_SECONDS` raise SystemExit."""
+    """Note Ctrl-C and SIGTERM, so that the work can stop at a good place; after `GRACE_SECONDS` raise SystemExit, unless it is saving."""
     interruption = Interruption()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -146,7 +138,8 @@ def patient_signals() -> Iterator[Interruption]:
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
     def unwind(number: int, frame: FrameType | None) -> None:
-        leave(interruption.number, frame)
+        if not interruption.saving:
+            leave(interruption.number, frame)
 
     handlers = {signal.SIGINT: note, signal.SIGTERM: note, signal.SIGALRM: unwind}
     heard = [number for number in handlers if signal.getsignal(number) != signal.SIG_IGN]

@@ -1,8 +1,18 @@
 """Errors that a user can fix, each as one line without secrets and without control characters."""
 
+import errno
 import re
 
-__all__ = ["RetrainError", "UnavailableError", "lack_of_memory", "one_line", "printable", "without_secrets"]
+__all__ = [
+    "SYSTEM_ERRORS",
+    "RetrainError",
+    "UnavailableError",
+    "hint_of",
+    "lack_of_memory",
+    "one_line",
+    "printable",
+    "without_secrets",
+]
 
 
 LONGEST = 1000
@@ -23,6 +33,14 @@ OUT_OF_MEMORY = (
     "allocate memory", "out of memory", "bad_alloc", "start new thread", "failed to map segment", "without exception set",
 )  # fmt: skip
 """Messages of libraries that ran out of memory without raising MemoryError."""
+SYSTEM_ERRORS = {
+    errno.ENOENT: ("does not exist", "check the path"),
+    errno.EACCES: ("can't be opened (permission denied)", "check its permissions: ls -ld {}"),
+    errno.EPERM: ("can't be changed (operation not permitted)", "check its permissions: ls -ld {}"),
+    errno.ENOSPC: ("can't be written: no space left on the disk", "make room; to see where, run: df -h"),
+    errno.EDQUOT: ("can't be written: the disk quota is exceeded", "make room; to see where, run: df -h"),
+}
+"""Facts and hints for common errors of the system, whose own messages don't say what to do."""
 
 
 def without_secrets(text: str) -> str:
@@ -67,3 +85,9 @@ def lack_of_memory(error: BaseException) -> str:
         return message[-200:]
     earlier = error.__cause__ or error.__context__
     return lack_of_memory(earlier) if earlier else ""
+
+
+def hint_of(error: BaseException, path: str) -> str:
+    """What to do about an error of the system at a path; the path may be empty."""
+    known = isinstance(error, OSError) and path and SYSTEM_ERRORS.get(error.errno or 0)
+    return known[1].format(path) if known else "check the path, its permissions and the free space (df -h)"

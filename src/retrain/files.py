@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, hint_of
 
 import psutil
 from pydantic_core import from_json
@@ -107,14 +107,14 @@ def exchange(drafts: Sequence[Path], outputs: Sequence[Path]) -> None:
 
 
 def set_aside(output: Path, before: Path) -> None:
-    """Keep an output under another name: a folder is moved, a file is linked and so never missing."""
+    """Keep an output under another name: a file is linked, so it is never missing; where that fails, it is moved, like a folder."""
     if output.is_dir() and not output.is_symlink():
         output.replace(before)
     elif os.path.lexists(output):
         try:
             os.link(output, before, follow_symlinks=False)
         except (OSError, NotImplementedError):  # not every file system has links
-            shutil.copy2(output, before, follow_symlinks=False)
+            output.replace(before)
 
 
 def flush(*paths: Path) -> None:
@@ -171,8 +171,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fact = f"can't be written ({error.strerror or error})"
-        raise RetrainError(named(path), fact, "make room for it; what was there before has not changed") from None
+        where, fact = named(path), f"can't be written ({error.strerror or error})"
+        raise RetrainError(where, fact, f"{hint_of(error, where)}; what was there before has not changed") from None
 
 
 def named(path: Path | str) -> str:

@@ -56,6 +56,25 @@ def test_failed_replacement_changes_nothing(outputs, tmp_path, gone):
     assert content(tmp_path) == {}
 
 
+REPLACING = """
+import resource, sys
+from pathlib import Path
+from retrain import files
+output = Path(sys.argv[1])
+with files.replacing(output) as (draft,):
+    draft.write_text("new")
+    files.draft_of(output, ".earlier").touch()  # so that the link fails, as where the file system has none
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+"""
+
+
+def test_full_disk_without_links_damages_nothing(tmp_path):
+    output = tmp_path / "large"
+    output.write_text("old" * 100)
+    subprocess.run([sys.executable, "-c", REPLACING, str(output)], check=False)
+    assert content(tmp_path) == {"large": "new"}
+
+
 def test_leftovers_of_killed_process(outputs, tmp_path):
     model, history = outputs
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
@@ -125,6 +144,14 @@ def test_json_is_strict(tmp_path, text):
     (tmp_path / "value.json").write_text(text)
     with pytest.raises(RetrainError, match="is not a readable JSON file"):
         files.read_json(tmp_path / "value.json", "hint")
+
+
+def test_failed_write_says_what_to_do(tmp_path):
+    path = tmp_path / "gone" / "value.json"
+    with pytest.raises(RetrainError) as error:
+        files.write_json(path, 1)
+    expected = "can't be written (No such file or directory); check the path; what was there before has not changed"
+    assert str(error.value) == f"{path} {expected}"
 
 
 def test_no_permission_is_named(tmp_path):

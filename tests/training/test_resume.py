@@ -1,8 +1,10 @@
 """An interrupted training continues, and ends with the same bytes."""
 
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import prepare
 import split
 import train
 from retrain import processes, schema
+from retrain.errors import RetrainError
 from retrain.models import weights
 from retrain.training import checkpoint, loop, resume, setup
 from retrain.training.checkpoint import Checkpoint, DamagedError
@@ -349,30 +352,58 @@ def test_unfitting_state_starts_anew(folder, tmp_path):
     assert bytes_of(training, tmp_path) == bytes_of(whole, tmp_path)
 
 
-INTERRUPTED = """
-import signal, sys
-from pathlib import Path
-import torch
+HURRIED = """
+import train
 from retrain import cli
-from retrain.training.checkpoint import Checkpoint
-kept = Checkpoint(Path(sys.argv[1]), {"data": "1"}, ())
-kept.save({"epoch": 1})
-signal.signal(signal.SIGALRM, lambda *_: cli.leave(signal.SIGTERM, None))
-weights = [torch.ones(1 << 20) for _ in range(100)]
-for hundredths in range(1, 11):
-    try:
-        signal.setitimer(signal.ITIMER_REAL, hundredths / 100)
-        kept.save({"weights": weights})
-    except SystemExit as way:
-        print(way.code, kept.load())
+cli.GRACE_SECONDS = 0.001
+train.main()
 """
-"""Saves a checkpoint of 400 MB, again and again, and a signal does not wait for it."""
+"""Trains, and waits for a thousandth of a second after a signal."""
 
 
-def test_interrupted_save_keeps_earlier(tmp_path):
-    path = tmp_path / "a.checkpoint"
-    ended = Project(tmp_path).run(sys.executable, "-c", INTERRUPTED, str(path), PYTHONPATH=str(REPOSITORY / "src"))
-    assert ended.stdout == "143 {'epoch': 1}\n" * 10, ended.said
+def test_interruption_waits_for_the_save(folder):
+    project = Project(folder)
+    project.set("tiny_numbers.train.network.hidden", 500_000)  # so that a save takes longer
+    for parameter in ("epochs", "patience"):
+        project.set(f"tiny_numbers.train.loop.{parameter}", 10**6)
+    training = subprocess.Popen(
+        [sys.executable, "-c", HURRIED, "--dataset", "tiny_numbers"], cwd=folder, stdout=subprocess.PIPE, text=True,
+        env=project.environment | {"PYTHONPATH": str(REPOSITORY / "src"), "RETRAIN_TRACKING": "off"},
+    )  # fmt: skip
+    with training.stdout as printed:
+        next(line for line in printed if line.startswith("epoch   2/"))  # now it saves
+        training.send_signal(signal.SIGTERM)
+        later = len(printed.readlines())
+    assert training.wait(timeout=60) == 128 + signal.SIGTERM
+    (path,) = folder.glob(".retrain/checkpoints/*.checkpoint")
+    with path.open("rb") as file:
+        saved = Checkpoint(path, json.loads(file.readline()), ()).load()
+    assert len(saved["history"]["rows"]) == 2 + later
+
+
+class Unsaveable:
+    """What torch can't save."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self) -> str:
+        raise self.error
+
+
+def test_failed_save_says_what_to_do(tmp_path):
+    with pytest.raises(
+        RetrainError, match=r"can't be written \(No such file or directory\); check the path; then run: "
+    ):
+        Checkpoint(tmp_path / "gone" / "a.checkpoint", IDENTITY, ()).save({"epoch": 1})
+    kept = Checkpoint(tmp_path / "a.checkpoint", IDENTITY, ())
+    kept.save({"epoch": 1})
+    with pytest.raises(RetrainError, match=r"can't be written \(OSError\(\)\); check the path, "):
+        kept.save({"epoch": Unsaveable(OSError())})
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        kept.save({"epoch": Unsaveable(RuntimeError("DefaultCPUAllocator: can't allocate memory"))})
+    assert kept.load() == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [kept.path]
 
 
 LARGE = """

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from retrain import environment, files, params, processes, schema
-from retrain.errors import RetrainError, lack_of_memory
+from retrain.errors import RetrainError, hint_of, lack_of_memory
 from retrain.processes import Ancestors
 
 import torch
@@ -105,10 +105,12 @@ class Checkpoint:
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if its writer fails
             with suppress(OSError):
                 self.draft.unlink(missing_ok=True)
-            if isinstance(error.__context__, SystemExit):  # a signal interrupted torch's writer
-                raise error.__context__ from None
-            fact = f"can't be written ({getattr(error, 'strerror', None) or str(error).splitlines()[0]})"
-            raise RetrainError(str(self.path), fact, f"make room, then run: {self.command}") from None
+            if lack_of_memory(error):
+                raise
+            cause = error.__context__ or error
+            fact = f"can't be written ({getattr(cause, 'strerror', None) or repr(cause)})"
+            hint = f"{hint_of(cause, str(self.path))}; then run: {self.command}"
+            raise RetrainError(str(self.path), fact, hint) from None
 
     def load(self) -> dict[str, Any] | None:
         """The last saved state, or None if there is none; its tensors are on the CPU.
