@@ -47,6 +47,14 @@ def recorders(project: Project) -> list[psutil.Process]:
     return found
 
 
+def kill_recorders(project: Project) -> None:
+    """Kill the recorders of a project; each holds its lock until it is gone."""
+    killed = recorders(project)
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed)
+
+
 def train(project: Project) -> subprocess.Popen:
     """A training that has finished two epochs."""
     training = subprocess.Popen(
@@ -68,6 +76,9 @@ def test_epochs_appear_while_training(project):
     training = train(project)
     try:
         wait(lambda: newest(project)["status"] == "RUNNING" and len(newest(project)["epochs"]) > 1)
+        kill_recorders(project)
+        recorded = len(newest(project)["epochs"])
+        wait(lambda: len(newest(project)["epochs"]) > recorded)  # by the next recorder
     finally:
         training.kill()
         training.communicate()
@@ -78,10 +89,7 @@ def test_killed_recorder_loses_nothing(project):
     training = train(project)
     try:
         wait(lambda: newest(project)["status"] == "RUNNING")
-        killed = recorders(project)
-        for process in killed:
-            process.kill()
-        psutil.wait_procs(killed)  # it holds its lock until it is gone
+        kill_recorders(project)
         training.send_signal(signal.SIGTERM)
     finally:
         training.communicate()
@@ -164,6 +172,36 @@ def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
     assert (new["status"], new["tags"]["sha256.history.csv"]) == ("FINISHED", digest)
 
 
+def test_note_that_cannot_be_written_stops_nothing(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    described = description.read(finished.folder / "models" / DATASET)
+    with chdir(finished.folder):
+        result = Result(DATASET, Path(), ("train",))
+        note = recording.note_path(result.sha256())
+        note.parent.mkdir(exist_ok=True)
+        note.symlink_to("nowhere/note")
+        with recording.training(described, "another") as run:
+            run.result(result)
+    assert finished.runs(DATASET)[0]["status"] == "FINISHED"
+
+
+def test_run_whose_result_failed_is_not_ended_as_killed(finished, monkeypatch):
+    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv("DVC_STAGE", f"train@{DATASET}")  # so that nobody waits
+    described = description.read(finished.folder / "models" / DATASET)
+    with chdir(finished.folder):
+        with recording.training(described, "another") as run:
+            run.result(Result(DATASET, Path(), ("train",)))
+        for history in run.outbox.folder.glob("results/*/reports/*/history.csv"):
+            history.unlink()  # so that the result can't be recorded
+        recorder = Recorder(run.outbox)
+        recorder.deliver()
+        for known in recorder.trainings.values():
+            known.process = (0, 0.0)  # it has ended
+        recorder.close_dead()
+    assert finished.runs(DATASET)[0]["status"] == "RUNNING"
+
+
 def test_damaged_message_is_set_aside(finished, monkeypatch):
     monkeypatch.delenv(recording.SWITCH)
     described = description.read(finished.folder / "models" / DATASET)
@@ -175,10 +213,18 @@ def test_damaged_message_is_set_aside(finished, monkeypatch):
     assert finished.runs(DATASET)[0]["status"] == "FINISHED"
 
 
-def test_sync_removes_outboxes_of_other_settings(finished):
-    left = finished.folder / ".retrain/recorder/0123456789abcdef"
-    (left / "warnings").mkdir(parents=True)
-    (left / "warnings" / f"{DATASET}-{0:020d}").write_text("Warning: nobody printed this")
-    ended = finished.retrain_here("sync", DATASET)
-    assert (ended.exit_code, left.exists()) == (0, False)
-    assert "Warning: nobody printed this" in ended.stderr
+def test_sync_removes_outboxes_without_messages(finished):
+    asked = finished.run(
+        "python3", "-c", "from retrain.tracking.recording import Outbox; print(Outbox.of_environment().folder)"
+    )
+    own = Path(asked.stdout.strip())
+    empty, unsent = own.with_name("0123456789abcdef"), own.with_name("fedcba9876543210")
+    for folder in (empty, unsent, own):
+        (folder / "warnings").mkdir(parents=True, exist_ok=True)
+        (folder / "warnings" / f"{DATASET}-{0:020d}").write_text(f"Warning: nobody printed this of {folder.name}")
+    (unsent / "1-epochs.json").write_text("{}")
+    ended = finished.run("retrain", "sync", DATASET)
+    assert (ended.returncode, empty.exists(), unsent.exists(), own.exists()) == (0, False, True, True), ended.said
+    assert [line for line in ended.stderr.splitlines() if "Warning" in line] == [
+        f"Warning: nobody printed this of {empty.name}"
+    ]

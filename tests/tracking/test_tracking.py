@@ -297,6 +297,21 @@ def test_training_interrupted_before_its_run_exists(without_runs):
     assert runs == {"3": "FINISHED", "2000": "KILLED"}
 
 
+def test_interrupted_wait_does_not_change_how_a_run_ends(without_runs):
+    with store.lock(without_runs.folder, "runs"):  # so that MLflow keeps the training waiting
+        training = subprocess.Popen(
+            ["python3", "-c", ASKED, "--dataset", "tiny_numbers"], cwd=without_runs.folder,
+            env=without_runs.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with training.stderr as printed:
+            next(line for line in printed if line.startswith("waiting for MLflow"))
+            training.send_signal(signal.SIGINT)
+            assert printed.read() == ""
+        assert training.wait(timeout=60) == 128 + signal.SIGINT
+    (run,) = without_runs.runs("tiny_numbers")
+    assert run["status"] == "FINISHED"
+
+
 def test_run_name_starts_with_what_changed(finished, monkeypatch):
     monkeypatch.chdir(finished.folder)
     block = finished.params()["datasets"]["tiny_news"]

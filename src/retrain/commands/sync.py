@@ -13,6 +13,7 @@ from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, Stage
 from retrain.tracking import recording, runs, store
+from retrain.tracking.recording import Outbox
 from retrain.tracking.result import Result
 from retrain.tracking.store import StoreError
 
@@ -91,6 +92,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     `recreated`. The exit code is 1 if a result of the working tree can't be read.
     """
     workspace = environment.workspace()
+    outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
     finder = OutputFinder(clean_clone.cache_folder(workspace), (workspace,))
     tally = Tally()
@@ -110,7 +112,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             click.echo(printable(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}"))
         else:
             tally.unreadable.add(promise.trained)
-    recording.sweep(environment.root())
+    recording.sweep(outbox)
     click.echo(str(tally))
     sys.exit(1 if tally.unreadable and not all_commits else 0)
 

@@ -119,7 +119,7 @@ class Recorder:
 
     def add_epochs(self, message: Message) -> None:
         """Record epochs. Those that the store does not take now are recorded together with the result."""
-        known = self.known(message)
+        known = self.trainings[message["training"]] = self.known(message)
         if known.run is None or time.monotonic() < known.rests_until:
             return
         rows = {epoch["step"]: Epoch(epoch["values"], epoch["at"]) for epoch in message["epochs"]}
@@ -138,9 +138,9 @@ class Recorder:
         """
         result = Result(message["dataset"], Path(message["folder"]), tuple(message["stages"]))
         known = self.known(message) if message["training"] else None
+        self.trainings.pop(message["training"], None)  # first: if the store fails, `close_dead` must not end the run
         if known is None or known.run is not None:
             runs.record(self.connected(), result, known.run if known else None)
-        self.trainings.pop(message["training"], None)
 
     def close(self, message: Message) -> None:
         """End the run of a training that failed or was interrupted."""
@@ -155,7 +155,9 @@ class Recorder:
         if training in self.trainings:
             return self.trainings[training]
         stored = runs.newest(self.connected(), dataset, "training_sha256", training)
-        return OpenRun(dataset, (0, 0.0), Run(self.connected(), stored.info.run_id) if stored else None)
+        return OpenRun(
+            dataset, tuple(message["process"]), Run(self.connected(), stored.info.run_id) if stored else None
+        )
 
     def close_dead(self) -> None:
         """End the runs of trainings whose process is gone without a word, as after `kill -9`."""

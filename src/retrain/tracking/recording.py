@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain import environment, files
+from retrain.errors import RetrainError
 from retrain.models.description import Description
 from retrain.tracking import naming, store
 from retrain.tracking.result import Result
@@ -35,7 +36,7 @@ SWITCH = "RETRAIN_TRACKING"
 PATIENCE_SECONDS = 5.0
 """A stage that waits longer than this says so."""
 POLL_SECONDS = 0.05
-FORMAT = 1
+FORMAT = 2
 """Of the messages: a recorder reads those of its own format only."""
 LAUNCH_SECONDS = 20.0
 """A recorder that does not hold its lock after this time has failed to start."""
@@ -76,7 +77,13 @@ class Outbox:
         draft = self.folder / f".{name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps({"kind": kind, "dataset": dataset, **content}), encoding="utf-8")
+            message = {
+                "kind": kind,
+                "dataset": dataset,
+                "process": [os.getpid(), psutil.Process().create_time()],
+                **content,
+            }
+            draft.write_text(json.dumps(message), encoding="utf-8")
             draft.replace(self.folder / name)
             self.start()
         except OSError as error:  # a full disk; the stage's own files decide whether that stops it
@@ -217,12 +224,11 @@ def deliver(outbox: Outbox, dataset: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def sweep(root: Path) -> None:
-    """Remove the outboxes of other settings, which no recorder will look into, and print their warnings."""
-    own = Outbox.of_environment()
-    for folder in (root / ".retrain" / "recorder").glob("*"):
-        outbox = Outbox(root, folder.name)
-        if outbox != own and not outbox.has_recorder():
+def sweep(own: Outbox) -> None:
+    """Remove the outboxes of other settings that have no messages and no recorder, and print their warnings."""
+    for folder in (own.root / ".retrain" / "recorder").glob("*"):
+        outbox = Outbox(own.root, folder.name)
+        if outbox != own and not outbox.messages() and not outbox.has_recorder():
             for path in sorted((folder / "warnings").glob("*")):
                 tell(path.read_text(encoding="utf-8"))
             files.remove(folder)
@@ -241,6 +247,8 @@ class Recording:
     """When each epoch ended, in milliseconds since 1970."""
     unsent: list[dict[str, Any]] = field(default_factory=list)
     sent: float = 0.0
+    finished: bool = False
+    """Whether the training has written its result; what interrupts it now does not change how its run ends."""
 
     def epoch(self, row: dict[str, float]) -> None:
         """Record a row of the history."""
@@ -261,15 +269,15 @@ class Recording:
         """Record the files that the training has written."""
         if self.outbox:
             self.send_epochs()
-            with suppress(
-                OSError
-            ):  # without the note, a run that can't be completed now is made anew by `retrain sync`
-                write_note(result.sha256(), self.training, self.times)
+            digest = result.sha256()
+            with suppress(OSError, RetrainError):  # without the note, `retrain sync` makes a new run
+                write_note(digest, self.training, self.times)
+            self.finished = True
             finish(result, "train", self.training)
 
     def end(self, status: str) -> None:
         """End the run without a result: FAILED or KILLED."""
-        if self.outbox:
+        if self.outbox and not self.finished:
             self.send_epochs()
             self.outbox.send("end", self.dataset, {"training": self.training, "status": status})
             if "mlflow" in sys.modules:
@@ -302,14 +310,12 @@ def training(description: Description, fingerprint: str) -> Iterator[Recording]:
     own = hashlib.sha256(f"{store.root_id(environment.root())} {fingerprint}".encode()).hexdigest()
     recording = Recording(description.dataset, own, outbox)
     if outbox:
-        process = psutil.Process()
         facts = description.model_dump(mode="json", exclude={"encoder", "task"})
         content = {
             "training": own,
             "facts": facts,
             "name": naming.run_name(description.dataset, facts),
             "tags": naming.environment_tags(),
-            "process": [process.pid, process.create_time()],
         }
         outbox.send("training", description.dataset, content)
     try:
