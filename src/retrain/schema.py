@@ -264,7 +264,7 @@ def value_problems(details: Sequence[ErrorDetails], parameters: Any) -> Iterator
         if kind == "union_tag_invalid":
             yield unknown_value(joined(path, "name"), context["tag"], QUOTED.findall(context["expected_tags"]))
         elif kind == "literal_error":
-            yield unknown_value(path, value, QUOTED.findall(context["expected"]))
+            yield unknown_value(path, value, QUOTED.findall(context["expected"]) or [context["expected"]])
         elif kind == "value_error":
             fact, _, hint = str(context["error"]).partition("; ")
             yield wrong_value(path, fact, hint or CORRECT)

@@ -510,6 +510,15 @@ def test_a_model_of_another_dataset_is_rejected(project):
     assert stage_error(project, "evaluate", "tiny_length").startswith(expected)
 
 
+def test_a_model_without_a_test_split_is_rejected(project):
+    path = project.folder / "models/tiny_news/model.json"
+    described = json.loads(path.read_text())
+    del described["splits"]["test"]
+    path.write_text(json.dumps(described))
+    expected = "models/tiny_news was trained on a different split; run: dvc repro train@tiny_news"
+    assert stage_error(project, "evaluate", "tiny_news") == expected
+
+
 def test_any_damaged_description_is_an_error(project):
     path = project.folder / "models/tiny_news/model.json"
     described = json.loads(path.read_text())

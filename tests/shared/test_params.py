@@ -4,7 +4,7 @@ import copy
 import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import evaluate
 import plot
@@ -360,3 +360,12 @@ def test_the_order_of_parameters_changes_nothing(dataset):
         )
         assert list(backwards_parameters(block[stage])) != list(block[stage]) or len(block[stage]) == 1
         assert backwards.model_dump_json() == as_written.model_dump_json()
+
+
+def test_number_of_a_format_is_named():
+    class Versioned(schema.Section):
+        format: Literal[1]
+
+    with pytest.raises(RetrainError) as error:
+        schema.check({"format": 2}, Versioned, "file")
+    assert str(error.value) == "file.format: unknown '2'; known are: 1"
