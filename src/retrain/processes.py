@@ -24,8 +24,8 @@ Ancestors = tuple[psutil.Process, ...]
 def parent_processes() -> Ancestors:
     """The processes through which DVC runs this stage, the nearest first, DVC last; empty if DVC does not run it.
 
-    A shell that runs one command for DVC may outlive DVC, so the nearest alone would tell nothing. What started DVC may end
-    earlier, such as a terminal.
+    All ancestors up to DVC are returned: a shell between DVC and the stage may outlive DVC. What started DVC, such as a
+    terminal, may end earlier.
     """
     if "DVC_STAGE" in os.environ:
         with suppress(psutil.Error, OSError):

@@ -1,6 +1,7 @@
 """The process that writes runs to MLflow while the stages work."""
 
 import hashlib
+import resource
 import signal
 import subprocess
 from contextlib import chdir
@@ -9,6 +10,7 @@ from pathlib import Path
 from retrain.models import description
 from retrain.tracking import recording
 from retrain.tracking.recorder import Recorder
+from retrain.tracking.recording import Outbox
 from retrain.tracking.result import Result
 
 import mlflow  # noqa: F401 (with it, this process starts no recorder and delivers its messages itself)
@@ -200,6 +202,19 @@ def test_run_whose_result_failed_is_not_ended_as_killed(finished, monkeypatch):
             known.process = (0, 0.0)  # it has ended
         recorder.close_dead()
     assert finished.runs(DATASET)[0]["status"] == "RUNNING"
+
+
+def test_result_that_cannot_be_sent_is_not_kept(finished, monkeypatch, capsys):
+    monkeypatch.delenv(recording.SWITCH)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with chdir(finished.folder):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # links to the result need no room
+            recording.finish(Result(DATASET, Path(), ("train",)), "train")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert not list(Outbox.of_environment().folder.glob("results/*"))
+    assert capsys.readouterr().err == "Warning: MLflow: File too large; `retrain sync` records results later\n"
 
 
 def test_damaged_message_is_set_aside(finished, monkeypatch):

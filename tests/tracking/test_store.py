@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,6 +231,25 @@ def test_killed_creation_is_repeated(anywhere, size):
     assert not (anywhere.folder / "mlflow.db").stat().st_size
     store.own_store(anywhere.folder)
     assert [path.name for path in anywhere.folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
+
+
+def test_store_errors_say_what_to_do(tmp_path):
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE experiments (name, artifact_location)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(store.StoreError, match=r"database is locked.*; close other programs that use it"):
+            store.own_store(tmp_path)
+    path.write_text("not a store" * 100)
+    with pytest.raises(store.StoreError, match=r"; move mlflow\.db away; the next run makes a new one"):
+        store.own_store(tmp_path)
+    with pytest.raises(store.StoreError, match="; see: retrain doctor"), store.reachable():
+        raise PermissionError(13, "Permission denied")
+
+
+def test_other_errors_are_not_blamed_on_the_store():
+    with pytest.raises(ValueError, match="a bug"), store.one_at_a_time():
+        raise ValueError("a bug")
 
 
 @pytest.mark.slow

@@ -238,7 +238,7 @@ def test_unreachable_server_does_not_stop_a_stage(without_runs, stage):
     assert ended.returncode == 0
     (line,) = [line for line in ended.stderr.splitlines() if "MLflow" in line]
     assert line.startswith("Warning: MLflow (http://127.0.0.1:9)")
-    assert line.endswith("; the training is not affected; once MLflow works, `retrain sync` completes the run")
+    assert line.endswith("; the results are not affected; once MLflow works, `retrain sync` records them")
     assert "s3cret" not in ended.said
     assert {path: path.read_bytes() for path in made} == made
 

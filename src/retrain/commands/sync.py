@@ -127,7 +127,9 @@ class Tally:
     """With the stages whose outputs its run contains."""
 
     def stages_of(self, promise: Promise) -> tuple[str, ...]:
-        """The stages of a promise to record; none if a newer commit has them, or has other ones in their place.
+        """The stages of a promise to record.
+
+        They are empty if a newer commit already recorded these stages, or recorded different outputs for one of them.
 
         An earlier commit may have evaluated what a later one only trained.
         """

@@ -1,4 +1,4 @@
-"""dvc.yaml as DVC reads it: what each stage declares. The only module that imports dvc."""
+"""dvc.yaml as DVC reads it: what each stage declares."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing

@@ -25,7 +25,7 @@ LONGEST_VALUE = 36
 def run_name(dataset: str, facts: Mapping[str, Any]) -> str:
     """The parameters that differ from the committed ones, in words: `learning rate 0.1, hidden 20`.
 
-    MLflow's column shows about 25 characters, and the experiment is called like the dataset: so the changes come first.
+    MLflow's column shows about 25 characters, and the experiment has the name of the dataset: so the changes come first.
 
     Args:
         dataset: its name.

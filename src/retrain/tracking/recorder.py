@@ -1,8 +1,8 @@
 """The process that writes runs to MLflow while the stages work: `python -m retrain.tracking.recorder ROOT OUTBOX`.
 
-It takes the messages of one outbox (see `recording`) in their order and ends when no more come. A message is removed when
-it was delivered, so a recorder that is killed loses nothing: the next one of the same settings delivers it again, which
-changes nothing in MLflow where it was delivered before. What a store does not take is given up with a warning; `retrain sync` records it later.
+It takes the messages of one outbox (see `recording`) in their order and ends when no more come. The recorder removes a
+message after its delivery. If it is killed, the next recorder with the same settings delivers the message again; a second
+delivery changes nothing. If the store fails, the recorder removes the message with a warning; `retrain sync` records results later.
 """
 
 import json
@@ -37,7 +37,7 @@ REST_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 """Between two deliveries of a training's epochs: each takes as long as a few epochs of a small network."""
 POLL_SECONDS = 0.05
-LATER = "the training is not affected; once MLflow works, `retrain sync` completes the run"
+LATER = "the results are not affected; once MLflow works, `retrain sync` records them"
 
 Message = dict[str, Any]
 
@@ -54,7 +54,7 @@ class OpenRun:
     recorded: set[int] | None = None
     """The epochs that the store has; None if that is not known."""
     rests_until: float = 0.0
-    """After a failure no epochs are sent before this time; they are recorded with the next ones or with the result."""
+    """After a failure, epochs are not sent before this time; they are recorded with the result."""
 
     @property
     def is_alive(self) -> bool:

@@ -2,12 +2,14 @@
 
 Importing MLflow takes longer than most of a stage's work, and a tracking server may be slow or down. So no stage imports
 MLflow or waits for a store: it writes a message into `.retrain/recorder/` and makes sure that `retrain.tracking.recorder`
-runs, which records what the messages say. Only `plot`, the last stage, waits until everything is recorded.
+runs, which records what the messages say. Only `plot`, the last stage, and a stage that runs without DVC wait until
+everything is recorded.
 """
 
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -71,10 +73,14 @@ class Outbox:
         """Where the messages are."""
         return self.root / ".retrain" / "recorder" / self.name
 
-    def send(self, kind: str, dataset: str, content: Mapping[str, Any]) -> None:
-        """Write a message, and start the recorder unless it runs. A message appears when it is complete."""
+    def send(self, kind: str, dataset: str, content: Mapping[str, Any]) -> bool:
+        """Write a message, and start the recorder unless it runs. A message appears when it is complete.
+
+        Returns:
+            Whether it was written; if not, a warning was printed.
+        """
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(NUMBERS)}-{kind}.json"
-        draft = self.folder / f".{name}"
+        draft, written = self.folder / f".{name}", False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             message = {
@@ -85,11 +91,13 @@ class Outbox:
             }
             draft.write_text(json.dumps(message), encoding="utf-8")
             draft.replace(self.folder / name)
+            written = True
             self.start()
         except OSError as error:  # a full disk; the stage's own files decide whether that stops it
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-            tell(f"Warning: MLflow: {error.strerror}; `retrain sync` completes the run later")
+            tell(f"Warning: MLflow: {error.strerror}; `retrain sync` records results later")
+        return written
 
     def messages(self) -> list[Path]:
         """All messages that wait, the oldest first."""
@@ -184,19 +192,20 @@ def finish(result: Result, stage: str, training: str = "") -> None:
         result: the files, up to those of this stage.
         stage: its name.
         training: the SHA-256 by which the run is found; empty if it is found by the result.
-
-    Raises:
-        RetrainError: a file of the result is missing.
     """
     if not is_on():
         return
     outbox = Outbox.of_environment()
+    folder = outbox.folder.resolve() / "results" / f"{time.time_ns():020d}-{os.getpid()}"
+    message = {"folder": str(folder), "stages": result.stages, "training": training}
     try:
-        kept = result.kept_in(outbox.folder / "results" / f"{time.time_ns():020d}-{os.getpid()}")
+        result.kept_in(folder)
     except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
         tell(f"Warning: MLflow: {error.strerror}; run later: retrain sync {result.dataset}")
         return
-    outbox.send("result", result.dataset, {"folder": str(kept.folder), "stages": result.stages, "training": training})
+    if not outbox.send("result", result.dataset, message):
+        shutil.rmtree(folder, ignore_errors=True)
     if stage == "plot" or "DVC_STAGE" not in os.environ:
         deliver(outbox, result.dataset)
     outbox.print_warnings(result.dataset)

@@ -76,7 +76,7 @@ def relocate(root: Path) -> None:
     """
     import sqlite3
 
-    # Also where it is not there yet: what can't be opened fails here at once, and in MLflow after a hundred seconds.
+    # Connect even if there is no file yet: if it can't be opened, this fails at once, MLflow only after a hundred seconds.
     with sqlite3.connect(root / "mlflow.db") as connection:
         for before, now in moved_folders(connection, root):
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
@@ -123,8 +123,8 @@ def check_uri(uri: str) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """For looking whether there is a run and making it: two processes that do it at once would make two."""
-    with reachable(), lock(environment.root(), "runs"):
+    """Held while a run is looked up and created, so that two processes don't create it twice."""
+    with lock(environment.root(), "runs"):
         yield
 
 
@@ -152,7 +152,7 @@ def configure_mlflow() -> None:
     """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
-    # No second attempt: what a slow server did not answer, it may have done. Making a run twice would make two.
+    # No retry: a slow server may have created the run without answering.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
@@ -162,7 +162,7 @@ def own_store(root: Path) -> str:
     """The tracking URI of a root's own store, which is made, or adapted to where it lies now."""
     configure_mlflow()
     uri = own_uri(root)
-    if (root / "mlflow.db").exists():  # a link to nothing is one to where the store is to be
+    if (root / "mlflow.db").exists():  # A dangling link passes: the store is created at its target.
         files.require_regular_file(root / "mlflow.db", NO_FILE)
     with reachable(), lock(root, "mlflow"):
         relocate(root)
@@ -183,7 +183,7 @@ def initialise(uri: str, root: Path) -> None:
 
 
 def create_store(url: "URL", path: Path) -> None:
-    """Make a SQLite store, where there is none, in a draft: one that is killed among its tables can't be opened again.
+    """Create the store in a draft: a SQLite file whose creation was interrupted can't be opened.
 
     Raises:
         RetrainError: a device or a pipe is there, which may not be replaced.
@@ -270,6 +270,9 @@ def hint_for(message: str, uri: str) -> str:
         return "make room on the disk"
     if any(words in message for words in ("out-of-date database schema", "Can't locate revision")):
         return "a later MLflow has written it: move it away, for example mv mlflow.db mlflow-later.db"
+    if "database is locked" in message:
+        return "close other programs that use it, then try again"
     if uri == "mlflow.db":
-        return "move mlflow.db away; the next run makes a new one"
+        damaged = any(words in message for words in ("not a database", "malformed"))
+        return "move mlflow.db away; the next run makes a new one" if damaged else "see: retrain doctor"
     return "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
