@@ -100,9 +100,11 @@ def in_order(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names; raises ValueError if one of them is repeated."""
-    repeated = next((name for number, name in enumerate(names) if name in names[:number]), None)
-    if repeated is not None:
-        raise ValueError(f"names {shown(repeated)} twice; remove one of them")
+    seen: set[str] = set()
+    for name in names:  # a vocabulary is long: looking through all earlier names would take minutes
+        if name in seen:
+            raise ValueError(f"names {shown(name)} twice; remove one of them")
+        seen.add(name)
     return names
 
 
