@@ -134,8 +134,20 @@ def sections(
             *unused,
             Finding(stage, fact, "make it deterministic, and let it not depend on whether a file exists", ()),
         ]
-    alone = [key for key in rest if not gives_the_same([key])]
+    alone = that_matter(rest, gives_the_same)
     return [*unused, *(undeclared_section(stage, key) for key in alone or rest)]
+
+
+def that_matter(keys: Sequence[str], gives_the_same: Callable[[Sequence[str]], bool]) -> list[str]:
+    """Those of some keys that alone make a difference when they are hidden. All of them together make one.
+
+    Where all keys of a half make none, none of them does: a stage need not run for each.
+    """
+    if len(keys) == 1:
+        return list(keys)
+    middle = len(keys) // 2
+    halves = [half for half in (keys[:middle], keys[middle:]) if not gives_the_same(half)]
+    return [key for half in halves for key in that_matter(half, gives_the_same)]
 
 
 def undeclared_section(stage: Stage, key: str) -> Finding:
