@@ -2,21 +2,21 @@
 
 import re
 import shutil
-import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
+from support import servers
 from support.project import files_section
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def closed_port() -> int:
+def closed_port() -> Iterator[int]:
     """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with servers.closed_port() as port:
+        yield port
 
 
 def add_remote_dataset(project, port: int) -> None:

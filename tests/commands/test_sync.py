@@ -4,7 +4,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +19,8 @@ import requests
 from mlflow import MlflowClient
 from psutil import NoSuchProcess, Process
 from ruamel.yaml import YAML
-from support.project import Project, listening
-from support.servers import answers, end, free_port, wait
+from support.project import Project
+from support.servers import listening, mlflow_server, wait
 
 pytestmark = pytest.mark.slow
 
@@ -170,18 +169,6 @@ def test_sync_without_result_or_server_is_an_error(forgotten):
     assert ended.stderr.startswith("Error: MLflow (http://127.0.0.1:9) does not work (")
 
 
-def served(project: Project, port: int) -> subprocess.Popen:
-    """An MLflow server with a store of its own."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{project.folder}/server.db",
-         "--artifacts-destination", f"{project.folder}/served", "--port", str(port), "--workers", "1"],
-        cwd=project.folder, env=project.environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    wait(lambda: answers(port))
-    return server
-
-
 def epochs_in(client: MlflowClient, dataset: str) -> list[list[int]]:
     """The epochs that each run of a dataset has."""
     experiment = client.get_experiment_by_name(dataset)
@@ -245,10 +232,9 @@ TIMEOUT = 2
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an MLflow server listens."""
-    port = free_port()
-    server = served(Project(tmp_path_factory.mktemp("served")), port)
-    yield f"http://127.0.0.1:{port}"
-    end(server)
+    folder = tmp_path_factory.mktemp("served")
+    with mlflow_server(folder, Project(folder).environment) as address:
+        yield address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.project import Project, copy_of_repository, listening
+from support.project import Project, copy_of_repository
+from support.servers import listening
 
 ROWS = os.environ.get("AG_NEWS_DIR")
 pytestmark = [

@@ -6,8 +6,7 @@ import hashlib
 import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -19,48 +18,16 @@ from retrain.errors import RetrainError, UnavailableError
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
-from support.project import listening, tiny_datasets
+from support import servers
+from support.project import tiny_datasets
+from support.servers import Answer, answer, redirect
 
 pytestmark = pytest.mark.timeout(120)  # for servers that never end
 ROWS = b"a,b,c,y\n" + b"".join(b"%d,%d,%d,%d\n" % (n, n * n, n % 7, n % 5) for n in range(60))
 DIGEST = hashlib.sha256(ROWS).hexdigest()
 SECRET = "s3cret"  # noqa: S105 (of these tests)
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@contextmanager
-def serving(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
-    """A server on 127.0.0.1 with these answers, and the rows for all other paths; and the paths of its requests."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            with suppress(ConnectionError):
-                answers.get(self.path.partition("?")[0], rows)(self)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with listening(Handler) as server:
-        yield server, asked
-
-
-def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
-    """Answer with a body and headers. Underscores in their names become hyphens."""
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def rows(handler: BaseHTTPRequestHandler) -> None:
-    answer(handler, ROWS, Content_Length=str(len(ROWS)))
-
-
-def redirect(location: str) -> Answer:
-    return lambda handler: answer(handler, b"", status=302, Location=location, Content_Length="0")
+serving = partial(servers.serving, servers.sending(ROWS))
+"""A server with the rows at all paths but those that it is given answers for."""
 
 
 def endless(handler: BaseHTTPRequestHandler) -> None:

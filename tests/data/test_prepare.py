@@ -5,8 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -19,7 +19,8 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.project import REPOSITORY, Project, listening, tiny_datasets
+from support.project import REPOSITORY, Project, tiny_datasets
+from support.servers import answer, sending, serving
 
 unhurried = settings(deadline=None, max_examples=50)
 ALL = ("entities", "backslashes", "spaces")
@@ -157,34 +158,13 @@ def test_the_location_changes_no_bytes(project, tmp_path):
     digest = hashlib.sha256(content).hexdigest()
     (tmp_path / "elsewhere.csv").write_bytes(content)
     written = []
-    with serving(content) as (server, _):
+    with serving(sending(content)) as (server, _):
         for location in (str(tmp_path / "elsewhere.csv"), f"{server}/rows.csv"):
             project.set("tiny_news.prepare.train", {"location": location, "sha256": digest})
             prepared(project, "tiny_news")
             assert (folder / "rows.parquet").read_bytes() == before["rows.parquet"]
             written.append((folder / "prepared.json").read_bytes())
     assert written[0] == written[1]  # the digest is in it, the location is not
-
-
-@contextmanager
-def serving(content: bytes, failures: int = 0) -> Iterator[tuple[str, list[int]]]:
-    """A server on 127.0.0.1 that fails some times and then sends the content; and the status of its answers."""
-    answers: list[int] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answers.append(500 if len(answers) < failures else 200)
-            self.send_response(answers[-1])
-            body = content if answers[-1] == 200 else b""
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with listening(Handler) as server:
-        yield server, answers
 
 
 def downloads(project: Project) -> dict[str, bytes]:
@@ -203,27 +183,32 @@ def from_url(project: Project, server: str) -> tuple[bytes, str]:
 
 def test_a_url_is_downloaded_once(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
-    with serving(content) as (server, answers):
+    with serving(sending(content)) as (server, asked):
         _, digest = from_url(project, server)
         first = prepared(project, "tiny_news")
         assert downloads(project) == {digest: content}
         assert prepared(project, "tiny_news") == first
-        assert answers == [200]
+        assert asked == ["/rows.csv"]
     assert prepared(project, "tiny_news") == first
 
 
 def test_failed_downloads_are_repeated(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
-    with serving(content, failures=1) as (server, answers):
+    answers = iter([partial(answer, body=b"", status=500, Content_Length="0"), sending(content)])
+
+    def second_time(handler: BaseHTTPRequestHandler) -> None:
+        next(answers)(handler)
+
+    with serving(second_time) as (server, asked):
         _, digest = from_url(project, server)
         prepared(project, "tiny_news")
-        assert answers == [500, 200]
+        assert len(asked) == 2
     assert downloads(project) == {digest: content}
 
 
 def test_the_cache_holds_verified_files_only(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
-    with serving(content + b"more,farm\n") as (server, _):
+    with serving(sending(content + b"more,farm\n")) as (server, _):
         _, digest = from_url(project, server)
         with chdir(project.folder):
             ended = CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"])
@@ -231,7 +216,7 @@ def test_the_cache_holds_verified_files_only(project):
         assert f"not {digest}" in ended.stderr
     assert downloads(project) == {}
     (project.folder / ".retrain" / "downloads" / digest).write_bytes(b"damaged")
-    with serving(content) as (server, _):
+    with serving(sending(content)) as (server, _):
         from_url(project, server)
         prepared(project, "tiny_news")
     assert downloads(project) == {digest: content}

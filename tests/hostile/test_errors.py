@@ -7,8 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler
+from contextlib import AbstractContextManager, chdir
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
-from support.project import Project, copy_of_repository, listening, tiny_datasets, write_tiny_tables
+from support.project import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from support.servers import closed_port, redirect, sending, serving
 
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
 REMOVED = object()
@@ -288,46 +288,21 @@ def test_errors_of_a_table_name_the_line(project, file, content, expected):
 def test_an_unavailable_file_is_named(project, location, sha256, expected):
     content = (project.folder / FILE).read_bytes()
     (project.folder / "rows.csv").write_bytes(content)
-    with download_server(content) as server, closed_port() as port:
+    with download_server(content) as (server, _), closed_port() as port:
         facts = {"server": server, "closed_port": port, "sha256": hashlib.sha256(content).hexdigest()}
         project.set("tiny_news.prepare.train", {"location": location.format(**facts), "sha256": sha256})
         assert stage_error(project, "prepare", "tiny_news").startswith(expected.format(**facts))
 
 
-@contextmanager
-def download_server(content: bytes) -> Iterator[str]:
+def download_server(content: bytes) -> AbstractContextManager[tuple[str, list[str]]]:
     """A server with one good file and several ways to disappoint."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            redirects = {"/to_ftp": "ftp://127.0.0.1/rows.csv", "/in_circles": "/in_circles"}
-            if self.path in redirects:
-                self.send_response(302)
-                self.send_header("Location", redirects[self.path])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-            elif self.path in ("/rows.csv", "/broken_off"):
-                missing = 0 if self.path == "/rows.csv" else 10
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content) + missing))
-                self.end_headers()
-                self.wfile.write(content)
-            else:
-                self.send_error(404)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with listening(Handler) as server:
-        yield server
-
-
-@contextmanager
-def closed_port() -> Iterator[int]:
-    """A port of 127.0.0.1 that is taken, so that no one else gets it, and on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
+    answers = {
+        "/to_ftp": redirect("ftp://127.0.0.1/rows.csv"),
+        "/in_circles": redirect("/in_circles"),
+        "/rows.csv": sending(content),
+        "/broken_off": sending(content, missing=10),
+    }
+    return serving(lambda handler: handler.send_error(404), answers)
 
 
 def with_official_test(project: Project, content: str) -> None:

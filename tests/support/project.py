@@ -7,11 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
-from threading import Thread
 
 from retrain import commands
 from retrain.tracking import recording
@@ -345,19 +343,6 @@ def write_tiny_tables(folder: Path) -> None:
     write_csv(raw / "tiny_numbers" / "rows.csv", ["a", "b", "c", "y"], numbers)
     signs = [[a, b, c, "plus" if a > b else "minus"] for a, b, c, _ in numbers]
     write_csv(raw / "tiny_sign" / "rows.csv", ["a", "b", "c", "sign"], signs)
-
-
-@contextmanager
-def listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a server on 127.0.0.1, which ends with the block, however that ends: it would keep a core busy."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Project:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import requests
 from support.project import Project
-from support.servers import answers, end, free_port, wait
+from support.servers import free_port, running
 
 DATASET = "tiny_numbers"
 PROCESSES = 8
@@ -122,21 +122,9 @@ class Server:
 def served(anywhere: Project, store: Path) -> Iterator[Server]:
     """`retrain ui` over a store, until the block ends; what it says goes to `said.txt`."""
     port = free_port()
-    said = anywhere.folder / "said.txt"
-    with (
-        said.open("wb") as output,
-        subprocess.Popen(
-            ["retrain", "ui", "--store", store, "--port", str(port)],
-            cwd=anywhere.folder, env=anywhere.environment, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
-        try:
-            wait(lambda: answers(port) or process.poll() is not None)
-            assert process.poll() is None, said.read_text()
-            yield Server(psutil.Process(process.pid), port)
-        finally:
-            end(process)
+    command = ["retrain", "ui", "--store", str(store), "--port", str(port)]
+    with running(command, port, anywhere.folder, anywhere.environment) as process:
+        yield Server(psutil.Process(process.pid), port)
 
 
 @pytest.mark.slow
