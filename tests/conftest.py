@@ -26,6 +26,10 @@ settings.register_profile("same", derandomize=True, deadline=None, database=None
 settings.load_profile("same")  # the same examples every time, here and in CI
 
 
+TOGETHER = {"address", "hostile"}
+"""Fixtures of a module that take seconds: long tests that share one run in the same process."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each process its part of the long tests before the short ones, so that none ends with a long one alone.
@@ -39,12 +43,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def turn(item: pytest.Item) -> tuple[bool, ...]:
         return item is not maker, "finished_project" in fixtures[item], "warm" not in fixtures[item]
 
-    order = sorted(items, key=turn)
-    long = [item for item in order if item is maker or item.get_closest_marker("slow")]
-    short = [item for item in order if item is not maker and not item.get_closest_marker("slow")]
+    units: dict[object, list[pytest.Item]] = {}
+    short = []
+    for item in sorted(items, key=turn):
+        if item is maker or item.get_closest_marker("slow"):
+            shared = fixtures[item] & TOGETHER
+            units.setdefault((item.path, *shared) if shared else item, []).append(item)
+        else:
+            short.append(item)
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    ends = [len(short) * process // processes for process in range(processes + 1)]
-    parts = [[*long[process::processes], *short[ends[process] : ends[process + 1]]] for process in range(processes)]
+    parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for unit in units.values():
+        min(parts, key=len).extend(unit)
+    waiting = len(items)
+    for number, part in enumerate(parts):
+        room = max(waiting // (processes - number) - len(part), 0)  # as pytest-xdist shares them out
+        part.extend(short[:room])
+        del short[:room]
+        waiting -= len(part)
     items[:] = [item for part in parts for item in part]
 
 

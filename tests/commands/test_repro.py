@@ -62,25 +62,33 @@ def test_nothing_available_runs_nothing(project, closed_port):
 
 def test_named_dataset_must_be_available(finished, closed_port):
     add_remote_dataset(finished, closed_port)
-    ended = finished.run("retrain", "repro", "remote")
-    assert ended.returncode == 1
+    ended = finished.retrain_here("repro", "remote")
+    assert ended.exit_code == 1
     assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
-    assert finished.run("retrain", "repro", "tiny_sign").returncode == 0
 
 
-def test_changed_result_is_compared(finished):
+def test_changed_result_is_compared_without_tracking(finished):
+    before = finished.runs("tiny_sign")
     finished.set("tiny_sign.train.loop.epochs", 1)
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    ended = finished.run("retrain", "repro", "tiny_sign", RETRAIN_TRACKING="off")
     assert ended.returncode == 0, ended.said
+    assert [line.split("'")[1] for line in ended.stdout.splitlines() if line.startswith("Running stage '")] == [
+        "train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign",
+    ]  # fmt: skip
+    assert not finished.recorders()
+    assert finished.runs("tiny_sign") == before
     assert "tiny_sign: the results differ from the committed ones in models/tiny_sign, " in ended.stdout
     assert "To track the changes with git" not in ended.stdout
     assert "dvc push" not in ended.stdout
 
 
-def test_push_is_advised_with_remote(finished, tmp_path):
+def test_push_is_advised_with_remote(finished, tmp_path, closed_port):
+    add_remote_dataset(finished, closed_port)  # that another one is not available is no matter
     assert finished.run("dvc", "remote", "add", "mine", str(tmp_path / "remote")).returncode == 0
     finished.set("tiny_sign.plot.dots_per_inch", 60)
-    assert "Use `dvc push`" in finished.run("retrain", "repro", "tiny_sign").stdout
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 0, ended.said
+    assert "Use `dvc push`" in ended.stdout
 
 
 def test_project_without_git(finished):

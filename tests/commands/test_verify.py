@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from retrain.commands import verify
@@ -157,7 +158,8 @@ def test_interrupted_verify_leaves_nothing(colleague, room, number):
     assert list(room.iterdir()) == []
 
 
-def test_verify_errors_are_one_line(colleague, room, tmp_path):
+def test_verify_errors_are_one_line(colleague, room, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(room))
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
     params = colleague.params()
@@ -170,8 +172,8 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
         (colleague, ["tiny_sign"], "dvc.lock has no results for tiny_sign in commit "),
         (elsewhere, [], "; run this in a git repository; "),
     ):  # fmt: skip
-        ended = project.run("retrain", "verify", *arguments, TMPDIR=str(room))
-        assert ended.returncode == 1
+        ended = project.retrain_here("verify", *arguments)
+        assert ended.exit_code == 1
         assert ended.stdout == ""
         assert error in ended.stderr
         assert ended.stderr.startswith("Error: ")

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from contextlib import chdir
 
 import pytest
+from dvc.repo import Repo
 from support.project import REPOSITORY, Project, block, files_section, news_rows, train_section, write_csv
 
 EXAMPLES = {
@@ -31,7 +33,8 @@ def extend(project: Project) -> None:
 
 def outdated(project: Project) -> set[str]:
     """The datasets that have a stage which is out of date."""
-    return {stage.partition("@")[2] for stage in json.loads(project.dvc("status", "--json").stdout)}
+    with chdir(project.folder), Repo() as repo:
+        return {stage.partition("@")[2] for stage in repo.status()}
 
 
 @pytest.mark.slow

@@ -226,9 +226,8 @@ def test_committed_results_in_every_environment(tmp_path):
     assert changed == "", (
         "the code or a parameter is newer than the results: run make repro, and commit what it changes"
     )
-    for options in ([], ["--with-deps"]):
-        said = project.dvc("status", *options, "plot@docstrings", "plot@diabetes").stdout
-        assert said == "Data and pipelines are up to date.\n"
+    said = project.dvc("status", "--with-deps", "plot@docstrings", "plot@diabetes").stdout
+    assert said == "Data and pipelines are up to date.\n"
 
 
 EXPERIMENT = """

@@ -119,6 +119,17 @@ class Project:
         assert ended.returncode == 0, ended.said
         return ended
 
+    def run_stages_here(self, dataset: str, *stages: str, **environment: str) -> None:
+        """Run stages of a dataset in this process, and note their results in dvc.lock, as `dvc repro` does it."""
+        from dvc.repo import Repo
+
+        for stage in stages:
+            ended = self.stage_here(stage, dataset, **environment)
+            assert ended.exit_code == 0, ended.output
+        with chdir(self.folder), Repo() as repo:
+            for stage in stages:
+                repo.commit(f"{stage}@{dataset}", force=True)
+
     def params(self) -> dict:
         """What params.yaml holds."""
         return YAML(typ="safe").load((self.folder / "params.yaml").read_text())
@@ -152,6 +163,10 @@ class Project:
         for command in (("git", "add", "-A"), ("git", "commit", "-qm", "state")):
             ended = self.run(*command)
             assert ended.returncode == 0, ended.said
+
+    def pack(self) -> None:
+        """Put git's objects into one file: a project that is copied for each test has hundreds of them."""
+        assert self.run("git", "gc", "--quiet").returncode == 0
 
     def runs(self, dataset: str, *, wait: bool = True) -> list[dict]:
         """The dataset's runs in the project's own MLflow store, the newest first, once everything is recorded."""
@@ -372,6 +387,7 @@ def make_finished_project(folder: Path) -> None:
     project.stages("prepare split train evaluate plot", *tiny_datasets())
     project.dvc("commit", "--force")
     project.commit()
+    project.pack()
 
 
 def run_stages(folder: Path, datasets: dict, warm: Warm) -> Path:

@@ -39,19 +39,9 @@ def project(finished: Project) -> Project:
     return finished
 
 
-def recorders(project: Project) -> list[psutil.Process]:
-    """The recorders that run for a project."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if "retrain.tracking.recorder" in command and str(project.folder) in command:
-            found.append(process)
-    return found
-
-
 def kill_recorders(project: Project) -> None:
     """Kill the recorders of a project; each holds its lock until it is gone."""
-    killed = recorders(project)
+    killed = project.recorders()
     for process in killed:
         process.kill()
     psutil.wait_procs(killed)
@@ -74,7 +64,7 @@ def newest(project: Project) -> dict:
     return project.runs(DATASET, wait=False)[0]
 
 
-def test_epochs_appear_while_training(project):
+def test_recorder_lives_as_long_as_a_training(project):
     training = train(project)
     try:
         wait(lambda: newest(project)["status"] == "RUNNING" and len(newest(project)["epochs"]) > 1)
@@ -85,6 +75,7 @@ def test_epochs_appear_while_training(project):
         training.kill()
         training.communicate()
     wait(lambda: newest(project)["status"] == "KILLED")  # the recorder sees that the process is gone
+    wait(lambda: not project.recorders())  # and ends, since no more messages come
 
 
 def test_killed_recorder_loses_nothing(project):
@@ -133,19 +124,6 @@ def test_message_delivered_twice_changes_nothing(finished, monkeypatch):
         run.end("FINISHED")
     new, _ = finished.runs(DATASET)
     assert new["epochs"] == [1]
-
-
-def test_recorder_ends_when_idle(finished):
-    assert finished.stage("plot", DATASET).returncode == 0
-    wait(lambda: not recorders(finished))
-
-
-def test_tracking_can_be_switched_off(finished):
-    before = len(finished.runs(DATASET))
-    ended = finished.run("dvc", "repro", "--force", f"plot@{DATASET}", RETRAIN_TRACKING="off")
-    assert ended.returncode == 0, ended.said
-    assert not recorders(finished)
-    assert len(finished.runs(DATASET)) == before
 
 
 def test_closed_stderr_does_not_stop_a_training(finished):

@@ -17,6 +17,7 @@ import pytest
     ids=["script", "dvc"],
 )
 def test_interrupt_says_how_to_continue(finished, environment, command):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
     finished.set("tiny_numbers.train.loop.epochs", 10**6)
     finished.set("tiny_numbers.train.loop.patience", 10**6)
     weights = (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes()

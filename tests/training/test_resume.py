@@ -20,6 +20,7 @@ import train
 from retrain import processes, schema
 from retrain.errors import RetrainError
 from retrain.models import weights
+from retrain.tracking import recording
 from retrain.training import checkpoint, loop, resume, setup
 from retrain.training.checkpoint import Checkpoint, DamagedError
 from retrain.training.setup import Training
@@ -27,7 +28,7 @@ from retrain.training.setup import Training
 import psutil
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from support.project import BAG, MLP, REPOSITORY, Project, tiny_datasets, write_tiny_tables
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -276,23 +277,36 @@ def test_different_training_starts_anew(new_project, tmp_path):
     (tmp_path / "older" / "numpy-0.0.1.dist-info").mkdir(parents=True)
     (tmp_path / "older" / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
 
-    def said(**environment: str) -> str:
-        ended = project.stage("train", dataset, RETRAIN_TRACKING="off", **environment)
-        assert ended.returncode == 0, ended.said
-        return ended.stderr
-
     line = f"train {dataset}: an unfinished training with different {{}} is not continued\n"
     code = loop_file.read_text()
     loop_file.write_text(code + "# as before\n")
-    assert said() == line.format("code (retrain/training/loop.py)")
+    ended = project.stage("train", dataset)
+    assert (ended.returncode, ended.stderr) == (0, line.format("code (retrain/training/loop.py)"))
     loop_file.write_text(code)
-    assert said(PYTHONPATH=str(tmp_path / "older")) == line.format("libraries (numpy)")
-    project.set(f"{dataset}.split.seed", 2)
-    assert project.stage_here("split", dataset).exit_code == 0
-    assert said() == line.format("data")
-    project.set(f"{dataset}.split.seed", 1)
-    assert project.stage_here("split", dataset).exit_code == 0
-    assert said() == f"train {dataset}: continuing after epoch 3 of 3\n"
+    ended = project.stage("train", dataset, PYTHONPATH=str(tmp_path / "older"))
+    assert (ended.returncode, ended.stderr) == (0, line.format("libraries (numpy)"))
+
+
+@pytest.mark.slow
+def test_training_of_other_data_starts_anew(project):
+    dataset, off = "tiny_numbers", {recording.SWITCH: "off"}
+    reports = project.folder / "reports" / dataset
+
+    def split_and_train(seed: int) -> Result:
+        project.set(f"{dataset}.split.seed", seed)
+        assert project.stage_here("split", dataset).exit_code == 0
+        return project.stage_here("train", dataset, **off)
+
+    assert project.stage_here("prepare", dataset).exit_code == 0
+    reports.parent.mkdir(exist_ok=True)
+    reports.touch()  # nothing can be written there: the checkpoint stays
+    assert split_and_train(1).exit_code == 1
+    reports.unlink()
+    ended = split_and_train(2)
+    line = f"train {dataset}: an unfinished training with different data is not continued\n"
+    assert (ended.exit_code, ended.stderr) == (0, line)
+    ended = split_and_train(1)
+    assert (ended.exit_code, ended.stderr) == (0, f"train {dataset}: continuing after epoch 3 of 3\n")
 
 
 def test_newest_checkpoints_stay(tmp_path):
