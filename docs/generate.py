@@ -58,7 +58,7 @@ MEANINGS = {
     "source.files.header": "Whether the first line of the file holds the names of the columns.",
     "source.files.inputs": "The columns that the model sees.",
     "source.files.target": "The column to predict.",
-    "source.files.rename": 'New names for values of the target, such as `{"1": World}`.',
+    "source.files.rename": 'New names for values of the target, such as `{"1": World}`. Values that are not listed keep their names; `{}` renames none.',
     "source.files.location": "A path or a URL.",
     "source.docstrings.packages": "The installed packages whose docstrings are the rows.",
     "source.docstrings.minimum_words": "Shorter texts are left out.",

@@ -150,6 +150,15 @@ def test_columns_and_classes_are_renamed(project):
     ]
 
 
+def test_rename_ignores_spaces_and_keeps_unlisted_values(project):
+    path = project.folder / "data/raw/tiny_news/rows.csv"
+    path.write_text("text, topic\na, 1\nb, 1\nc, 2\nd, 2\ne,\n")
+    project.set("tiny_news.prepare.rename", {"1": "One"})
+    assert prepared(project, "tiny_news") == "prepare tiny_news: read 5 rows; dropped 1 empty, 0 duplicates; kept 4\n"
+    rows = pd.read_parquet(project.folder / "data/tiny_news/prepared/rows.parquet")
+    assert rows["topic"].tolist() == ["One", "One", "2", "2"]
+
+
 def test_the_location_changes_no_bytes(project, tmp_path):
     prepared(project, "tiny_news")
     folder = project.folder / "data/tiny_news/prepared"

@@ -250,7 +250,10 @@ FOLDER = object()
         (FILE, HEADER + b"a,sea\nb,sea\n",
          "params.yaml: datasets.tiny_news.prepare: all rows have the class 'sea'; add rows of another class"),
         (FILE, HEADER + b"a,sea\nb,sea\nc,farm\n",
-         "params.yaml: datasets.tiny_news.prepare: class 'farm' has a single row; add rows of this class, or remove the"),
+         "params.yaml: datasets.tiny_news.prepare: classes with a single row: 'farm'; add rows of each, remove these rows, or"),
+        (FILE, HEADER + b"a,Sea\nb,Sea\nc,farm\nd,sea\n",
+         ("params.yaml: datasets.tiny_news.prepare: classes with a single row: 'farm', 'sea' (differs from 'Sea' only in case); "
+         "add rows of each, remove these rows, or give them another class with rename")),
         (FILE, None, f"{FILE} does not exist; put the file there, or change its location in datasets.tiny_news.prepare"),
         (FILE, FOLDER, f"{FILE} is a directory; put the file there, or change its location in datasets.tiny_news.prepare"),
         (NUMBERS, b"a,b,c,y\n1,2,3,4\n1,two,3,4\n",

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -110,17 +111,26 @@ def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> lis
         where: the section's path, for the error.
 
     Raises:
-        RetrainError: there is only one class, or a class has a single row and can't be both learned and tested.
+        RetrainError: there is only one class, or a class has a single row and can't be both learned and tested. It
+            names all such classes.
     """
     counts = rows.iloc[:, -1].value_counts()
     names = [name for name in ordered if name in counts.index] + sorted(set(counts.index) - set(ordered))
     if len(names) == 1:
         raise RetrainError(where, f"all rows have the class '{names[0]}'", "add rows of another class")
-    for name in names:
-        if counts[name] == 1:
-            hint = "add rows of this class, or remove the row"
-            raise RetrainError(where, f"class '{name}' has a single row", hint)
+    if 1 in counts.array:
+        alike: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            alike[name.casefold()].append(name)
+        single = [f"'{name}'{twin(name, alike[name.casefold()])}" for name in names if counts[name] == 1]
+        hint = "add rows of each, remove these rows, or give them another class with rename"
+        raise RetrainError(where, f"classes with a single row: {', '.join(single)}", hint)
     return names
+
+
+def twin(name: str, alike: list[str]) -> str:
+    """What an error adds to the name of a class, if it differs from another one only in case."""
+    return next((f" (differs from '{other}' only in case)" for other in alike if other != name), "")
 
 
 def categorise(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from typing import Annotated
 from retrain.data.csv_rows import read_csv, select
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
-from retrain.errors import RetrainError
 from retrain.schema import in_order
 
 import pandas as pd
@@ -56,10 +55,10 @@ def read(parameters: Parameters, context: SourceContext) -> SourceRows:
 
 
 def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.DataFrame:
-    """One file's rows: the inputs, then the target with its values renamed.
+    """One file's rows: the inputs, then the target, with the values that `rename` lists renamed.
 
     Raises:
-        RetrainError: see `local_copy`, `read_csv` and `select`; or a target's value is not in `rename`.
+        RetrainError: see `local_copy`, `read_csv` and `select`.
     """
     path = local_copy(file, context)
     rows = read_csv(path, file.location, None if parameters.header else parameters.columns)
@@ -67,12 +66,8 @@ def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.
     table = select(rows, parameters.columns, parameters.numbers, file.location, section)
     table = table[[*parameters.inputs, parameters.target]]
     if parameters.rename:
-        unknown = rows.index[~rows[parameters.target].isin(parameters.rename)]
-        if len(unknown):
-            where = f"{file.location}, line {unknown[0]}, column '{parameters.target}'"
-            value = rows[parameters.target][unknown[0]]
-            raise RetrainError(where, f"holds '{value}', which is not in rename", f"add it to {section}.rename")
-        table[parameters.target] = rows[parameters.target].map(parameters.rename).astype("str")
+        values = rows[parameters.target].str.strip()
+        table[parameters.target] = values.map(lambda value: parameters.rename.get(value, value)).astype("str")
     return table.reset_index(drop=True)
 
 
