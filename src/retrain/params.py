@@ -26,6 +26,7 @@ __all__ = [
     "flat",
     "read",
     "section_path",
+    "unchecked_block",
     "value_at",
 ]
 
@@ -68,10 +69,7 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     Raises:
         RetrainError: there is no such dataset, or sections are missing or unknown. It names all of them.
     """
-    blocks = datasets(folder)
-    if dataset not in blocks:
-        raise RetrainError(f"{FILE}: datasets", f"unknown dataset {shown(dataset)}", nearest(dataset, blocks))
-    block, where = blocks[dataset], f"{FILE}: datasets.{dataset}"
+    block, where = unchecked_block(folder, dataset), f"{FILE}: datasets.{dataset}"
     if not isinstance(block, Mapping):
         raise RetrainError(where, "is not a mapping", f"give it the sections {', '.join(STAGES)}")
     unknown = [str(name) for name in block if name not in STAGES]
@@ -81,6 +79,16 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     if problems:
         raise schema.combined(problems, where)
     return block
+
+
+def unchecked_block(folder: Path, dataset: str) -> Any:
+    """What is at one dataset's name; raises RetrainError if there is nothing."""
+    blocks = datasets(folder)
+    if dataset in blocks:
+        return blocks[dataset]
+    if dataset in load_yaml(folder / FILE, FILE, ""):
+        raise RetrainError(f"dataset '{dataset}'", f"is at the top level of {FILE}", "indent it below 'datasets:'")
+    raise RetrainError(f"{FILE}: datasets", f"unknown dataset {shown(dataset)}", nearest(dataset, blocks))
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:

@@ -170,7 +170,7 @@ def check(parameters: Any, model: type[AnySection], where: str, hint: str = "") 
         return model.model_validate(parameters)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        names, values = name_problems(details, parameters, model, where), value_problems(details, parameters)
+        names, values = name_problems(details, parameters, model, where), value_problems(details, parameters, model)
         # A union reports one problem per member; the first member is the usual one.
         found = [*names, *{problem.path: problem for problem in reversed(list(values))}.values()]
         raise combined(found, where, hint) from None
@@ -256,7 +256,7 @@ def renaming(path: str, new: str, value: Any) -> Problem:
     )
 
 
-def value_problems(details: Sequence[ErrorDetails], parameters: Any) -> Iterator[Problem]:
+def value_problems(details: Sequence[ErrorDetails], parameters: Any, model: type[Section]) -> Iterator[Problem]:
     """Parameters whose value is not one that the model takes."""
     for detail in details:
         kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
@@ -272,7 +272,9 @@ def value_problems(details: Sequence[ErrorDetails], parameters: Any) -> Iterator
             yield wrong_value(path, fact, hint or CORRECT)
         else:
             must = f"be {TYPES[kind]}" if kind in TYPES else detail["msg"].rpartition(" should ")[2]
-            yield wrong_value(path, f"is {described(value)}, but must {must}", hint_for(value, kind))
+            nullable = takes_null(model, [*map(str, detail["loc"])])
+            fact = f"is {described(value)}, but must {must}{' or null' if nullable else ''}"
+            yield wrong_value(path, fact, hint_for(value, kind, nullable=nullable))
 
 
 def wrong_value(path: str, fact: str, hint: str) -> Problem:
@@ -296,8 +298,12 @@ def described(value: Any) -> str:
     return f"{kind}{shown(list(value) if isinstance(value, tuple) else value)}"
 
 
-def hint_for(value: Any, kind: str) -> str:
+def hint_for(value: Any, kind: str, *, nullable: bool) -> str:
     """What to do about a value of the wrong type or out of range."""
+    if nullable and isinstance(value, str) and value.lower() == "none":
+        return "write null"
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"write [{shown(value).strip(QUOTES)}]"
     if kind in ("int_type", "float_type", "bool_type") and isinstance(value, str) and PLAIN.fullmatch(value):
         return "remove the quotes"
     return "put it in quotes" if kind == "string_type" and isinstance(value, int | float) else CORRECT
@@ -331,7 +337,18 @@ def shortened(text: str, length: int) -> str:
 
 
 def known_names(model: type[Section], path: list[str]) -> Iterable[str]:
-    """The names that a model knows at a path of parameters. A part of the path may be the tag of a union."""
+    """The names that a model knows at a path of parameters."""
+    return {name for found in models_at(model, path) for name in found.model_fields}
+
+
+def takes_null(model: type[Section], path: list[str]) -> bool:
+    """Whether the parameter at a path may be null."""
+    fields = [found.model_fields.get(path[-1]) for found in models_at(model, path[:-1])] if path else []
+    return any(field is not None and type(None) in get_args(field.annotation) for field in fields)
+
+
+def models_at(model: type[Section], path: list[str]) -> list[type[Section]]:
+    """The models of the section at a path of parameters. A part of the path may be the tag of a union."""
     models: list[Any] = [model]
     for part in path:
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
@@ -341,7 +358,7 @@ def known_names(model: type[Section], path: list[str]) -> Iterable[str]:
             models = [
                 m for m in models if "name" in m.model_fields and part in get_args(m.model_fields["name"].annotation)
             ]
-    return {name for m in models for name in m.model_fields}
+    return models
 
 
 def section_models(annotation: Any) -> list[type[Section]]:

@@ -1,8 +1,11 @@
 """`retrain predict` needs only the model's folder and prints a line of JSON per row."""
 
 import json
+import os
 import pickle
+import pty
 import shutil
+import subprocess
 import sys
 from contextlib import chdir
 from pathlib import Path
@@ -95,6 +98,21 @@ def test_all_inputs_give_same_answers(elsewhere):
 
 def test_standard_input_of_process(elsewhere):
     assert command(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == answers(elsewhere, "tiny_news", *TEXTS)
+
+
+def test_terminal_says_what_it_waits_for(elsewhere):
+    terminal, its_end = pty.openpty()
+    retrain = [Path(sys.executable).with_name("retrain"), "predict", "tiny_news"]
+    process = subprocess.Popen(
+        retrain, cwd=elsewhere.folder, env=elsewhere.environment, text=True,
+        stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(its_end)
+    assert process.stderr.readline() == "reading texts, one per line; Ctrl-D ends\n"
+    os.write(terminal, b"the old ship and the reef\n\x04")
+    stdout, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert json.loads(stdout)["label"] == "sea"
 
 
 def test_no_row_is_no_line(elsewhere):

@@ -67,6 +67,18 @@ def test_named_dataset_must_be_available(finished, closed_port):
     assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
 
 
+def test_stages_of_a_removed_dataset_leave_dvc_lock(finished):
+    finished.remove("tiny_sign")
+    said = finished.retrain_here("status")
+    assert said.exit_code == 1
+    assert said.stdout == "tiny_sign is in dvc.lock, but not in params.yaml: `make repro` removes its stages\n"
+    ended = finished.run("retrain", "repro")
+    assert ended.returncode == 0, ended.said
+    assert "dvc.lock: removed the stages of tiny_sign, which is not in params.yaml\n" in ended.stderr
+    assert "Running stage" not in ended.stdout
+    assert finished.retrain_here("status").exit_code == 0
+
+
 def test_changed_result_is_compared_without_tracking(finished):
     before = finished.runs("tiny_sign")
     finished.set("tiny_sign.train.loop.epochs", 1)

@@ -78,4 +78,11 @@ def test_reset_without_cache_says_how_to_get_it(finished):
 def test_reset_of_unknown_dataset(finished):
     ended = finished.retrain_here("reset", "nope")
     assert ended.exit_code == 1
-    assert ended.stderr.startswith("Error: the params.yaml of the last commit has no dataset 'nope'; ")
+    assert ended.stderr.startswith("Error: params.yaml: datasets: unknown dataset 'nope'; known are: ")
+    params = finished.params()
+    params["datasets"]["nope"] = params["datasets"]["tiny_sign"]
+    finished.write_params(params)
+    ended = finished.retrain_here("reset", "nope")
+    assert ended.stderr.startswith(
+        "Error: the params.yaml of the last commit has no dataset 'nope'; commit it, or remove"
+    )

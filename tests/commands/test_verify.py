@@ -102,6 +102,7 @@ def test_difference_fails_with_causes(finished, room):
     promise(finished.folder, ["prepare@tiny_numbers"], {})
     finished.commit()
     (finished.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
+    (finished.folder / "src" / "retrain" / "models" / "losses" / "mine.py").touch()
     ended = finished.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
     assert ended.returncode == 1
     assert results(ended) == {"data/tiny_numbers/prepared": "different"}
@@ -109,6 +110,7 @@ def test_difference_fails_with_causes(finished, room):
     assert "    inputs  data/raw/tiny_numbers changed" in ended.stdout
     assert "    training" not in ended.stdout  # no stage that trains is promised
     assert "    processor  " in ended.stdout
+    assert "verify: src/prepare.py, src/retrain/models/losses/mine.py are not committed\n" in ended.stderr
     assert "verify: uncommitted changes are ignored (to list them: git status)" in ended.stderr
     assert ended.stdout.splitlines()[-1].startswith("Not verified (commit ")
     assert ended.stdout.splitlines()[-1].endswith("). Outputs: 1 different.")

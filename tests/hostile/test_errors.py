@@ -137,7 +137,7 @@ PARAMETERS = [
     ("tiny_news.evaluate.batch_size", REMOVED, "tiny_news.evaluate.batch_size is missing; add it"),
     # mistyped
     ("tiny_news.prepare.header", 1, "tiny_news.prepare.header is 1, but must be true or false"),
-    ("tiny_news.prepare.columns", "text", "tiny_news.prepare.columns is the text 'text', but must be a list"),
+    ("tiny_news.prepare.columns", "text", "tiny_news.prepare.columns is the text 'text', but must be a list; write [text]"),
     ("tiny_news.prepare.target", "subject", "tiny_news.prepare: target names 'subject', which is not in columns; add it to columns"),
     ("tiny_news.split.seed", -1, "tiny_news.split.seed is -1, but must be greater than or equal to 0"),
     ("tiny_news.split.seed", 2**64, "tiny_news.split.seed is 18446744073709551616, but must be less than"),

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from support.project import REPOSITORY, SHIPPED, tiny_datasets
+from support.project import REPOSITORY, SHIPPED, tiny_datasets, write_yaml
 
 unhurried = settings(deadline=None, max_examples=200)
 COMMITTED = params.datasets(REPOSITORY)
@@ -99,6 +99,7 @@ def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
         ({**SPLIT, "task": 3}, splitting.Split, "x.task is 3, but must be text; put it in quotes"),
         ({**SPLIT, "encoder": "text"}, splitting.Split,
          "x.encoder is the text 'text', but must be a mapping; correct the value"),
+        ({**LOOP, "clip_norm": "None"}, setup.Loop, "x.clip_norm is the text 'None', but must be a number or null; write null"),
         ({**LOOP, "seed": None}, setup.Loop, "x.seed is empty, but must be a whole number; correct the value"),
         (3, setup.Loop, "x is 3, but must be a mapping; correct the value"),
         (without(LOOP, "seed"), setup.Loop, "x.seed is missing; add it: parameters have no defaults"),
@@ -204,6 +205,13 @@ def test_choices_are_checked_first(tmp_path, change, expected):
 )  # fmt: skip
 def test_sections_are_checked_at_once(tmp_path, blocks, expected):
     assert block_error(tmp_path, blocks, params.dataset_block) == expected
+
+
+def test_dataset_at_the_top_level_is_named(tmp_path):
+    write_yaml(tmp_path / "params.yaml", {"datasets": {"other": {}}, "mine": {}})
+    expected = "^dataset 'mine' is at the top level of params.yaml; indent it below 'datasets:'$"
+    with pytest.raises(RetrainError, match=expected):
+        params.dataset_block(tmp_path, "mine")
 
 
 @pytest.mark.parametrize("name", ["reviews.v2", "20news", 2024, dt.date(2024, 5, 9), "_x", "-x", "é", "a b", "a" * 101])

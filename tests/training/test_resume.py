@@ -256,7 +256,9 @@ def test_different_training_is_reported(tmp_path, other, reason):
     with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append) as kept:
         assert kept.load() is None
     assert printed == [f"an unfinished training {reason} is not continued"]
-    assert {path.name for path in folder.iterdir()} == {"lock", abandoned.path.name}
+    assert {path.name for path in folder.iterdir()} == {"lock", abandoned.path.name, f"{abandoned.path.stem}.told"}
+    with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append):
+        assert len(printed) == 1  # it is said once
 
 
 NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
@@ -283,6 +285,8 @@ def test_different_training_starts_anew(new_project, tmp_path):
     ended = project.stage("train", dataset)
     assert (ended.returncode, ended.stderr) == (0, line.format("code (retrain/training/loop.py)"))
     loop_file.write_text(code)
+    for told in (project.folder / ".retrain" / "checkpoints").glob("*.told"):
+        told.unlink()
     ended = project.stage("train", dataset, PYTHONPATH=str(tmp_path / "older"))
     assert (ended.returncode, ended.stderr) == (0, line.format("libraries (numpy)"))
 
@@ -318,6 +322,7 @@ def test_newest_checkpoints_stay(tmp_path):
     with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append):
         pass
     stay = {kept.path for kept in abandoned[-checkpoint.KEPT :]} | {other_dataset, folder / "lock"}
+    stay |= {abandoned[-1].path.with_suffix(".told")}
     assert set(folder.iterdir()) == stay
     assert len(printed) == 1
 

@@ -101,6 +101,8 @@ def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -
         for start in range(0, len(rows), ROWS_AT_ONCE):
             yield {name: rows[name][start : start + ROWS_AT_ONCE].tolist() for name in predictor.encoder.columns}
         return
+    if not texts and file is None and sys.stdin.isatty():
+        click.echo("reading texts, one per line; Ctrl-D ends", err=True)
     lines = iter(
         map(checked, texts)
         if texts

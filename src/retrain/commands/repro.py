@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, git, processes, schema, yaml_files
+from retrain import cli, environment, files, git, params, processes, schema, yaml_files
+from retrain.commands import reset
 from retrain.data import report_csv
 from retrain.errors import RetrainError
 from retrain.models import description
@@ -26,10 +27,13 @@ def command(dataset: str | None) -> None:
 
     Runs prepare, split, train, evaluate and plot for DATASET, or for every available dataset, as far as something
     changed. Prints the test metrics, what they mean, and whether the results equal the committed ones.
+    Without DATASET, it also takes the stages of datasets that are no longer in params.yaml out of dvc.lock.
     """
     workspace = environment.workspace()
     dvc_yaml.check(workspace)
     datasets = availability.select(workspace, dataset)  # a bare `dvc repro` would fail for an unavailable one
+    if dataset is None:
+        remove_stale_entries(workspace)
     stages = [f"plot@{name}" for name in datasets]
     repro = [sys.executable, "-m", dvc_program.__name__, "repro", *stages]
     code = processes.run_to_completion(repro, workspace, os.environ, sys.stdout.fileno())
@@ -40,6 +44,14 @@ def command(dataset: str | None) -> None:
     click.echo()
     for line in summary(workspace, datasets):
         click.echo(line)
+
+
+def remove_stale_entries(workspace: Path) -> None:
+    """Remove the results of datasets that are no longer in params.yaml from dvc.lock, where DVC would keep them."""
+    for name in sorted({*dvc_lock.read(workspace).datasets()} - {*params.datasets(workspace)}):
+        stages = [("stages", f"{stage}@{name}") for stage in params.STAGES]
+        if reset.restore_keys(workspace / dvc_lock.FILE, b"", stages):
+            click.echo(f"{dvc_lock.FILE}: removed the stages of {name}, which is not in {params.FILE}", err=True)
 
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:

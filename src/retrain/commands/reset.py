@@ -13,7 +13,7 @@ from retrain.pipeline import dvc_lock, dvc_yaml
 import click
 from ruamel.yaml import YAML
 
-__all__ = ["command"]
+__all__ = ["command", "restore_keys"]
 
 
 @click.command(epilog=cli.examples("retrain reset diabetes"))
@@ -27,6 +27,7 @@ def command(dataset: str) -> None:
     """
     workspace = environment.workspace()
     if committed_block(workspace, dataset) is None:
+        params.unchecked_block(workspace, dataset)
         hint = f"commit it, or remove datasets.{dataset} from {params.FILE} yourself"
         raise RetrainError(f"the {params.FILE} of the last commit", f"has no dataset '{dataset}'", hint)
     restored = [*restore_yaml(workspace, dataset), *restore_metrics(workspace, dataset)]

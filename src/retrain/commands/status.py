@@ -31,14 +31,20 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
     """
     if dataset is not None:
         params.dataset_block(workspace, dataset)
-    verdict = staleness.verdict(dvc_yaml.read(workspace), dvc_lock.read(workspace))
+    lock = dvc_lock.read(workspace)
+    verdict = staleness.verdict(dvc_yaml.read(workspace), lock)
+    gone = {*lock.datasets()} - {*params.datasets(workspace)}
     asked = {name: why for name, why in verdict.reasons.items() if dataset in (None, dvc_yaml.dataset_of(name))}
     stale = {name: why for name, why in asked.items() if why}
     for name in verdict.never_run if dataset is None else ():
         click.echo(f"{name} was never run: {dvc_lock.FILE} has no results for it")
     for path in verdict.not_compared:
         click.echo(f"{path} is not compared, because it contains data")
+    for name in sorted(gone) if dataset is None else ():
+        click.echo(f"{name} is in {dvc_lock.FILE}, but not in {params.FILE}: `make repro` removes its stages")
     for name, why in stale.items():
+        if dvc_yaml.dataset_of(name) in gone:
+            continue
         changed = [reason.removesuffix(" changed") for reason in why if reason.endswith(" changed")]
         others = [reason for reason in why if not reason.endswith(" changed")]
         reasons = [*others, f"{', '.join(changed)} changed"] if changed else others

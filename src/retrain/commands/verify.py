@@ -59,6 +59,9 @@ def command(dataset: str | None, tolerance: float) -> None:
         promised = dvc_lock.read(clone.folder)
         datasets = select(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
+        if code := git.text(workspace, "status", "--porcelain", "--untracked-files=all", "--", "src").splitlines():
+            paths = ", ".join(line[3:] for line in code)
+            click.echo(f"verify: {printable(paths)} {'is' if len(code) == 1 else 'are'} not committed", err=True)
         if git.text(workspace, "status", "--porcelain", "--untracked-files=no"):
             click.echo("verify: uncommitted changes are ignored (to list them: git status)", err=True)
         then = promised.of(datasets)

@@ -7,6 +7,8 @@ __all__ = ["verdict"]
 
 
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")
+Z = 1.96
+"""95 % of a normal distribution are within this many standard deviations."""
 IMPROVEMENT = 0.01
 """Part of the validation loss by which the last epoch must improve it to count as "still improving"."""
 
@@ -21,12 +23,12 @@ def verdict(metric: str, value: float, baseline: float, test_rows: int, validati
         test_rows: the number of rows in the test split.
         validation_loss: the loss on the validation split after each epoch.
     """
-    margin = uncertainty(metric, value, test_rows)
-    numbers = f"{metric} {value:.4g} ± {margin:.2g} on {test_rows:,} test rows, baseline {baseline:.4g}"
+    low, high = interval(metric, value, test_rows)
+    numbers = f"{metric} {value:.4g} [{low:.4g} to {high:.4g}] on {test_rows:,} test rows, baseline {baseline:.4g}"
     better = value > baseline if metric in HIGHER_IS_BETTER else value < baseline
     if not better:
         return f"no better than the baseline ({numbers})"
-    if abs(value - baseline) <= margin:
+    if low <= baseline <= high:
         return f"too few test rows to tell ({numbers})"
     *earlier, last = validation_loss
     advice = ""
@@ -37,9 +39,16 @@ def verdict(metric: str, value: float, baseline: float, test_rows: int, validati
     return f"better than the baseline ({numbers}){advice}"
 
 
-def uncertainty(metric: str, value: float, test_rows: int) -> float:
-    """Half of a metric's 95 % confidence interval: of a proportion, or of a root mean square of normal errors."""
-    error = (
-        math.sqrt(max(value * (1 - value), 0) / test_rows) if metric == "accuracy" else value / math.sqrt(2 * test_rows)
-    )
-    return 1.96 * error
+def interval(metric: str, value: float, test_rows: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a metric: of a proportion, or of a root mean square of normal errors.
+
+    That of a proportion is Wilson's score interval, which also holds near 0 and 1: E. B. Wilson, "Probable inference, the
+    law of succession, and statistical inference", JASA 22 (1927), pages 209-212.
+    """
+    if metric != "accuracy":
+        margin = Z * value / math.sqrt(2 * test_rows)
+        return value - margin, value + margin
+    scale = 1 + Z**2 / test_rows
+    middle = (value + Z**2 / (2 * test_rows)) / scale
+    margin = Z * math.sqrt(value * (1 - value) / test_rows + (Z / (2 * test_rows)) ** 2) / scale
+    return max(middle - margin, 0.0), min(middle + margin, 1.0)

@@ -214,6 +214,7 @@ def open_checkpoint(
         with FileLock(folder / "lock"):
             files.remove(owner)
             files.remove(checkpoint.draft)
+            files.remove(checkpoint.path.with_suffix(".told"))
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
@@ -237,7 +238,7 @@ def owner_of(path: Path) -> str:
 
 
 def tidy(folder: Path, dataset: str, own: Checkpoint, say: Say) -> None:
-    """Remove what dead processes left for a dataset, except for the newest checkpoints; say why the newest is not used."""
+    """Remove what dead processes left for a dataset, except for the newest checkpoints; say once why the newest is not used."""
     name = re.compile(re.escape(dataset) + r"-[0-9a-f]{16}")
     others = {path.stem for path in folder.iterdir() if name.fullmatch(path.stem)} - {own.path.stem}
     abandoned = []
@@ -248,9 +249,11 @@ def tidy(folder: Path, dataset: str, own: Checkpoint, say: Say) -> None:
     abandoned.sort(key=lambda entry: written(entry[0]), reverse=True)
     for number, (path, lock) in enumerate(abandoned):
         difference = why_not(path, own.fingerprint)
-        if number == 0 and difference and not own.path.exists():
+        told = path.with_suffix(".told")
+        if number == 0 and difference and not own.path.exists() and not told.exists():
             say(f"an unfinished training {difference} is not continued")
-        gone = [".owner", ".draft", ".lock"] + ([".checkpoint"] if number >= KEPT or not difference else [])
+            told.touch()
+        gone = [".owner", ".draft", ".lock"] + ([".checkpoint", ".told"] if number >= KEPT or not difference else [])
         with FileLock(folder / "lock"):
             for suffix in gone:
                 files.remove(path.with_suffix(suffix))

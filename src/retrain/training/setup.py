@@ -32,13 +32,14 @@ class Loop(Section):
     batch_size: AtLeastOne
     learning_rate: PositiveNumber
     clip_norm: PositiveNumber | None
-    """The largest joint norm of all gradients; null leaves gradients as they are.
+    """The largest joint norm of all gradients. `null`: no limit.
 
-    With a number, the gradients of a row that a batch has twice are added up first. Results of `rowwise_adagrad` with
-    sparse gradients then differ slightly, even if no gradient is scaled.
+    Switching to any number also changes results of `rowwise_adagrad` with `sparse: true` slightly, even when the limit is
+    never reached.
     """
     patience: AtLeastOne
-    """Training stops after this many epochs without a better one."""
+    """Training stops after this many epochs without a better epoch: a higher validation accuracy for classes, a lower
+    validation loss for numbers."""
     seed: Seed
 
 
