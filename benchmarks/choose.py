@@ -96,8 +96,8 @@ def validated(block, read, seed):
     data = ours.encoded(section, {name: parts[name] for name in ("train", "validation")})
     train = {**block["train"], "loop": {**block["train"]["loop"], "seed": seed}}
     training = setup.build(schema.check(train, setup.Train, "train"), data, "train")
-    steps = loop.train_epochs(training.state, data.train, data.validation, training.config)
-    accuracies = [step.validation.measure for step in steps if step.validation]
+    epochs = filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config))
+    accuracies = [epoch.validation.measure for epoch in epochs]
     return max(accuracies), time.perf_counter() - begin
 
 

@@ -55,6 +55,15 @@ def training_data(encoder_name, task_name, encoder, task, arrays):
     return setup.TrainingData(encoding, "", encoder, task, train, validation)
 
 
+def returned(steps):
+    """What a generator returns at its end."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
+
+
 def train_once(folder, dataset, seed, threads, goal):
     """Train from rows in memory; then measure on the test split, at the end and when `goal` is first reached.
 
@@ -84,19 +93,19 @@ def train_once(folder, dataset, seed, threads, goal):
 
     def measured():
         mode = training.state.network.training
-        *_, totals = loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.config)
+        averages = returned(loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.config))
         training.state.network.train(mode)
-        return data.task.metric_of(totals.averages.measure)
+        return data.task.metric_of(averages.measure)
 
     best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
     begin = time.perf_counter()
-    for step in loop.train_epochs(training.state, data.train, data.validation, training.config):
-        if step.validation is not None:
-            metric = data.task.metric_of(step.validation.measure)
-            if data.task.score(step.validation.loss, metric) > best:
-                best = data.task.score(step.validation.loss, metric)
+    for epoch in loop.train_epochs(training.state, data.train, data.validation, training.config):
+        if epoch:
+            metric = data.task.metric_of(epoch.validation.measure)
+            if data.task.score(epoch.validation.loss, metric) > best:
+                best = data.task.score(epoch.validation.loss, metric)
                 best_weights = history.copied_weights(training.state.network)
-        if goal and (step.batch % 4 == 0 or step.validation is not None):
+        if goal and (epoch or (training.state.network.training and training.state.batch % 4 == 0)):
             clock += time.perf_counter() - begin
             now = measured()
             curve.append([clock, now])

@@ -71,12 +71,10 @@ def diabetes():
         data = training_data("numbers", "regression", encoder, task, arrays)
         training = setup.build(parameters, data, "train")
         best, stalled, weights = float("inf"), 0, None
-        for step in loop.train_epochs(training.state, data.train, data.validation, training.config):
-            if step.validation is None:
-                continue
+        for epoch in filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config)):
             stalled += 1
-            if step.validation.loss < best:
-                best, stalled, weights = step.validation.loss, 0, history.copied_weights(training.state.network)
+            if epoch.validation.loss < best:
+                best, stalled, weights = epoch.validation.loss, 0, history.copied_weights(training.state.network)
             if stalled >= parameters.loop.patience:
                 break
         training.state.network.load_state_dict(weights)

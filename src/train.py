@@ -24,7 +24,7 @@ from retrain.training.setup import Train, Training, build, describe, read_data
 import click
 
 if TYPE_CHECKING:
-    from retrain.training.loop import Averages, StepResult
+    from retrain.training.loop import EpochResult
 
 
 def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where: str) -> None:
@@ -42,12 +42,13 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
     try:
         with progress(training) as bar, cli.patient_signals() as interruption:
             while not training.is_over and not interruption.number:
-                step = next(steps)
-                bar.update()
-                if step.validation is not None:
-                    run.epoch(finish_epoch(training, step, step.validation))
+                epoch = next(steps)
+                if epoch is None:
+                    bar.update()
+                else:
+                    run.epoch(finish_epoch(training, epoch))
                     bar.write(epoch_line(training))
-                if step.validation is not None or interruption.number or saver.is_due:
+                if epoch or interruption.number or saver.is_due:
                     interruption.saving = True
                     saver.save(training)
                     interruption.saving = False
@@ -59,11 +60,13 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
         cli.leave(interruption.number, None)
 
 
-def finish_epoch(training: Training, step: "StepResult", validation: "Averages") -> dict[str, float]:
+def finish_epoch(training: Training, epoch: "EpochResult") -> dict[str, float]:
     """Add an epoch to the history and return its row; if it is the best one so far, keep its weights."""
     task = training.data.task
-    row = history_row(step, validation, task)
-    training.history.add(row, task.score(validation.loss, row[f"validation_{task.metric}"]), training.state.network)
+    row = history_row(epoch, task)
+    training.history.add(
+        row, task.score(epoch.validation.loss, row[f"validation_{task.metric}"]), training.state.network
+    )
     return row
 
 

@@ -94,12 +94,12 @@ def ready(folder: Path, dataset: str, **section: Any) -> Training:
 
 
 def advance(training: Training, batches: int) -> None:
-    """Train for some batches, of train and validation alike, or until the training is over."""
+    """Train until the loop has yielded some times, or until the training is over."""
     data = training.data
     steps = loop.train_epochs(training.state, data.train, data.validation, training.config)
-    for step in islice(steps, batches):
-        if step.validation is not None:
-            train.finish_epoch(training, step, step.validation)
+    for epoch in islice(steps, batches):
+        if epoch:
+            train.finish_epoch(training, epoch)
         if training.is_over:
             return
 
@@ -167,9 +167,8 @@ def test_resume_gives_same_bytes(folder, tmp_path, dataset, optimizer, schedule)
 def test_resume_after_every_batch(folder, tmp_path, dataset):
     section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=2)}
     whole = whole_training(folder, dataset, **section)
-    strides = cycle(
-        [*[1] * 15, 5]
-    )  # a validation is begun anew: it has up to four batches, and no stop would let it end
+    # A validation is begun anew: it has up to five batches, and no stop would let it end.
+    strides = cycle([*[1] * 15, 6])
     stopped = stopped_training(folder, dataset, strides, **section)
     assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retrain.data.tasks import Task
-    from retrain.training.loop import Averages, StepResult
+    from retrain.training.loop import EpochResult
 
     from torch import Tensor, nn
 
@@ -56,11 +56,11 @@ def history_columns(task: "Task") -> tuple[str, ...]:
     return ("epoch", "learning_rate", *metrics)
 
 
-def history_row(step: "StepResult", validation: "Averages", task: "Task") -> dict[str, float]:
+def history_row(epoch: "EpochResult", task: "Task") -> dict[str, float]:
     """One epoch's metrics, as `history.csv` and MLflow have them."""
-    losses = (step.train.loss, validation.loss)
-    metrics = (task.metric_of(step.train.measure), task.metric_of(validation.measure))
-    return dict(zip(history_columns(task), (step.epoch, step.learning_rate, *losses, *metrics), strict=True))
+    losses = (epoch.train.loss, epoch.validation.loss)
+    metrics = (task.metric_of(epoch.train.measure), task.metric_of(epoch.validation.measure))
+    return dict(zip(history_columns(task), (epoch.epoch, epoch.learning_rate, *losses, *metrics), strict=True))
 
 
 def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-__all__ = ["Averages", "LoopConfig", "NotFiniteError", "State", "StepResult", "train_epochs"]
+__all__ = ["EpochResult", "LoopConfig", "NotFiniteError", "State", "train_epochs"]
 
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -46,9 +46,9 @@ class RunningTotals:
     measure: float = 0.0
     examples: int = 0
 
-    def add(self, loss: Tensor, measures: Tensor) -> None:
+    def add(self, loss: float, measures: Tensor) -> None:
         """Add a batch: its mean loss, and one measure per example."""
-        self.loss += loss.item() * len(measures)
+        self.loss += loss * len(measures)
         self.measure += measures.sum().item()
         self.examples += len(measures)
 
@@ -86,7 +86,7 @@ class State:
         """Everything, as nested dicts of tensors and numbers. The tensors are not copies."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
         values = {name: getattr(self, name) for name in ("epoch", "batch", "learning_rate")}
-        return {**parts, **values, "sums": asdict(self.totals)}
+        return {**parts, **values, "totals": asdict(self.totals)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
@@ -94,25 +94,27 @@ class State:
             getattr(self, name).load_state_dict(saved[name])
         for name in ("epoch", "batch", "learning_rate"):
             setattr(self, name, saved[name])
-        self.totals = RunningTotals(**saved["sums"])
+        self.totals = RunningTotals(**saved["totals"])
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """The progress after a batch of train or validation. Only the last one of an epoch has metrics of validation."""
+class EpochResult:
+    """The metrics of an epoch."""
 
     epoch: int
     learning_rate: float
     train: Averages
-    validation: Averages | None
+    validation: Averages
 
 
 class NotFiniteError(ArithmeticError):
     """The loss is infinite or not a number: the training has diverged."""
 
 
-def train_epochs(state: State, train: Examples, validation: Examples, config: LoopConfig) -> Iterator[StepResult]:
-    """Train, and yield after every batch. Between two batches the state is complete and may be saved.
+def train_epochs(
+    state: State, train: Examples, validation: Examples, config: LoopConfig
+) -> Iterator[EpochResult | None]:
+    """Train, and yield None after every batch and a result after every epoch. At each of them the state may be saved.
 
     The order of the batches depends on `(seed, epoch)` only, and random numbers within a batch (dropout) depend on
     `(seed, epoch, batch)` only. So a restored state continues with the same bits.
@@ -129,25 +131,24 @@ def train_epochs(state: State, train: Examples, validation: Examples, config: Lo
             inputs, targets = on_device(batch, config.device)
             outputs = state.network(*inputs)
             loss = config.loss(outputs, targets)
-            if not math.isfinite(loss.item()):
-                raise NotFiniteError(f"the loss is {loss.item()} in epoch {state.epoch + 1}, batch {state.batch + 1}")
+            value = loss.item()
+            if not math.isfinite(value):
+                raise NotFiniteError(f"the loss is {value} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             clip(state.network.parameters(), config.clip_norm)
             state.optimizer.step()
             state.scheduler.step()
-            state.totals.add(loss.detach(), config.measure(outputs.detach(), targets))
+            state.totals.add(value, config.measure(outputs.detach(), targets))
             state.batch += 1
-            yield StepResult(state.epoch + 1, state.learning_rate, state.totals.averages, None)
-        for totals in evaluate(state.network, ordered_batches(validation, config.batch_size), config):
-            if totals.examples < len(validation):
-                yield StepResult(state.epoch + 1, state.learning_rate, state.totals.averages, None)
+            yield None
+        validated = yield from evaluate(state.network, ordered_batches(validation, config.batch_size), config)
         state.epoch, state.batch = state.epoch + 1, 0
-        yield StepResult(state.epoch, state.learning_rate, state.totals.averages, totals.averages)
+        yield EpochResult(state.epoch, state.learning_rate, state.totals.averages, validated)
 
 
-def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig) -> Iterator[RunningTotals]:
-    """Compute the loss and measure of a network on a split, in eval mode without gradients; yield the sums after each batch.
+def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig) -> Generator[None, None, Averages]:
+    """Return the loss and measure of a network on a split, in eval mode without gradients; yield after each batch.
 
     Raises:
         NotFiniteError: the loss is not finite.
@@ -158,10 +159,11 @@ def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig)
         with torch.no_grad():
             inputs, targets = on_device(batch, config.device)
             outputs = network(*inputs)
-            totals.add(config.loss(outputs, targets), config.measure(outputs, targets))
+            totals.add(config.loss(outputs, targets).item(), config.measure(outputs, targets))
         if not math.isfinite(totals.loss):
             raise NotFiniteError(f"the loss on the validation split is {totals.loss}")
-        yield totals
+        yield
+    return totals.averages
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
