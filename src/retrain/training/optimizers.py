@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from retrain.schema import AtLeastOne, Number, Section, Share
@@ -18,7 +18,24 @@ from torch.optim.lr_scheduler import LambdaLR
 __all__ = ["Parameters", "clip", "scheduler"]
 
 
-class SGD(Section):
+INITIAL_SUM = 1e-6
+"""The start value of the sums of `RowwiseAdagradOptimizer`; it limits a row's first step."""
+
+
+class OptimizerSection(Section):
+    """Base of the parameters of an optimizer."""
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
+        raise NotImplementedError
+
+    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+        """Build the optimizer for the weights of a network."""
+        raise NotImplementedError
+
+
+class SGD(OptimizerSection):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"]
@@ -27,15 +44,13 @@ class SGD(Section):
 
     @property
     def takes_sparse_gradients(self) -> bool:
-        """Whether these parameters allow a network with sparse gradients."""
         return self.momentum == 0 and self.weight_decay == 0
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """Build the optimizer for the weights of a network."""
         return EagerSGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
-class AdamW(Section):
+class AdamW(OptimizerSection):
     """Adam with decoupled weight decay; without decay it is Adam."""
 
     name: Literal["adamw"]
@@ -45,16 +60,14 @@ class AdamW(Section):
 
     @property
     def takes_sparse_gradients(self) -> bool:
-        """Whether these parameters allow a network with sparse gradients."""
         return False
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """Build the optimizer for the weights of a network."""
         betas = (self.beta1, self.beta2)
         return EagerAdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
 
 
-class Adagrad(Section):
+class Adagrad(OptimizerSection):
     """Adagrad: a learning rate of its own for each weight, which falls with the sum of squared gradients."""
 
     name: Literal["adagrad"]
@@ -62,26 +75,22 @@ class Adagrad(Section):
 
     @property
     def takes_sparse_gradients(self) -> bool:
-        """Whether these parameters allow a network with sparse gradients."""
         return self.weight_decay == 0
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """Build the optimizer for the weights of a network."""
         return EagerAdagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
 
 
-class RowwiseAdagrad(Section):
+class RowwiseAdagrad(OptimizerSection):
     """Adagrad with one learning rate per row of a weight matrix, such as a word vector; fast for sparse gradients."""
 
     name: Literal["rowwise_adagrad"]
 
     @property
     def takes_sparse_gradients(self) -> bool:
-        """Whether these parameters allow a network with sparse gradients."""
         return True
 
     def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        """Build the optimizer for the weights of a network."""
         return RowwiseAdagradOptimizer(parameters, learning_rate)
 
 
@@ -123,32 +132,22 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
     the sum is over the mean squares of all its gradients so far. Entries of a sparse gradient are used one by one and
     not added up first: if a batch has an index twice, its sum grows by both squares. This avoids sorting all indices
     in every step, which takes most of the time of other sparse optimizers.
-
-    Args:
-        params: parameters, or groups of them.
-        lr: the learning rate.
-        initial_sum: the start value of the sums; it limits a row's first step.
     """
 
-    def __init__(self, params: Iterable[Parameter], lr: float, initial_sum: float = 1e-6) -> None:
-        super().__init__(params, {"lr": lr, "initial_sum": initial_sum})
+    def __init__(self, params: Iterable[Parameter], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update all parameters that have a gradient; `closure`, if given, computes the loss first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self) -> None:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
                 state = self.state[parameter]
                 if not state:
-                    state["sum"] = parameter.new_full((len(parameter),), group["initial_sum"])
+                    state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
                 move(parameter, parameter.grad, state["sum"], group["lr"])
-        return loss
 
 
 def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float) -> None:
