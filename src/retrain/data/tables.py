@@ -1,6 +1,5 @@
 """Tables on disk, read and written by pandas: Parquet between stages, and CSV that is compared."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from retrain import files
@@ -28,26 +27,12 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
 
 
-def read_csv(path: Path, hint: str, text: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV that a stage wrote; raises RetrainError like `read_parquet`.
-
-    Args:
-        path: the file.
-        hint: what to do if it is missing or not such a table.
-        text: columns that must be there. They hold text, even if it looks like numbers.
-    """
+def read_csv(path: Path, hint: str) -> pd.DataFrame:
+    """Read a CSV that a stage wrote; raises RetrainError like `read_parquet`."""
     with files.reading(path, "CSV table", hint):
-        table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), keep_default_na=False)
+        table = pd.read_csv(path, keep_default_na=False)
     if not isinstance(table.index, pd.RangeIndex):
         raise RetrainError(str(path), "has more values than columns", hint)
     texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     unescaped = {name: table[name].map(unescape_cell, na_action="ignore") for name in texts}
-    return with_columns(table.assign(**unescaped).rename(columns=unescape_cell), text, path, hint)
-
-
-def with_columns(table: pd.DataFrame, names: Sequence[str], path: Path, hint: str) -> pd.DataFrame:
-    """The table; raises RetrainError if it lacks one of the named columns."""
-    for name in names:
-        if name not in table.columns:
-            raise RetrainError(str(path), f"has no column '{name}'", hint)
-    return table
+    return table.assign(**unescaped).rename(columns=unescape_cell)
