@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from retrain import files, schema
 from retrain.data.encoding_file import DataFacts
-from retrain.errors import RetrainError
 from retrain.schema import Count, DatasetName, Section, Threads
 
 from pydantic import ConfigDict
@@ -47,11 +46,7 @@ def read(folder: Path) -> Description:
     path, hint = folder / FILE, restore_hint(folder)
     for name in (FILE, WEIGHTS):
         files.check_inside(folder, name)
-    content = files.read_json(path, hint)
-    try:
-        return schema.check(content, Description, str(path))
-    except RetrainError as error:
-        raise RetrainError(error.where, error.fact, hint) from None
+    return schema.check(files.read_json(path, hint), Description, str(path), hint)
 
 
 def restore_hint(folder: Path) -> str:
