@@ -39,11 +39,11 @@ def load_yaml(path: Path, where: str, hint: str, yaml: YAML | None = None) -> An
     """
     with files.reading(path, "YAML file", hint), path.open("rb") as file:
         content = file.read(LONGEST + 1)
-    return parsed(content, where, yaml or YAML(typ="safe"))
+    return parsed(content, where, yaml)
 
 
-def parsed(content: bytes, where: str, yaml: YAML) -> Any:
-    """Parse the content of a YAML file.
+def parsed(content: bytes, where: str, yaml: YAML | None = None) -> Any:
+    """Parse the content of a YAML file, with the safe reader if no other one is given.
 
     Raises:
         RetrainError: it is not valid YAML, or is larger or deeper than files of parameters are.
@@ -53,7 +53,7 @@ def parsed(content: bytes, where: str, yaml: YAML) -> Any:
     try:
         text = content.decode()
         check_events(text, where)
-        return yaml.load(text)
+        return (yaml or YAML(typ="safe")).load(text)
     except MarkedYAMLError as error:
         raise invalid(error, where) from None
     except (YAMLError, *NO_YAML) as error:

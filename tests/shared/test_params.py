@@ -256,20 +256,20 @@ def test_names_that_dvc_takes_are_valid(tmp_path, name):
 )  # fmt: skip
 def test_yaml_errors_name_the_place(content, expected):
     with pytest.raises(RetrainError) as caught:
-        yaml_files.parsed(content.encode(), "params.yaml", YAML(typ="safe"))
+        yaml_files.parsed(content.encode(), "params.yaml")
     assert str(caught.value) == expected
 
 
 def test_anchors_and_merge_keys_work():
     content = b"base: &base {epochs: 3, seed: 1}\nmine: {<<: *base, seed: 2}\n"
-    assert yaml_files.parsed(content, "params.yaml", YAML(typ="safe"))["mine"] == {"epochs": 3, "seed": 2}
+    assert yaml_files.parsed(content, "params.yaml")["mine"] == {"epochs": 3, "seed": 2}
 
 
 def test_aliases_of_aliases_are_counted():
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     bomb = "\n".join(["a0: &a0 [1, 2, 3]", *levels]).encode()
     with pytest.raises(RetrainError, match="has more than 400,000 values"):
-        yaml_files.parsed(bomb, "params.yaml", YAML(typ="safe"))
+        yaml_files.parsed(bomb, "params.yaml")
 
 
 def test_a_missing_file_is_an_error(tmp_path):

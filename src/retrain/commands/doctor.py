@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -12,7 +11,7 @@ from typing import Any
 
 from retrain import cli, environment, git, params
 from retrain.errors import RetrainError, one_line
-from retrain.pipeline import causes
+from retrain.pipeline import causes, dvc_program
 
 import click
 
@@ -88,12 +87,11 @@ def store() -> str:
 
 def remote(workspace: Path) -> str:
     """DVC's remotes."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "dvc", "remote", "list"], cwd=workspace, capture_output=True, text=True, check=False
-    )
-    if listed.returncode:
-        return one_line((listed.stderr.strip().splitlines() or ["dvc fails"])[-1])
-    remotes = ", ".join(" ".join(line.split()) for line in listed.stdout.splitlines())
+    try:
+        listed = dvc_program.output(workspace, "remote", "list")
+    except RetrainError as error:
+        return one_line(str(error))
+    remotes = ", ".join(" ".join(line.split()) for line in listed.splitlines())
     return one_line(remotes) if remotes else "no remote (to add one: dvc remote add --default NAME URL)"
 
 

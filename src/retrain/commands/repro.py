@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from retrain import cli, environment, files, git, params, processes, schema, yaml_files
+from retrain import cli, environment, files, params, processes
 from retrain.commands import reset
 from retrain.data import report_csv
 from retrain.errors import RetrainError
@@ -14,7 +14,6 @@ from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.verdict import verdict
 
 import click
-from ruamel.yaml import YAML
 
 __all__ = ["command"]
 
@@ -56,7 +55,10 @@ def remove_stale_entries(workspace: Path) -> None:
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:
     """The test metrics, a sentence per dataset, and where to look first."""
-    committed = committed_lock(workspace)
+    try:
+        committed = dvc_lock.of_commit(workspace, "HEAD")
+    except RetrainError:
+        committed = Lock()
     rows = [("dataset", "metric", "test", "baseline")]
     sentences = []
     for dataset in datasets:
@@ -84,19 +86,9 @@ def sentence(workspace: Path, dataset: str, test: dict[str, float], baseline: di
     return verdict(metric, test[metric], baseline[metric], test_rows, history["validation_loss"])
 
 
-def committed_lock(workspace: Path) -> Lock | None:
-    """The dvc.lock of the last commit, or None if there is no readable one."""
-    where = f"{dvc_lock.FILE} of the last commit"
-    try:
-        content = yaml_files.parsed(git.run(workspace, "show", f"HEAD:./{dvc_lock.FILE}"), where, YAML(typ="safe"))
-        return schema.check(content, Lock, where)
-    except RetrainError:
-        return None
-
-
-def compared(committed: Lock | None, now: Lock, dataset: str) -> str:
+def compared(committed: Lock, now: Lock, dataset: str) -> str:
     """Whether a dataset's results equal the committed ones."""
-    then = committed.of([dataset]).outputs() if committed else {}
+    then = committed.of([dataset]).outputs()
     if not then:
         return "there are no committed results to compare with"
     changed = [path for path, digest in now.of([dataset]).outputs().items() if then.get(path) != digest]

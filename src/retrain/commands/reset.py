@@ -1,17 +1,14 @@
 """`retrain reset`: takes a dataset back to the last commit."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from retrain import cli, environment, files, git, params, yaml_files
 from retrain.errors import RetrainError
-from retrain.pipeline import dvc_lock, dvc_yaml
+from retrain.pipeline import dvc_lock, dvc_program, dvc_yaml
 
 import click
-from ruamel.yaml import YAML
 
 __all__ = ["command", "restore_keys"]
 
@@ -47,7 +44,7 @@ def committed(workspace: Path, path: str) -> bytes | None:
 def committed_block(workspace: Path, dataset: str) -> Any:
     """A dataset's block of params.yaml in the last commit, or None."""
     where = f"{params.FILE} of the last commit"
-    content = yaml_files.parsed(committed(workspace, params.FILE) or b"", where, YAML(typ="safe"))
+    content = yaml_files.parsed(committed(workspace, params.FILE) or b"", where)
     return params.value_at(content, f"datasets.{dataset}") if isinstance(content, dict) else None
 
 
@@ -70,8 +67,8 @@ def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
     hint = f"run: git checkout {path.name}"
     now_text = path.read_bytes() if path.exists() else b""
     old, now = (yaml_files.parsed(text, path.name, yaml_files.round_trip()) or {} for text in (then, now_text))
-    expected = yaml_files.parsed(now_text, path.name, YAML(typ="safe")) or {}
-    plain = yaml_files.parsed(then, path.name, YAML(typ="safe")) or {}
+    expected = yaml_files.parsed(now_text, path.name) or {}
+    plain = yaml_files.parsed(then, path.name) or {}
     changed = False
     for top, name in keys:
         before, after = (content.get(top, {}).get(name) for content in (plain, expected))
@@ -122,9 +119,9 @@ def restore_outputs(workspace: Path, dataset: str) -> str:
             files.remove(workspace / path)
     if not lock.stages:
         return f"{dataset} has no committed results: its outputs were removed"
-    checkout = [sys.executable, "-m", "dvc", "checkout", "--quiet", "--force", *lock.stages]
-    ended = subprocess.run(checkout, cwd=workspace, capture_output=True, text=True, check=False)
-    if ended.returncode:
+    try:
+        dvc_program.output(workspace, "checkout", "--quiet", "--force", *lock.stages)
+    except RetrainError:
         hint = f"get them from a remote: dvc pull {' '.join(lock.stages)}; or run: make repro DATASET={dataset}"
-        raise RetrainError(f"the outputs of {dataset}", "are not all in DVC's cache", hint)
+        raise RetrainError(f"the outputs of {dataset}", "are not all in DVC's cache", hint) from None
     return f"the outputs of {dataset} are restored from DVC's cache"

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retrain import cli, environment, git, schema, yaml_files
+from retrain import cli, environment, git
 from retrain.errors import RetrainError, printable
-from retrain.pipeline import clean_clone, dvc_cache, dvc_lock
+from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, Stage
 from retrain.tracking import recording, runs, store
@@ -18,7 +18,6 @@ from retrain.tracking.result import Result
 from retrain.tracking.store import StoreError
 
 import click
-from ruamel.yaml import YAML
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,11 +53,7 @@ class Revision:
 
     def lock(self) -> Lock:
         """Its dvc.lock; raises RetrainError if it is damaged."""
-        if not self.commit:
-            return dvc_lock.read(self.folder)
-        where = f"{dvc_lock.FILE} of {self.name}"
-        content = yaml_files.parsed(self.read(dvc_lock.FILE) or b"stages: {}", where, YAML(typ="safe"))
-        return schema.check(content, Lock, where)
+        return dvc_lock.of_commit(self.folder, self.commit) if self.commit else dvc_lock.read(self.folder)
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     workspace = environment.workspace()
     outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
-    finder = OutputFinder(clean_clone.cache_folder(workspace), (workspace,))
+    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
     tally = Tally()
     for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
         stages = tally.stages_of(promise)

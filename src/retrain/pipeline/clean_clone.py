@@ -1,9 +1,7 @@
 """A commit in a temporary clone, where its pipeline runs again without any cache."""
 
-import functools
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 
-__all__ = ["Clone", "cache_folder", "cloned", "run"]
+__all__ = ["Clone", "cloned", "run"]
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,6 @@ def cloned(workspace: Path) -> Iterator[Clone]:
                 (committed / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / path, committed / path)
         yield Clone(workspace, Path(name), folder, committed, git.text(folder, "rev-parse", "--short", "HEAD").strip())
-
-
-@functools.cache
-def cache_folder(workspace: Path) -> Path:
-    """DVC's cache folder, which the configuration may have moved."""
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    ended = subprocess.run(asked, cwd=workspace, env=git.own_variables(), capture_output=True, text=True, check=False)
-    return Path(ended.stdout.strip() or workspace / ".dvc" / "cache")
 
 
 def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:

@@ -1,5 +1,6 @@
 """DVC's cache, which stores files and folders under their MD5."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.files import md5
+from retrain.pipeline import dvc_program
 
-__all__ = ["FOLDER", "OutputFinder", "digest", "listing"]
+__all__ = ["FOLDER", "OutputFinder", "cache_folder", "digest", "listing"]
 
 
 FOLDER = ".dir"
@@ -38,6 +40,12 @@ class OutputFinder:
     def in_cache(self, digest: str) -> Path:
         """The path in DVC's cache for a digest."""
         return self.cache / "files" / "md5" / digest[:2] / digest[2:]
+
+
+@functools.cache
+def cache_folder(workspace: Path) -> Path:
+    """DVC's cache folder, which the configuration may have moved."""
+    return Path(dvc_program.output(workspace, "cache", "dir").strip())
 
 
 def listing(folder: Path) -> dict[str, str]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from retrain import params, schema, yaml_files
+from retrain import git, params, schema, yaml_files
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
 from pydantic import ConfigDict, Field, field_validator
 
-__all__ = ["FILE", "MISSING", "Entry", "Lock", "Stage", "differences", "read"]
+__all__ = ["FILE", "MISSING", "Entry", "Lock", "Stage", "differences", "of_commit", "read"]
 
 
 FILE = "dvc.lock"
@@ -92,6 +92,20 @@ def read(folder: Path) -> Lock:
         return schema.check(yaml_files.load_yaml(folder / FILE, FILE, hint) or {}, Lock, FILE)
     except RetrainError as error:
         raise RetrainError(error.where, error.fact, hint) from None
+
+
+def of_commit(folder: Path, commit: str) -> Lock:
+    """The dvc.lock of a commit; an empty one if it has none.
+
+    Raises:
+        RetrainError: it is damaged.
+    """
+    try:
+        content = git.run(folder, "show", f"{commit}:./{FILE}")
+    except RetrainError:
+        return Lock()
+    where = f"{FILE} of commit {commit[:7]}"
+    return schema.check(yaml_files.parsed(content, where) or {}, Lock, where)
 
 
 def differences(then: Stage, now: Stage) -> Iterator[tuple[str, str]]:

@@ -5,14 +5,33 @@ It is DVC's own command line, without advice about git, and about `dvc push` if 
 
 import logging
 import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FAILED"]
+from retrain import git
+from retrain.errors import RetrainError
+
+__all__ = ["FAILED", "output"]
 
 
 FAILED = 1
 """The exit code after a failed stage, whose own message names the cause; other codes are DVC's."""
+
+
+def output(folder: Path, *arguments: str) -> str:
+    """Run DVC in a folder and return what it prints.
+
+    Raises:
+        RetrainError: it fails; the error holds the last line of its message.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    ended = subprocess.run(command, cwd=folder, env=git.own_variables(), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        where, lines = f"dvc {arguments[0]}", ended.stderr.strip().splitlines() or ["no message"]
+        raise RetrainError(where, f"fails ({lines[-1]})", f"correct it, then run: dvc {' '.join(arguments)}")
+    return ended.stdout
 
 
 class FailedStage(logging.Filter):

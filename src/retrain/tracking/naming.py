@@ -63,11 +63,9 @@ def committed_parameters(dataset: str) -> dict[str, str]:
 
     They are flat, such as `train.loop.epochs`.
     """
-    from ruamel.yaml import YAML
-
     committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:./{params.FILE}"
     try:
-        content = yaml_files.parsed(git.run(Path(), "show", committed), committed, YAML(typ="safe"))
+        content = yaml_files.parsed(git.run(Path(), "show", committed), committed)
         block = content["datasets"][dataset]
         return params.flat({stage: block[stage] for stage in STAGES})
     except (RetrainError, KeyError, TypeError):
