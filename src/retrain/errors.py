@@ -11,6 +11,7 @@ __all__ = [
     "lack_of_memory",
     "one_line",
     "printable",
+    "sentence",
     "without_secrets",
 ]
 
@@ -59,19 +60,23 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
+def sentence(where: str, fact: str) -> str:
+    """A place and what is wrong there; `where` is the subject if the fact starts with a verb of `VERBS`."""
+    return f"{where}{' ' if fact.partition(' ')[0] in VERBS else ': '}{fact}"
+
+
 class RetrainError(Exception):
     """A problem that the user can fix: printed as one line without a traceback, with exit code 1.
 
     Args:
         where: a file and line, a parameter's path, or a command.
-        fact: what is wrong there; `where` is the subject if it starts with a verb of `VERBS`.
+        fact: what is wrong there; see `sentence`.
         hint: what to do about it: a command or a value.
     """
 
     def __init__(self, where: str, fact: str, hint: str) -> None:
         self.where, self.fact, self.hint = map(one_line, (where, fact, hint))
-        separator = " " if self.fact.partition(" ")[0] in VERBS else ": "
-        super().__init__(f"{self.where}{separator}{self.fact}; {self.hint}")
+        super().__init__(f"{sentence(self.where, self.fact)}; {self.hint}")
 
 
 class UnavailableError(RetrainError):

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -132,17 +132,17 @@ def choose(package: str, name: Any, where: str) -> ModuleType:
     Raises:
         RetrainError: the parameter is missing, or there is no such module.
     """
-    for problem in choice_problems(package, name, ""):
+    if problem := choice_problem(package, name, ""):
         raise schema.combined([problem], where)
     return importlib.import_module(f"{package}.{name}")
 
 
-def choice_problems(package: str, name: Any, path: str) -> Iterator[Problem]:
-    """What is wrong with the name of a module of a package: nothing, or one problem."""
+def choice_problem(package: str, name: Any, path: str) -> Problem | None:
+    """What is wrong with the name of a module of a package, if anything is."""
     if name is None:
-        yield schema.missing_parameter(path)
-    elif name not in (known := choices(package)):
-        yield schema.unknown_value(path, name, known)
+        return schema.missing_parameter(path)
+    known = choices(package)
+    return None if name in known else schema.unknown_value(path, name, known)
 
 
 def check_choices(folder: Path, dataset: str) -> None:
@@ -162,8 +162,8 @@ def check_choices(folder: Path, dataset: str) -> None:
             problems.append(schema.renaming(old, path.removeprefix("split."), value))
         elif name is None and (key := misspelt(block, path)):
             problems.append(schema.unknown_name("parameter", path.rpartition(".")[0], key, [path.rpartition(".")[2]]))
-        else:
-            problems += choice_problems(package, name, path)
+        elif problem := choice_problem(package, name, path):
+            problems.append(problem)
     if problems:
         raise schema.combined(problems, f"{FILE}: datasets.{dataset}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
 
-from retrain.errors import RetrainError, without_secrets
+from retrain.errors import RetrainError, sentence, without_secrets
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -150,8 +150,12 @@ class Problem:
     """Its place below the section, such as `loop.epochs`; empty for the section itself."""
     fact: str
     hint: str
-    clause: str
-    """The same as a part of an error that names several problems."""
+
+    @property
+    def clause(self) -> str:
+        """The same as a part of an error that names several problems."""
+        fact = sentence(self.path, self.fact) if self.path else self.fact
+        return fact if self.hint == CORRECT else f"{fact} ({self.hint})"
 
 
 def check(parameters: Any, model: type[AnySection], where: str, hint: str = "") -> AnySection:
@@ -227,13 +231,12 @@ def name_problems(
 
 def missing_parameter(path: str) -> Problem:
     """The problem of a parameter that is not there; `combined` makes one clause of several of them."""
-    return Problem(path, MISSING, "add it: parameters have no defaults", "")
+    return Problem(path, MISSING, "add it: parameters have no defaults")
 
 
 def unknown_name(kind: str, parent: str, name: str, known: Iterable[str]) -> Problem:
     """The problem of a parameter or a section that its parent does not have."""
-    hint = nearest(name, known)
-    return Problem(parent, f"unknown {kind} '{name}'", hint, f"unknown {kind} '{joined(parent, name)}' ({hint})")
+    return Problem(parent, f"unknown {kind} '{name}'", nearest(name, known))
 
 
 def absent_name(detail: ErrorDetails) -> str:
@@ -250,10 +253,7 @@ def renaming(path: str, new: str, value: Any) -> Problem:
     """The problem of a parameter with an old name."""
     parent, _, name = path.rpartition(".")
     value = RENAMED_TASKS.get(value, value) if new == "task" and isinstance(value, str) else value
-    hint = f"write {new}: {shown(value).strip(QUOTES)}"
-    return Problem(
-        parent, f"'{name}' is now called '{new}'", hint, f"'{path}' is now called '{joined(parent, new)}' ({hint})"
-    )
+    return Problem(parent, f"'{name}' is now called '{new}'", f"write {new}: {shown(value).strip(QUOTES)}")
 
 
 def value_problems(details: Sequence[ErrorDetails], parameters: Any, model: type[Section]) -> Iterator[Problem]:
@@ -269,25 +269,18 @@ def value_problems(details: Sequence[ErrorDetails], parameters: Any, model: type
             yield unknown_value(path, value, QUOTED.findall(context["expected"]) or [context["expected"]])
         elif kind == "value_error":
             fact, _, hint = str(context["error"]).partition("; ")
-            yield wrong_value(path, fact, hint or CORRECT)
+            yield Problem(path, fact, hint or CORRECT)
         else:
             must = f"be {TYPES[kind]}" if kind in TYPES else detail["msg"].rpartition(" should ")[2]
             nullable = takes_null(model, [*map(str, detail["loc"])])
             fact = f"is {described(value)}, but must {must}{' or null' if nullable else ''}"
-            yield wrong_value(path, fact, hint_for(value, kind, nullable=nullable))
-
-
-def wrong_value(path: str, fact: str, hint: str) -> Problem:
-    """The problem of a value that breaks a rule."""
-    clause = f"{path} {fact}".strip()
-    return Problem(path, fact, hint, clause if hint == CORRECT else f"{clause} ({hint})")
+            yield Problem(path, fact, hint_for(value, kind, nullable=nullable))
 
 
 def unknown_value(path: str, value: Any, known: Iterable[str]) -> Problem:
     """The problem of a value that is not one of the known ones."""
     unknown = shown(value).strip(QUOTES)
-    hint = nearest(unknown, known)
-    return Problem(path, f"unknown '{unknown}'", hint, f"unknown {path} '{unknown}' ({hint})")
+    return Problem(path, f"unknown '{unknown}'", nearest(unknown, known))
 
 
 def described(value: Any) -> str:

@@ -112,7 +112,7 @@ def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
          ("x: unknown parameter 'epoch' (did you mean 'epochs'?), and batch_size is the text '8', but must be a whole "
          "number (remove the quotes), and seed is missing; correct each of them")),
         ({**ADAMW, "optimizer": {"name": "adam"}, "schedule": {}}, optimizers.Parameters,
-         "x: unknown optimizer.name 'adam' (did you mean 'adamw'?), and schedule.name is missing; correct each of them"),
+         "x: optimizer.name: unknown 'adam' (did you mean 'adamw'?), and schedule.name is missing; correct each of them"),
         ({"name": "text", "minimum_count": 1, "columns": []}, encoders.load("text", "x").Parameters,
          "x: unknown parameter 'columns'; known are: minimum_count, name"),
         ({**without(SPLIT, "task"), "target": "label"}, splitting.Split,
@@ -177,11 +177,11 @@ def old_names(block: dict[str, Any]) -> None:
         (lambda block: block["prepare"].pop("source"),
          ".mine.prepare.source is missing; add it: parameters have no defaults"),
         (lambda block: (block["split"].update(task="labels"), block["train"]["network"].update(name="embeding_bag")),
-         (".mine: unknown split.task 'labels' (known are: classification, regression), and unknown train.network.name "
-         "'embeding_bag' (did you mean 'embedding_bag'?); correct each of them")),
+         (".mine: split.task: unknown 'labels' (known are: classification, regression), and train.network.name: "
+         "unknown 'embeding_bag' (did you mean 'embedding_bag'?); correct each of them")),
         (old_names,
-         (".mine: 'split.inputs' is now called 'split.encoder.name' (write encoder.name: text), and 'split.target' is now "
-         "called 'split.task' (write task: classification); correct each of them")),
+         (".mine: split: 'inputs' is now called 'encoder.name' (write encoder.name: text), and split: 'target' is now "
+         "called 'task' (write task: classification); correct each of them")),
     ],
 )  # fmt: skip
 def test_choices_are_checked_first(tmp_path, change, expected):
