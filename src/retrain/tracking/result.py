@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retrain import files, schema
@@ -85,14 +85,8 @@ class Result:
 
     def read(self) -> Content:
         """All of it; raises RetrainError where a file is missing or damaged."""
-        try:
-            artifacts = {name: Artifact(path, files.sha256(path)) for name, path in self.artifacts().items()}
-            sha256 = files.combined_sha256({name.rpartition("/")[2]: artifacts[name].sha256 for name in NAMING})
-            return Content(sha256, self.description(), self.epochs(), self.metrics(), artifacts)
-        except OSError as error:
-            raise RetrainError(
-                str(error.filename or self.folder), f"can't be read ({error.strerror})", RESTORE
-            ) from None
+        artifacts, described = self.artifacts(), self.description()
+        return Content(digest_of(artifacts), described, self.epochs(), self.metrics(described), artifacts)
 
     def kept_in(self, folder: Path) -> "Result":
         """The same result in another folder, where the next training does not replace its files.
@@ -102,7 +96,7 @@ class Result:
         Raises:
             OSError: a file is missing, or the disk is full.
         """
-        for path in self.artifacts().values():
+        for path in self.paths().values():
             target = folder / path.relative_to(self.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -113,11 +107,7 @@ class Result:
 
     def sha256(self) -> str:
         """The digest that names the result; raises RetrainError if a file is missing."""
-        paths = self.artifacts()
-        try:
-            return files.combined_sha256({name.rpartition("/")[2]: files.sha256(paths[name]) for name in NAMING})
-        except OSError as error:
-            raise RetrainError(str(error.filename), f"can't be read ({error.strerror})", RESTORE) from None
+        return digest_of(replace(self, stages=("train",)).artifacts())
 
     def description(self) -> Description:
         """What `model.json` says; raises RetrainError where there is no model."""
@@ -136,7 +126,7 @@ class Result:
         rows = zip(*numbers.values(), strict=True)
         return {epoch: dict(zip(numbers, row, strict=True)) for epoch, row in zip(epochs, rows, strict=True)}
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, described: Description) -> dict[str, float]:
         """The final metrics: `test/accuracy`, `test_baseline/accuracy`, `train_best_epoch` and so on; none before evaluation.
 
         MLflow shows them in the order of their names: what people compare comes first.
@@ -147,9 +137,17 @@ class Result:
         parts = schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
         figures = {f"test/{name}": value for name, value in parts["test"].items()}
         figures |= {f"test_baseline/{name}": value for name, value in parts["baseline"].items()}
-        return {"train_best_epoch": self.description().best_epoch, **figures}
+        return {"train_best_epoch": described.best_epoch, **figures}
 
-    def artifacts(self) -> dict[str, Path]:
+    def artifacts(self) -> dict[str, Artifact]:
+        """The files with their digests; raises RetrainError where one is missing."""
+        try:
+            return {name: Artifact(path, files.sha256(path)) for name, path in self.paths().items()}
+        except OSError as error:
+            where, fact = str(error.filename or self.folder), f"can't be read ({error.strerror})"
+            raise RetrainError(where, fact, RESTORE) from None
+
+    def paths(self) -> dict[str, Path]:
         """The files of the result by the names that a run keeps them under."""
         reports = {"train": ["history.csv"], "evaluate": ["metrics.json", "predictions.csv"]}
         folders = {"evaluate": "tables", "plot": "plots"}
@@ -157,3 +155,8 @@ class Result:
         found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
         kept = [self.reports / name for stage, name in folders.items() if stage in self.stages]
         return found | {f"{folder.name}/{path.name}": path for folder in kept for path in sorted(folder.iterdir())}
+
+
+def digest_of(artifacts: dict[str, Artifact]) -> str:
+    """The digest that names a result."""
+    return files.combined_sha256({name.rpartition("/")[2]: artifacts[name].sha256 for name in NAMING})
