@@ -6,7 +6,7 @@ __all__ = ["places_of"]
 
 
 def places_of(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The places of some rows' parts in arrays that hold the parts of all rows.
+    """Where the parts of the given rows are, in arrays that concatenate the parts of all rows.
 
     Args:
         offsets: the start of each row's parts, and the end of the last row's: int64, (all rows + 1,).
