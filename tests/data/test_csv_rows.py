@@ -97,7 +97,7 @@ def test_errors_name_the_column(tmp_path, content, expected):
     (tmp_path / "rows.csv").write_bytes(content)
     rows = csv_rows.read_csv(tmp_path / "rows.csv", "rows.csv", None)
     with pytest.raises(RetrainError) as caught:
-        csv_rows.select(rows, ["a", "b"], ["b"], "rows.csv", "datasets.mine.prepare")
+        csv_rows.select_columns(rows, ["a", "b"], ["b"], "rows.csv", "datasets.mine.prepare")
     assert str(caught.value) == expected
 
 
@@ -105,13 +105,13 @@ def test_without_a_section_only_the_value_is_wrong(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"a\nx\n")
     rows = csv_rows.read_csv(tmp_path / "rows.csv", "rows.csv", None)
     with pytest.raises(RetrainError, match=r"holds 'x', which is not a finite number; correct the value$"):
-        csv_rows.select(rows, ["a"], ["a"], "rows.csv")
+        csv_rows.select_columns(rows, ["a"], ["a"], "rows.csv")
 
 
 def test_columns_are_selected_in_order(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"a,b,c\nx, 1.5 ,3\ny,,4\n")
     rows = csv_rows.read_csv(tmp_path / "rows.csv", "rows.csv", None)
-    selected = csv_rows.select(rows, ["b", "a"], ["b"], "rows.csv")
+    selected = csv_rows.select_columns(rows, ["b", "a"], ["b"], "rows.csv")
     assert selected.columns.tolist() == ["b", "a"]
     assert selected["b"].tolist()[0] == 1.5
     assert math.isnan(selected["b"].tolist()[1])

@@ -14,10 +14,10 @@ def test_old_names_of_other_datasets_are_errors(tmp_path):
     blocks["tiny_news"]["split"] = {"inputs": "text", "target": "label", "encoder": {}}
     Project(tmp_path).write_params({"datasets": blocks})
     with pytest.raises(RetrainError) as caught:
-        availability.select(tmp_path, "tiny_sign")
+        availability.available_datasets(tmp_path, "tiny_sign")
     assert str(caught.value) == (
-        "params.yaml: datasets.tiny_news: 'split.inputs' is now called 'split.encoder.name' (write encoder.name: text), "
-        "and 'split.target' is now called 'split.task' (write task: classification); correct each of them"
+        "params.yaml: datasets.tiny_news: split: 'inputs' is now called 'encoder.name' (write encoder.name: text), "
+        "and split: 'target' is now called 'task' (write task: classification); correct each of them"
     )
 
 
@@ -32,9 +32,9 @@ def test_dvc_prints_all_misspelt_choices(project):
     assert ended.returncode == 255
     (error,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert error.startswith(
-        "Error: params.yaml: datasets.tiny_news: unknown prepare.source 'file' (did you mean 'files'?), "
-        "and unknown split.encoder.name 'txt' (did you mean 'text'?), "
-        "and unknown split.task 'labels' (known are: classification, regression), "
-        "and unknown train.network.name 'embeding_bag' (did you mean 'embedding_bag'?), "
-        "and unknown train.loss.name 'cross_entropie' (did you mean 'cross_entropy'?); correct each of them"
+        "Error: params.yaml: datasets.tiny_news: prepare.source: unknown 'file' (did you mean 'files'?), "
+        "and split.encoder.name: unknown 'txt' (did you mean 'text'?), "
+        "and split.task: unknown 'labels' (known are: classification, regression), "
+        "and train.network.name: unknown 'embeding_bag' (did you mean 'embedding_bag'?), "
+        "and train.loss.name: unknown 'cross_entropie' (did you mean 'cross_entropy'?); correct each of them"
     )

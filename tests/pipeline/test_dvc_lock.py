@@ -62,7 +62,7 @@ def test_differences_are_sentences(lock):
     }
     edited["params"] = {"params.yaml": {"datasets.tiny.train": {"threads": 2, "loop": {"epochs": 4, "seed": [1, 2]}}}}
     now = lock({"split@tiny": SPLIT, "train@tiny": edited})
-    assert list(dvc_lock.differences(then.stages["train@tiny"], now.stages["train@tiny"])) == [
+    assert list(dvc_lock.stage_differences(then.stages["train@tiny"], now.stages["train@tiny"])) == [
         ("command", "its command changed"),
         ("parameters", "params.yaml: datasets.tiny.train.loop.epochs is 4, was 3"),
         ("parameters", "params.yaml: datasets.tiny.train.loop.seed is [1, 2], was 1"),
@@ -71,19 +71,21 @@ def test_differences_are_sentences(lock):
         ("inputs", "requirements.lock changed"),
         ("inputs", "src/train.py changed"),
     ]
-    inputs = [sentence for kind, sentence in causes.differences(then, now, {}) if kind == "inputs"]
+    inputs = [sentence for kind, sentence in causes.possible_causes(then, now, {}) if kind == "inputs"]
     assert inputs == ["requirements.lock changed", "src/train.py changed"]
-    assert causes.differences(then, then, {}) == []
+    assert causes.possible_causes(then, then, {}) == []
 
 
 def test_new_and_removed_entries_are_named(lock):
     then = lock({"train@tiny": STAGE}).stages["train@tiny"]
     now = lock({"train@tiny": {"cmd": STAGE["cmd"], "outs": [{"path": "more", "md5": "1"}]}}).stages["train@tiny"]
-    found = [sentence for _, sentence in dvc_lock.differences(then, now)]
+    found = [sentence for _, sentence in dvc_lock.stage_differences(then, now)]
     assert "params.yaml: datasets.tiny.train.threads is gone" in found
     assert "src/train.py is no longer among its dependencies" in found
     assert "more is new among its outputs" in found
-    assert "params.yaml: datasets.tiny.train.threads is new" in [text for _, text in dvc_lock.differences(now, then)]
+    assert "params.yaml: datasets.tiny.train.threads is new" in [
+        text for _, text in dvc_lock.stage_differences(now, then)
+    ]
 
 
 def test_installed_libraries_are_compared(lock):
@@ -91,11 +93,11 @@ def test_installed_libraries_are_compared(lock):
     (click,) = [line for line in (REPOSITORY / "requirements.lock").read_text().splitlines() if line[:7] == "click=="]
     older = "click==0.1 # via x\nnone-of-that==1\nnot-here==2 ; sys_platform == 'win32'\n"
     installed = click.split()[0].removeprefix("click==")
-    assert causes.differences(then, then, {"r1": older}) == [
+    assert causes.possible_causes(then, then, {"r1": older}) == [
         ("libraries", f"click was pinned to 0.1, {installed} is installed"),
         ("libraries", "none-of-that was pinned to 1, none is installed"),
     ]
-    assert causes.differences(then, then, {"r2": older}) == []
+    assert causes.possible_causes(then, then, {"r2": older}) == []
 
 
 def test_installed_libraries_are_pinned():

@@ -1,7 +1,6 @@
 """`retrain audit`: whether dvc.yaml declares what the stages really read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,12 +8,16 @@ from retrain import cli, environment, files, params
 from retrain.commands import status
 from retrain.errors import RetrainError
 from retrain.pipeline import availability, dependencies, dvc_yaml, sandbox
-from retrain.pipeline.dependencies import Finding
+from retrain.pipeline.dependencies import Disagreement
 from retrain.pipeline.dvc_yaml import Stage
 
 import click
 
 __all__ = ["command"]
+
+
+FULL, BARE, ROOT = "full", "bare", "root"
+"""Folders: a copy of the working tree, where stages run observed; only what a stage read; the store and the downloads."""
 
 
 @click.command()
@@ -34,85 +37,63 @@ def command(dataset: str | None, stale: bool) -> None:  # noqa: FBT001 (click gi
         check_inputs(workspace, dataset)
 
 
-@dataclass(frozen=True)
-class Folders:
-    """The folders in which stages run, and what the stages are given."""
-
-    folder: Path
-    stages: Sequence[Stage]
-    params_yaml: str
-
-    @property
-    def full(self) -> Path:
-        """A copy of the working tree, in which one stage after the other runs and is observed."""
-        return self.folder / "full"
-
-    @property
-    def bare(self) -> Path:
-        """Only the files that one stage was seen to read."""
-        return self.folder / "bare"
-
-    @property
-    def root(self) -> Path:
-        """The folder for the store and the downloads."""
-        return self.folder / "root"
-
-
 def check_inputs(workspace: Path, dataset: str | None) -> None:
     """Run stages and print what they declare wrongly.
 
     Raises:
         RetrainError: something is declared wrongly, or a stage fails.
     """
-    ready = availability.select(workspace, dataset)
+    ready = availability.available_datasets(workspace, dataset)
     selected = ready if dataset else [*ready, ""]  # with the stages that have no dataset
     stages = dvc_yaml.read(workspace).stages
-    with TemporaryDirectory(prefix="retrain-audit-") as folder:
-        folders = Folders(Path(folder).resolve(), stages, (workspace / params.FILE).read_text(encoding="utf-8"))
-        sandbox.check_access_times(folders.folder)
-        sandbox.copy(sandbox.working_tree(workspace, stages), workspace, folders.full)
-        sandbox.make_root(folders.root, environment.root())
-        wrong = sum(audited(stage, folders) for stage in dvc_yaml.in_order(stages) if stage.dataset in selected)
+    with TemporaryDirectory(prefix="retrain-audit-") as name:
+        folder = Path(name).resolve()
+        sandbox.check_access_times(folder)
+        sandbox.copy(sandbox.working_tree(workspace, stages), workspace, folder / FULL)
+        sandbox.make_root(folder / ROOT, environment.root())
+        wrong = sum(audited(stage, stages, folder) for stage in dvc_yaml.in_order(stages) if stage.dataset in selected)
     if wrong:
         fact = f"{wrong} {'entry is' if wrong == 1 else 'entries are'} wrong or missing"
         raise RetrainError(dvc_yaml.FILE, fact, "change the lines that are listed above")
 
 
-def audited(stage: Stage, folders: Folders) -> int:
+def audited(stage: Stage, stages: Sequence[Stage], folder: Path) -> int:
     """Run a stage, print what it declares wrongly, and return how many things that are."""
-    findings = findings_of(stage, folders)
-    for finding in findings:
-        click.echo(str(finding))
-    if not findings:
+    found = disagreements(stage, stages, folder)
+    for disagreement in found:
+        click.echo(str(disagreement))
+    if not found:
         declared = f"{len(stage.dependencies)} dependencies and {', '.join(stage.sections)} of {params.FILE}"
         click.echo(f"{stage.name} reads what it declares: {declared}. Without other files it writes the same bytes.")
-    return len(findings)
+    return len(found)
 
 
-def findings_of(stage: Stage, folders: Folders) -> list[Finding]:
+def disagreements(stage: Stage, stages: Sequence[Stage], folder: Path) -> list[Disagreement]:
     """What a stage declares wrongly.
 
     The stage runs once in the full copy, observed. Then it runs again with only the files that it was seen to read and
     with undeclared parameters hidden. The same bytes prove that nothing was missed.
     """
-    observed = sandbox.observe(stage, folders.full, folders.root)
+    full, bare, root = folder / FULL, folder / BARE, folder / ROOT
+    params_yaml = (full / params.FILE).read_text(encoding="utf-8")
+    observed = sandbox.observe(stage, full, root)
     if observed.run.status:
         last = (observed.run.printed.strip().splitlines() or ["no message"])[-1]
         raise RetrainError(stage.name, f"fails in a copy of the working tree ({last})", "fix it, then try again")
-    sandbox.copy_read(observed, folders.full, folders.bare)
+    sandbox.copy_read(observed, full, bare)
 
     def gives_the_same(hidden: Sequence[str]) -> bool:
-        (folders.bare / params.FILE).write_text(dependencies.with_hidden(folders.params_yaml, hidden), encoding="utf-8")
-        return sandbox.attempt(stage, folders.bare, folders.root).same(observed.run)
+        (bare / params.FILE).write_text(dependencies.with_hidden(params_yaml, hidden), encoding="utf-8")
+        return sandbox.attempt(stage, bare, root).same(observed.run)
 
-    parameters = dependencies.load(folders.params_yaml)
+    parameters = dependencies.load(params_yaml)
     block = parameters["datasets"].get(stage.dataset, {})
-    made = [path for other in folders.stages for path in other.outputs]
+    made = [path for other in stages for path in other.outputs]
     found = [
         *dependencies.undeclared_files(stage, observed.read, made, block),
         *dependencies.unused_files(stage, observed.read, block),
         *dependencies.undeclared_outputs(stage, observed.wrote, block),
         *dependencies.sections(stage, parameters, gives_the_same),
     ]
-    files.remove(folders.bare)
+    files.remove(bare)
     return found

@@ -118,11 +118,11 @@ def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain.data.csv_rows import read_csv, select
+    from retrain.data.csv_rows import read_csv, select_columns
 
     columns = predictor.encoder.columns
     numeric = columns if predictor.encoder.holds == "numbers" else ()
-    rows = select(read_csv(file, str(file), None), columns, numeric, str(file))
+    rows = select_columns(read_csv(file, str(file), None), columns, numeric, str(file))
     for name in rows.columns:
         empty = rows.index[rows[name].isna()]
         if len(empty):

@@ -30,7 +30,8 @@ def command(dataset: str | None) -> None:
     """
     workspace = environment.workspace()
     dvc_yaml.check(workspace)
-    datasets = availability.select(workspace, dataset)  # a bare `dvc repro` would fail for an unavailable one
+    # A bare `dvc repro` would fail for an unavailable one.
+    datasets = availability.available_datasets(workspace, dataset)
     if dataset is None:
         remove_stale_entries(workspace)
     stages = [f"plot@{name}" for name in datasets]

@@ -11,7 +11,7 @@ from retrain import cli, environment, git
 from retrain.errors import RetrainError, printable
 from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
-from retrain.pipeline.dvc_lock import Entry, Lock, Stage
+from retrain.pipeline.dvc_lock import Entry, Lock, LockedStage
 from retrain.tracking import recording, runs, store
 from retrain.tracking.recording import Outbox
 from retrain.tracking.result import Result
@@ -62,7 +62,7 @@ class Promise:
 
     revision: Revision
     dataset: str
-    stages: dict[str, Stage]
+    stages: dict[str, LockedStage]
     """The stages whose outputs belong together, in order."""
 
     @property
@@ -118,7 +118,7 @@ class Tally:
 
     missing: set[tuple[Entry, ...]] = field(default_factory=set)
     unreadable: set[tuple[Entry, ...]] = field(default_factory=set)
-    done: dict[tuple[Entry, ...], dict[str, Stage]] = field(default_factory=dict)
+    done: dict[tuple[Entry, ...], dict[str, LockedStage]] = field(default_factory=dict)
     """With the stages whose outputs its run contains."""
 
     def stages_of(self, promise: Promise) -> tuple[str, ...]:
@@ -191,9 +191,9 @@ def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Ite
         raise RetrainError(dvc_lock.FILE, f"has no results{f' for {dataset}' if dataset else ''}", hint)
 
 
-def consistent_stages(lock: Lock, dataset: str) -> dict[str, Stage]:
+def consistent_stages(lock: Lock, dataset: str) -> dict[str, LockedStage]:
     """The stages from train on, as long as each was run with the outputs of the previous one."""
-    chain: dict[str, Stage] = {}
+    chain: dict[str, LockedStage] = {}
     for name in RECORDED:
         stage = lock.stages.get(f"{name}@{dataset}")
         made = {out.path: out.md5 for before in chain.values() for out in before.outs}

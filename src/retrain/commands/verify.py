@@ -57,7 +57,7 @@ def command(dataset: str | None, tolerance: float) -> None:
     workspace = environment.workspace()
     with clean_clone.cloned(workspace) as clone:
         promised = dvc_lock.read(clone.folder)
-        datasets = select(clone, promised, dataset)
+        datasets = datasets_with_results(clone, promised, dataset)
         click.echo(f"verify {', '.join(datasets)}: commit {clone.commit} runs again in a temporary clone", err=True)
         if code := git.text(workspace, "status", "--porcelain", "--untracked-files=all", "--", "src").splitlines():
             paths = ", ".join(line[3:] for line in code)
@@ -78,7 +78,7 @@ def command(dataset: str | None, tolerance: float) -> None:
         sys.exit(1)
 
 
-def select(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
+def datasets_with_results(clone: Clone, promised: Lock, dataset: str | None) -> list[str]:
     """The named dataset, or all that have results.
 
     Raises:
@@ -164,7 +164,7 @@ def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
 
 def explained(clone: Clone, then: Lock, now: Lock, outcomes: list[Outcome]) -> list[str]:
     """What changed since the results were recorded; if an output differs, also what arithmetic depends on here."""
-    known = causes.differences(then, now, requirements(clone, then))
+    known = causes.possible_causes(then, now, requirements(clone, then))
     if worst(outcomes) is Status.IDENTICAL:
         return paragraph("Changed since the results were recorded, without effect:", known) if known else []
     same = [("nothing", "libraries, inputs and parameters are the same")]

@@ -12,7 +12,7 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["read_csv", "select"]
+__all__ = ["read_csv", "select_columns"]
 
 
 LONGEST = 1 << 30
@@ -122,7 +122,7 @@ def unique_columns(header: list[str], shown: str) -> list[str]:
     return columns
 
 
-def select(
+def select_columns(
     rows: pd.DataFrame, names: Sequence[str], numeric: Sequence[str], shown: str, section: str = ""
 ) -> pd.DataFrame:
     """The named columns, in that order.

@@ -9,7 +9,7 @@ from retrain.errors import RetrainError, UnavailableError
 
 import click
 
-__all__ = ["ensure_available", "select"]
+__all__ = ["available_datasets", "ensure_available"]
 
 
 def ensure_available(workspace: Path, dataset: str) -> None:
@@ -35,7 +35,7 @@ def is_available(workspace: Path, dataset: str) -> bool:
     return True
 
 
-def select(workspace: Path, dataset: str | None) -> list[str]:
+def available_datasets(workspace: Path, dataset: str | None) -> list[str]:
     """The named dataset, or every available one.
 
     The choices of all datasets are checked first. DVC needs them for any dataset, and its own error is hard to read.

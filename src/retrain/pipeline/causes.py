@@ -11,16 +11,16 @@ from collections.abc import Collection, Iterator
 from importlib import metadata
 
 from retrain.pipeline import dvc_lock
-from retrain.pipeline.dvc_lock import Lock, Stage
+from retrain.pipeline.dvc_lock import Lock, LockedStage
 
 __all__ = [
     "REQUIREMENTS",
-    "differences",
     "gpus",
     "installed_version",
     "machine",
     "other_libraries",
     "pinned",
+    "possible_causes",
     "processor",
 ]
 
@@ -34,7 +34,7 @@ PROMISED = ("AVX2", "AVX512")
 """CPU capabilities, as torch names them, for which identical bytes are promised."""
 
 
-def differences(then: Lock, now: Lock, requirements: dict[str, str]) -> list[tuple[str, str]]:
+def possible_causes(then: Lock, now: Lock, requirements: dict[str, str]) -> list[tuple[str, str]]:
     """What changed since the results were made, as a subject and a sentence.
 
     Args:
@@ -47,12 +47,14 @@ def differences(then: Lock, now: Lock, requirements: dict[str, str]) -> list[tup
     made = {**then.outputs(), **now.outputs()}
     pairs = [(stage, now.stages[name]) for name, stage in then.stages.items() if name in now.stages]
     changed = [
-        found for pair in pairs for found in dvc_lock.differences(*(without_inputs(stage, made) for stage in pair))
+        found
+        for pair in pairs
+        for found in dvc_lock.stage_differences(*(without_inputs(stage, made) for stage in pair))
     ]
     return found + list(dict.fromkeys(change for change in changed if change[0] != "outputs"))
 
 
-def without_inputs(stage: Stage, paths: Collection[str]) -> Stage:
+def without_inputs(stage: LockedStage, paths: Collection[str]) -> LockedStage:
     """A stage without some of its dependencies."""
     return stage.model_copy(update={"deps": tuple(entry for entry in stage.deps if entry.path not in paths)})
 

@@ -135,13 +135,13 @@ def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.nda
 def change(then: Any, now: Any) -> str:
     """Two values, and for numbers their difference."""
     if not isinstance(then, float) or not isinstance(now, float):
-        return f"{shown(then)} → {shown(now)}"
+        return f"{short_repr(then)} → {short_repr(now)}"
     distance = abs(now - then)
     relative = distance / max(abs(then), abs(now))
     return f"{then:.10g} → {now:.10g}, difference {distance:.1e}, relative {relative:.1e}"
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A value, shortened if it is too long."""
     return schema.shortened(repr(value), LONGEST)
 

@@ -1,4 +1,4 @@
-"""The findings of `retrain audit`: where dvc.yaml and what a stage reads disagree, with the lines to change."""
+"""What `retrain audit` finds: where dvc.yaml and what a stage reads disagree, with the lines to change."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from retrain.pipeline.dvc_yaml import EVERYTHING, FILE, Stage
 
 from ruamel.yaml import YAML
 
-__all__ = ["Finding", "load", "sections", "undeclared_files", "undeclared_outputs", "unused_files", "with_hidden"]
+__all__ = ["Disagreement", "load", "sections", "undeclared_files", "undeclared_outputs", "unused_files", "with_hidden"]
 
 
 CANNOT_CHANGE_RESULTS = {
@@ -51,7 +51,7 @@ HIDDEN = "hidden by retrain audit"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Disagreement:
     """A disagreement between dvc.yaml and a stage."""
 
     stage: Stage
@@ -66,7 +66,7 @@ class Finding:
         return f"{self.stage.name} {self.fact}; {self.hint}{items}"
 
 
-def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], block: Any) -> list[Finding]:
+def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], block: Any) -> list[Disagreement]:
     """What a stage reads and does not declare.
 
     Args:
@@ -85,17 +85,17 @@ def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], bl
     named = {next((out for out in made if within(path, [out])), path) for path in missing}
     hint = f"add to the deps of '{stage.script}' in {FILE}:"
     return [
-        Finding(stage, f"reads {path} and does not declare it", hint, (templated(path, stage, block),))
+        Disagreement(stage, f"reads {path} and does not declare it", hint, (templated(path, stage, block),))
         for path in sorted(named)
     ]
 
 
-def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding]:
+def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Disagreement]:
     """What a stage declares and does not read."""
     lines = {path: templated(path, stage, block) for path in stage.dependencies}
     hint = f"remove from the deps of '{stage.script}' in {FILE}:"
     return [
-        Finding(stage, f"declares {path} and does not read it", hint, (line,))
+        Disagreement(stage, f"declares {path} and does not read it", hint, (line,))
         for path, line in lines.items()
         if (stage.script, line) not in READ_BY_NO_CODE
         and not within(path, USED_BY_SOME_CHOICES)
@@ -103,11 +103,11 @@ def unused_files(stage: Stage, read: frozenset[str], block: Any) -> list[Finding
     ]
 
 
-def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[Finding]:
+def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[Disagreement]:
     """What a stage writes in addition to its outputs."""
     hint = f"add to the outs of '{stage.script}' in {FILE}:"
     return [
-        Finding(stage, f"writes {path} and does not declare it", hint, (templated(path, stage, block),))
+        Disagreement(stage, f"writes {path} and does not declare it", hint, (templated(path, stage, block),))
         for path in sorted(wrote)
         if not within(path, stage.outputs)
     ]
@@ -115,7 +115,7 @@ def undeclared_outputs(stage: Stage, wrote: frozenset[str], block: Any) -> list[
 
 def sections(
     stage: Stage, parameters: Mapping[str, Any], gives_the_same: Callable[[Sequence[str]], bool]
-) -> list[Finding]:
+) -> list[Disagreement]:
     """Wrongly declared parameters, found by hiding the others from the stage.
 
     Args:
@@ -132,7 +132,7 @@ def sections(
         fact = "writes different bytes when only the files that it was seen to read exist"
         return [
             *unused,
-            Finding(stage, fact, "make it deterministic, and let it not depend on whether a file exists", ()),
+            Disagreement(stage, fact, "make it deterministic, and let it not depend on whether a file exists", ()),
         ]
     alone = that_matter(rest, gives_the_same)
     return [*unused, *(undeclared_section(stage, key) for key in alone or rest)]
@@ -150,18 +150,18 @@ def that_matter(keys: Sequence[str], gives_the_same: Callable[[Sequence[str]], b
     return [key for half in halves for key in that_matter(half, gives_the_same)]
 
 
-def undeclared_section(stage: Stage, key: str) -> Finding:
+def undeclared_section(stage: Stage, key: str) -> Disagreement:
     """A section of params.yaml that a stage reads and does not declare."""
     hint = f"add to the params of '{stage.script}' in {FILE}:"
     fact = f"reads {key} of {params.FILE} and does not declare it"
-    return Finding(stage, fact, hint, (templated_key(key, stage),))
+    return Disagreement(stage, fact, hint, (templated_key(key, stage),))
 
 
-def unused_section(stage: Stage, key: str) -> Finding:
+def unused_section(stage: Stage, key: str) -> Disagreement:
     """A section of params.yaml that a stage declares and does not need."""
     hint = f"remove from the params of '{stage.script}' in {FILE}:"
     fact = f"declares {key or 'all'} of {params.FILE} and does not read it"
-    return Finding(stage, fact, hint, (templated_key(key, stage) or params.FILE,))
+    return Disagreement(stage, fact, hint, (templated_key(key, stage) or params.FILE,))
 
 
 def within(path: str, paths: Iterable[str]) -> bool:

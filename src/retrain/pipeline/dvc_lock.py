@@ -11,7 +11,7 @@ from retrain.schema import Section
 
 from pydantic import ConfigDict, Field, field_validator
 
-__all__ = ["FILE", "MISSING", "Entry", "Lock", "Stage", "differences", "of_commit", "read"]
+__all__ = ["FILE", "MISSING", "Entry", "Lock", "LockedStage", "of_commit", "read", "stage_differences"]
 
 
 FILE = "dvc.lock"
@@ -42,7 +42,7 @@ class Output(Entry):
         return path
 
 
-class Stage(Section):
+class LockedStage(Section):
     """What a stage was run with, and what it wrote."""
 
     model_config = ConfigDict(extra="ignore")
@@ -62,7 +62,7 @@ class Lock(Section):
 
     model_config = ConfigDict(extra="ignore")
 
-    stages: dict[str, Stage] = Field(default_factory=dict)
+    stages: dict[str, LockedStage] = Field(default_factory=dict)
 
     def datasets(self) -> list[str]:
         """The datasets that have results in it."""
@@ -108,11 +108,11 @@ def of_commit(folder: Path, commit: str) -> Lock:
     return schema.check(yaml_files.parsed(content, where) or {}, Lock, where)
 
 
-def differences(then: Stage, now: Stage) -> Iterator[tuple[str, str]]:
+def stage_differences(then: LockedStage, now: LockedStage) -> Iterator[tuple[str, str]]:
     """How two runs of a stage differ, as a kind (`command`, `parameters`, `inputs`, `outputs`) and a sentence."""
     if then.cmd != now.cmd:
         yield "command", "its command changed"
-    for parameter, value, was in changes(flat(then.params), flat(now.params)):
+    for parameter, value, was in changes(values_by_path(then.params), values_by_path(now.params)):
         if was is None or value is None:
             yield "parameters", f"{parameter} {'is gone' if value is None else 'is new'}"
         else:
@@ -138,7 +138,7 @@ def changes(
             yield name, now.get(name), then.get(name)
 
 
-def flat(params_by_file: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any]]:
+def values_by_path(params_by_file: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Any]]:
     """Parameters by file and path: `params.yaml: datasets.diabetes.train.loop.epochs`."""
     waiting = [(f"{file}: {key}", value) for file, values in params_by_file.items() for key, value in values.items()]
     found: dict[str, tuple[Any]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from retrain.pipeline import dvc_lock
-from retrain.pipeline.dvc_lock import MISSING, Lock
+from retrain.pipeline.dvc_lock import MISSING, Lock, LockedStage
 from retrain.pipeline.dvc_yaml import FILE, Pipeline, Stage, dataset_of
 
 __all__ = ["verdict"]
@@ -38,7 +38,11 @@ def verdict(pipeline: Pipeline, lock: Lock) -> Verdict:
     made = {path: digest for path, digest in lock.outputs().items() if path in declared}
     for name, stage in stages.items():
         then = lock.stages.get(name)
-        found = dvc_lock.differences(then, run_now(stage, then, pipeline, made)) if then else [("", "it was never run")]
+        found = (
+            dvc_lock.stage_differences(then, run_now(stage, then, pipeline, made))
+            if then
+            else [("", "it was never run")]
+        )
         reasons[name] = tuple(sentence for _, sentence in found)
     read = {path for stage in stages.values() for path in stage.dependencies}
     return Verdict(
@@ -53,13 +57,13 @@ def group(stage: str) -> str:
     return dataset_of(stage) or stage
 
 
-def run_now(stage: Stage, then: dvc_lock.Stage, pipeline: Pipeline, made: Mapping[str, str]) -> dvc_lock.Stage:
+def run_now(stage: Stage, then: LockedStage, pipeline: Pipeline, made: Mapping[str, str]) -> LockedStage:
     """What dvc.lock would record for a stage now; what can't be known without data stays as it was recorded."""
     now = {path: pipeline.digests.get(path, MISSING) for path in (*stage.dependencies, *stage.in_git)}
     unknown = {entry.path: entry.md5 for entry in then.deps if entry.path in pipeline.not_compared}
     recorded = {entry.path: entry.md5 for entry in then.outs if entry.path not in stage.in_git}
     known = {**now, **made, **unknown, **recorded, **{path: now[path] for path in stage.in_git}}
-    return dvc_lock.Stage.model_validate(
+    return LockedStage.model_validate(
         {
             "cmd": stage.command,
             "deps": [{"path": path, "md5": known[path]} for path in stage.dependencies],

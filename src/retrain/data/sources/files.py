@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from retrain.data.csv_rows import read_csv, select
+from retrain.data.csv_rows import read_csv, select_columns
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
 from retrain.schema import in_order
@@ -58,12 +58,12 @@ def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.
     """One file's rows: the inputs, then the target, with the values that `rename` lists renamed.
 
     Raises:
-        RetrainError: see `local_copy`, `read_csv` and `select`.
+        RetrainError: see `local_copy`, `read_csv` and `select_columns`.
     """
     path = local_copy(file, context)
     rows = read_csv(path, file.location, None if parameters.header else parameters.columns)
     section = f"datasets.{context.dataset}.prepare"
-    table = select(rows, parameters.columns, parameters.numbers, file.location, section)
+    table = select_columns(rows, parameters.columns, parameters.numbers, file.location, section)
     table = table[[*parameters.inputs, parameters.target]]
     if parameters.rename:
         values = rows[parameters.target].str.strip()
