@@ -1,6 +1,6 @@
 """Encoded examples on disk, and batches of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from retrain.errors import RetrainError
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 __all__ = ["Batch", "Examples", "ordered_batches", "read", "shuffled_batches"]
 
@@ -63,22 +63,12 @@ def whole(batch: Any) -> Any:
     return batch
 
 
-class Remaining(Sampler[list[int]]):
-    """The batches of another sampler without the first `start` ones."""
-
-    def __init__(self, batches: Sampler[list[int]], start: int) -> None:
-        super().__init__()
-        self.batches, self.start = batches, start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return islice(self.batches, self.start, None)
-
-
 def shuffled_batches(examples: Examples, batch_size: int, seed: int, start: int) -> DataLoader[Batch]:
-    """Batches in an order that the seed decides, starting with number `start`. The last one may be smaller."""
+    """Batches, to be read once, in an order that the seed decides, from number `start` on. The last may be smaller."""
     generator = torch.Generator().manual_seed(seed)
     batches = BatchSampler(RandomSampler(examples, generator=generator), batch_size, drop_last=False)
-    return DataLoader(examples, batch_sampler=Remaining(batches, start), generator=generator, collate_fn=whole)
+    remaining = islice(batches, start, None)
+    return DataLoader(examples, batch_sampler=remaining, generator=generator, collate_fn=whole)
 
 
 def ordered_batches(examples: Examples, batch_size: int) -> DataLoader[Batch]:
