@@ -101,17 +101,17 @@ def test_recursive_value_is_shortened():
 
 def test_hostile_rows_are_escaped_in_error(tmp_path):
     (tmp_path / "params.yaml").write_text(
-        "datasets: {mine: {prepare: {source: files, repairs: [], header: true, columns: [a, b], numbers: [], inputs: [a],"
-        " target: b, rename: {x: y}, train: {location: data/raw/mine/rows.csv, sha256: unpinned}},"
+        "datasets: {mine: {prepare: {source: files, repairs: [], header: true, columns: [a, b], numbers: [a], inputs: [a],"
+        " target: b, rename: {}, train: {location: data/raw/mine/rows.csv, sha256: unpinned}},"
         " split: {encoder: {name: text}, task: classification}, train: {network: {name: mlp}, loss: {name: huber}}, evaluate: {}, plot: {}}}\n"
     )
     (tmp_path / "data/raw/mine").mkdir(parents=True)
-    (tmp_path / "data/raw/mine/rows.csv").write_text(f"a,b\n1,{HOSTILE}\n", encoding="utf-8")
+    (tmp_path / "data/raw/mine/rows.csv").write_text(f"a,b\n{HOSTILE},x\n", encoding="utf-8")
     with chdir(tmp_path):
         ended = CliRunner().invoke(prepare.main, ["--dataset", "mine"])
     assert ended.exit_code == 1
     assert ended.stderr.startswith(
-        r"Error: data/raw/mine/rows.csv, line 2, column 'b' holds '\x1b[2J\x1b]0;title\x07\x07"
+        r"Error: data/raw/mine/rows.csv, line 2, column 'a' holds '\x1b[2J\x1b]0;title\x07\x07"
     )
     assert ended.stderr.removesuffix("\n").isprintable()
 
