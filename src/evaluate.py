@@ -5,23 +5,39 @@ Reads `datasets.<name>.evaluate`. Writes `reports/<name>/`: `metrics.json`, `pre
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrain import cli, environment, files, params
-from retrain.data.report_csv import write_columns
+from retrain.data.report_csv import Columns, write_columns
 from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluate_outputs, prediction_table
+from retrain.models.description import restore_hint
 from retrain.schema import AtLeastOne, Section
 from retrain.tracking import recording
 from retrain.tracking.result import Result
 
 import click
 
+if TYPE_CHECKING:
+    from retrain.models.predictor import Predictor
+
 
 class Evaluate(Section):
     """Parameters of the stage."""
 
     batch_size: AtLeastOne
+
+
+def check_fit(model: "Predictor", test: Columns, sha256: str, folder: Path) -> None:
+    """Raise RetrainError if a model was trained on other splits, or does not know the columns or classes of this one."""
+    facts, task = model.description.splits.get("test"), model.description.task
+    if facts is None or facts.sha256 != sha256:
+        raise RetrainError(str(folder), "was trained on a different split", f"run: dvc repro train@{folder.name}")
+    known = {*model.encoder.columns, task.column} <= test.keys()
+    classes = task.learned.get("classes")
+    if not known or (classes and not set(test[task.column]) <= set(classes)):
+        raise RetrainError(str(folder), "does not fit the test split", restore_hint(folder))
 
 
 @cli.stage
@@ -40,11 +56,9 @@ def main(dataset: str) -> None:
     devices.ready("cpu", model.description.train.threads, params.section_path(dataset, "evaluate"))
     split = Path("data", dataset, "splits", "test.parquet")
     test = read_split(split, f"run: dvc repro split@{dataset}")
-    described = model.description.splits.get("test")
-    if described is None or described.sha256 != files.sha256(split):
-        raise RetrainError(str(result.model), "was trained on a different split", f"run: dvc repro train@{dataset}")
-
-    inputs, targets = {name: test[name] for name in model.encoder.columns}, test[model.description.task.column]
+    check_fit(model, test, files.sha256(split), result.model)
+    target = model.description.task.column
+    inputs, targets = {name: test[name] for name in model.encoder.columns}, test[target]
     evaluated, predictions = evaluate_outputs(model, model.outputs(inputs, parameters.batch_size), targets)
     baseline, _ = evaluate_outputs(model, torch.tensor([model.task.baseline]).expand(len(targets), -1), targets)
 

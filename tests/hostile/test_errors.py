@@ -493,6 +493,29 @@ def test_a_model_of_another_dataset_is_rejected(project):
     assert stage_error(project, "evaluate", "tiny_length").startswith(expected)
 
 
+@pytest.mark.parametrize("change", ["columns", "classes"])
+def test_a_model_that_does_not_fit_the_test_split_is_rejected(project, change):
+    path = project.folder / "models/tiny_news/model.json"
+    described = json.loads(path.read_text())
+    if change == "columns":
+        described["encoder"]["learned"]["columns"] = ["other"]
+    else:
+        described["task"]["learned"]["classes"][0] = "other"
+    path.write_text(json.dumps(described))
+    assert stage_error(project, "evaluate", "tiny_news").startswith(
+        "models/tiny_news does not fit the test split; restore it: "
+    )
+
+
+def test_a_damaged_encoding_is_rejected(project):
+    path = project.folder / "data/tiny_sign/examples/encoding.json"
+    described = json.loads(path.read_text())
+    described["encoder"]["learned"]["means"].pop()
+    path.write_text(json.dumps(described))
+    expected = "data/tiny_sign/examples/encoding.json is damaged; run: dvc repro split@tiny_sign"
+    assert stage_error(project, "train", "tiny_sign") == expected
+
+
 def test_a_model_without_a_test_split_is_rejected(project):
     path = project.folder / "models/tiny_news/model.json"
     described = json.loads(path.read_text())

@@ -120,8 +120,11 @@ def read_data(folder: Path) -> TrainingData:
         raise RetrainError(
             str(folder), "does not match its encoding.json", f"run: dvc repro split@{folder.parent.name}"
         )
-    encoder = encoders.load(encoding.encoder.name, str(path)).Encoder.from_json(encoding.encoder.learned)
-    task = tasks.load(encoding.task.name, str(path)).from_json(encoding.task.learned)
+    try:
+        encoder = encoders.load(encoding.encoder.name, str(path)).Encoder.from_json(encoding.encoder.learned)
+        task = tasks.load(encoding.task.name, str(path)).from_json(encoding.task.learned)
+    except ValueError:
+        raise RetrainError(str(path), "is damaged", f"run: dvc repro split@{folder.parent.name}") from None
     train, validation = (
         loader.Examples(loader.read(folder / name), encoder.gather) for name in ("train", "validation")
     )
