@@ -97,7 +97,9 @@ def validated(block, read, seed):
     train = {**block["train"], "loop": {**block["train"]["loop"], "seed": seed}}
     training = setup.build(schema.check(train, setup.Train, "train"), data, "train")
     epochs = filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config))
-    accuracies = [epoch.validation.measure for epoch in epochs]
+    accuracies = [
+        data.task.metrics_of(epoch.validation.totals, epoch.validation.examples)["accuracy"] for epoch in epochs
+    ]
     return max(accuracies), time.perf_counter() - begin
 
 

@@ -4,6 +4,7 @@ FOLDER is a workspace in which prepare and split have run. Prints a line of JSON
 """
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -50,6 +51,7 @@ def training_data(encoder_name, task_name, encoder, task, arrays):
     encoding = encoding_file.Encoding.model_construct(
         encoder=encoding_file.LearnedEncoder(name=encoder_name, learned={}),
         task=encoding_file.LearnedTask(name=task_name, column="", learned={}),
+        split={},
     )
     train, validation = (loader.Examples(arrays[name], encoder.gather) for name in ("train", "validation"))
     return setup.TrainingData(encoding, "", encoder, task, train, validation)
@@ -91,20 +93,23 @@ def train_once(folder, dataset, seed, threads, goal):
         type(data.encoder).gather,
     )
 
+    def metric_of(sums):
+        return next(iter(data.task.metrics_of(sums.totals, sums.examples).values()))
+
     def measured():
         mode = training.state.network.training
-        averages = returned(loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.config))
+        sums = returned(loop.evaluate(training.state.network, loader.ordered_batches(test, 4096), training.config))
         training.state.network.train(mode)
-        return data.task.metric_of(averages.measure)
+        return metric_of(sums)
 
-    best, best_weights, reached, clock, curve = -1.0, None, None, 0.0, []
+    best_score, best, best_weights, reached, clock, curve = (-math.inf, -math.inf), 0.0, None, None, 0.0, []
     begin = time.perf_counter()
     for epoch in loop.train_epochs(training.state, data.train, data.validation, training.config):
         if epoch:
-            metric = data.task.metric_of(epoch.validation.measure)
-            if data.task.score(epoch.validation.loss, metric) > best:
-                best = data.task.score(epoch.validation.loss, metric)
-                best_weights = history.copied_weights(training.state.network)
+            score = training.score(history.history_row(epoch, data.task))
+            if score > best_score:
+                best_score, best = score, metric_of(epoch.validation)
+                best_weights = history.copied_weights(training.state.evaluated)
         if goal and (epoch or (training.state.network.training and training.state.batch % 4 == 0)):
             clock += time.perf_counter() - begin
             now = measured()

@@ -36,13 +36,14 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> "tuple[
     """
     from retrain.data.cleaning import categorise, class_names, clean, tidy
 
-    cleaned = clean(source.rows, repairs)
+    cleaned = clean(source.rows, repairs, keep_missing=source.keep_missing)
     test = None if source.official_test is None else tidy(source.official_test, repairs)
     if cleaned.rows.empty:
         dropped = f"{cleaned.empty:,} empty, {cleaned.duplicates:,} duplicates"
         fact = f"cleaning dropped all {len(source.rows):,} rows ({dropped})"
         raise RetrainError(where, fact, "check the columns of the inputs and the target")
-    gaps = [] if test is None else [name for name in test.columns if test[name].isna().any()]
+    complete = cleaned.rows.columns[-1:] if source.keep_missing else cleaned.rows.columns
+    gaps = [] if test is None else [name for name in complete if test[name].isna().any()]
     if gaps:
         raise RetrainError(f"{where}.test", f"column '{gaps[0]}' has missing values", "fill them in the test file")
     if cleaned.rows.iloc[:, -1].dtype == "float64":
@@ -81,7 +82,7 @@ def main(dataset: str) -> None:
         tables.write_parquet(draft / "rows.parquet", cleaned.rows)
         if test is not None:
             tables.write_parquet(draft / "test.parquet", test)
-        section = parameters.model_dump(mode="json", exclude_none=True)
+        section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         files.write_json(draft / FILE, {"counts": counts, "prepare": section, "tables": files.digests_in(draft)})
     dropped = ", ".join([f"{cleaned.empty:,} empty", f"{cleaned.duplicates:,} duplicates", *read.notes])
     official = "" if test is None else f" and {len(test):,} of the official test file"

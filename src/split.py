@@ -12,7 +12,7 @@ from retrain.data import encoders, encoding_file, tasks
 from retrain.data.encoders import Arrays, Encoder
 from retrain.data.encoding_file import Encoding, LearnedEncoder, LearnedTask, SplitFacts
 from retrain.data.prepared_file import read_prepared
-from retrain.data.splitting import Split, check, not_empty, split
+from retrain.data.splitting import Split, check, folds, not_empty, split
 from retrain.data.tasks import Task
 from retrain.errors import RetrainError
 from retrain.schema import Section
@@ -22,14 +22,14 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-ENCODED = ("train", "validation")
-"""The splits that are encoded here. Evaluation encodes the rows of the test split itself."""
-
 
 def check_columns(rows: "pd.DataFrame", encoder: str, holds: str, where: str) -> None:
-    """Raise RetrainError if an input column does not hold what the encoder takes: text or numbers."""
-    for name in rows.columns:
+    """Raise RetrainError if an input column does not hold what the encoder takes: text, numbers, or anything."""
+    for name in rows.columns if holds != "anything" else ():
         found = "numbers" if rows[name].dtype == "float64" else "text"
+        if str(rows[name].dtype) == "category" or rows[name].dtype.kind == "M" or rows[name].isna().any():
+            fact = f"encoder '{encoder}' can't use column '{name}', which holds categories, dates or missing values"
+            raise RetrainError(f"{where}.encoder.name", fact, "set encoder.name: mixed")
         if found != holds:
             fact = f"encoder '{encoder}' needs {holds}, but column '{name}' holds {found}"
             hint = f"set encoder.name to one for {found}: {' or '.join(encoders.names_for(found))}"
@@ -64,12 +64,13 @@ def write_arrays(folder: Path, arrays: Arrays) -> None:
 def encode(
     splits: "dict[str, pd.DataFrame]", encoder_class: type[Encoder], task: Task, parameters: Section
 ) -> tuple[Encoder, dict[str, Arrays]]:
-    """An encoder that learned from the train split, and the arrays of the splits in `ENCODED`."""
+    """An encoder that learned from the train split, and the arrays of all splits but test, which evaluation encodes itself."""
     *inputs, target = splits["train"].columns
-    targets = {name: task.encode(splits[name][target]) for name in ENCODED}
+    learned = [name for name in splits if name != "test"]
+    targets = {name: task.encode(splits[name][target]) for name in learned}
     encoder, train = encoder_class.fit_encode(splits["train"][inputs], targets["train"], parameters)
-    encoded = {"train": train, "validation": encoder.encode(splits["validation"][inputs])}
-    return encoder, {name: {**encoded[name], "targets": targets[name]} for name in ENCODED}
+    encoded = {name: train if name == "train" else encoder.encode(splits[name][inputs]) for name in learned}
+    return encoder, {name: {**encoded[name], "targets": targets[name]} for name in learned}
 
 
 @cli.stage
@@ -85,15 +86,18 @@ def main(dataset: str) -> None:
     check(parameters, where, official=test is not None)
     *inputs, target = rows.columns
     check_columns(rows[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
-    contents = encoder_file.Encoder.contents
-    splits = split(rows, contents(rows[inputs]), None if test is None else (test, contents(test[inputs])), parameters)
+    contents_of = encoder_file.Encoder.contents
+    contents = contents_of(rows[inputs])
+    splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters)
     not_empty(splits, parameters, where)
 
     task = task_class.fit(splits["train"][target], where)
     encoder, arrays = encode(splits, encoder_file.Encoder, task, encoder_parameters)
+    if parameters.folds is not None:
+        arrays["train"]["folds"] = folds([contents[row] for row in splits["train"].index], parameters, where)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
         facts = write_tables(tidy, splits)
-        for name in ENCODED:
+        for name in arrays:
             write_arrays(encoded / name, arrays[name])
         encoding = Encoding(
             encoder=LearnedEncoder(name=encoder_parameters.name, learned=encoder.to_json()),
@@ -106,8 +110,9 @@ def main(dataset: str) -> None:
         files.write_json(encoded / encoding_file.ENCODING, encoding.model_dump(mode="json"))
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
+    cut = f" in {parameters.folds} folds" if parameters.folds else ""
     leaked = f"; left out {left:,} rows that are also in the test file" if left else ""
-    click.echo(f"split {dataset}: {sizes} rows{leaked}; {encoder.describe()}, {task.describe()}")
+    click.echo(f"split {dataset}: {sizes} rows{cut}{leaked}; {encoder.describe()}, {task.describe()}")
 
 
 if __name__ == "__main__":

@@ -62,11 +62,8 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
 
 def finish_epoch(training: Training, epoch: "EpochResult") -> dict[str, float]:
     """Add an epoch to the history and return its row; if it is the best one so far, keep its weights."""
-    task = training.data.task
-    row = history_row(epoch, task)
-    training.history.add(
-        row, task.score(epoch.validation.loss, row[f"validation_{task.metric}"]), training.state.network
-    )
+    row = history_row(epoch, training.data.task)
+    training.history.add(row, training.score(row), training.state.evaluated)
     return row
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import prepare
 import split
-from retrain.data.encoders import ngrams
-from retrain.data.encoders.ngrams import FIRST, LAST, ROWS_AT_ONCE, Encoder, Parameters, Texts
+from retrain.data.encoders import _ngrams as ngrams
+from retrain.data.encoders._ngrams import FIRST, LAST, ROWS_AT_ONCE, Texts
+from retrain.data.encoders.ngrams import Encoder, Parameters
 
 import numpy as np
 import pandas as pd

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -85,21 +86,30 @@ def test_other_words_are_not_changed(text):
 
 def test_empty_and_repeated_rows_are_dropped():
     rows = table(("a", "x"), ("", "x"), (" \t", "x"), ("b", ""), ("a", "x"), (" a ", "x"), ("a", "y"), ("A", "x"))
-    cleaned = cleaning.clean(rows, ())
+    cleaned = cleaning.clean(rows, (), keep_missing=False)
     assert cleaned.rows.to_numpy().tolist() == [["a", "x"], ["a", "y"], ["A", "x"]]
     assert (cleaned.empty, cleaned.duplicates) == (3, 2)
 
 
 def test_duplicates_are_found_after_repairs():
-    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL)
+    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL, keep_missing=False)
     assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
 
 
 def test_missing_numbers_drop_a_row():
     texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
-    assert cleaning.clean(texts, ()).empty == 1
+    assert cleaning.clean(texts, (), keep_missing=False).empty == 1
     numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
-    assert cleaning.clean(numbers, ()).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
+    assert cleaning.clean(numbers, (), keep_missing=False).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_missing_inputs_may_stay():
+    numbers = pd.DataFrame(
+        {"a": [1.0, math.nan, math.nan, 4.0], "b": [2.0, 2.0, math.nan, 2.0], "y": [3.0, 3.0, 3.0, math.nan]}
+    )
+    cleaned = cleaning.clean(numbers, (), keep_missing=True)
+    assert cleaned.empty == 2  # one has no input, the other no target
+    assert cleaned.rows["a"].isna().tolist() == [False, True]
 
 
 def test_ordered_classes_come_first():

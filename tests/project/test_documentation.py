@@ -93,7 +93,7 @@ def test_make_targets_have_help():
 def test_named_files_exist(page):
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:src|tests|docs|data/raw|benchmarks)/[\w./-]+\.(?:py|md|csv|yaml))`", text):
-        assert (REPOSITORY / name).exists() or re.search("tickets|reviews|flowers", name), name  # examples
+        assert (REPOSITORY / name).exists() or re.search("tickets|reviews|flowers|homes", name), name  # examples
     for link in re.findall(r"\]\(([^)]+)\)", text):
         target, _, anchor = link.partition("#")
         if "://" in link or "actions/workflows" in link:
@@ -198,6 +198,7 @@ EXAMPLES = {
     "tickets": (["text", "team"], "accuracy"),
     "reviews": (["text", "stars"], "rmse"),
     "flowers": (["length", "width", "weight", "species"], "accuracy"),
+    "homes": (["area", "town", "sold", "remarks", "price"], "rmse"),
 }
 """The columns of the examples in how-to/own-table.md, and a metric of their task."""
 
@@ -206,6 +207,18 @@ def example_rows(dataset: str) -> list[list]:
     """Rows from which the example's model can learn something."""
     if dataset == "flowers":
         return [[n % 7 + n % 3, n % 5 - n % 3, n % 11, ["iris", "rose", "tulip"][n % 3]] for n in range(150)]
+    if dataset == "homes":
+        towns = ["Ely", "Hay", "Rye", ""]
+        return [
+            [
+                n % 13 or "",
+                towns[n % 4],
+                f"2024-{n % 12 + 1:02d}-05",
+                f"{'sunny' if n % 5 else 'dark'} {n}",
+                n % 13 + 3 * (n % 4),
+            ]
+            for n in range(200)
+        ]
     texts = [f"{'good ' * (n % 5)}{['book', 'film', 'song'][n % 3]} number {n}" for n in range(200)]
     if dataset == "reviews":
         return [[text, text.count("good") + 1] for text in texts]

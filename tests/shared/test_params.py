@@ -23,7 +23,16 @@ from support.project import REPOSITORY, SHIPPED, tiny_datasets, write_yaml
 
 unhurried = settings(deadline=None, max_examples=200)
 COMMITTED = params.datasets(REPOSITORY)
-LOOP = {"epochs": 1, "batch_size": 1, "learning_rate": 0.5, "clip_norm": 1.0, "patience": 1, "seed": 0}
+LOOP = {
+    "epochs": 1,
+    "batch_size": 1,
+    "learning_rate": 0.5,
+    "clip_norm": 1.0,
+    "ema_decay": None,
+    "best_by": "loss",
+    "patience": 1,
+    "seed": 0,
+}
 
 
 def loop_of(yaml: str) -> setup.Loop:
@@ -95,7 +104,7 @@ def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
     [
         ({**LOOP, "epochs": 0}, setup.Loop, "x.epochs is 0, but must be greater than 0; correct the value"),
         ({**LOOP, "epochs": "3"}, setup.Loop, "x.epochs is the text '3', but must be a whole number; remove the quotes"),
-        ({**SPLIT, "validation": 15}, splitting.Split, "x.validation is 15, but must be less than 1; correct the value"),
+        ({**SPLIT, "validation": 15}, splitting.Split, "x.validation is 15, but must be less than 1 or null; correct the value"),
         ({**SPLIT, "task": 3}, splitting.Split, "x.task is 3, but must be text; put it in quotes"),
         ({**SPLIT, "encoder": "text"}, splitting.Split,
          "x.encoder is the text 'text', but must be a mapping; correct the value"),
@@ -286,7 +295,7 @@ def models(section: type[schema.Section]) -> Iterator[type[schema.Section]]:
             yield from models(part)
 
 
-def test_only_an_official_test_is_optional():
+def test_few_parameters_are_optional():
     files = sources.load({"source": "files"}, "d").parameters
     optional = [
         f"{model.__name__}.{name}"
@@ -295,7 +304,8 @@ def test_only_an_official_test_is_optional():
         for name, field in model.model_fields.items()
         if not field.is_required()
     ]
-    assert optional == ["Parameters.test", "Split.test"]
+    source = ["Parameters.categories", "Parameters.dates", "Parameters.missing", "Parameters.test"]
+    assert sorted(optional) == [*source, "Split.folds", "Split.test", "Split.validation"]
 
 
 def test_sections_are_frozen():

@@ -51,7 +51,7 @@ def write_model(folder: Path, encoder_name: str, task_name: str) -> Path:
     )
     network = network_file.Network(encoder.size, task.outputs, network_file.Parameters(**network_parameters))
     classes = task_name == "classification"
-    loss = {"name": "cross_entropy", "label_smoothing": 0.0} if classes else {"name": "huber"}
+    loss = {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none"} if classes else {"name": "huber"}
     described = {
         "encoder": {"name": encoder_name, "learned": encoder.to_json()},
         "task": {"name": task_name, "column": "y", "learned": task.to_json()},

@@ -284,11 +284,13 @@ def files_section(dataset: str, columns: dict[str, str], target: str) -> dict:
 
 def train_section(network: dict, loss: str, learning_rate: float) -> dict:
     """A train section of three quick epochs."""
-    smoothing = {"label_smoothing": 0.0} if loss == "cross_entropy" else {}
+    smoothing = {"label_smoothing": 0.0, "class_weights": "none"} if loss == "cross_entropy" else {}
     return {
         "network": network, "loss": {"name": loss, **smoothing}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
         "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}, "schedule": {"name": "linear"},
-        "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0, "patience": 3, "seed": 1},
+        "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0,
+            "ema_decay": None, "best_by": "accuracy" if loss == "cross_entropy" else "loss", "patience": 3, "seed": 1,
+        },
     }  # fmt: skip
 
 

@@ -59,8 +59,9 @@ def test_run_has_everything_about_its_model(finished_project):
     assert run["params"]["split.encoder.minimum_count"] == "1"
     assert run["epochs"] == [1, 2, 3]
     history = (reports / "history.csv").read_text().splitlines()
-    assert history[0] == "epoch,learning_rate,train_loss,validation_loss,train_accuracy,validation_accuracy"
-    assert run["metrics"]["validation_accuracy"] == float(history[-1].split(",")[-1])
+    names = [f"{split}_{metric}" for metric in ("loss", "accuracy", "macro_f1") for split in ("train", "validation")]
+    assert history[0].split(",") == ["epoch", "learning_rate", *names]
+    assert run["metrics"]["validation_macro_f1"] == float(history[-1].split(",")[-1])
     metrics = json.loads((reports / "metrics.json").read_text())
     for name, value in metrics["test"].items():
         assert run["metrics"][f"test/{name}"] == value

@@ -11,6 +11,7 @@ import split
 import train
 from retrain import schema
 from retrain.data.loader import Examples, ordered_batches, shuffled_batches
+from retrain.errors import RetrainError
 from retrain.models import weights
 from retrain.models.networks import mlp
 from retrain.training import loop, optimizers, setup
@@ -131,7 +132,7 @@ def values(training: Training) -> list[list[float]]:
     """Train loss, validation loss and validation metric of each epoch, to four digits."""
     task = training.data.task
     rows = (history_row(epoch, task) for epoch in results(training))
-    names = ("train_loss", "validation_loss", f"validation_{task.metric}")
+    names = ("train_loss", "validation_loss", f"validation_{next(iter(task.metrics))}")
     return [[round(row[name], 4) for name in names] for row in rows]
 
 
@@ -205,8 +206,8 @@ def watched(epochs: int, learning_rate: float) -> tuple[State, LoopConfig]:
     scheduler = optimizers.scheduler(optimizer, optimizers.Constant(name="constant"), 1)
     config = LoopConfig(
         loss=functional.mse_loss,
-        measure=lambda outputs, targets: (outputs - targets).double().square().squeeze(dim=1),
-        batch_size=4, epochs=epochs, clip_norm=1.0, seed=0, device=torch.device("cpu"),
+        totals=lambda outputs, targets: (outputs - targets).double().square().sum(),
+        batch_size=4, epochs=epochs, clip_norm=1.0, ema_decay=None, seed=0, device=torch.device("cpu"),
     )  # fmt: skip
     return State(network, optimizer, scheduler), config
 
@@ -234,9 +235,9 @@ def test_smaller_last_batch_counts_less():
         errors = state.network(torch.from_numpy(examples.arrays["values"])) - torch.from_numpy(
             examples.arrays["targets"]
         )
-    for averages in (last.train, last.validation):
-        assert averages.loss == pytest.approx(errors.square().mean().item())
-        assert averages.measure == pytest.approx(averages.loss)
+    for sums in (last.train, last.validation):
+        assert sums.loss / sums.examples == pytest.approx(errors.square().mean().item())
+        assert sums.totals.item() == pytest.approx(sums.loss)
 
 
 def test_training_continues_from_state():
@@ -266,13 +267,15 @@ def test_training_stops_after_patience(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dataset", "column", "sign"), [("tiny_news", "validation_accuracy", 1), ("tiny_numbers", "validation_loss", -1)]
+    ("dataset", "best_by", "rate"), [("tiny_news", ("accuracy", 1), 400.0), ("tiny_numbers", ("loss", -1), 3.0)]
 )
-def test_best_weights_are_kept(folder, tmp_path, dataset, column, sign):
+def test_best_weights_are_kept(folder, tmp_path, dataset, best_by, rate):
+    metric, sign = best_by
     unsteady = {"schedule": {"name": "constant"}}
-    changed = {"learning_rate": 3.0, "clip_norm": 9.0, "epochs": 8, "patience": 8}
+    changed = {"learning_rate": rate, "clip_norm": 9.0, "epochs": 8, "patience": 8}
     history = trained(ready(folder, dataset, section=unsteady, **changed), tmp_path, Rows())
-    scores, best = [sign * row[column] for row in history.rows], history.best
+    scores = [(sign * row[f"validation_{metric}"], -row["validation_loss"]) for row in history.rows]
+    best = history.best
     assert best.epoch == scores.index(max(scores)) + 1 < len(history.rows)
     again = ready(folder, dataset, section=unsteady, **{**changed, "epochs": best.epoch})
     results(again)
@@ -280,10 +283,47 @@ def test_best_weights_are_kept(folder, tmp_path, dataset, column, sign):
     assert all(torch.equal(weights[name], tensor) for name, tensor in best.weights.items())
 
 
+def test_tied_epochs_are_decided_by_loss(folder, tmp_path):
+    history = trained(ready(folder, "tiny_sign", epochs=6, patience=6), tmp_path, Rows())
+    most = max(row["validation_accuracy"] for row in history.rows)
+    tied = [row for row in history.rows if row["validation_accuracy"] == most]
+    assert len(tied) > 1
+    assert history.best.epoch == min(tied, key=lambda row: row["validation_loss"])["epoch"]
+
+
+@pytest.mark.parametrize(("metric", "better"), [("loss", min), ("accuracy", max), ("macro_f1", max)])
+def test_metric_chooses_the_best_epoch(folder, tmp_path, metric, better):
+    unsteady = {"schedule": {"name": "constant"}}
+    training = ready(folder, "tiny_news", section=unsteady, epochs=5, patience=5, best_by=metric, learning_rate=3.0)
+    history = trained(training, tmp_path, Rows())
+    found = [row[f"validation_{metric}"] for row in history.rows]
+    assert found[history.best.epoch - 1] == better(found)
+
+
+def test_unknown_metric_is_refused(folder):
+    with pytest.raises(RetrainError, match=r"^train.loop.best_by: unknown 'acuracy'; did you mean 'accuracy'\?$"):
+        ready(folder, "tiny_news", best_by="acuracy")
+
+
+def test_averaged_weights_are_evaluated(folder):
+    training = ready(folder, "tiny_sign", ema_decay=0.9, epochs=1)
+    weights = []
+    for _ in loop.train_epochs(training.state, training.data.train, training.data.validation, training.config):
+        weights.append(training.state.network.output.bias.detach().clone())
+        if len(weights) == 3:
+            break
+    average = torch.zeros(training.data.task.outputs)  # the bias starts at zero
+    for step, weight in enumerate(weights, start=1):
+        average += (1 - min(0.9, step / (step + 4))) * (weight - average)
+    torch.testing.assert_close(training.state.evaluated.output.bias.detach(), average)
+    assert not torch.equal(training.state.evaluated.output.bias, training.state.network.output.bias)
+
+
 def test_history_and_run_agree(folder, tmp_path):
     run = Rows()
     rows = trained(ready(folder, "tiny_numbers"), tmp_path, run).rows
     names = ["epoch", "learning_rate", "train_loss", "validation_loss", "train_rmse", "validation_rmse"]
+    names += ["train_mae", "validation_mae"]
     assert list(rows[0]) == names
     assert run.rows == rows
 

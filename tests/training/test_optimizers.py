@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable
+from copy import deepcopy
 
 from retrain import schema
 from retrain.errors import RetrainError
@@ -68,7 +69,7 @@ def test_same_bits_as_torch(section, original):
     start, *gradients = normal((6, 3), 9)
     chosen = schema.check({"optimizer": section, "schedule": {"name": "constant"}}, optimizers.Parameters, "train")
     found = []
-    for build in (lambda parameters: chosen.optimizer.build(parameters, 0.3), original):
+    for build in (lambda parameters: chosen.optimizer.build(nn.ParameterList(parameters), 0.3), original):
         parameter = nn.Parameter(start.clone())
         optimizer = build([parameter])
         for gradient in gradients:
@@ -81,6 +82,29 @@ def test_same_bits_as_torch(section, original):
     assert torch.equal(ours, theirs)
     assert state["param_groups"] == expected["param_groups"]
     assert all(torch.equal(value, expected["state"][0][name]) for name, value in state["state"][0].items())
+
+
+def test_adamw_rowwise_is_adamw_and_rowwise_adagrad():
+    section = {"name": "adamw_rowwise", "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.1, "sparse_learning_rate": 0.7}
+    chosen = schema.check({"optimizer": section, "schedule": {"name": "constant"}}, optimizers.Parameters, "train")
+    assert chosen.optimizer.takes_sparse_gradients
+    torch.manual_seed(0)
+    network = nn.ModuleDict({"bag": nn.EmbeddingBag(9, 3, mode="sum", sparse=True), "linear": nn.Linear(3, 2)})
+    twin = deepcopy(network)
+    references = (
+        optim.AdamW([twin["linear"].weight], 0.3, (0.8, 0.9), weight_decay=0.1),
+        optim.AdamW([twin["linear"].bias], 0.3, (0.8, 0.9), weight_decay=0.0),
+        RowwiseAdagradOptimizer([twin["bag"].weight], 0.7),
+    )
+    tokens = torch.tensor([[0, 5, 5], [8, 1, 0]])
+    for parts, steps in ((network, [chosen.optimizer.build(network, 0.3)]), (twin, references)):
+        for _ in range(5):
+            parts["linear"](parts["bag"](tokens)).square().sum().backward()
+            for optimizer in steps:
+                optimizer.step()
+            parts.zero_grad()
+    for name, weight in twin.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], weight, rtol=1e-5, atol=1e-6)
 
 
 @shapes
@@ -220,7 +244,7 @@ def test_rowwise_adagrad_has_no_parameters():
         {"optimizer": {"name": "rowwise_adagrad"}, "schedule": constant}, optimizers.Parameters, "train"
     )
     assert chosen.optimizer.takes_sparse_gradients
-    built = chosen.optimizer.build([nn.Parameter(torch.zeros(2))], 0.7)
+    built = chosen.optimizer.build(nn.ParameterList([nn.Parameter(torch.zeros(2))]), 0.7)
     assert (type(built), built.param_groups[0]["lr"]) == (RowwiseAdagradOptimizer, 0.7)
     parameters = {"optimizer": {"name": "rowwise_adagrad", "momentum": 0.0}, "schedule": constant}
     with pytest.raises(RetrainError, match=r"^train.optimizer: unknown parameter 'momentum'; known are: name$"):

@@ -54,8 +54,11 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
     predictor = load(environment.workspace(), dataset)
     repairs = predictor.description.prepare.repairs
     for raw in batches(predictor, texts, file):
-        is_text = predictor.encoder.holds == "text"
-        rows = {name: tidy_texts(column, repairs) for name, column in raw.items()} if is_text else raw
+        kinds = predictor.encoder.kinds
+        rows = {
+            name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name]
+            for name, kind in zip(predictor.encoder.columns, kinds, strict=True)
+        }
         for answer in predictor.task.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
             click.echo(line_of(answer))
 
@@ -99,7 +102,7 @@ def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -
     if file is not None and file.suffix.lower() == ".csv":
         rows = table(predictor, file)
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            yield {name: rows[name][start : start + ROWS_AT_ONCE].tolist() for name in predictor.encoder.columns}
+            yield {name: listed(rows[name][start : start + ROWS_AT_ONCE]) for name in predictor.encoder.columns}
         return
     if not texts and file is None and sys.stdin.isatty():
         click.echo("reading texts, one per line; Ctrl-D ends", err=True)
@@ -112,18 +115,27 @@ def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -
         yield predictor.encoder.rows_of_texts(some)
 
 
+def listed(column: "pd.Series[Any]") -> Any:
+    """A column as a list; dates as an array."""
+    return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
+
+
 def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
     """The model's input columns of a CSV file.
 
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain.data.csv_rows import read_csv, select_columns
+    from retrain.data.csv_rows import read_csv, select_columns, with_kinds
 
-    columns = predictor.encoder.columns
-    numeric = columns if predictor.encoder.holds == "numbers" else ()
-    rows = select_columns(read_csv(file, str(file), None), columns, numeric, str(file))
-    for name in rows.columns:
+    columns, holds = predictor.encoder.columns, predictor.encoder.holds
+    of_kind = {
+        kind: [name for name, own in zip(columns, predictor.encoder.kinds, strict=True) if own == kind]
+        for kind in ("number", "category", "date")
+    }
+    rows = select_columns(read_csv(file, str(file), None), columns, of_kind["number"], str(file))
+    rows = with_kinds(rows, of_kind["category"], of_kind["date"], str(file))
+    for name in rows.columns if holds != "anything" else ():
         empty = rows.index[rows[name].isna()]
         if len(empty):
             raise RetrainError(

@@ -38,7 +38,7 @@ def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
     Raises:
         RetrainError: a name in `repairs` is unknown.
     """
-    texts = [name for name in table.columns if table[name].dtype != "float64"]
+    texts = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
     tidied = {name: pd.Series(tidy_texts(table[name], repairs), table.index, dtype="str") for name in texts}
     return table.assign(**tidied)
 
@@ -92,11 +92,17 @@ class Cleaned:
     duplicates: int
 
 
-def clean(table: pd.DataFrame, repairs: tuple[str, ...]) -> Cleaned:
-    """Clean texts, then drop rows without inputs, without a target or with a missing number, then repeated rows."""
+def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, keep_missing: bool) -> Cleaned:
+    """Clean texts, then drop rows without inputs or without a target, then repeated rows.
+
+    Unless `keep_missing` is set, rows go in which a number, a category or a date is missing.
+    """
     inputs, target = list(table.columns[:-1]), table.columns[-1]
     tidied = tidy(table, repairs)
-    blank = tidied[inputs].isin([""]).all(axis=1) | tidied[target].isin([""]) | tidied.isna().any(axis=1)
+    missing = tidied.isna()
+    blank = (missing | tidied.isin([""]))[inputs].all(axis=1) | tidied[target].isin([""]) | missing[target]
+    if not keep_missing:
+        blank |= missing.any(axis=1)
     kept = tidied[~blank]
     repeated = kept.duplicated()
     return Cleaned(kept[~repeated].reset_index(drop=True), int(blank.sum()), int(repeated.sum()))

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from retrain import files, schema
 from retrain.data.report_csv import LARGEST
@@ -12,7 +13,7 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["read_csv", "select_columns"]
+__all__ = ["read_csv", "select_columns", "with_kinds"]
 
 
 LONGEST = 1 << 30
@@ -165,6 +166,31 @@ def numbers(values: "pd.Series[str]", shown: str, section: str) -> "pd.Series[fl
             as_text = f", or remove '{values.name}' from {section}.numbers to read it as text" if section else ""
             raise RetrainError(f"{shown}, line {line}, column '{values.name}'", fact, f"correct the value{as_text}")
     return pd.Series(parsed, index=values.index, name=values.name, dtype="float64")
+
+
+def with_kinds(rows: pd.DataFrame, categories: Sequence[str], dates: Sequence[str], shown: str) -> pd.DataFrame:
+    """The table with categorical columns and dates; an empty field is a missing value.
+
+    Raises:
+        RetrainError: a value of a date column is not a date in ISO 8601.
+    """
+    converted: dict[str, Any] = {}
+    for name in set(categories) & set(rows.columns):
+        values = rows[name].str.strip()
+        converted[name] = values.where(values != "").astype("category")
+    for name in set(dates) & set(rows.columns):
+        values = rows[name].str.strip()
+        parsed = pd.to_datetime(values.where(values != ""), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(
+            None
+        )
+        wrong = rows.index[parsed.isna() & (values != "")]
+        if len(wrong):
+            where = f"{shown}, line {wrong[0]}, column '{name}'"
+            raise RetrainError(
+                where, f"holds '{values[wrong[0]]}', which is not a date", "write it as 2024-12-31 or 2024-12-31 23:59"
+            )
+        converted[name] = parsed.astype("datetime64[s]")
+    return rows.assign(**converted)
 
 
 def as_float(value: str) -> float | None:

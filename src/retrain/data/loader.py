@@ -21,7 +21,7 @@ Gather = Callable[[Arrays, np.ndarray], tuple[np.ndarray, ...]]
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 """The network's inputs in order, and the targets."""
 
-TARGETS = "targets"
+TARGETS, FOLDS = "targets", "folds"
 
 
 def read(folder: Path) -> Arrays:
@@ -54,7 +54,8 @@ class Examples(Dataset[Batch]):
     def __getitems__(self, indices: list[int]) -> Batch:
         """The batch of the examples with these numbers."""
         rows = np.asarray(indices, dtype=np.int64)
-        inputs = tuple(torch.from_numpy(array) for array in self.gather(self.arrays, rows))
+        gathered = [*self.gather(self.arrays, rows), *([self.arrays[FOLDS][rows]] if FOLDS in self.arrays else [])]
+        inputs = tuple(map(torch.from_numpy, gathered))
         return inputs, torch.from_numpy(self.arrays[TARGETS][rows])
 
 

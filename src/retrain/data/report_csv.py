@@ -79,10 +79,13 @@ def write_columns(path: Path, columns: Columns) -> None:
 
 
 def as_cell(value: Any) -> Any:
-    """A value as it is written: an escaped text, or a number of Python's own."""
+    """A value as it is written: an escaped text, a number of Python's own, or nothing for a missing value."""
     if isinstance(value, str):
         return escape_cell(value)
-    return value if type(value) in (int, float) else value.item()
+    own = value if value is None or type(value) in (int, float) else value.item()
+    if own is None or (isinstance(own, float) and math.isnan(own)):
+        return ""
+    return own if isinstance(own, int | float) else str(own)
 
 
 def read_columns(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[str]]:

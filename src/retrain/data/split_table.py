@@ -9,7 +9,7 @@ __all__ = ["read_split"]
 
 
 def read_split(path: Path, hint: str) -> Columns:
-    """Read a table of the split stage: numbers as float64 arrays, texts and classes as lists.
+    """Read a table of the split stage: numbers as float64 arrays, dates as datetime64 arrays, texts and classes as lists.
 
     Raises:
         RetrainError: the file is missing or damaged; `hint` says what to do.
@@ -20,7 +20,11 @@ def read_split(path: Path, hint: str) -> Columns:
 
     with files.reading(path, "Parquet table", hint, Exception):
         table = ParquetFile(path).read()
-    return {
-        name: np.array(column.to_pylist(), "float64") if types.is_floating(column.type) else column.to_pylist()
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    columns: Columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        columns[name] = column.to_pylist()
+        if types.is_floating(column.type):
+            columns[name] = np.array(columns[name], "float64")
+        elif types.is_timestamp(column.type):
+            columns[name] = np.array(columns[name], "datetime64[s]")
+    return columns

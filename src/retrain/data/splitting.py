@@ -1,6 +1,7 @@
 """Assignment of rows to splits by a hash of their content."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 from retrain.errors import RetrainError
@@ -9,18 +10,24 @@ from retrain.schema import Chosen, Section, Seed
 from pydantic import Field
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "not_empty", "split"]
+__all__ = ["Split", "check", "folds", "not_empty", "split"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Folds = Annotated[int, Field(ge=2, le=16)]
 
 
 class Split(Section):
     """Parameters of the split stage."""
 
-    validation: Fraction
+    validation: Fraction | None = None
+    """Absent if `folds` is set."""
+    folds: Folds | None = None
+    """Instead of a validation split: every row that is not a test row validates one member of the network, which learns from
+    the other folds."""
     test: Fraction | None = None
     """Absent if the data has an official test file."""
     seed: Seed
@@ -41,17 +48,40 @@ def assign_split(content: bytes, seed: int, test: float, validation: float) -> s
         test: the fraction of the test split.
         validation: the fraction of the validation split.
     """
-    digest = hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8)).digest()
-    draw = int.from_bytes(digest) / 2**64
+    draw = draw_of(content, seed)
     if draw < test:
         return "test"
     return "validation" if draw < test + validation else "train"
 
 
+def draw_of(content: bytes, seed: int) -> float:
+    """A number from 0 to 1 that depends on a row's content and the seed alone."""
+    digest = hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8)).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarray":
+    """The fold of each row of the train split, decided by the same hash as the splits: int64, (rows,).
+
+    Raises:
+        RetrainError: a fold is empty.
+    """
+    import numpy as np
+
+    count, test = parameters.folds or 1, parameters.test or 0.0
+    draws = np.array([draw_of(content, parameters.seed) for content in contents])
+    numbers = ((draws - test) / (1.0 - test) * count).astype(np.int64).clip(0, count - 1)
+    if len(np.unique(numbers)) < count:
+        raise RetrainError(
+            f"{where}.folds", f"{len(numbers):,} train rows do not fill {count} folds", "add rows, or set folds: 2"
+        )
+    return numbers
+
+
 def split(
     rows: "pd.DataFrame", contents: list[bytes], official: tuple["pd.DataFrame", list[bytes]] | None, parameters: Split
 ) -> dict[str, "pd.DataFrame"]:
-    """The three splits. Each keeps the order of the rows.
+    """The splits: train, validation unless there are folds, and test. Each keeps the order of the rows.
 
     Args:
         rows: the tidy table.
@@ -60,16 +90,15 @@ def split(
         parameters: the stage's section.
     """
     assigned = [
-        assign_split(content, parameters.seed, parameters.test or 0.0, parameters.validation) for content in contents
+        assign_split(content, parameters.seed, parameters.test or 0.0, parameters.validation or 0.0)
+        for content in contents
     ]
+    learned = ("train",) if parameters.folds else ("train", "validation")
     if official is None:
-        return {name: rows[[own == name for own in assigned]] for name in ("train", "validation", "test")}
+        return {name: rows[[own == name for own in assigned]] for name in (*learned, "test")}
     test, tested = official[0], set(official[1])
     free = [content not in tested for content in contents]
-    parts = {
-        name: rows[[own == name and keep for own, keep in zip(assigned, free, strict=True)]]
-        for name in ("train", "validation")
-    }
+    parts = {name: rows[[own == name and keep for own, keep in zip(assigned, free, strict=True)]] for name in learned}
     return {**parts, "test": test}
 
 
@@ -77,13 +106,22 @@ def check(parameters: Split, where: str, *, official: bool) -> None:
     """Check that the fractions fit each other and the data.
 
     Raises:
-        RetrainError: there are both a fraction `test` and an official test file, or neither; or no rows are left to train on.
+        RetrainError: there are both a fraction `test` and an official test file, or neither; the same for `validation` and `folds`; or no
+            rows are left to train on.
     """
     if official and parameters.test is not None:
         raise RetrainError(f"{where}.test", "is set, but the data has an official test file", "remove the parameter")
     if not official and parameters.test is None:
         raise RetrainError(f"{where}.test", "is missing", "add it: the data has no official test file")
-    total = parameters.validation + (parameters.test or 0.0)
+    if (parameters.validation is None) == (parameters.folds is None):
+        fact = "needs either validation or folds" if parameters.folds is None else "sets both validation and folds"
+        hint = (
+            "add validation: 0.15, or folds: 4 for the network 'mixed'"
+            if parameters.folds is None
+            else "remove one of them"
+        )
+        raise RetrainError(where, fact, hint)
+    total = (parameters.validation or 0.0) + (parameters.test or 0.0)
     if total >= 1:
         raise RetrainError(
             where, f"validation and test add up to {total:g}, so no rows are left to train on", "lower them"

@@ -178,7 +178,7 @@ def run_evaluate(result: Result) -> str:
 def read_plot_data(result: Result) -> PlotData:
     """Read everything that is plotted; raises RetrainError if a file is missing or damaged."""
     described = result.description()
-    metric = tasks.load(described.task.name, str(result.model / FILE)).metric
+    metric = next(iter(tasks.load(described.task.name, str(result.model / FILE)).metrics))
     columns = ("epoch", *(f"{split}_{name}" for name in ("loss", metric) for split in ("train", "validation")))
     history = report_csv.read_numbers(result.history, f"run: dvc repro train@{result.dataset}", columns)
     results = confusion_counts(result, described) if has_classes(described) else predicted_numbers(result)

@@ -84,7 +84,7 @@ def load(folder: Path) -> Predictor:
         if (file.Network.takes, loss.task) != (encoder.gives, described.task.name):
             raise RetrainError(where, "names an encoder, network, task and loss that do not fit together", hint)
         with torch.device("meta"), SkipInit():
-            network = file.Network(encoder.size, task.outputs, parameters)
+            network = networks.build(file, encoder.size, task.outputs, parameters, described.split)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise RetrainError(where, f"does not describe a model ({type(error).__name__}: {error})", hint) from None
     weights.load_weights(folder / description.WEIGHTS, network, hint)

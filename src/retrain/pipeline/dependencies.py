@@ -40,6 +40,7 @@ READ_BY_NO_CODE = {
 USED_BY_SOME_CHOICES = (
     "src/retrain/data/csv_rows.py",
     "src/retrain/data/downloads.py",
+    "src/retrain/data/encoders/_ngrams.py",
     "src/retrain/data/encoders/_ragged.py",
     "src/retrain/data/encoders/_text.py",
     "src/retrain/data/report_csv.py",

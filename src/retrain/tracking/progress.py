@@ -29,7 +29,7 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
 
 def epoch_line(training: Training) -> str:
     """The metrics of the last epoch on one line."""
-    row, metric = training.history.rows[-1], training.data.task.metric
+    row, metric = training.history.rows[-1], next(iter(training.data.task.metrics))
     return (
         f"epoch {row['epoch']:3d}/{training.config.epochs}"
         f"  train loss {row['train_loss']:.4f} {metric} {row[f'train_{metric}']:.4f}"

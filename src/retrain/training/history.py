@@ -17,7 +17,8 @@ __all__ = ["History", "history_columns", "history_row"]
 class Best:
     """The best epoch so far, by its score on the validation split."""
 
-    score: float = -math.inf
+    score: tuple[float, float] = (-math.inf, -math.inf)
+    """The value that `best_by` names, as a number of which more is better; then that of the loss, which decides ties."""
     epoch: int = 0
     weights: "dict[str, Tensor]" = field(default_factory=dict)
 
@@ -30,7 +31,7 @@ class History:
     rows: list[dict[str, float]] = field(default_factory=list)
     best: Best = field(default_factory=Best)
 
-    def add(self, row: dict[str, float], score: float, network: "nn.Module") -> None:
+    def add(self, row: dict[str, float], score: tuple[float, float], network: "nn.Module") -> None:
         """Append an epoch. It becomes the best one if its score is higher than that of all epochs before it."""
         self.rows.append(row)
         if score > self.best.score:
@@ -52,15 +53,17 @@ class History:
 
 def history_columns(task: "Task") -> tuple[str, ...]:
     """The columns of `history.csv`."""
-    metrics = (f"{split}_{metric}" for metric in ("loss", task.metric) for split in ("train", "validation"))
+    metrics = (f"{split}_{metric}" for metric in ("loss", *task.metrics) for split in ("train", "validation"))
     return ("epoch", "learning_rate", *metrics)
 
 
-def history_row(epoch: "EpochResult", task: "Task") -> dict[str, float]:
+def history_row(result: "EpochResult", task: "Task") -> dict[str, float]:
     """One epoch's metrics, as `history.csv` and MLflow have them."""
-    losses = (epoch.train.loss, epoch.validation.loss)
-    metrics = (task.metric_of(epoch.train.measure), task.metric_of(epoch.validation.measure))
-    return dict(zip(history_columns(task), (epoch.epoch, epoch.learning_rate, *losses, *metrics), strict=True))
+    row: dict[str, float] = {"epoch": result.epoch, "learning_rate": result.learning_rate}
+    for split, sums in (("train", result.train), ("validation", result.validation)):
+        metrics = task.metrics_of(sums.totals, sums.examples)  # type: ignore[arg-type]
+        row |= {f"{split}_{name}": value for name, value in {"loss": sums.loss / sums.examples, **metrics}.items()}
+    return {name: row[name] for name in history_columns(task)}
 
 
 def copied_weights(network: "nn.Module") -> "dict[str, Tensor]":

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from retrain import devices
@@ -26,44 +26,33 @@ Function = Callable[[Tensor, Tensor], Tensor]
 class LoopConfig:
     """Everything that does not change during a training.
 
-    `loss` returns the mean of a batch. `measure` returns one value per example; the mean is reported with the loss.
+    `loss` returns the mean of a batch. `totals` returns the sums from which the task computes its metrics.
     """
 
     loss: Function
-    measure: Function
+    totals: Function
     batch_size: int
     epochs: int
     clip_norm: float | None
+    ema_decay: float | None
     seed: int
     device: torch.device
 
 
 @dataclass
 class RunningTotals:
-    """The sums of loss and measure over the examples so far, in float64."""
+    """The sums over the examples so far, in float64."""
 
     loss: float = 0.0
-    measure: float = 0.0
+    totals: Tensor | float = 0.0
+    """What the task sums up for its metrics."""
     examples: int = 0
 
-    def add(self, loss: float, measures: Tensor) -> None:
-        """Add a batch: its mean loss, and one measure per example."""
-        self.loss += loss * len(measures)
-        self.measure += measures.sum().item()
-        self.examples += len(measures)
-
-    @property
-    def averages(self) -> "Averages":
-        """The mean loss and the mean measure of an example."""
-        return Averages(self.loss / self.examples, self.measure / self.examples)
-
-
-@dataclass(frozen=True)
-class Averages:
-    """The mean loss and the mean measure of an example."""
-
-    loss: float
-    measure: float
+    def add(self, loss: float, totals: Tensor, examples: int) -> None:
+        """Add a batch: its mean loss, its totals and its size."""
+        self.loss += loss * examples
+        self.totals = self.totals + totals
+        self.examples += examples
 
 
 @dataclass
@@ -81,16 +70,38 @@ class State:
     """The learning rate of the first batch of the current epoch."""
     totals: RunningTotals = field(default_factory=RunningTotals)
     """The sums of the current epoch."""
+    averaged: nn.Module | None = None
+    """The network with the moving averages of its weights, if there is an `ema_decay`."""
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and saved."""
+        return self.network if self.averaged is None else self.averaged
+
+    def average(self, decay: float) -> None:
+        """Update the moving averages. They follow faster at the beginning, so that the first weights are soon forgotten."""
+        if self.averaged is None:
+            return
+        step = self.scheduler.last_epoch
+        share = 1.0 - min(decay, step / (step + 4.0))
+        with torch.no_grad():
+            for average, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                average.lerp_(weight, share)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as nested dicts of tensors and numbers. The tensors are not copies."""
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "scheduler")}
+        parts = {name: getattr(self, name).state_dict() for name in self.parts}
         values = {name: getattr(self, name) for name in ("epoch", "batch", "learning_rate")}
-        return {**parts, **values, "totals": asdict(self.totals)}
+        return {**parts, **values, "totals": dict(vars(self.totals))}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The attributes with a state of their own."""
+        return ("network", "optimizer", "scheduler", *(["averaged"] if self.averaged else []))
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        for name in ("network", "optimizer", "scheduler"):
+        for name in self.parts:
             getattr(self, name).load_state_dict(saved[name])
         for name in ("epoch", "batch", "learning_rate"):
             setattr(self, name, saved[name])
@@ -103,8 +114,8 @@ class EpochResult:
 
     epoch: int
     learning_rate: float
-    train: Averages
-    validation: Averages
+    train: RunningTotals
+    validation: RunningTotals
 
 
 class NotFiniteError(ArithmeticError):
@@ -130,6 +141,7 @@ def train_epochs(
             devices.seed(config.device, derived_seed(config.seed, state.epoch, state.batch))
             inputs, targets = on_device(batch, config.device)
             outputs = state.network(*inputs)
+            targets = for_each_head(targets, len(outputs))
             loss = config.loss(outputs, targets)
             value = loss.item()
             if not math.isfinite(value):
@@ -139,16 +151,20 @@ def train_epochs(
             clip(state.network.parameters(), config.clip_norm)
             state.optimizer.step()
             state.scheduler.step()
-            state.totals.add(value, config.measure(outputs.detach(), targets))
+            if config.ema_decay is not None:
+                state.average(config.ema_decay)
+            state.totals.add(value, config.totals(outputs.detach(), targets), len(targets))
             state.batch += 1
             yield None
-        validated = yield from evaluate(state.network, ordered_batches(validation, config.batch_size), config)
+        validated = yield from evaluate(state.evaluated, ordered_batches(validation, config.batch_size), config)
         state.epoch, state.batch = state.epoch + 1, 0
-        yield EpochResult(state.epoch, state.learning_rate, state.totals.averages, validated)
+        yield EpochResult(state.epoch, state.learning_rate, state.totals, validated)
 
 
-def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig) -> Generator[None, None, Averages]:
-    """Return the loss and measure of a network on a split, in eval mode without gradients; yield after each batch.
+def evaluate(
+    network: nn.Module, batches: DataLoader[Batch], config: LoopConfig
+) -> Generator[None, None, RunningTotals]:
+    """Return the sums of a network on a split, in eval mode without gradients; yield after each batch.
 
     Raises:
         NotFiniteError: the loss is not finite.
@@ -159,11 +175,16 @@ def evaluate(network: nn.Module, batches: DataLoader[Batch], config: LoopConfig)
         with torch.no_grad():
             inputs, targets = on_device(batch, config.device)
             outputs = network(*inputs)
-            totals.add(config.loss(outputs, targets).item(), config.measure(outputs, targets))
+            totals.add(config.loss(outputs, targets).item(), config.totals(outputs, targets), len(targets))
         if not math.isfinite(totals.loss):
             raise NotFiniteError(f"the loss on the validation split is {totals.loss}")
         yield
-    return totals.averages
+    return totals
+
+
+def for_each_head(targets: Tensor, outputs: int) -> Tensor:
+    """The target of each output. A network with several heads has several outputs per row in training, next to each other."""
+    return targets if len(targets) == outputs else targets.repeat_interleave(outputs // len(targets), dim=0)
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:

@@ -3,13 +3,13 @@
 import inspect
 import math
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from retrain.schema import AtLeastOne, Number, Section, Share
+from retrain.schema import AtLeastOne, Number, PositiveNumber, Section, Share
 
 import torch
 from pydantic import Field
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 from torch.nn import Parameter
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -30,7 +30,7 @@ class OptimizerSection(Section):
         """Whether these parameters allow a network with sparse gradients."""
         raise NotImplementedError
 
-    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
         """Build the optimizer for the weights of a network."""
         raise NotImplementedError
 
@@ -46,8 +46,8 @@ class SGD(OptimizerSection):
     def takes_sparse_gradients(self) -> bool:
         return self.momentum == 0 and self.weight_decay == 0
 
-    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        return EagerSGD(parameters, lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
+        return EagerSGD(network.parameters(), lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
 class AdamW(OptimizerSection):
@@ -62,9 +62,9 @@ class AdamW(OptimizerSection):
     def takes_sparse_gradients(self) -> bool:
         return False
 
-    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
         betas = (self.beta1, self.beta2)
-        return EagerAdamW(parameters, lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
+        return EagerAdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
 
 
 class Adagrad(OptimizerSection):
@@ -77,8 +77,8 @@ class Adagrad(OptimizerSection):
     def takes_sparse_gradients(self) -> bool:
         return self.weight_decay == 0
 
-    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        return EagerAdagrad(parameters, lr=learning_rate, weight_decay=self.weight_decay)
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
+        return EagerAdagrad(network.parameters(), lr=learning_rate, weight_decay=self.weight_decay)
 
 
 class RowwiseAdagrad(OptimizerSection):
@@ -90,8 +90,38 @@ class RowwiseAdagrad(OptimizerSection):
     def takes_sparse_gradients(self) -> bool:
         return True
 
-    def build(self, parameters: Iterable[Parameter], learning_rate: float) -> Optimizer:
-        return RowwiseAdagradOptimizer(parameters, learning_rate)
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
+        return RowwiseAdagradOptimizer(network.parameters(), learning_rate)
+
+
+class AdamWRowwise(OptimizerSection):
+    """AdamW for most weights, row-wise Adagrad for those with sparse gradients, such as the vectors of n-grams.
+
+    Adam would give a rare n-gram steps as large as those of a frequent one. Only weights whose names end in `weight` decay,
+    so scales and biases do not.
+    """
+
+    name: Literal["adamw_rowwise"]
+    beta1: Share
+    beta2: Share
+    weight_decay: Number
+    sparse_learning_rate: PositiveNumber
+    """The learning rate of weights with sparse gradients."""
+
+    @property
+    def takes_sparse_gradients(self) -> bool:
+        return True
+
+    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
+        sparse = {id(module.weight) for module in network.modules() if getattr(module, "sparse", False)}
+        groups: dict[str, list[Parameter]] = {"sparse": [], "decayed": [], "free": []}
+        for name, parameter in network.named_parameters():
+            kind = "sparse" if id(parameter) in sparse else "decayed" if name.endswith("weight") else "free"
+            groups[kind].append(parameter)
+        decays = {"decayed": self.weight_decay, "free": 0.0}
+        dense = [{"params": groups[kind], "weight_decay": decay} for kind, decay in decays.items() if groups[kind]]
+        rowwise = [{"params": groups["sparse"], "lr": self.sparse_learning_rate}] if groups["sparse"] else []
+        return AdamWRowwiseOptimizer(dense, rowwise, learning_rate, (self.beta1, self.beta2))
 
 
 class EagerOptimizer(Optimizer):
@@ -163,7 +193,53 @@ def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float
         parameter += gradient * rates.reshape(-1, *[1] * (gradient.dim() - 1))
 
 
-AnyOptimizer = Annotated[SGD | AdamW | Adagrad | RowwiseAdagrad, Field(discriminator="name")]
+class AdamWRowwiseOptimizer(EagerOptimizer):
+    """`AdamW` and `RowwiseAdagradOptimizer` side by side, with one list of groups and one state.
+
+    Args:
+        dense: the groups for AdamW, with their `weight_decay`.
+        rowwise: the groups for row-wise Adagrad, with their learning rate `lr`.
+        lr: the learning rate of AdamW.
+        betas: the decay of AdamW's moving averages of gradients and of squared gradients.
+    """
+
+    def __init__(
+        self, dense: list[dict[str, Any]], rowwise: list[dict[str, Any]], lr: float, betas: tuple[float, float]
+    ) -> None:
+        groups = [*({**group, "dense": True} for group in dense), *({**group, "dense": False} for group in rowwise)]
+        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if group["dense"]:
+                    adamw(parameter, parameter.grad, state, group)
+                else:
+                    if not state:
+                        state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
+                    move(parameter, parameter.grad, state["sum"], group["lr"])
+
+
+def adamw(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """One step of AdamW (Loshchilov and Hutter 2019) for one parameter."""
+    if not state:
+        state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+    beta1, beta2 = group["betas"]
+    state["step"] += 1
+    state["mean"].lerp_(gradient, 1.0 - beta1)
+    state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
+    parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+    size = group["lr"] / (1.0 - beta1 ** state["step"])
+    spread = (state["square"] / (1.0 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+    parameter.addcdiv_(state["mean"], spread, value=-size)
+
+
+AnyOptimizer = Annotated[SGD | AdamW | Adagrad | RowwiseAdagrad | AdamWRowwise, Field(discriminator="name")]
 
 
 class Constant(Section):
@@ -196,6 +272,18 @@ class Cosine(Section):
         return round(0.5 * (1.0 + math.cos(math.pi * progress)), 12)  # C libraries round a cosine differently
 
 
+class WarmCosine(Section):
+    """The learning rate rises during the first `warmup` of the training, and falls along half a cosine."""
+
+    name: Literal["warm_cosine"]
+    warmup: Annotated[float, Field(gt=0, lt=1)]
+
+    def factor(self, progress: float) -> float:
+        """See `Constant.factor`."""
+        rise = min(1.0, (progress + 1e-3) / self.warmup)  # the first step is not zero
+        return round(rise * 0.5 * (1.0 + math.cos(math.pi * progress)), 12)
+
+
 class Steps(Section):
     """The learning rate is multiplied by `gamma` after each of `count` equal parts of the training."""
 
@@ -209,7 +297,7 @@ class Steps(Section):
         return math.prod([self.gamma] * passed)  # the same bits on every machine; a power is not
 
 
-AnySchedule = Annotated[Constant | Linear | Cosine | Steps, Field(discriminator="name")]
+AnySchedule = Annotated[Constant | Linear | Cosine | WarmCosine | Steps, Field(discriminator="name")]
 
 
 def scheduler(optimizer: Optimizer, schedule: AnySchedule, steps: int) -> LambdaLR:

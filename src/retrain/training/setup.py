@@ -1,6 +1,7 @@
 """Build everything that a training needs from its parameters and data."""
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from retrain.data import encoding_file
 from retrain.data.encoding_file import DataFacts, Encoding
 from retrain.errors import RetrainError
 from retrain.models.description import Description, TrainParameters
-from retrain.schema import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Threads
+from retrain.schema import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Share, Threads
 from retrain.training.history import History, history_columns
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class Loop(Section):
     Switching to any number also changes results of `rowwise_adagrad` with `sparse: true` slightly, even when the limit is
     never reached.
     """
+    ema_decay: Share | None
+    """The decay of moving averages of all weights, per step; the averages are evaluated and saved. null for none."""
+    best_by: str
+    """What decides which epoch is best, on the validation split: `loss` or a metric of the task (`accuracy`, `macro_f1`; `rmse`,
+    `mae`). The lower loss decides ties."""
     patience: AtLeastOne
     """Training stops after this many epochs without a better epoch: a higher validation accuracy for classes, a lower
     validation loss for numbers."""
@@ -78,6 +84,7 @@ class Training:
     state: "State"
     config: "LoopConfig"
     data: TrainingData
+    best_by: str
     patience: int
     history: History
 
@@ -86,6 +93,11 @@ class Training:
         """Whether the last epoch is done, or `patience` epochs brought no better one."""
         stalled = self.state.epoch - self.history.best.epoch
         return self.state.epoch == self.config.epochs or stalled >= self.patience
+
+    def score(self, row: dict[str, float]) -> tuple[float, float]:
+        """The score of an epoch; the highest is best."""
+        sign = self.data.task.metrics.get(self.best_by, -1)
+        return sign * row[f"validation_{self.best_by}"], -row["validation_loss"]
 
     @property
     def summary(self) -> str:
@@ -125,10 +137,12 @@ def read_data(folder: Path) -> TrainingData:
         task = tasks.load(encoding.task.name, str(path)).from_json(encoding.task.learned)
     except ValueError:
         raise RetrainError(str(path), "is damaged", f"run: dvc repro split@{folder.parent.name}") from None
-    train, validation = (
-        loader.Examples(loader.read(folder / name), encoder.gather) for name in ("train", "validation")
+    splits = [name for name in encoding.splits if name != "test"]
+    # Without a validation split, the rows of each fold validate the members of the network that did not learn from them.
+    train, *validation = (loader.Examples(loader.read(folder / name), encoder.gather) for name in splits)
+    return TrainingData(
+        encoding, files.combined_sha256(digests), encoder, task, train, validation[0] if validation else train
     )
-    return TrainingData(encoding, files.combined_sha256(digests), encoder, task, train, validation)
 
 
 def chosen_network(
@@ -139,6 +153,14 @@ def chosen_network(
 
     file = networks.load(parameters.network.get("name"), f"{where}.network.name")
     checked = schema.check(parameters.network, file.Parameters, f"{where}.network")
+    cut = "folds" in encoding.split
+    if file.Network.uses_folds != cut:
+        fact = f"'{checked.name}' {'learns from folds' if file.Network.uses_folds else 'needs a validation split'}"
+        raise RetrainError(
+            f"{where}.network.name",
+            fact,
+            "replace split.folds by validation: 0.15" if cut else "replace split.validation by folds: 4",
+        )
     if file.Network.takes != gives:
         encoder = encoding.encoder.name
         fact = f"'{checked.name}' takes {file.Network.takes}, but the encoder '{encoder}' of this dataset gives {gives}"
@@ -172,6 +194,12 @@ def chosen_loss(parameters: Train, task: str, where: str) -> "Loss":
     return loss
 
 
+def check_best_by(best_by: str, task: "Task", where: str) -> None:
+    """Raise RetrainError if there is no such metric."""
+    if best_by not in (known := ("loss", *task.metrics)):
+        raise RetrainError(f"{where}.loop.best_by", f"unknown '{best_by}'", schema.nearest(best_by, known))
+
+
 def build(parameters: Train, data: TrainingData, where: str) -> Training:
     """Build the network with its initial weights, the loss, the optimizer and the schedule.
 
@@ -179,6 +207,7 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
         RetrainError: a parameter does not fit another one, the data, or this machine.
     """
     from retrain import devices
+    from retrain.models import networks
     from retrain.training.loop import LoopConfig, State
     from retrain.training.optimizers import scheduler
 
@@ -187,18 +216,26 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
     loop, task, rows = parameters.loop, data.task, len(data.train)
     network_file, network_parameters = chosen_network(parameters, data.encoding, data.encoder.gives, where)
     steps = chosen_steps(parameters, where)
-    loss = chosen_loss(parameters, data.encoding.task.name, where)
+    loss = chosen_loss(parameters, data.encoding.task.name, where).fitted(task)
+    check_best_by(loop.best_by, task, where)
     if rows < loop.batch_size:
         fact = f"the train split has {rows:,} rows, fewer than one batch of {loop.batch_size:,}"
         raise RetrainError(f"{where}.loop.batch_size", fact, f"set it to {rows} or less")
 
     device = devices.ready(parameters.device, parameters.threads, where)
     torch.manual_seed(loop.seed)
-    network = network_file.Network(data.encoder.size, task.outputs, network_parameters).to(device)
-    optimizer = steps.optimizer.build(network.parameters(), loop.learning_rate)
+    network = networks.build(network_file, data.encoder.size, task.outputs, network_parameters, data.encoding.split)
+    if not steps.optimizer.takes_sparse_gradients and any(getattr(part, "sparse", False) for part in network.modules()):
+        fact = f"'{steps.optimizer.name}' can't take the sparse gradients of '{network_parameters.name}'"
+        raise RetrainError(f"{where}.optimizer.name", fact, "choose adamw_rowwise or rowwise_adagrad")
+    network = network.to(device)
+    optimizer = steps.optimizer.build(network, loop.learning_rate)
     schedule = scheduler(optimizer, steps.schedule, loop.epochs * math.ceil(rows / loop.batch_size))
-    config = LoopConfig(loss, task.measure, loop.batch_size, loop.epochs, loop.clip_norm, loop.seed, device)
-    return Training(State(network, optimizer, schedule), config, data, loop.patience, History(history_columns(task)))
+    config = LoopConfig(
+        loss, task.totals, loop.batch_size, loop.epochs, loop.clip_norm, loop.ema_decay, loop.seed, device
+    )
+    state = State(network, optimizer, schedule, averaged=None if loop.ema_decay is None else deepcopy(network))
+    return Training(state, config, data, loop.best_by, loop.patience, History(history_columns(task)))
 
 
 def describe(dataset: str, parameters: Train, data: TrainingData) -> Description:

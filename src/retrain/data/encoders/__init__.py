@@ -28,7 +28,7 @@ class Encoder(Protocol):
     """Turns rows into arrays, and batches of arrays into a network's inputs. What it learned can be saved as JSON."""
 
     holds: ClassVar[str]
-    """What its columns hold: `text` or `numbers`."""
+    """What its columns hold: `text`, `numbers` or `anything`."""
     gives: ClassVar[str]
     """The kind of arrays that `gather` returns. Networks whose `takes` is the same word fit."""
 
@@ -57,7 +57,11 @@ class Encoder(Protocol):
         """The input columns, in order."""
 
     @property
-    def size(self) -> int:
+    def kinds(self) -> tuple[str, ...]:
+        """What each column holds: `number`, `category`, `text` or `date`."""
+
+    @property
+    def size(self) -> Any:
         """The size that the network needs: the number of tokens or features, or of columns."""
 
     def describe(self) -> str:

@@ -19,6 +19,11 @@ class OfText:
     holds: ClassVar[str] = "text"
     columns: tuple[str, ...]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each column: text."""
+        return ("text",) * len(self.columns)
+
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The words of each row, without case, punctuation and spacing, in Unicode's NFKC form."""

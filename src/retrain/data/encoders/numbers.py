@@ -72,6 +72,11 @@ class Encoder:
         return {"columns": list(self.columns), "means": list(self.means), "deviations": list(self.deviations)}
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each column: a number."""
+        return ("number",) * len(self.columns)
+
+    @property
     def size(self) -> int:
         """The number of columns."""
         return len(self.columns)

@@ -25,7 +25,7 @@ class SourceParameters(Section):
 class SourceRows:
     """Rows before cleaning.
 
-    Text columns hold strings, number columns float64. The target is the last column, and the others are the inputs.
+    Text columns hold strings, number columns float64, categories and dates what pandas has for them. The target is the last column, and the others are the inputs.
     """
 
     rows: "pd.DataFrame"
@@ -34,6 +34,8 @@ class SourceRows:
     """Classes in the order of the source. All other classes follow alphabetically."""
     notes: tuple[str, ...]
     """The rows that the source itself left out: counts with reasons."""
+    keep_missing: bool = False
+    """Whether rows stay in which some inputs are missing."""
 
 
 @dataclass(frozen=True)

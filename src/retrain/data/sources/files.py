@@ -1,8 +1,8 @@
 """Rows from CSV files: in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from retrain.data.csv_rows import read_csv, select_columns
+from retrain.data.csv_rows import read_csv, select_columns, with_kinds
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
 from retrain.schema import in_order
@@ -22,7 +22,13 @@ class Parameters(SourceParameters):
     columns: tuple[str, ...]
     """The columns that are used; all of them, in order, if the file has no header."""
     numbers: tuple[str, ...]
-    """The columns that hold numbers. The others hold text."""
+    """The columns that hold numbers. Columns that are in none of `numbers`, `categories` and `dates` hold text."""
+    categories: tuple[str, ...] = ()
+    """Columns with one of a set of values, for the encoder `mixed`."""
+    dates: tuple[str, ...] = ()
+    """Columns with dates or times in ISO 8601, for the encoder `mixed`."""
+    missing: Literal["drop", "keep"] = "drop"
+    """What happens to rows in which an input is missing. The encoder `mixed` can learn from them."""
     inputs: tuple[str, ...]
     target: str
     rename: Annotated[dict[str, str], AfterValidator(in_order)]
@@ -31,7 +37,13 @@ class Parameters(SourceParameters):
     def columns_exist(self) -> "Parameters":
         """Check that all names are among the columns, and that inputs and target are different columns."""
         used = [*self.inputs, self.target]
-        for parameter, names in (("inputs", self.inputs), ("target", (self.target,)), ("numbers", self.numbers)):
+        for parameter, names in (
+            ("inputs", self.inputs),
+            ("target", (self.target,)),
+            ("numbers", self.numbers),
+            ("categories", self.categories),
+            ("dates", self.dates),
+        ):
             for name in names:
                 if name not in self.columns:
                     hint = f"add it to columns, or change {parameter}"
@@ -51,6 +63,7 @@ def read(parameters: Parameters, context: SourceContext) -> SourceRows:
         official_test=None if parameters.test is None else read_file(parameters, parameters.test, context),
         classes=tuple(dict.fromkeys(name for _, name in sorted(parameters.rename.items()))),
         notes=(),
+        keep_missing=parameters.missing == "keep",
     )
 
 
@@ -65,6 +78,7 @@ def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.
     section = f"datasets.{context.dataset}.prepare"
     table = select_columns(rows, parameters.columns, parameters.numbers, file.location, section)
     table = table[[*parameters.inputs, parameters.target]]
+    table = with_kinds(table, parameters.categories, parameters.dates, file.location)
     if parameters.rename:
         values = rows[parameters.target].str.strip()
         table[parameters.target] = values.map(lambda value: parameters.rename.get(value, value)).astype("str")

@@ -4,7 +4,7 @@ Each file has a `Task` class; `tests/models/test_contracts.py` checks every file
 of tensors and never import torch.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, cast
 
 from retrain import params
 from retrain.data.report_csv import Columns
@@ -18,10 +18,10 @@ __all__ = ["Task", "load"]
 
 
 class Task(Protocol):
-    """Turns targets into arrays and a network's outputs into predictions, and decides which epoch is best."""
+    """Turns targets into arrays and a network's outputs into predictions, and measures them."""
 
-    metric: str
-    """The name of the metric of each epoch, in addition to the loss: `validation_<metric>`."""
+    metrics: ClassVar[dict[str, int]]
+    """The metrics of each epoch, in addition to the loss: 1 where more is better, -1 where less is. The first has a plot."""
 
     @classmethod
     def fit(cls, targets: "pd.Series[Any]", where: str) -> Self:
@@ -48,14 +48,11 @@ class Task(Protocol):
     def encode(self, targets: Any) -> "np.ndarray":
         """The targets as the loss takes them: int64, (rows,), or float32, (rows, 1)."""
 
-    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """One value per example: float64, (batch,). `metric_of` turns their mean into the metric."""
+    def totals(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Sums over a batch, float64. Those of all batches are added up and given to `metrics_of`."""
 
-    def metric_of(self, mean: float) -> float:
-        """The metric, from the mean of `measure` over all examples."""
-
-    def score(self, loss: float, metric: float) -> float:
-        """The score of an epoch from its validation loss and metric. The highest score is best."""
+    def metrics_of(self, totals: "Tensor", examples: int) -> dict[str, float]:
+        """The metrics, from the sums over all examples."""
 
     def predictions(self, outputs: "Tensor") -> Columns:
         """One row per example, from the network's outputs, (examples, outputs): the prediction, and probabilities."""

@@ -38,7 +38,7 @@ class Task:
 
     classes: tuple[str, ...]
     counts: tuple[int, ...]
-    metric: ClassVar[str] = "accuracy"
+    metrics: ClassVar[dict[str, int]] = {"accuracy": 1, "macro_f1": 1}
 
     @classmethod
     def fit(cls, targets: "pd.Series[Any]", where: str) -> "Task":
@@ -88,17 +88,18 @@ class Task:
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.array([numbers[name] for name in targets], dtype=np.int64)
 
-    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """1 if the largest output is that of the target's class, else 0: float64, (batch,)."""
-        return (outputs.argmax(dim=1) == targets).double()
+    def totals(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """The number of correct predictions, of all predictions and of targets, for each class: float64, (3, classes)."""
+        predicted, count = outputs.argmax(dim=1), self.outputs
+        correct = targets[predicted == targets]
+        counts = [part.bincount(minlength=count).tolist() for part in (correct, predicted, targets)]
+        return outputs.new_tensor(counts).double()
 
-    def metric_of(self, mean: float) -> float:
-        """Accuracy: the share of correct predictions."""
-        return mean
-
-    def score(self, loss: float, metric: float) -> float:
-        """The most accurate epoch is best."""
-        return metric
+    def metrics_of(self, totals: "Tensor", examples: int) -> dict[str, float]:
+        """`accuracy`, the share of correct predictions, and `macro_f1`, the mean F1 of the classes (0 where nothing is correct)."""
+        correct, predicted, actual = totals.tolist()
+        f1 = [2 * hits / max(sum(counts), 1) for hits, *counts in zip(correct, predicted, actual, strict=True)]
+        return {"accuracy": sum(correct) / examples, "macro_f1": sum(f1) / len(f1)}
 
     def predictions(self, outputs: "Tensor") -> Columns:
         """`predicted`, and one column of probabilities per class (softmax, rounded to six digits)."""

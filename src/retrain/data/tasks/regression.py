@@ -32,7 +32,7 @@ class Task:
 
     mean: float
     deviation: float
-    metric: ClassVar[str] = "rmse"
+    metrics: ClassVar[dict[str, int]] = {"rmse": -1, "mae": -1}
 
     @classmethod
     def fit(cls, targets: "pd.Series[Any]", where: str) -> "Task":
@@ -81,17 +81,15 @@ class Task:
         """The standardised target: float32, (rows, 1)."""
         return ((np.asarray(targets, dtype="float64") - self.mean) / self.deviation).astype(np.float32)[:, None]
 
-    def measure(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
-        """The squared error, in squared standard deviations: float64, (batch,)."""
-        return (outputs - targets).double().square().squeeze(dim=1)
+    def totals(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """The sums of squared and of absolute errors, in standard deviations: float64, (2,)."""
+        errors = (outputs - targets).double()
+        return errors.new_tensor([errors.square().sum().item(), errors.abs().sum().item()])
 
-    def metric_of(self, mean: float) -> float:
-        """Root mean squared error, in the target's own units."""
-        return self.deviation * math.sqrt(mean)
-
-    def score(self, loss: float, metric: float) -> float:
-        """The epoch with the lowest loss is best."""
-        return -loss
+    def metrics_of(self, totals: "Tensor", examples: int) -> dict[str, float]:
+        """`rmse` and `mae`, the root mean squared and the mean absolute error, in the target's own units."""
+        squares, sizes = totals.tolist()
+        return {"rmse": self.deviation * math.sqrt(squares / examples), "mae": self.deviation * sizes / examples}
 
     def predictions(self, outputs: "Tensor") -> Columns:
         """`predicted`, in the target's own units, rounded to six digits."""

@@ -5,9 +5,10 @@ Each file has a `Loss` class: its fields are the loss's parameters, and calling 
 tests: `EXAMPLE = {"scale": 1.0}`.
 """
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 from retrain import params
+from retrain.data.tasks import Task
 from retrain.schema import Section
 
 from torch import Tensor
@@ -21,6 +22,10 @@ class Loss(Section):
     name: str
     task: ClassVar[str]
     """The task that the loss is for: `classification` or `regression`."""
+
+    def fitted(self, task: Task) -> Self:
+        """The loss for a task: it may depend on the classes, for example. Most losses don't."""
+        return self
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch, as used in training.

@@ -4,6 +4,7 @@ Each file has a `Parameters` section and a `Network` class. `tests/models/test_c
 A file whose parameters are required may name some for the tests: `EXAMPLE = {"hidden": 3}`.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, cast
 
 from retrain import params
@@ -11,7 +12,7 @@ from retrain.schema import Section
 
 from torch import nn
 
-__all__ = ["Network", "NetworkFile", "NetworkParameters", "load", "names"]
+__all__ = ["Network", "NetworkFile", "NetworkParameters", "build", "load", "names"]
 
 
 class NetworkParameters(Section):
@@ -34,6 +35,9 @@ class Network(nn.Module):
 
     takes: ClassVar[str]
     """The kind of arrays that `forward` takes: the word that an encoder has in `gives`."""
+    uses_folds: ClassVar[bool] = False
+    """Whether there is a member for each fold (`split.folds`). `__init__` then gets `folds`, their number, and `forward` the
+    fold of each row, (batch,), as its last argument, except for predictions."""
 
     def __init__(self, *_arguments: Any) -> None:
         super().__init__()
@@ -44,6 +48,15 @@ class NetworkFile(Protocol):
 
     Parameters: type[NetworkParameters]
     Network: type[Network]
+
+
+def build(
+    file: NetworkFile, size: Any, outputs: int, parameters: NetworkParameters, split: Mapping[str, Any]
+) -> Network:
+    """A network with its initial weights; `split` is the section of params.yaml, which may have `folds`."""
+    if file.Network.uses_folds:
+        return file.Network(size, outputs, parameters, int(split["folds"]))
+    return file.Network(size, outputs, parameters)
 
 
 def names() -> list[str]:

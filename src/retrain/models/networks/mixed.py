@@ -1,0 +1,166 @@
+"""An ensemble of small networks for tables of numbers, categories, texts and dates, in one module.
+
+There is one member per fold: it learns from the rows of all other folds, so every row is a validation row of one member. A
+member has several heads that share its large weights (BatchEnsemble, Wen et al. 2020; TabM, Gorishniy et al. 2025), and a
+linear part (Wide & Deep, Cheng et al. 2016). Weights of all members have the fold as their first dimension.
+"""
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from retrain.models import networks
+from retrain.models.networks import NetworkParameters
+from retrain.schema import AtLeastOne, Share
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from retrain.data.encoders.mixed import Size
+
+__all__ = ["Network", "Parameters"]
+
+
+SMALLEST = 1e-9
+"""The smallest probability that an average is taken for."""
+
+
+class Parameters(NetworkParameters):
+    """Parameters of `name: mixed`."""
+
+    hidden: AtLeastOne
+    """Units of each of the two hidden layers of a member."""
+    heads: AtLeastOne
+    """Heads of each member."""
+    category_dim: AtLeastOne
+    """Numbers in the vector of a category with many values."""
+    text_dim: AtLeastOne
+    """Numbers in the vector of an n-gram."""
+    dropout: Share
+    """The share of hidden units that a training step sets to zero (Srivastava et al. 2014)."""
+
+
+def uniform(*shape: int, fan_in: int) -> nn.Parameter:
+    """Weights between plus and minus 1 / sqrt(fan_in)."""
+    return nn.Parameter((torch.rand(*shape) * 2 - 1) / math.sqrt(max(fan_in, 1)))
+
+
+class Table(nn.EmbeddingBag):
+    """Sums of the vectors of n-grams, one vector per member, with sparse gradients."""
+
+    def __init__(self, terms: int, folds: int, dim: int, limit: float) -> None:
+        super().__init__(terms, folds * dim, mode="sum", sparse=True)
+        self.folds = folds
+        nn.init.uniform_(self.weight, -limit, limit)
+
+    def forward(self, features: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[override]
+        """The sums, by member: (folds, batch, dim)."""
+        sums: Tensor = super().forward(features, offsets, per_sample_weights=weights)
+        return sums.view(len(offsets), self.folds, -1).transpose(0, 1)
+
+
+class Network(networks.Network):
+    """Two hidden layers with ReLU and a linear part, for each member.
+
+    In training it gives the outputs of those heads that may learn from a row, in other modes their average.
+    """
+
+    takes: ClassVar[str] = "mixed"
+    uses_folds: ClassVar[bool] = True
+
+    def __init__(self, size: "Size", outputs: int, parameters: Parameters, folds: int) -> None:
+        super().__init__()
+        heads, hidden = parameters.heads, parameters.hidden
+        self.folds, self.heads, self.outputs = folds, heads, outputs
+        self.dropout = nn.Dropout(parameters.dropout)
+        inputs = size.values + (parameters.text_dim if size.terms else 0)
+        self.linear_weight = nn.Parameter(torch.zeros(folds, inputs, outputs))
+        self.register_buffer(
+            "first_codes", torch.tensor([sum(size.codes[:n]) for n in range(len(size.codes))], dtype=torch.int64)
+        )
+        self.has_codes, self.has_texts = bool(size.codes), bool(size.terms)
+        if size.codes:
+            self.vectors = nn.Embedding(sum(size.codes), folds * parameters.category_dim)
+            self.constants = nn.Embedding(sum(size.codes), folds * outputs)
+            nn.init.normal_(self.vectors.weight, std=0.3)
+            nn.init.zeros_(self.constants.weight)
+        if size.terms:
+            self.texts = Table(size.terms, folds, parameters.text_dim, 0.05)
+            self.text_constants = Table(size.terms, folds, outputs, 0.0)
+        width = inputs + parameters.category_dim * len(size.codes)
+        self.first_weight = uniform(folds, width, hidden, fan_in=width)
+        self.first_scale = nn.Parameter(torch.randint(2, (folds, heads, 1, hidden)) * 2.0 - 1.0)
+        self.first_bias = uniform(folds, heads, 1, hidden, fan_in=width)
+        self.second_input_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
+        self.second_weight = uniform(folds, hidden, hidden, fan_in=hidden)
+        self.second_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
+        self.second_bias = uniform(folds, heads, 1, hidden, fan_in=hidden)
+        self.output_weight = uniform(folds, heads, hidden, outputs, fan_in=hidden)
+        self.output_bias = nn.Parameter(torch.zeros(folds, heads, 1, outputs))
+
+    def forward(  # noqa: PLR0913, PLR0917 (one argument per array of the encoder)
+        self,
+        values: Tensor,
+        codes: Tensor,
+        features: Tensor,
+        weights: Tensor,
+        offsets: Tensor,
+        folds: Tensor | None = None,
+    ) -> Tensor:
+        """The outputs for a batch of rows.
+
+        Args:
+            values: float32, (batch, values).
+            codes: int64, (batch, categories).
+            features: the n-grams of all rows: int64, concatenated.
+            weights: float32, one per n-gram.
+            offsets: the start of each row's n-grams: int64, (batch,).
+            folds: the fold of each row: int64, (batch,). Without it, all heads are averaged.
+
+        Returns:
+            In training, the outputs of each head that may learn from a row: (batch x heads, outputs), those of a row
+            together. Otherwise the average of the heads that did not learn from the row: (batch, outputs).
+        """
+        heads = self.heads_of(values, codes, (features, weights, offsets) if self.has_texts else None)
+        if folds is None:
+            return average(heads.flatten(1, 2))
+        if self.training:
+            other = torch.arange(self.folds, device=folds.device) != folds[:, None]
+            return heads[other].flatten(0, 1)
+        return average(heads[torch.arange(len(folds), device=folds.device), folds])
+
+    def heads_of(self, values: Tensor, codes: Tensor, texts: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+        """The outputs of all heads: (batch, folds, heads, outputs)."""
+        inputs, constants = values.expand(self.folds, *values.shape), torch.zeros((), device=values.device)
+        if texts is not None:
+            inputs, constants = torch.cat([inputs, self.texts(*texts)], dim=2), self.text_constants(*texts)
+        linear = inputs @ self.linear_weight + constants
+        if self.has_codes:
+            numbers = codes + self.get_buffer("first_codes")
+            inputs = torch.cat([inputs, self.by_fold(self.vectors(numbers)).flatten(2)], dim=2)
+            linear = linear + self.by_fold(self.constants(numbers)).sum(dim=2)
+        first = (inputs @ self.first_weight)[:, None] * self.first_scale + self.first_bias
+        hidden = self.thinned(first.relu())
+        second = (hidden * self.second_input_scale).flatten(1, 2) @ self.second_weight
+        hidden = self.thinned((second.view_as(hidden) * self.second_scale + self.second_bias).relu())
+        outputs: Tensor = hidden @ self.output_weight + self.output_bias + linear[:, None]
+        return outputs.permute(2, 0, 1, 3)
+
+    def by_fold(self, vectors: Tensor) -> Tensor:
+        """Vectors of all members, (batch, categories, folds x dim), by member: (folds, batch, categories, dim)."""
+        return vectors.view(*vectors.shape[:2], self.folds, -1).permute(2, 0, 1, 3)
+
+    def thinned(self, hidden: Tensor) -> Tensor:
+        """Hidden units with dropout. The heads of a member share the mask, which is slow to draw."""
+        if not self.training:
+            return hidden
+        mask: Tensor = self.dropout(torch.ones_like(hidden[:, :1]))
+        return hidden * mask
+
+
+def average(outputs: Tensor) -> Tensor:
+    """The mean number of some heads, or the logarithm of their mean probabilities: (batch, heads, outputs) to (batch, outputs)."""
+    if outputs.shape[-1] == 1:
+        return outputs.mean(dim=1)
+    return functional.softmax(outputs, dim=-1).mean(dim=1).clamp_min(SMALLEST).log()

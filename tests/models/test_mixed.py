@@ -1,0 +1,206 @@
+"""Tables of numbers, categories, texts and dates: the encoder, the folds, and the network."""
+
+import json
+import math
+from pathlib import Path
+
+from retrain import schema
+from retrain.data.encoders import mixed
+from retrain.data.splitting import Split, folds, split
+from retrain.models import networks
+from retrain.models.networks.mixed import Network, Parameters, average
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from support.project import Project, block, write_csv
+
+ENCODER = {"name": "mixed", "bins": 2, "minimum_count": 2, "hash_bits": 10, "char_ngrams": 0}
+NETWORK = {"name": "mixed", "hidden": 5, "heads": 3, "category_dim": 2, "text_dim": 2, "dropout": 0.0}
+FOLDS = 4
+
+
+def fitted(rows: pd.DataFrame, **changed: object) -> tuple[mixed.Encoder, dict[str, np.ndarray]]:
+    """An encoder that learned from rows, and their arrays."""
+    parameters = schema.check({**ENCODER, **changed}, mixed.Parameters, "encoder")
+    return mixed.Encoder.fit_encode(rows, np.zeros(len(rows)), parameters)
+
+
+def test_number_has_a_value_an_indicator_and_bins():
+    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0, 4.0, math.nan]})
+    encoder, arrays = fitted(rows)
+    (learned,) = encoder.numbers
+    assert (learned.center, learned.edges, learned.missing) == (2.0, (0.0, 2.0, 4.0), True)
+    assert learned.scale == pytest.approx(2.0 / 1.349)
+    last, middle, missing = arrays["values"][[4, 2, 5]]
+    distance = 2.0 / learned.scale
+    assert last == pytest.approx([distance / math.sqrt(1 + (distance / 3) ** 2), 0, 1, 1])
+    assert middle.tolist() == [0, 0, 1, 0]
+    assert missing.tolist() == [0, 1, 0, 0]
+    far = encoder.encode({"a": [1e300]})["values"][0]
+    assert far == pytest.approx([3, 0, 1, 1])
+
+
+def test_constant_number_is_ignored():
+    encoder, _ = fitted(pd.DataFrame({"a": [7.0] * 4, "b": [1.0, 2.0, 3.0, 4.0]}))
+    assert [one.column for one in encoder.numbers] == ["b"]
+    assert encoder.columns == ("a", "b")
+
+
+def test_unknown_and_rare_categories_share_a_code():
+    rows = pd.DataFrame({"town": pd.Categorical(["Ely", "Ely", "Hay", "Hay", "Rye", None, None])})
+    encoder, arrays = fitted(rows)
+    assert encoder.categories[0].known == (None, "Ely", "Hay")
+    assert arrays["values"].argmax(axis=1).tolist() == [2, 2, 3, 3, 0, 1, 1]
+    assert encoder.encode({"town": ["Mars", None]})["values"].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_dates_become_their_parts():
+    dates = pd.Series(pd.to_datetime(["2024-02-29 13:59", "1969-12-31 00:00", None, "2000-01-01 00:00"]))
+    parts = dict(mixed.parts_of(dates, "date"))
+    found = [[parts[name][row] for name in ("year", "month", "day", "weekday", "hour")] for row in (0, 1, 3)]
+    assert found == [[2024, 2, 29, 3, 13], [1969, 12, 31, 2, 0], [2000, 1, 1, 5, 0]]
+    assert parts["days"][1] == -1
+    assert all(np.isnan(values[2]) for values in parts.values())
+
+
+def test_different_texts_are_never_equal():
+    texts = ["C", "C++", "C#", ":)", ":(", "...", "\N{ANGRY FACE}", "\N{GRINNING FACE}", "caf\u00e9", "cafe"]
+    rows = pd.DataFrame({"text": pd.Series(texts, dtype="str")})
+    assert len(set(mixed.Encoder.contents(rows))) == len(texts)
+    same = pd.DataFrame({"text": pd.Series(["caf\u00e9", " cafe\u0301 "], dtype="str")})
+    assert len(set(mixed.Encoder.contents(same))) == 1
+
+
+def test_folds_keep_equal_rows_together_and_test_rows():
+    contents = [f"row {number % 300}".encode() for number in range(600)]
+    rows = pd.DataFrame({"a": np.arange(600.0)})
+    common = {"seed": 3, "test": 0.2, "task": "regression", "encoder": {"name": "mixed"}}
+    cut = schema.check({**common, "folds": FOLDS}, Split, "split")
+    whole = schema.check({**common, "validation": 0.1}, Split, "split")
+    with_folds, without = split(rows, contents, None, cut), split(rows, contents, None, whole)
+    assert list(with_folds) == ["train", "test"]
+    assert with_folds["test"].equals(without["test"])
+    train = with_folds["train"].index
+    numbers = folds([contents[row] for row in train], cut, "split")
+    by_content = dict(zip([contents[row] for row in train], numbers, strict=True))
+    assert all(by_content[contents[row]] == number for row, number in zip(train, numbers, strict=True))
+    shares = np.bincount(numbers) / len(numbers)
+    assert len(shares) == FOLDS
+    assert shares.min() > 0.15
+
+
+@pytest.fixture
+def network() -> Network:
+    """A network for two values, one category and texts."""
+    torch.manual_seed(0)
+    parameters = schema.check(NETWORK, Parameters, "network")
+    size = mixed.Size(2, (20,), 30)
+    return networks.build(networks.load("mixed", ""), size, 3, parameters, {"folds": FOLDS})
+
+
+def batch(count: int) -> tuple[torch.Tensor, ...]:
+    """Random inputs."""
+    generator = torch.Generator().manual_seed(1)
+    codes, features = (
+        torch.randint(20, (count, 1), generator=generator),
+        torch.randint(30, (count * 2,), generator=generator),
+    )
+    return torch.randn(count, 2, generator=generator), codes, features, torch.ones(count * 2), torch.arange(count) * 2
+
+
+def test_no_member_learns_from_its_fold(network):
+    network.train()
+    own = 1
+    outputs = network(*batch(8), torch.full((8,), own))
+    assert outputs.shape == (8 * (FOLDS - 1) * NETWORK["heads"], 3)
+    outputs.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
+        by_fold = gradient if len(gradient) == FOLDS else gradient.view(len(gradient), FOLDS, -1).transpose(0, 1)
+        assert by_fold[own].abs().sum() == 0, name
+        assert all(by_fold[fold].abs().sum() > 0 for fold in range(FOLDS) if fold != own), name
+
+
+def test_rows_are_validated_by_the_member_of_their_fold(network):
+    network.eval()
+    inputs, numbers = batch(8), torch.arange(8) % FOLDS
+    heads = network.heads_of(*inputs[:2], inputs[2:])
+    expected = torch.stack([heads[row, fold].softmax(dim=1).mean(dim=0) for row, fold in enumerate(numbers)])
+    torch.testing.assert_close(network(*inputs, numbers).softmax(dim=1), expected)
+    everyone = heads.flatten(1, 2).softmax(dim=2).mean(dim=1)
+    torch.testing.assert_close(network(*inputs).softmax(dim=1), everyone)
+
+
+def test_heads_of_numbers_are_averaged():
+    outputs = torch.tensor([[[1.0], [2.0], [6.0]]])
+    assert average(outputs).tolist() == [[3.0]]
+
+
+def mixed_block(task: str) -> dict:
+    """A dataset of numbers with gaps, categories, dates and texts."""
+    target = "label" if task == "classification" else "y"
+    columns = ["a", "town", "street", "day", "note", target]
+    prepare = {
+        "source": "files", "repairs": [], "header": True, "columns": columns, "rename": {}, "missing": "keep",
+        "numbers": ["a", "y"] if target == "y" else ["a"], "categories": ["town", "street"], "dates": ["day"],
+        "train": {"location": f"data/raw/homes_{task}/rows.csv", "sha256": "unpinned"},
+        "inputs": columns[:-1], "target": target,
+    }  # fmt: skip
+    loss = {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "balanced"}
+    train = {
+        "network": NETWORK, "loss": loss if task == "classification" else {"name": "mean_squared_error"},
+        "optimizer": {
+            "name": "adamw_rowwise", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "sparse_learning_rate": 0.3,
+        },
+        "schedule": {"name": "warm_cosine", "warmup": 0.05}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
+        "loop": {
+            "epochs": 12, "batch_size": 16, "learning_rate": 0.02, "clip_norm": None, "ema_decay": 0.9,
+            "best_by": "macro_f1" if task == "classification" else "loss", "patience": 12, "seed": 1,
+        },
+    }  # fmt: skip
+    made = block(prepare, "mixed", task, train)
+    made["split"] = {"folds": FOLDS, "test": 0.2, "seed": 1, "task": task, "encoder": ENCODER}
+    return made
+
+
+def write_homes(folder: Path, task: str) -> None:
+    """The table of `mixed_block`: the target depends on all columns but the street and the day."""
+    worth = {"Ely": 2.0, "Ware": -2.0, "Hay": 1.0, "": 0.0}
+    rows = []
+    for number in range(240):
+        a, town, note = (number * 37 % 100) / 25 - 2, list(worth)[number * 7 % 4], ["good", "poor"][number * 11 % 2]
+        y = a + worth[town] + (1.5 if note == "good" else -1.5)
+        target = ("high" if y > 0 else "low") if task == "classification" else round(y, 3)
+        rows.append([a if number % 9 else "", town, f"s{number % 30}", f"2024-{number % 12 + 1:02d}-03", note, target])
+    target = "label" if task == "classification" else "y"
+    write_csv(
+        folder / "data" / "raw" / f"homes_{task}" / "rows.csv", ["a", "town", "street", "day", "note", target], rows
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_mixed_table_from_file_to_prediction(warm, tmp_path, task):
+    dataset = f"homes_{task}"
+    project = Project(tmp_path)
+    assert project.run("git", "init", "-q").returncode == 0
+    write_homes(tmp_path, task)
+    project.write_params({"datasets": {dataset: mixed_block(task)}})
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    project.commit()
+    for stage in ("prepare", "split", "train", "evaluate"):
+        ended = warm.run(tmp_path, stage, "--dataset", dataset)
+        assert ended.code == 0, ended.said
+    metrics = json.loads((tmp_path / "reports" / dataset / "metrics.json").read_text())
+    better = metrics["test"]["loss"] / metrics["baseline"]["loss"]
+    assert better < 0.6
+    (tmp_path / "new.csv").write_text(
+        "a,town,street,day,note,more\n2,Ely,s1,2024-05-05,good,1\n,Mars,,,poor,2\n-2,Ware,s2,2024-01-01,poor,3\n"
+    )
+    ended = warm.run(tmp_path, "retrain", "predict", dataset, "--file", "new.csv")
+    answers = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len(answers) == 3
+    first, last = (answers[row].get("label") or answers[row]["number"] for row in (0, 2))
+    assert (first, last) == ("high", "low") or first > 2 > -2 > last
