@@ -27,8 +27,10 @@ def check_columns(rows: "pd.DataFrame", encoder: str, holds: str, where: str) ->
     """Raise RetrainError if an input column does not hold what the encoder takes: text, numbers, or anything."""
     for name in rows.columns if holds != "anything" else ():
         found = "numbers" if rows[name].dtype == "float64" else "text"
-        if str(rows[name].dtype) == "category" or rows[name].dtype.kind == "M" or rows[name].isna().any():
-            fact = f"encoder '{encoder}' can't use column '{name}', which holds categories, dates or missing values"
+        others = {"categories": str(rows[name].dtype) == "category", "dates": rows[name].dtype.kind == "M"}
+        odd = next((kind for kind, found in {**others, "missing values": rows[name].isna().any()}.items() if found), "")
+        if odd:
+            fact = f"encoder '{encoder}' can't use column '{name}', which holds {odd}"
             raise RetrainError(f"{where}.encoder.name", fact, "set encoder.name: mixed")
         if found != holds:
             fact = f"encoder '{encoder}' needs {holds}, but column '{name}' holds {found}"
@@ -85,7 +87,9 @@ def main(dataset: str) -> None:
     rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))
     check(parameters, where, official=test is not None)
     *inputs, target = rows.columns
-    check_columns(rows[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
+    for table in (rows, test):
+        if table is not None:
+            check_columns(table[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
     contents_of = encoder_file.Encoder.contents
     contents = contents_of(rows[inputs])
     splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters)

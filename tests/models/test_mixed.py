@@ -2,11 +2,15 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 from retrain import schema
+from retrain.data.csv_rows import with_kinds
 from retrain.data.encoders import mixed
+from retrain.data.sources import files
 from retrain.data.splitting import Split, folds, split
+from retrain.errors import RetrainError
 from retrain.models import networks
 from retrain.models.networks.mixed import Network, Parameters, average
 
@@ -42,6 +46,23 @@ def test_number_has_a_value_an_indicator_and_bins():
     assert far == pytest.approx([3, 0, 1, 1])
 
 
+def test_value_that_was_never_missing_is_replaced_by_the_median():
+    encoder, _ = fitted(pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0, 5.0]}))
+    median, missing = encoder.encode({"a": [3.0, math.nan]})["values"]
+    assert median.tolist() == missing.tolist()
+
+
+def test_close_values_have_a_scale():
+    encoder, _ = fitted(pd.DataFrame({"a": [0.0, 5e-324, 0.0, 0.0, 0.0]}))
+    assert encoder.numbers[0].scale > 0
+
+
+def test_dates_with_gaps_have_one_indicator():
+    days = pd.Series(pd.to_datetime(["2024-01-01", None, "2025-06-03", "2023-12-05"]))
+    encoder, _ = fitted(pd.DataFrame({"day": days}))
+    assert [one.part for one in encoder.numbers if one.missing] == ["days"]
+
+
 def test_constant_number_is_ignored():
     encoder, _ = fitted(pd.DataFrame({"a": [7.0] * 4, "b": [1.0, 2.0, 3.0, 4.0]}))
     assert [one.column for one in encoder.numbers] == ["b"]
@@ -63,6 +84,31 @@ def test_dates_become_their_parts():
     assert found == [[2024, 2, 29, 3, 13], [1969, 12, 31, 2, 0], [2000, 1, 1, 5, 0]]
     assert parts["days"][1] == -1
     assert all(np.isnan(values[2]) for values in parts.values())
+
+
+@pytest.mark.parametrize("word", ["now", "today", "soon", "2024-13-01"])
+def test_words_are_no_dates(word):
+    rows = pd.DataFrame({"day": ["2024-01-01", word]}, index=[2, 3], dtype="str")
+    with pytest.raises(
+        RetrainError, match=rf"^rows.csv, line 3, column 'day' holds '{word}', which is not a date; write"
+    ):
+        with_kinds(rows, (), ("day",), "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"categories": ["a"]}, "numbers, categories and dates name 'a' twice; remove one of them"),
+        ({"categories": [], "dates": ["b"]}, "target 'b' is in dates; a date can't be predicted"),
+    ],
+)
+def test_wrong_kinds_are_named(changed, expected):
+    given = {
+        "source": "files", "repairs": [], "header": True, "columns": ["a", "b"], "numbers": ["a"], "inputs": ["a"],
+        "target": "b", "rename": {}, "train": {"location": "rows.csv", "sha256": "unpinned"},
+    }  # fmt: skip
+    with pytest.raises(RetrainError, match=re.escape(expected)):
+        schema.check({**given, **changed}, files.Parameters, "prepare")
 
 
 def test_different_texts_are_never_equal():

@@ -2,8 +2,10 @@
 
 import math
 from contextlib import chdir
+from copy import deepcopy
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import prepare
@@ -317,6 +319,15 @@ def test_averaged_weights_are_evaluated(folder):
         average += (1 - min(0.9, step / (step + 4))) * (weight - average)
     torch.testing.assert_close(training.state.evaluated.output.bias.detach(), average)
     assert not torch.equal(training.state.evaluated.output.bias, training.state.network.output.bias)
+
+
+def test_buffers_are_part_of_the_averaged_network():
+    network = nn.BatchNorm1d(1)
+    state = State(network, None, SimpleNamespace(last_epoch=1), averaged=deepcopy(network))
+    network(torch.tensor([[1.0], [3.0]]))
+    state.average(0.9)
+    assert torch.equal(state.evaluated.running_mean, network.running_mean)
+    assert network.running_mean.item() != 0
 
 
 def test_history_and_run_agree(folder, tmp_path):

@@ -169,20 +169,19 @@ def numbers(values: "pd.Series[str]", shown: str, section: str) -> "pd.Series[fl
 
 
 def with_kinds(rows: pd.DataFrame, categories: Sequence[str], dates: Sequence[str], shown: str) -> pd.DataFrame:
-    """The table with categorical columns and dates; an empty field is a missing value.
+    """The table with categorical columns and dates; an empty field is a missing value. Times with an offset become UTC.
 
     Raises:
         RetrainError: a value of a date column is not a date in ISO 8601.
     """
     converted: dict[str, Any] = {}
-    for name in set(categories) & set(rows.columns):
+    for name in (name for name in categories if name in rows):
         values = rows[name].str.strip()
         converted[name] = values.where(values != "").astype("category")
-    for name in set(dates) & set(rows.columns):
+    for name in (name for name in dates if name in rows):
         values = rows[name].str.strip()
-        parsed = pd.to_datetime(values.where(values != ""), format="ISO8601", errors="coerce", utc=True).dt.tz_localize(
-            None
-        )
+        spelt = values.where(values.str.match(r"\d"))  # pandas would also read `now`
+        parsed = pd.to_datetime(spelt, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
         wrong = rows.index[parsed.isna() & (values != "")]
         if len(wrong):
             where = f"{shown}, line {wrong[0]}, column '{name}'"

@@ -73,7 +73,7 @@ def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarr
     numbers = ((draws - test) / (1.0 - test) * count).astype(np.int64).clip(0, count - 1)
     if len(np.unique(numbers)) < count:
         raise RetrainError(
-            f"{where}.folds", f"{len(numbers):,} train rows do not fill {count} folds", "add rows, or set folds: 2"
+            f"{where}.folds", f"{len(numbers):,} train rows do not fill {count} folds", "add rows, or lower folds"
         )
     return numbers
 

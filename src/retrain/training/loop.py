@@ -87,6 +87,8 @@ class State:
         with torch.no_grad():
             for average, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 average.lerp_(weight, share)
+            for kept, buffer in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(buffer)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as nested dicts of tensors and numbers. The tensors are not copies."""
@@ -97,7 +99,7 @@ class State:
     @property
     def parts(self) -> tuple[str, ...]:
         """The attributes with a state of their own."""
-        return ("network", "optimizer", "scheduler", *(["averaged"] if self.averaged else []))
+        return ("network", "optimizer", "scheduler", *(["averaged"] if self.averaged is not None else []))
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""

@@ -228,14 +228,16 @@ class AdamWRowwiseOptimizer(EagerOptimizer):
 def adamw(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """One step of AdamW (Loshchilov and Hutter 2019) for one parameter."""
     if not state:
-        state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+        state |= {"powers": [1.0, 1.0], "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
     beta1, beta2 = group["betas"]
-    state["step"] += 1
+    state["powers"] = [
+        power * beta for power, beta in zip(state["powers"], (beta1, beta2), strict=True)
+    ]  # exact everywhere
     state["mean"].lerp_(gradient, 1.0 - beta1)
     state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
     parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-    size = group["lr"] / (1.0 - beta1 ** state["step"])
-    spread = (state["square"] / (1.0 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+    size = group["lr"] / (1.0 - state["powers"][0])
+    spread = (state["square"] / (1.0 - state["powers"][1])).sqrt_().add_(group["eps"])
     parameter.addcdiv_(state["mean"], spread, value=-size)
 
 

@@ -153,6 +153,11 @@ def chosen_network(
 
     file = networks.load(parameters.network.get("name"), f"{where}.network.name")
     checked = schema.check(parameters.network, file.Parameters, f"{where}.network")
+    if file.Network.takes != gives:
+        encoder = encoding.encoder.name
+        fact = f"'{checked.name}' takes {file.Network.takes}, but the encoder '{encoder}' of this dataset gives {gives}"
+        fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == gives]
+        raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {gives}: {', '.join(fitting)}")
     cut = "folds" in encoding.split
     if file.Network.uses_folds != cut:
         fact = f"'{checked.name}' {'learns from folds' if file.Network.uses_folds else 'needs a validation split'}"
@@ -161,11 +166,6 @@ def chosen_network(
             fact,
             "replace split.folds by validation: 0.15" if cut else "replace split.validation by folds: 4",
         )
-    if file.Network.takes != gives:
-        encoder = encoding.encoder.name
-        fact = f"'{checked.name}' takes {file.Network.takes}, but the encoder '{encoder}' of this dataset gives {gives}"
-        fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == gives]
-        raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {gives}: {', '.join(fitting)}")
     return file, checked
 
 

@@ -3,11 +3,12 @@
 A number is given twice: standardised by median and interquartile range, with a soft limit for far values, and as a
 piecewise-linear code (Gorishniy et al. 2022), which lets a network treat each range of values differently. A missing number
 has an indicator of its own. A date becomes several numbers: its parts, and the days since 1970. A category has a code; all
-rare and unknown ones share another. Texts are bags of n-grams, weighted by inverse document frequency.
+rare and unknown ones share another. Texts are bags of n-grams, weighted by inverse frequency.
 """
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import pstdev
@@ -324,17 +325,14 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
     """Learn the scale and the bins of a number; None if it is the same in every row."""
     there = np.isfinite(values)
     known = values[there]
-    missing = not there.all()
+    missing = not there.all() and part in (None, "days")  # one indicator is enough for all parts of a date
     distinct = np.unique(known)
     if len(distinct) < 2:
-        both = missing and len(distinct) == 1
-        return (
-            NumberColumn(column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=())
-            if both
-            else None
-        )
+        if not missing or part not in (None, "days") or not len(distinct):
+            return None
+        return NumberColumn(column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=())
     low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
-    scale = (high - low) / NORMAL_IQR or pstdev(known.tolist())
+    scale = (high - low) / NORMAL_IQR or pstdev(known.tolist()) or 1.0
     edges = np.unique(
         [*np.quantile(known, np.linspace(0, 1, bins + 1)), *np.quantile(distinct, np.linspace(0, 1, bins + 1))]
     )
@@ -347,10 +345,12 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
 def inputs_of(learned: NumberColumn, values: np.ndarray) -> np.ndarray:
     """A number's inputs: its standardised value, the indicator of a missing one, and the piecewise-linear code.
 
-    All but the indicator are 0 where the value is missing. float32, (rows, width).
+    All but the indicator are 0 where the value is missing. If none was missing in training, the median takes its place.
+    float32, (rows, width).
     """
     there = np.isfinite(values)
     known = np.where(there, values, learned.center)
+    there |= not learned.missing
     distance = ((known - learned.center) / learned.scale).clip(-FARTHEST, FARTHEST)
     inputs = [distance / np.sqrt(1.0 + np.square(distance / FAR))]
     if learned.missing:
@@ -364,10 +364,10 @@ def inputs_of(learned: NumberColumn, values: np.ndarray) -> np.ndarray:
 
 def category_column(column: str, values: list[str | None], minimum_count: int) -> CategoryColumn:
     """Learn the frequent values of a category; none if a single one is left and nothing else occurs."""
-    distinct, counts = np.unique(["" if value is None else f"={value}" for value in values], return_counts=True)
-    frequent = [str(value) for value, count in zip(distinct, counts, strict=True) if count >= minimum_count]
-    known = tuple(value[1:] if value else None for value in frequent)
-    return CategoryColumn(column=column, known=known if len(distinct) > 1 else ())
+    counts = Counter(values)
+    frequent = [value for value, count in counts.items() if count >= minimum_count]
+    known = sorted(frequent, key=lambda value: (value is not None, value))
+    return CategoryColumn(column=column, known=tuple(known) if len(counts) > 1 else ())
 
 
 def codes_of(learned: CategoryColumn, rows: Rows) -> np.ndarray:
@@ -377,7 +377,7 @@ def codes_of(learned: CategoryColumn, rows: Rows) -> np.ndarray:
 
 
 def text_encoder(rows: "pd.DataFrame", columns: tuple[str, ...], parameters: Parameters) -> Bags | None:
-    """The n-grams of the text columns, weighted by inverse document frequency; None if no n-gram is frequent enough."""
+    """The n-grams of the text columns, weighted by inverse frequency; None if no n-gram is frequent enough."""
     if not columns:
         return None
     texts = {name: texts_of(rows[name], "") for name in columns}

@@ -26,7 +26,7 @@ class Parameters(SourceParameters):
     categories: tuple[str, ...] = ()
     """Columns with one of a set of values, for the encoder `mixed`."""
     dates: tuple[str, ...] = ()
-    """Columns with dates or times in ISO 8601, for the encoder `mixed`."""
+    """Columns with dates or times in ISO 8601, such as 2024-12-31 23:59, for the encoder `mixed`. Offsets are converted to UTC."""
     missing: Literal["drop", "keep"] = "drop"
     """What happens to rows in which an input is missing. The encoder `mixed` can learn from them."""
     inputs: tuple[str, ...]
@@ -48,6 +48,12 @@ class Parameters(SourceParameters):
                 if name not in self.columns:
                     hint = f"add it to columns, or change {parameter}"
                     raise ValueError(f"{parameter} names '{name}', which is not in columns; {hint}")
+        kinds = [*self.numbers, *self.categories, *self.dates]
+        for name in kinds:
+            if kinds.count(name) > 1:
+                raise ValueError(f"numbers, categories and dates name '{name}' twice; remove one of them")
+        if self.target in self.dates:
+            raise ValueError(f"target '{self.target}' is in dates; a date can't be predicted")
         for name in used:
             if used.count(name) > 1:
                 raise ValueError(f"inputs and target name '{name}' twice; remove one of them")
