@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -336,13 +337,13 @@ PARENTS = "from retrain.processes import parent_processes; print(len(parent_proc
 )
 def test_parents_end_with_dvc(program, stage, expected, tmp_path):
     (tmp_path / "stage.py").write_text(PARENTS)
-    commands = ["/bin/sh", "-c", f"{sys.executable} stage.py; exit"]
+    commands = ["/bin/sh", "-c", f"{shlex.quote(sys.executable)} stage.py; exit"]
     (tmp_path / program).write_text(f"import subprocess; subprocess.run({commands})")
     variables = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     variables.pop("DVC_STAGE", None)
     if stage:
         variables["DVC_STAGE"] = stage
-    command = ["/bin/sh", "-c", f"{sys.executable} {tmp_path / program}; exit"]
+    command = ["/bin/sh", "-c", f"{shlex.quote(sys.executable)} {tmp_path / program}; exit"]
     ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True)
     assert ended.stdout == f"{expected}\n"
 
