@@ -258,7 +258,7 @@ def test_different_training_is_reported(tmp_path, other, reason):
     assert printed == [f"an unfinished training {reason} is not continued"]
     assert {path.name for path in folder.iterdir()} == {"lock", abandoned.path.name, f"{abandoned.path.stem}.told"}
     with checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append):
-        assert len(printed) == 1  # it is said once
+        assert len(printed) == 1  # a second start does not repeat it
 
 
 NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"

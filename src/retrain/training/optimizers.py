@@ -174,14 +174,14 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                state = self.state[parameter]
-                if not state:
-                    state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
-                move(parameter, parameter.grad, state["sum"], group["lr"])
+                move(parameter, parameter.grad, self.state[parameter], group["lr"])
 
 
-def move(parameter: Tensor, gradient: Tensor, sums: Tensor, learning_rate: float) -> None:
-    """One step of `RowwiseAdagradOptimizer` for one parameter; `sums` has one number per row."""
+def move(parameter: Tensor, gradient: Tensor, state: dict[str, Any], learning_rate: float) -> None:
+    """One step of `RowwiseAdagradOptimizer` for one parameter; `sum` in its state has one number per row."""
+    if not state:
+        state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
+    sums = state["sum"]
     if gradient.is_sparse:
         rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public methods need sorted indices)
         sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
@@ -220,9 +220,7 @@ class AdamWRowwiseOptimizer(EagerOptimizer):
                 if group["dense"]:
                     adamw(parameter, parameter.grad, state, group)
                 else:
-                    if not state:
-                        state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
-                    move(parameter, parameter.grad, state["sum"], group["lr"])
+                    move(parameter, parameter.grad, state, group["lr"])
 
 
 def adamw(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -205,10 +205,8 @@ class Encoder:
     def describe(self) -> str:
         """The number of columns of each kind."""
         plural = {NUMBER: "numbers", CATEGORY: "categories", TEXT: "texts", DATE: "dates"}
-        counts = {plural[kind]: self.kinds.count(kind) for kind in KINDS}
-        return ", ".join(
-            f"{count:,} {name if count > 1 else name_of_one(name)}" for name, count in counts.items() if count
-        )
+        counts = {kind: self.kinds.count(kind) for kind in KINDS if kind in self.kinds}
+        return ", ".join(f"{count:,} {kind if count == 1 else plural[kind]}" for kind, count in counts.items())
 
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
@@ -268,11 +266,6 @@ class Encoder:
         return values, codes, np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(len(rows), np.int64)
 
 
-def name_of_one(plural: str) -> str:
-    """The singular of a kind of columns."""
-    return plural.replace("ies", "y").removesuffix("s")
-
-
 def kind_of(column: "pd.Series[Any]") -> str:
     """The kind of a tidy column, by its dtype."""
     dtype = column.dtype
@@ -328,7 +321,7 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
     missing = not there.all() and part in (None, "days")  # one indicator is enough for all parts of a date
     distinct = np.unique(known)
     if len(distinct) < 2:
-        if not missing or part not in (None, "days") or not len(distinct):
+        if not missing or not len(distinct):
             return None
         return NumberColumn(column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=())
     low, center, high = np.quantile(known, [0.25, 0.5, 0.75])

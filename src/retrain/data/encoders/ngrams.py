@@ -1,6 +1,6 @@
 """Text as bags of words, word pairs and character n-grams, with a weight for each feature.
 
-The weights are naive-Bayes log-count ratios (Wang and Manning 2012, NB-SVM) times inverse document frequencies.
+The weights are naive-Bayes log-count ratios (Wang and Manning 2012, NB-SVM) times inverse frequencies.
 """
 
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ class Parameters(SourceParameters):
     dates: tuple[str, ...] = ()
     """Columns with dates or times in ISO 8601, such as 2024-12-31 23:59, for the encoder `mixed`. Offsets are converted to UTC."""
     missing: Literal["drop", "keep"] = "drop"
-    """What happens to rows in which an input is missing. The encoder `mixed` can learn from them."""
+    """What happens to rows in which an input is missing; `drop` if not set. The encoder `mixed` can learn from them."""
     inputs: tuple[str, ...]
     target: str
     rename: Annotated[dict[str, str], AfterValidator(in_order)]
