@@ -63,7 +63,7 @@ class Table(nn.EmbeddingBag):
 class Network(networks.Network):
     """Two hidden layers with ReLU and a linear part, for each member.
 
-    In training it gives the outputs of those heads that may learn from a row, in other modes their average.
+    See `forward` for what it returns in training and in evaluation.
     """
 
     takes: ClassVar[str] = "mixed"
@@ -120,7 +120,8 @@ class Network(networks.Network):
 
         Returns:
             In training, the outputs of each head that may learn from a row: (batch x heads, outputs), those of a row
-            together. Otherwise the average of the heads that did not learn from the row: (batch, outputs).
+            together. Otherwise an average, (batch, outputs): of the heads that did not learn from the row, or of all heads
+            where the folds are unknown.
         """
         heads = self.heads_of(values, codes, (features, weights, offsets) if self.has_texts else None)
         if folds is None:
