@@ -42,6 +42,8 @@ SAID = {
     "loading": re.compile(""),
 }
 """What a training has said by the time that it is there; the last things first."""
+MOMENTS = ("training", "loading", "training", "writing")
+"""Where the next signals come, in turn; half of them inside the training, which takes a second of five."""
 WAYS = ("checkpoint", "result", "kill", "kill", "terminate", "interrupt")
 SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 
@@ -51,10 +53,8 @@ class Whole:
     """A training that nothing stopped: what it left and how long it took."""
 
     files: dict[str, bytes]
-    loading: float
-    """Seconds to the line after its first epoch."""
-    training: float
-    """Seconds from there to its last line."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of `loading`, up to the line after the first epoch; of `training`, up to the one after the last; and of `writing`."""
 
     @property
     def epochs(self) -> list[int]:
@@ -70,8 +70,7 @@ class Kills:
     seconds: str
     """Time between two saves inside an epoch."""
     draw: random.Random = field(default_factory=lambda: random.Random(SEED))
-    moments: Iterator[str] = field(default_factory=lambda: cycle(["training", "loading"]))
-    """When the next signals come."""
+    moments: Iterator[str] = field(default_factory=lambda: cycle(MOMENTS))
     kills: Counter[str] = field(default_factory=Counter)
     """By where they hit: `loading`, `training`, `writing` (after it), `checkpoint` (while it was saved) and `result`."""
     late: int = 0
@@ -80,7 +79,7 @@ class Kills:
     inside: int = 0
     """Trainings that continued inside an epoch."""
     differences: int = 0
-    left: int = 0
+    left: list[str] = field(default_factory=list)
     """Drafts, checkpoints and messages that were still there after a training that ended well."""
     other_runs: list[str] = field(default_factory=list)
     """What stood in MLflow's store, other than one run that ended as it should, with each epoch once."""
@@ -128,15 +127,14 @@ class Kills:
 
     def whole(self, project: Project, *command: str) -> Whole:
         """A training that nothing stops."""
-        began = time.monotonic()
+        said, seconds, began = "", {}, time.monotonic()
         with self.start(project, *command) as process:
-            said = said_until(process, TRAINS)
-            loading = time.monotonic() - began
-            said += said_until(process, SAID["done"])
-            training = time.monotonic() - began - loading
+            for part, after in (("loading", "training"), ("training", "writing"), ("writing", "done")):
+                said += said_until(process, SAID[after])
+                seconds[part] = time.monotonic() - began - sum(seconds.values())
             said += process.stdout.read()
         assert process.returncode == 0, said
-        return Whole(files_of(project, self.dataset), loading, training)
+        return Whole(files_of(project, self.dataset), seconds)
 
     def calls(self, project: Project, what: str) -> int:
         """How many calls into C the saves of the checkpoint, or of the result, make."""
@@ -156,14 +154,11 @@ class Kills:
             self.late += 1
 
     def killed_at_a_time(self, project: Project, whole: Whole, number: signal.Signals, *command: str) -> None:
-        """A command whose process group gets a signal: at some moment of its loading, or of the training itself."""
+        """A command whose process group gets a signal at some moment of its loading, training or writing."""
         with self.start(project, *command) as process:
-            said = ""
-            if next(self.moments) == "training":
-                said = said_until(process, TRAINS)
-                time.sleep(self.draw.uniform(0, whole.training))
-            else:
-                time.sleep(self.draw.uniform(0, whole.loading))
+            moment = next(self.moments)
+            said = said_until(process, SAID[moment]) if moment != "loading" else ""
+            time.sleep(self.draw.uniform(0, whole.seconds[moment]))
             alone = self.draw.random() < 0.5 or not self.killed_recorder(project)
             sent = time.monotonic()
             subprocess.run(["kill", f"-{number.value}", "--", f"-{process.pid}"], check=False, capture_output=True)
@@ -196,8 +191,11 @@ class Kills:
         found = files_of(project, self.dataset)
         self.differences += sum(found.get(name) != whole.files.get(name) for name in found | whole.files)
         self.compare_runs(runs_of(project, self.dataset), [("FINISHED", whole.epochs)])
-        self.left += len(project.messages())
-        self.left += sum(path.suffix in (".checkpoint", ".draft") for path in project.folder.rglob("*"))
+        paths = [
+            *project.messages(),
+            *(path for path in project.folder.rglob("*") if path.suffix in (".checkpoint", ".draft")),
+        ]
+        self.left += [f"round {self.rounds}: {path.relative_to(project.folder)}" for path in paths]
 
     def remove(self, project: Project) -> None:
         """Remove the project of a round, and its recorder, which would have nothing more to do."""
@@ -214,7 +212,7 @@ class Kills:
     def promise(self, least: dict[str, int]) -> None:
         """What the figures must be."""
         click.echo(f"\n{self}")
-        assert (self.differences, self.left, self.other_runs) == (0, 0, [])
+        assert (self.differences, self.left, self.other_runs) == (0, [], [])
         figures = {"kills": self.total, **self.kills}
         assert {where for where, number in least.items() if figures.get(where, 0) < number} == set(), self
         assert self.continued > 0
@@ -226,7 +224,7 @@ class Kills:
         return (
             f"{self.dataset}: {self.total} kills ({where}; {self.late} signals more came too late), "
             f"{self.continued} continued trainings ({self.inside} inside an epoch), {self.differences} differences, "
-            f"{self.left} drafts, checkpoints and messages left, {len(self.other_runs)} stores with other runs; "
+            f"{len(self.left)} drafts, checkpoints and messages left, {len(self.other_runs)} stores with other runs; "
             f"{self.recorders} recorders killed as well ({self.waiting} with messages); "
             f"slowest leave {self.slowest_leave:.1f} s{' on a loaded machine' if is_loaded() else ''}"
         )
@@ -299,7 +297,7 @@ def test_killed_training_ends_in_same_bytes(new_project, tmp_path):
     kills = Kills("tiny_numbers", seconds="60")  # saves after epochs alone: there are as many in every training
     reference = project.copy(tmp_path / "reference")
     calls = kills.calls(reference, "checkpoint")
-    whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
+    whole = Whole(files_of(reference, "tiny_numbers"))
     kills.killed_in_a_save(project, "checkpoint", calls)
     kills.killed_recorder(project)  # while it imports MLflow
     with kills.start(project, *kills.training) as process:
@@ -310,7 +308,7 @@ def test_killed_training_ends_in_same_bytes(new_project, tmp_path):
     kills.compare_runs(statuses_of(project, "tiny_numbers"), ["KILLED"])
     kills.finished(project, *kills.training)
     kills.compare(project, whole)
-    assert (kills.total, kills.continued, kills.differences, kills.left, kills.other_runs) == (1, 1, 0, 0, [])
+    assert (kills.total, kills.continued, kills.differences, kills.left, kills.other_runs) == (1, 1, 0, [], [])
     assert (kills.recorders, kills.waiting) == (1, 1)
 
 
@@ -331,7 +329,7 @@ NEEDS_ROWS = pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder wi
     ("dataset", "seconds", "least"),
     [
         ("diabetes", "0.005", {"kills": 50, "loading": 5, "training": 10, "checkpoint": 4, "result": 4}),
-        ("docstrings", "0.2", {"kills": 10, "training": 2, "checkpoint": 1}),
+        ("docstrings", "0.05", {"kills": 10, "training": 2, "checkpoint": 1}),
         pytest.param("ag_news", "2", {"kills": 3}, marks=NEEDS_ROWS),
     ],
 )
@@ -433,7 +431,7 @@ def test_kills_between_system_calls(new_project, tmp_path, capsys):
     reference = prepared.copy(tmp_path / "reference")
     traced = ("strace", "-qq", "-y", "-s", "0", "-e", f"trace={CALLS}", "-o", str(trace))
     kills.finished(reference, *traced, *kills.training)
-    whole = Whole(files_of(reference, "tiny_numbers"), 0, 0)
+    whole = Whole(files_of(reference, "tiny_numbers"))
     saves = calls_of_saves(calls_in(trace))
     for number in range(STRACE_KILLS):
         project = prepared.copy(kills.round_in(tmp_path))
