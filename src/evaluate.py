@@ -13,9 +13,9 @@ from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluate_outputs, prediction_table
 from retrain.models.description import restore_hint
+from retrain.models.result import Result
 from retrain.schema import AtLeastOne, Section
 from retrain.tracking import recording
-from retrain.tracking.result import Result
 
 import click
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from retrain import cli, environment, files, params
 from retrain.evaluation.plots import SIZES, plots_of, read_plot_data, use_default_style
+from retrain.models.result import Result
 from retrain.schema import Section
 from retrain.tracking import recording
-from retrain.tracking.result import Result
 
 import click
 from pydantic import Field

@@ -13,11 +13,11 @@ from retrain.data.report_csv import write_rows
 from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.description import Description
+from retrain.models.result import Result
 from retrain.tracking import recording
-from retrain.tracking.progress import epoch_line, progress
 from retrain.tracking.recording import Recording
-from retrain.tracking.result import Result
 from retrain.training.history import history_row
+from retrain.training.progress import epoch_line, progress
 from retrain.training.resume import CheckpointSaver, fingerprint, restored
 from retrain.training.setup import Train, Training, build, describe, read_data
 

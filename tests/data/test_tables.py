@@ -10,7 +10,7 @@ from retrain.data import report_csv
 from retrain.data.report_csv import read_columns, write_columns
 from retrain.evaluation import metrics, plots
 from retrain.models import description
-from retrain.tracking.result import Result
+from retrain.models.result import Result
 
 import pandas as pd
 import pytest

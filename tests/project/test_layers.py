@@ -15,8 +15,8 @@ MAY_IMPORT = {
     "models": {"shared", "data"},
     "pipeline": {"shared", "data"},
     "training": {"shared", "data", "models"},
-    "tracking": {"shared", "data", "models", "training"},
-    "evaluation": {"shared", "data", "models", "tracking"},
+    "tracking": {"shared", "data", "models"},
+    "evaluation": {"shared", "data", "models"},
     "stages": {"shared", "data", "models", "training", "tracking", "evaluation"},
     "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline"},
 }

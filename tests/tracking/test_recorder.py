@@ -8,10 +8,10 @@ from contextlib import chdir
 from pathlib import Path
 
 from retrain.models import description
+from retrain.models.result import Result
 from retrain.tracking import recording
 from retrain.tracking.recorder import Recorder
 from retrain.tracking.recording import Outbox
-from retrain.tracking.result import Result
 
 import mlflow  # noqa: F401 (with it, this process starts no recorder and delivers its messages itself)
 import psutil

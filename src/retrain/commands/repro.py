@@ -8,10 +8,10 @@ from retrain import cli, environment, files, params, processes
 from retrain.commands import reset
 from retrain.data import report_csv
 from retrain.errors import RetrainError
+from retrain.evaluation.verdict import verdict
 from retrain.models import description
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_lock import Lock
-from retrain.pipeline.verdict import verdict
 
 import click
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from retrain import cli, environment, git
 from retrain.errors import RetrainError, printable
+from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, LockedStage
 from retrain.tracking import recording, runs, store
 from retrain.tracking.recording import Outbox
-from retrain.tracking.result import Result
 from retrain.tracking.store import StoreError
 
 import click

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrain.data import report_csv, tasks
 from retrain.errors import RetrainError
 from retrain.models.description import FILE, Description
-from retrain.tracking.result import Result
+from retrain.models.result import Result
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,6 @@ CANNOT_CHANGE_RESULTS = {
     "retrain.git": "runs git",
     "retrain.processes": "starts programs and checks whether DVC is still running",
     "retrain.tracking.naming": "names runs, and records where they ran",
-    "retrain.tracking.progress": "prints the progress of a training",
     "retrain.tracking.recording": "sends what happens to the process that writes to MLflow",
     "retrain.tracking.store": "opens the MLflow store",
 }

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import files
 from retrain.errors import RetrainError
+from retrain.models.result import Result
 from retrain.tracking import runs, store
 from retrain.tracking.recording import Outbox
-from retrain.tracking.result import Result
 from retrain.tracking.runs import Epoch, Run, RunFacts
 from retrain.tracking.store import StoreError
 

@@ -23,8 +23,8 @@ from typing import Any
 from retrain import environment, files
 from retrain.errors import RetrainError
 from retrain.models.description import Description
+from retrain.models.result import Result
 from retrain.tracking import naming, store
-from retrain.tracking.result import Result
 
 import click
 import psutil

@@ -13,10 +13,10 @@ from retrain import files, params, schema
 from retrain.data.encoding_file import SplitFacts
 from retrain.errors import RetrainError
 from retrain.models.description import WEIGHTS, Description
+from retrain.models.result import Content, Result
 from retrain.schema import Section
 from retrain.tracking import naming
 from retrain.tracking.recording import note_path, now
-from retrain.tracking.result import Content, Result
 from retrain.tracking.store import experiment_id, one_at_a_time, reachable, writing
 
 from pydantic import ConfigDict, StringConstraints

@@ -1,6 +1,6 @@
 """`retrain repro` says what a training's metrics mean."""
 
-from retrain.pipeline.verdict import interval, verdict
+from retrain.evaluation.verdict import interval, verdict
 
 import pytest
 
