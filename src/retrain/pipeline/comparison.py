@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import files, schema
-from retrain.data import tables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,11 +187,15 @@ def of_npy(path: Path) -> "dict[str, np.ndarray]":
 
 def of_parquet(path: Path) -> "dict[str, np.ndarray]":
     """The columns of a table."""
+    from retrain.data import tables
+
     return columns(tables.read_parquet(path, HINT))
 
 
 def of_csv(path: Path) -> "dict[str, np.ndarray]":
     """The columns of a table."""
+    from retrain.data import tables
+
     return columns(tables.read_csv(path, HINT))
 
 

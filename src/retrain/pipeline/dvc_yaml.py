@@ -1,6 +1,6 @@
 """dvc.yaml as DVC reads it: what each stage declares."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -11,7 +11,7 @@ from retrain import params
 from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
-    from dvc.dependency import Dependency
+    from dvc.dependency import Dependency, ParamsDependency
     from dvc.output import Output
     from dvc.repo.index import Index
     from dvc.stage import PipelineStage
@@ -121,7 +121,7 @@ def pipeline_of(index: "Index") -> Pipeline:
     plain = {path: item for path, item in dependencies.items() if path not in made | partial}
     here = {path: item for path, item in {**plain, **in_git}.items() if item.exists}
     return Pipeline(
-        stages=tuple(declared(stage) for stage in stages),
+        stages=tuple(map(declared, stages, values_of(stages))),
         digests={**{path: item.get_hash().value for path, item in here.items()}, **added},
         not_compared=frozenset(partial),
     )
@@ -141,18 +141,41 @@ def in_order(stages: Iterable[Stage]) -> list[Stage]:
     return [known[name] for name in TopologicalSorter(needs).static_order()]
 
 
-def declared(stage: "PipelineStage") -> Stage:
-    """A stage as dvc.yaml declares it."""
+def values_of(stages: "Sequence[PipelineStage]") -> list[dict[str, dict[str, Any]]]:
+    """The values of the parameters that each stage declares, by file and key. A file is read once, for all stages."""
     from dvc.dependency import ParamsDependency
 
-    read_params = [item for item in stage.deps if isinstance(item, ParamsDependency)]
-    main = [item for item in read_params if local_path(item) == params.FILE]
+    keys: dict[str, set[str]] = {}
+    for item in (item for stage in stages for item in params_of(stage)):
+        keys.setdefault(item.fs_path, set()).update(item.params)
+    values = {path: ParamsDependency(stages[0], path, sorted(names)).read_params() for path, names in keys.items()}
+    return [
+        {
+            local_path(item): {key: values[item.fs_path][key] for key in item.params if key in values[item.fs_path]}
+            if item.params
+            else item.read_params()
+            for item in params_of(stage)
+        }
+        for stage in stages
+    ]
+
+
+def params_of(stage: "PipelineStage") -> "list[ParamsDependency]":
+    """The files of parameters that a stage depends on."""
+    from dvc.dependency import ParamsDependency
+
+    return [item for item in stage.deps if isinstance(item, ParamsDependency)]
+
+
+def declared(stage: "PipelineStage", values: Mapping[str, Mapping[str, Any]]) -> Stage:
+    """A stage as dvc.yaml declares it, with the values of its parameters by file and key."""
+    main = [item for item in params_of(stage) if local_path(item) == params.FILE]
     return Stage(
         name=stage.name,
         command=stage.cmd,
         dependencies=tuple(local_path(item) for item in files_of(stage)),
         sections=tuple(key for item in main for key in item.params or [EVERYTHING]),
-        params={local_path(item): item.read_params() for item in read_params},
+        params=values,
         outputs=tuple(local_path(out) for out in stage.outs),
         in_git=tuple(local_path(out) for out in stage.outs if not out.use_cache),
     )
@@ -160,9 +183,8 @@ def declared(stage: "PipelineStage") -> Stage:
 
 def files_of(stage: "PipelineStage") -> "list[Dependency]":
     """The files and folders that a stage depends on, without params.yaml."""
-    from dvc.dependency import ParamsDependency
-
-    return [item for item in stage.deps if not isinstance(item, ParamsDependency)]
+    parameters = params_of(stage)
+    return [item for item in stage.deps if item not in parameters]
 
 
 def local_path(item: "Output") -> str:
@@ -178,4 +200,5 @@ def is_partly_data(path: str, made: Iterable[str]) -> bool:
 
 def overlap(path: str, other: str) -> bool:
     """Whether two paths are the same, or one is inside the other."""
-    return Path(path).is_relative_to(other) or Path(other).is_relative_to(path)
+    first, second = (f"{name}/".removeprefix("./") for name in (path, other))
+    return first.startswith(second) or second.startswith(first)
