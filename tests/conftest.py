@@ -1,11 +1,12 @@
 """Fixtures: projects in temporary folders, at several stages of the pipeline."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retrain.environment import pin_cpu
-from retrain.tracking import recording
+from retrain.tracking import recording, store
 
 import pytest
 from hypothesis import settings
@@ -97,6 +98,25 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished(finished_project: Project, tmp_path: Path) -> Project:
     """A copy of the finished project that a test may change."""
     return finished_project.copy(tmp_path / "finished")
+
+
+@pytest.fixture(scope="session")
+def without_runs(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished project with an empty MLflow store, which takes MLflow a second. Shared: look, don't touch."""
+
+    def make(folder: Path) -> None:
+        project = finished_project.copy(folder)
+        (folder / "mlflow.db").unlink()
+        shutil.rmtree(folder / "mlruns")
+        store.own_store(project.folder)
+
+    return made_once(tmp_path_factory, "without-runs", make)
+
+
+@pytest.fixture
+def forgotten(without_runs: Project, tmp_path: Path) -> Project:
+    """A finished project without a run, which a test may change: its results came from elsewhere."""
+    return without_runs.copy(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -29,20 +28,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def recorded(monkeypatch):
     """The stages of all projects record to MLflow."""
     monkeypatch.setattr(Project, "records", True)
-
-
-@pytest.fixture(scope="module")
-def split_project(finished_project, tmp_path_factory) -> Project:
-    """The finished project without any run: a result that came from elsewhere."""
-    project = finished_project.copy(tmp_path_factory.mktemp("split") / "project")
-    (project.folder / "mlflow.db").unlink()
-    shutil.rmtree(project.folder / "mlruns")
-    return project
-
-
-@pytest.fixture
-def without_runs(split_project, tmp_path) -> Project:
-    return split_project.copy(tmp_path / "project")
 
 
 def client_of(project: Project) -> MlflowClient:
@@ -110,22 +95,22 @@ def test_forced_repro_adds_a_run_and_changes_no_bytes(finished):
     assert new["artifacts"] == old["artifacts"]
 
 
-def test_result_from_elsewhere_gets_a_run(finished_project, without_runs):
+def test_result_from_elsewhere_gets_a_run(finished_project, forgotten):
     (original,) = finished_project.runs("tiny_numbers")
-    assert without_runs.stage_here("evaluate", "tiny_numbers").exit_code == 0
-    assert without_runs.stage_here("plot", "tiny_numbers").exit_code == 0
-    (run,) = without_runs.runs("tiny_numbers")
+    assert forgotten.stage_here("evaluate", "tiny_numbers").exit_code == 0
+    assert forgotten.stage_here("plot", "tiny_numbers").exit_code == 0
+    (run,) = forgotten.runs("tiny_numbers")
     for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
         assert run[same] == original[same], same
     assert run["tags"]["recreated"] == "true"
     assert run["tags"]["result_sha256"] == original["tags"]["result_sha256"]
 
 
-def test_evaluating_twice_writes_metrics_once(without_runs):
+def test_evaluating_twice_writes_metrics_once(forgotten):
     for _ in range(2):
-        assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
-    client = client_of(without_runs)
-    (run,) = without_runs.runs("tiny_sign")
+        assert forgotten.stage_here("evaluate", "tiny_sign").exit_code == 0
+    client = client_of(forgotten)
+    (run,) = forgotten.runs("tiny_sign")
     assert len(client.get_metric_history(run["id"], "test/accuracy")) == 1
 
 
@@ -141,63 +126,63 @@ MANY = {f"class {number}": f"c{number}" for number in range(150)}
         (["Sci/Tech", "World: news", "1.5"], "prepare.rename.Sci/Tech", "farm"),
     ],
 )
-def test_classes_may_have_any_name(without_runs, names, param, value):
-    table = without_runs.folder / "data/raw/tiny_news/rows.csv"
+def test_classes_may_have_any_name(forgotten, names, param, value):
+    table = forgotten.folder / "data/raw/tiny_news/rows.csv"
     rename = dict(zip(names, TOPICS, strict=True))
     text = table.read_text()
     for name, topic in rename.items():
         text = text.replace(f",{topic}\n", f",{name}\n")
     table.write_text(text)
-    without_runs.set("tiny_news.prepare.rename", rename | (MANY if param != "prepare.rename" else {}))
+    forgotten.set("tiny_news.prepare.rename", rename | (MANY if param != "prepare.rename" else {}))
     for stage in ("prepare", "split", "train", "evaluate"):
-        ended = without_runs.stage_here(stage, "tiny_news")
+        ended = forgotten.stage_here(stage, "tiny_news")
         assert (ended.exit_code, "Warning" in ended.stderr) == (0, False), ended.output
-    (run,) = without_runs.runs("tiny_news")
+    (run,) = forgotten.runs("tiny_news")
     assert (run["status"], run["epochs"]) == ("FINISHED", [1, 2, 3])
     assert {"test/accuracy", "train_best_epoch"} <= set(run["metrics"])
     assert run["params"][param] == (value or json.dumps(rename, sort_keys=True))
     assert ("prepare.rename.class 149" in run["params"]) == (param != "prepare.rename")
 
 
-def test_deleted_experiment_is_restored(without_runs):
-    assert without_runs.stage_here("evaluate", "tiny_sign").exit_code == 0
-    (before,) = without_runs.runs("tiny_sign")
-    client = client_of(without_runs)
+def test_deleted_experiment_is_restored(forgotten):
+    assert forgotten.stage_here("evaluate", "tiny_sign").exit_code == 0
+    (before,) = forgotten.runs("tiny_sign")
+    client = client_of(forgotten)
     client.delete_experiment(client.get_experiment_by_name("tiny_sign").experiment_id)
-    ended = without_runs.stage_here("plot", "tiny_sign")
+    ended = forgotten.stage_here("plot", "tiny_sign")
     assert (ended.exit_code, "Warning" in ended.stderr) == (0, False), ended.output
-    (run,) = without_runs.runs("tiny_sign")
+    (run,) = forgotten.runs("tiny_sign")
     assert (run["id"], "plots" in run["artifacts"]) == (before["id"], True)
 
 
-def test_other_files_of_a_model_are_not_recorded(without_runs, tmp_path):
+def test_other_files_of_a_model_are_not_recorded(forgotten, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a key")
-    (without_runs.folder / "models/tiny_sign/notes").symlink_to(secret)
-    assert without_runs.stage_here("plot", "tiny_sign").exit_code == 0
-    (run,) = without_runs.runs("tiny_sign")
-    kept = {Path(file.path).name for file in client_of(without_runs).list_artifacts(run["id"], "model")}
+    (forgotten.folder / "models/tiny_sign/notes").symlink_to(secret)
+    assert forgotten.stage_here("plot", "tiny_sign").exit_code == 0
+    (run,) = forgotten.runs("tiny_sign")
+    kept = {Path(file.path).name for file in client_of(forgotten).list_artifacts(run["id"], "model")}
     assert kept == {"model.json", "model.safetensors"}
 
 
-def test_diverged_training_ends_as_failed(without_runs):
-    without_runs.set("tiny_numbers.train.loop.learning_rate", 1e30)
-    without_runs.set("tiny_numbers.train.loop.clip_norm", 1e30)
-    assert without_runs.stage_here("train", "tiny_numbers").exit_code == 1
-    (run,) = without_runs.runs("tiny_numbers")
+def test_diverged_training_ends_as_failed(forgotten):
+    forgotten.set("tiny_numbers.train.loop.learning_rate", 1e30)
+    forgotten.set("tiny_numbers.train.loop.clip_norm", 1e30)
+    assert forgotten.stage_here("train", "tiny_numbers").exit_code == 1
+    (run,) = forgotten.runs("tiny_numbers")
     assert run["status"] == "FAILED"
     assert run["name"] == "learning rate 1e+30, clip norm 1e+30"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_training_ends_as_killed(without_runs, number):
-    before = (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes()
-    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
-    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+def test_interrupted_training_ends_as_killed(forgotten, number):
+    before = (forgotten.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    forgotten.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    forgotten.set("tiny_numbers.train.loop.patience", 1_000_000)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
     training = subprocess.Popen(
         ["python3", "src/train.py", "--dataset", "tiny_numbers"],
-        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=forgotten.folder, env=forgotten.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     for line in training.stdout:
         if line.startswith("epoch   2/"):
@@ -206,18 +191,18 @@ def test_interrupted_training_ends_as_killed(without_runs, number):
     training.stdout.read()  # to its end: it may print a line before it sees the signal, and a closed pipe would end it
     training.stdout.close()
     assert training.wait(timeout=60) == 128 + number
-    (run,) = without_runs.runs("tiny_numbers")
+    (run,) = forgotten.runs("tiny_numbers")
     assert run["status"] == "KILLED"
-    assert (without_runs.folder / "models/tiny_numbers/model.safetensors").read_bytes() == before
-    assert not list(without_runs.folder.rglob("*.draft"))
+    assert (forgotten.folder / "models/tiny_numbers/model.safetensors").read_bytes() == before
+    assert not list(forgotten.folder.rglob("*.draft"))
 
 
-def test_named_store_gets_the_run(without_runs, tmp_path):
+def test_named_store_gets_the_run(forgotten, tmp_path):
     store = tmp_path / "other.db"
-    ended = without_runs.stage_here("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+    ended = forgotten.stage_here("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
     assert ended.exit_code == 0, ended.output
     assert store.exists()
-    assert not (without_runs.folder / "mlflow.db").exists()
+    assert forgotten.runs("tiny_sign") == []
 
 
 def test_moved_store_finds_its_artifacts(finished_project, tmp_path):
@@ -231,12 +216,12 @@ def test_moved_store_finds_its_artifacts(finished_project, tmp_path):
     assert "another root" not in moved.stage_here("plot", "tiny_sign").stderr
 
 
-def test_unreachable_server_does_not_stop_a_stage(without_runs):
-    made = {path: path.read_bytes() for name in ("models", "reports") for path in (without_runs.folder / name).rglob("*.*")
+def test_unreachable_server_does_not_stop_a_stage(forgotten):
+    made = {path: path.read_bytes() for name in ("models", "reports") for path in (forgotten.folder / name).rglob("*.*")
             if path.is_file()}  # fmt: skip
     nowhere = {"MLFLOW_TRACKING_URI": "http://user:s3cret@127.0.0.1:9"}
-    here = [without_runs.stage_here(stage, "tiny_sign", **nowhere) for stage in ("train", "evaluate", "plot")]
-    trained = without_runs.stage("train", "tiny_sign", **nowhere)  # with a recorder
+    here = [forgotten.stage_here(stage, "tiny_sign", **nowhere) for stage in ("train", "evaluate", "plot")]
+    trained = forgotten.stage("train", "tiny_sign", **nowhere)  # with a recorder
     assert [trained.returncode, *(ended.exit_code for ended in here)] == [0] * 4
     for stdout, stderr in [(trained.stdout, trained.stderr), *((ended.stdout, ended.stderr) for ended in here)]:
         (line,) = [line for line in stderr.splitlines() if "MLflow" in line]
@@ -247,26 +232,26 @@ def test_unreachable_server_does_not_stop_a_stage(without_runs):
 
 
 @pytest.mark.parametrize("uri", ["http://[bad", "./mlruns", "nonsense://host"])
-def test_impossible_tracking_uri_is_an_error(without_runs, uri):
-    ended = without_runs.stage_here("plot", "tiny_sign", MLFLOW_TRACKING_URI=uri)
+def test_impossible_tracking_uri_is_an_error(forgotten, uri):
+    ended = forgotten.stage_here("plot", "tiny_sign", MLFLOW_TRACKING_URI=uri)
     assert ended.exit_code == 1
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("Error: MLFLOW_TRACKING_URI")
     assert f"is '{uri}', which is not " in ended.stderr
 
 
-def test_missing_database_driver_is_a_warning(without_runs):
-    ended = without_runs.stage_here("plot", "tiny_sign", MLFLOW_TRACKING_URI="mysql://127.0.0.1/runs")
+def test_missing_database_driver_is_a_warning(forgotten):
+    ended = forgotten.stage_here("plot", "tiny_sign", MLFLOW_TRACKING_URI="mysql://127.0.0.1/runs")
     assert ended.exit_code == 0, ended.output
     assert "Warning: MLflow (mysql://127.0.0.1/runs)" in ended.stderr
 
 
-def test_interrupted_repro_leaves_no_training_behind(without_runs):
-    without_runs.set("tiny_numbers.train.loop.epochs", 1_000_000)
-    without_runs.set("tiny_numbers.train.loop.patience", 1_000_000)
+def test_interrupted_repro_leaves_no_training_behind(forgotten):
+    forgotten.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    forgotten.set("tiny_numbers.train.loop.patience", 1_000_000)
     repro = subprocess.Popen(
         ["retrain", "repro", "tiny_numbers"],
-        cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=forgotten.folder, env=forgotten.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     for line in repro.stdout:
         if line.startswith("epoch   2/"):
@@ -275,17 +260,17 @@ def test_interrupted_repro_leaves_no_training_behind(without_runs):
     repro.stdout.read()  # ends when the last process that can write to it has ended
     repro.stdout.close()
     assert repro.wait(timeout=60) == 128 + signal.SIGTERM
-    (run,) = without_runs.runs("tiny_numbers")
+    (run,) = forgotten.runs("tiny_numbers")
     assert run["status"] == "KILLED"
 
 
-def test_training_interrupted_before_its_run_exists(without_runs):
-    without_runs.set("tiny_numbers.train.loop.epochs", 2000)
-    without_runs.set("tiny_numbers.train.loop.patience", 2000)
+def test_training_interrupted_before_its_run_exists(forgotten):
+    forgotten.set("tiny_numbers.train.loop.epochs", 2000)
+    forgotten.set("tiny_numbers.train.loop.patience", 2000)
     program = ["python3", "-c", ASKED, "--dataset", "tiny_numbers"]
-    with store.lock(without_runs.folder, "runs"):  # as another training may hold it
+    with store.lock(forgotten.folder, "runs"):  # as another training may hold it
         training = subprocess.Popen(
-            program, cwd=without_runs.folder, env=without_runs.environment, stdout=subprocess.PIPE, text=True
+            program, cwd=forgotten.folder, env=forgotten.environment, stdout=subprocess.PIPE, text=True
         )
         for line in training.stdout:
             if line.startswith("epoch   2/"):
@@ -294,24 +279,24 @@ def test_training_interrupted_before_its_run_exists(without_runs):
         training.stdout.read()
         training.stdout.close()
         assert training.wait(timeout=60) == 128 + signal.SIGTERM
-    without_runs.set("tiny_numbers.train.loop.epochs", 3)
-    assert without_runs.stage_here("train", "tiny_numbers").exit_code == 0
-    runs = {run["params"]["train.loop.epochs"]: run["status"] for run in without_runs.runs("tiny_numbers")}
+    forgotten.set("tiny_numbers.train.loop.epochs", 3)
+    assert forgotten.stage_here("train", "tiny_numbers").exit_code == 0
+    runs = {run["params"]["train.loop.epochs"]: run["status"] for run in forgotten.runs("tiny_numbers")}
     assert runs == {"3": "FINISHED", "2000": "KILLED"}
 
 
-def test_interrupted_wait_does_not_change_how_a_run_ends(without_runs):
-    with store.lock(without_runs.folder, "runs"):  # so that MLflow keeps the training waiting
+def test_interrupted_wait_does_not_change_how_a_run_ends(forgotten):
+    with store.lock(forgotten.folder, "runs"):  # so that MLflow keeps the training waiting
         training = subprocess.Popen(
-            ["python3", "-c", ASKED, "--dataset", "tiny_numbers"], cwd=without_runs.folder,
-            env=without_runs.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            ["python3", "-c", ASKED, "--dataset", "tiny_numbers"], cwd=forgotten.folder,
+            env=forgotten.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         with training.stderr as printed:
             next(line for line in printed if line.startswith("waiting for MLflow"))
             training.send_signal(signal.SIGINT)
             assert printed.read() == ""
         assert training.wait(timeout=60) == 128 + signal.SIGINT
-    (run,) = without_runs.runs("tiny_numbers")
+    (run,) = forgotten.runs("tiny_numbers")
     assert run["status"] == "FINISHED"
 
 
