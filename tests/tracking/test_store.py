@@ -220,7 +220,7 @@ for folder in sys.argv[1:]:
     print(child.exitcode, flush=True)
 """
 """Makes stores, one after the other, each in a process that has loaded what it needs."""
-SIZES = (150_000, 450_000, 750_000)
+SIZES = (150_000, 750_000)
 """Of drafts; a whole one has 954,368 bytes."""
 
 
