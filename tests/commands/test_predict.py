@@ -186,6 +186,8 @@ def test_pickle_is_not_executed(elsewhere):
             "text.csv, line 2, column 'c' holds 'three', which is not a finite number; correct the value",
         ),
         (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
+        (["tiny_news", "--file", "/dev/zero"], "", "/dev/zero is neither a .txt nor a .csv file"),
+        (["tiny_news"], b"a\n" + bytes(1 << 21), "standard input, line 2 is longer than 1,048,576 bytes; shorten it"),
     ],
 )
 def test_wrong_rows_are_one_line(elsewhere, arguments, stdin, expected):

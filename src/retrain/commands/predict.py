@@ -23,6 +23,8 @@ __all__ = ["command"]
 
 
 ROWS_AT_ONCE = 1024
+LONGEST_LINE = 1 << 20
+"""Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
 
 
 @click.command(
@@ -169,7 +171,9 @@ def lines_of(file: Path) -> Iterator[str]:
 
 def decoded(stream: IO[bytes], shown: str) -> Iterator[str]:
     """Lines of UTF-8 without their ends and without a byte order mark; raises RetrainError, which names the line."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST_LINE:,} bytes", "shorten it")
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
