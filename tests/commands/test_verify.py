@@ -194,6 +194,17 @@ def test_missing_data_is_found_first(colleague, room):
     assert "Running stage" not in ended.said
 
 
+def test_failed_stage_is_named_last(colleague, room):
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    (colleague.folder / "data/raw/tiny_numbers/rows.csv").write_text("a,b,c,y\n1,2,x,3\n")
+    colleague.commit()
+    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    assert ended.returncode == 1
+    cause, stage = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
+    assert "rows.csv, line 2, column 'c' holds 'x'" in cause
+    assert stage.startswith("Error: stage prepare@tiny_numbers failed; its message is above")
+
+
 @pytest.mark.campaign
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors than x86-64 have other code paths")
 def test_other_processor_is_within_tolerance(finished, room):

@@ -53,7 +53,8 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
     """Run stages in the clone without using or filling a cache.
 
     Raises:
-        RetrainError: data is unavailable now, or a stage fails.
+        RetrainError: data is unavailable now, or DVC fails.
+        SystemExit: a stage fails; what it printed says why.
     """
     dvc_yaml.check(clone.folder)
     for name in datasets:
@@ -75,8 +76,11 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         "TMPDIR": str(leftovers),
     }
     repro = [sys.executable, "-m", dvc_program.__name__, "repro", "--force", "--no-commit", *stages]
-    if processes.run_to_completion(repro, clone.folder, variables, sys.stderr.fileno()):
-        raise RetrainError(f"commit {clone.commit}", "fails to run again", "the message of its failed stage is above")
+    code = processes.run_to_completion(repro, clone.folder, variables, sys.stderr.fileno())
+    if code == dvc_program.FAILED:  # its messages are enough
+        sys.exit(code)
+    if code:
+        raise RetrainError(f"commit {clone.commit}", "fails to run again", "DVC's message is above")
 
 
 def require_data(clone: Clone, dataset: str) -> None:
