@@ -159,8 +159,8 @@ def test_merged_branches_are_found_and_odd_commits_reported(tmp_path, capsys):
     project.run("git", "switch", "-q", "main")
     commit(LOCK % 3)
     assert project.run("git", "merge", "-q", "--no-edit", "-s", "ours", "side").returncode == 0
-    found = list(sync.promised(tmp_path, "mine", sync.revisions(tmp_path)))
-    assert {promise.trained[0].md5[31] for promise in found} == {"1", "2", "3"}
+    found = list(sync.recorded_results(tmp_path, "mine", sync.revisions(tmp_path)))
+    assert {result.trained[0].md5[31] for result in found} == {"1", "2", "3"}
     assert "; left out\n" in capsys.readouterr().err
 
 

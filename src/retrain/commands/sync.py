@@ -57,7 +57,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Promise:
+class RecordedResult:
     """A dataset's result, as a revision's dvc.lock records it."""
 
     revision: Revision
@@ -91,22 +91,24 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     client = store.connect()
     finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
     tally = Tally()
-    for promise in promised(workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]):
-        stages = tally.stages_of(promise)
+    for found in recorded_results(
+        workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]
+    ):
+        stages = tally.stages_of(found)
         if not stages:
             continue
         with TemporaryDirectory() as folder:
-            lacking = collect_files(promise, finder, Path(folder))
+            lacking = collect_files(found, finder, Path(folder))
             if lacking:
-                tally.missing.add(promise.trained)
-                say(f"sync {promise.dataset}: {lacking} of {promise.revision.name} is not in DVC's cache")
+                tally.missing.add(found.trained)
+                say(f"sync {found.dataset}: {lacking} of {found.revision.name} is not in DVC's cache")
                 continue
-            run = recorded(client, promise, Result(promise.dataset, Path(folder), stages))
+            run = run_of(client, found, Result(found.dataset, Path(folder), stages))
         if run:
-            tally.done.setdefault(promise.trained, {}).update(promise.stages)
-            click.echo(printable(f"sync {promise.dataset}: the result of {promise.revision.name} is run {run}"))
+            tally.done.setdefault(found.trained, {}).update(found.stages)
+            click.echo(printable(f"sync {found.dataset}: the result of {found.revision.name} is run {run}"))
         else:
-            tally.unreadable.add(promise.trained)
+            tally.unreadable.add(found.trained)
     recording.sweep(outbox)
     click.echo(str(tally))
     sys.exit(1 if tally.unreadable and not all_commits else 0)
@@ -121,18 +123,18 @@ class Tally:
     done: dict[tuple[Entry, ...], dict[str, LockedStage]] = field(default_factory=dict)
     """With the stages whose outputs its run contains."""
 
-    def stages_of(self, promise: Promise) -> tuple[str, ...]:
-        """The stages of a promise to record.
+    def stages_of(self, found: RecordedResult) -> tuple[str, ...]:
+        """The stages of a result to record.
 
         They are empty if a newer commit already recorded these stages, or recorded different outputs for one of them.
 
         An earlier commit may have evaluated what a later one only trained.
         """
-        known = self.done.get(promise.trained, {})
-        if any(stage.outs != known[name].outs for name, stage in promise.stages.items() if name in known):
+        known = self.done.get(found.trained, {})
+        if any(stage.outs != known[name].outs for name, stage in found.stages.items() if name in known):
             return ()
-        new = promise.stages.keys() - known.keys()
-        return tuple(name for name in promise.stages if name in {*new, "train"}) if new else ()
+        new = found.stages.keys() - known.keys()
+        return tuple(name for name in found.stages if name in {*new, "train"}) if new else ()
 
     def __str__(self) -> str:
         lost, odd = (len(found - self.done.keys()) for found in (self.missing, self.unreadable))
@@ -145,7 +147,7 @@ def say(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
-def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
+def run_of(client: "MlflowClient", found: RecordedResult, result: Result) -> str:
     """Record the result in a folder and return its run, or nothing if its files can't be read.
 
     An earlier commit may be from another version of the project. A store that stops answering ends the command.
@@ -156,7 +158,7 @@ def recorded(client: "MlflowClient", promise: Promise, result: Result) -> str:
         raise
     except RetrainError as error:
         fact = str(error).replace(f"{result.folder}/", "")
-        say(f"sync {promise.dataset}: the result of {promise.revision.name} can't be read ({fact})")
+        say(f"sync {found.dataset}: the result of {found.revision.name} can't be read ({fact})")
         return ""
 
 
@@ -166,13 +168,13 @@ def revisions(workspace: Path) -> list[Revision]:
     return [Revision(workspace, commit) for commit in listed.split()]
 
 
-def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[Promise]:
+def recorded_results(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[RecordedResult]:
     """Every result that these revisions record; a commit with an unreadable dvc.lock is left out with a message.
 
     Raises:
         RetrainError: there is no result, or the working tree's dvc.lock is damaged.
     """
-    found = 0
+    nothing = True
     for revision in among:
         try:
             lock = revision.lock()
@@ -182,11 +184,11 @@ def promised(workspace: Path, dataset: str | None, among: list[Revision]) -> Ite
             say(f"sync: {error.where}: {error.fact}; left out")
             continue
         for name in lock.datasets() if dataset is None else [dataset]:
-            promise = Promise(revision, name, consistent_stages(lock, name))
-            if promise.stages:
-                found += 1
-                yield promise
-    if not found:
+            found = RecordedResult(revision, name, consistent_stages(lock, name))
+            if found.stages:
+                nothing = False
+                yield found
+    if nothing:
         hint = f"run: make repro{f' DATASET={dataset}' if dataset else ''}"
         raise RetrainError(dvc_lock.FILE, f"has no results{f' for {dataset}' if dataset else ''}", hint)
 
@@ -203,9 +205,9 @@ def consistent_stages(lock: Lock, dataset: str) -> dict[str, LockedStage]:
     return chain
 
 
-def collect_files(promise: Promise, finder: OutputFinder, folder: Path) -> str:
+def collect_files(found: RecordedResult, finder: OutputFinder, folder: Path) -> str:
     """Copy the files of a result into a folder; returns the path of a missing file, or nothing."""
-    for out in promise.outputs:
+    for out in found.outputs:
         whole = not out.md5.endswith(dvc_cache.FOLDER)
         listing = {"": out.md5} if whole else finder.listing(out.path, out.md5)
         if listing is None:
@@ -213,7 +215,7 @@ def collect_files(promise: Promise, finder: OutputFinder, folder: Path) -> str:
         for name, digest in listing.items():
             path = f"{out.path}/{name}" if name else out.path
             target = folder / path
-            content = content_of(path, digest, promise.revision, finder)
+            content = content_of(path, digest, found.revision, finder)
             if content is None or not target.resolve().is_relative_to(folder.resolve()):
                 return path
             target.parent.mkdir(parents=True, exist_ok=True)

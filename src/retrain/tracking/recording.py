@@ -248,7 +248,7 @@ class Recording:
     """The run of a training in MLflow, as far as the training can see it."""
 
     dataset: str
-    training: str
+    training_sha256: str
     """The SHA-256 by which the training's run is found."""
     outbox: Outbox | None
     """None if recording is off."""
@@ -270,7 +270,7 @@ class Recording:
     def send_epochs(self) -> None:
         """Send the epochs that were not sent yet."""
         if self.outbox and self.unsent:
-            self.outbox.send("epochs", self.dataset, {"training": self.training, "epochs": self.unsent})
+            self.outbox.send("epochs", self.dataset, {"training": self.training_sha256, "epochs": self.unsent})
             self.outbox.print_warnings(self.dataset)
             self.unsent, self.sent = [], time.monotonic()
 
@@ -280,15 +280,15 @@ class Recording:
             self.send_epochs()
             digest = result.sha256()
             with suppress(OSError, RetrainError):  # without the note, `retrain sync` makes a new run
-                write_note(digest, self.training, self.times)
+                write_note(digest, self.training_sha256, self.times)
             self.finished = True
-            finish(result, "train", self.training)
+            finish(result, "train", self.training_sha256)
 
     def end(self, status: str) -> None:
         """End the run without a result: FAILED or KILLED."""
         if self.outbox and not self.finished:
             self.send_epochs()
-            self.outbox.send("end", self.dataset, {"training": self.training, "status": status})
+            self.outbox.send("end", self.dataset, {"training": self.training_sha256, "status": status})
             if "mlflow" in sys.modules:
                 deliver(self.outbox, self.dataset)
 
@@ -298,11 +298,11 @@ def note_path(result_sha256: str) -> Path:
     return environment.root() / ".retrain" / "runs" / result_sha256
 
 
-def write_note(result_sha256: str, training: str, times: list[int]) -> None:
+def write_note(result_sha256: str, training_sha256: str, times: list[int]) -> None:
     """Write down which training a result is from, and when its epochs ended: its run has no tag of the result yet."""
     path = note_path(result_sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, {"training_sha256": training, "times": times})
+    files.write_json(path, {"training_sha256": training_sha256, "times": times})
 
 
 @contextmanager
