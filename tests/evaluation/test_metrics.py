@@ -8,13 +8,14 @@ from retrain.evaluation.metrics import of_classes, of_numbers, prediction_table
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import metrics
 
 NAMES = ["World", "Sports", "Business", "Sci/Tech"]
 
 
 @pytest.mark.parametrize(("rows", "known", "answered"), [(500, 4, 4), (40, 3, 4), (40, 4, 2), (5, 2, 1), (1, 1, 1)])
 def test_class_metrics_match_sklearn(rows, known, answered):
+    from sklearn import metrics  # a second and a half, in one process of the tests
+
     draw = random.Random(rows)
     targets = pd.Series(draw.choices(NAMES[:known], k=rows))
     predicted = pd.Series(draw.choices(NAMES[4 - answered :], k=rows))
@@ -32,6 +33,8 @@ def test_class_metrics_match_sklearn(rows, known, answered):
 @pytest.mark.parametrize("numbers", [[3.0, -1.0, 2.5, 7.0], [2.0, 2.0, 2.0, 2.0], [1e6, 1e6 + 1, 1e6 + 2, 1e6 + 4]])
 @pytest.mark.parametrize("shift", [0.0, 0.25])
 def test_number_metrics_match_sklearn(numbers, shift):
+    from sklearn import metrics
+
     targets, predicted = pd.Series(numbers), pd.Series([value + shift * place for place, value in enumerate(numbers)])
     assert of_numbers(targets.to_numpy(), predicted.to_numpy()).metrics == pytest.approx({
         "rmse": metrics.root_mean_squared_error(targets, predicted),

@@ -219,15 +219,13 @@ def test_committed_results_in_every_environment(tmp_path):
         **own_style(tmp_path), **disguised("avx512 intel", tmp_path),
     }  # fmt: skip
     project = copy_of_repository(tmp_path / "données à moi, 数据")
-    for dataset in ("diabetes", "docstrings"):
-        ended = project.run(*umask("077"), "retrain", "repro", dataset, **variables)
-        assert ended.returncode == 0, ended.said
+    ended = project.run(*umask("077"), "dvc", "repro", "plot@diabetes", "plot@docstrings", **variables)
+    assert ended.returncode == 0, ended.said
+    assert ended.stdout.count("Running stage '") == 10
     changed = project.run("git", "status", "--porcelain").stdout
     assert changed == "", (
         "the code or a parameter is newer than the results: run make repro, and commit what it changes"
     )
-    said = project.dvc("status", "--with-deps", "plot@docstrings", "plot@diabetes").stdout
-    assert said == "Data and pipelines are up to date.\n"
 
 
 EXPERIMENT = """

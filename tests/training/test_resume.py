@@ -265,14 +265,13 @@ NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
 
 
 @pytest.mark.slow
-def test_different_training_starts_anew(new_project, tmp_path):
-    project, dataset = new_project(), "tiny_numbers"
-    project.stages("prepare split", dataset)
+def test_different_training_starts_anew(finished, tmp_path):
+    project, dataset = finished, "tiny_numbers"
     reports, loop_file = (
         project.folder / "reports" / dataset,
         project.folder / "src" / "retrain" / "training" / "loop.py",
     )
-    reports.parent.mkdir(exist_ok=True)
+    shutil.rmtree(reports)
     reports.touch()  # nothing can be written there: the checkpoint stays
     assert project.stage("train", dataset).returncode == 1
     reports.unlink()
