@@ -15,7 +15,8 @@ from support.servers import listening
 
 ROWS = os.environ.get("AG_NEWS_DIR")
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.campaign,  # a minute, of what docstrings and the downloads of small tables test as well
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder with AG News' train.csv and test.csv"),
 ]
 
@@ -74,8 +75,6 @@ def test_ag_news_as_committed(news, server, tmp_path):
     assert json.loads(said.stdout)["label"] == "Sports"
 
 
-@pytest.mark.campaign
-@pytest.mark.timeout(3600)
 def test_ag_news_with_the_course_recipe(news, server):
     metrics = metrics_of(news)
     assert news.run("retrain", "recipe", "ag_news", "docs/recipes/ag_news_course.yaml").returncode == 0

@@ -86,7 +86,7 @@ def test_no_tracked_file_names_a_run_or_machine(finished_project):
 
 def test_forced_repro_adds_a_run_and_changes_no_bytes(finished):
     lock = (finished.folder / "dvc.lock").read_bytes()
-    finished.dvc("repro", "--force", "plot@tiny_numbers")
+    finished.dvc("repro", "--force", "--downstream", "train@tiny_numbers")
     assert (finished.folder / "dvc.lock").read_bytes() == lock
     assert finished.run("git", "status", "--porcelain").stdout == ""
     new, old = finished.runs("tiny_numbers")
