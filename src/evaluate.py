@@ -12,21 +12,15 @@ from retrain.data.report_csv import Columns, write_columns
 from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluate_outputs, prediction_table
+from retrain.evaluation.parameters import Evaluate
 from retrain.models.description import restore_hint
 from retrain.models.result import Result
-from retrain.schema import AtLeastOne, Section
 from retrain.tracking import recording
 
 import click
 
 if TYPE_CHECKING:
     from retrain.models.predictor import Predictor
-
-
-class Evaluate(Section):
-    """Parameters of the stage."""
-
-    batch_size: AtLeastOne
 
 
 def check_fit(model: "Predictor", test: Columns, sha256: str, folder: Path) -> None:

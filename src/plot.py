@@ -5,23 +5,14 @@ Reads `datasets.<name>.plot`. Writes `reports/<name>/plots/`: loss and metric by
 """
 
 from pathlib import Path
-from typing import Annotated
 
 from retrain import cli, environment, files, params
+from retrain.evaluation.parameters import Plot
 from retrain.evaluation.plots import SIZES, plots_of, read_plot_data, use_default_style
 from retrain.models.result import Result
-from retrain.schema import Section
 from retrain.tracking import recording
 
 import click
-from pydantic import Field
-
-
-class Plot(Section):
-    """Parameters of the stage."""
-
-    dots_per_inch: Annotated[int, Field(gt=0, le=2400)]
-    """The resolution; drawing a plot at the highest takes a gigabyte."""
 
 
 @cli.stage

@@ -1,9 +1,11 @@
 """Prepare: read rows from their source and write one clean, tidy table.
 
 Reads `datasets.<name>.prepare` and writes `data/<name>/prepared/`: `rows.parquet`, `test.parquet` if the data has an
-official test file, and `prepared.json` (counts, parameters and the digests of the tables).
+official test file, `keys.parquet` if splits go by a group or a time, and `prepared.json` (counts, parameters and the digests
+of the tables).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, files, params, schema
 from retrain.data import sources
 from retrain.data.prepared_file import FILE
-from retrain.data.sources import SourceContext, SourceRows
+from retrain.data.sources import SourceContext, SourceParameters, SourceRows
 from retrain.errors import RetrainError
 
 import click
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> "tuple[Cleaned, pd.DataFrame | None]":
+MANY = 0.01
+"""The share of rows that are left out above which prepare warns."""
+
+
+def prepare(source: SourceRows, parameters: SourceParameters, where: str) -> "tuple[Cleaned, pd.DataFrame | None]":
     """Clean the rows. The rows of the official test file are cleaned too, but none of them is dropped.
 
     Args:
         source: the rows as the source gives them.
-        repairs: the names of the text repairs.
+        parameters: what to repair, and which rows to keep.
         where: the section's path, for errors.
 
     Raises:
@@ -36,13 +42,12 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> "tuple[
     """
     from retrain.data.cleaning import categorise, class_names, clean, tidy
 
-    cleaned = clean(source.rows, repairs, keep_missing=source.keep_missing)
-    test = None if source.official_test is None else tidy(source.official_test, repairs)
+    cleaned = clean(source.rows, parameters.repairs, incomplete=parameters.incomplete, repeats=parameters.repeats)
+    test = None if source.official_test is None else tidy(source.official_test, parameters.repairs)
     if cleaned.rows.empty:
-        dropped = f"{cleaned.empty:,} empty, {cleaned.duplicates:,} duplicates"
-        fact = f"cleaning dropped all {len(source.rows):,} rows ({dropped})"
+        fact = f"cleaning dropped all {len(source.rows):,} rows ({', '.join(reasons(cleaned))})"
         raise RetrainError(where, fact, "check the columns of the inputs and the target")
-    complete = cleaned.rows.columns[-1:] if source.keep_missing else cleaned.rows.columns
+    complete = cleaned.rows.columns[-1:] if parameters.incomplete == "keep" else cleaned.rows.columns
     gaps = [] if test is None else [name for name in complete if test[name].isna().any()]
     if gaps:
         raise RetrainError(f"{where}.test", f"column '{gaps[0]}' has missing values", "fill them in the test file")
@@ -57,6 +62,26 @@ def prepare(source: SourceRows, repairs: tuple[str, ...], where: str) -> "tuple[
     return replace(cleaned, rows=categorise(cleaned.rows, names)), test
 
 
+def reasons(cleaned: "Cleaned") -> list[str]:
+    """How many rows were left out, for each reason."""
+    return [f"{count:,} {reason}" for reason, count in cleaned.dropped.items() if count]
+
+
+def messages(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...]) -> Iterator[str]:
+    """What prepare tells about the rows: one line, then warnings."""
+    kept = len(cleaned.rows)
+    dropped = [*reasons(cleaned), *notes]
+    left_out = f"; left out {', '.join(dropped)}" if dropped else ""
+    repeats = f"; {cleaned.repeated:,} are repeated" if cleaned.repeated and not cleaned.dropped["repeated"] else ""
+    test = f" and {official:,} of the official test file" if official else ""
+    yield f"read {read:,} rows{left_out}; kept {kept:,}{test}{repeats}"
+    gone = read - kept - cleaned.dropped["repeated"]
+    if gone > MANY * read:
+        yield f"warning: {gone:,} of {read:,} rows ({gone / read:.1%}) are left out"
+    if cleaned.contradicting:
+        yield f"warning: {cleaned.contradicting:,} rows have the same inputs as a row with another target"
+
+
 @cli.stage
 def main(dataset: str) -> None:
     """Read and clean a dataset's rows, and write them to data/NAME/prepared/."""
@@ -65,28 +90,30 @@ def main(dataset: str) -> None:
     workspace = environment.workspace()
     where = params.section_path(dataset, "prepare")
     params.check_choices(workspace, dataset)
-    block = params.dataset_block(workspace, dataset)["prepare"]
-    source = sources.load(block, dataset)
-    parameters = schema.check(block, source.parameters, where)
-    read = source.read(parameters, SourceContext(dataset, workspace, environment.root()))
-    cleaned, test = prepare(read, parameters.repairs, where)
+    block = params.dataset_block(workspace, dataset)
+    source = sources.load(block["prepare"], dataset)
+    parameters = schema.check(block["prepare"], source.parameters, where)
+    read = source.read(parameters, SourceContext(dataset, workspace, environment.root(), block["split"]["task"]))
+    cleaned, test = prepare(read, parameters, where)
+    official = 0 if test is None else len(test)
     counts = {
         "read": len(read.rows),
-        "empty": cleaned.empty,
-        "duplicates": cleaned.duplicates,
+        **{reason.replace(" ", "_"): count for reason, count in cleaned.dropped.items()},
+        "contradicting": cleaned.contradicting,
         "kept": len(cleaned.rows),
-        "official_test": 0 if test is None else len(test),
+        "official_test": official,
     }
     with files.replacing(Path("data", dataset, "prepared")) as (draft,):
         draft.mkdir()
         tables.write_parquet(draft / "rows.parquet", cleaned.rows)
         if test is not None:
             tables.write_parquet(draft / "test.parquet", test)
+        if read.keys is not None:
+            tables.write_parquet(draft / "keys.parquet", read.keys.loc[cleaned.rows.index].to_frame("key"))
         section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         files.write_json(draft / FILE, {"counts": counts, "prepare": section, "tables": files.digests_in(draft)})
-    dropped = ", ".join([f"{cleaned.empty:,} empty", f"{cleaned.duplicates:,} duplicates", *read.notes])
-    official = "" if test is None else f" and {len(test):,} of the official test file"
-    click.echo(f"prepare {dataset}: read {counts['read']:,} rows; dropped {dropped}; kept {counts['kept']:,}{official}")
+    for line in messages(cleaned, len(read.rows), official, read.notes):
+        click.echo(f"prepare {dataset}: {line}")
 
 
 if __name__ == "__main__":

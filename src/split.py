@@ -5,14 +5,14 @@ arrays that training memory-maps, and `encoding.json`: what encoder and task lea
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, params, schema
 from retrain.data import encoders, encoding_file, tasks
 from retrain.data.encoders import Arrays, Encoder
 from retrain.data.encoding_file import Encoding, LearnedEncoder, LearnedTask, SplitFacts
 from retrain.data.prepared_file import read_prepared
-from retrain.data.splitting import Split, check, folds, not_empty, split
+from retrain.data.splitting import Split, check, contents_of_groups, folds, not_empty, split
 from retrain.data.tasks import Task
 from retrain.errors import RetrainError
 from retrain.schema import Section
@@ -23,19 +23,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MIXED = "set encoder.name: mixed, network.name: mixed and split.folds: 4"
+
+
 def check_columns(rows: "pd.DataFrame", encoder: str, holds: str, where: str) -> None:
     """Raise RetrainError if an input column does not hold what the encoder takes: text, numbers, or anything."""
-    for name in rows.columns if holds != "anything" else ():
-        found = "numbers" if rows[name].dtype == "float64" else "text"
-        others = {"categories": str(rows[name].dtype) == "category", "dates": rows[name].dtype.kind == "M"}
-        odd = next((kind for kind, found in {**others, "missing values": rows[name].isna().any()}.items() if found), "")
-        if odd:
-            fact = f"encoder '{encoder}' can't use column '{name}', which holds {odd}"
-            raise RetrainError(f"{where}.encoder.name", fact, "set encoder.name: mixed")
-        if found != holds:
-            fact = f"encoder '{encoder}' needs {holds}, but column '{name}' holds {found}"
-            hint = f"set encoder.name to one for {found}: {' or '.join(encoders.names_for(found))}"
-            raise RetrainError(f"{where}.encoder.name", fact, hint)
+    found = {str(name): kind_of(rows[name]) for name in rows.columns}
+    wrong = next((name for name, kind in found.items() if kind != holds), None)
+    if wrong is None or holds == "anything":
+        return
+    fitting = encoders.names_for(found[wrong]) if len({*found.values()}) == 1 else []
+    hint = f"set encoder.name to one for {found[wrong]}: {' or '.join(fitting)}" if fitting else MIXED
+    if found[wrong] == "missing values":
+        hint += ", or set prepare.incomplete: drop"
+    fact = f"encoder '{encoder}' needs {holds}, but column '{wrong}' holds {found[wrong]}"
+    raise RetrainError(f"{where}.encoder.name", fact, hint)
+
+
+def kind_of(column: "pd.Series[Any]") -> str:
+    """What a column holds, in the words of errors."""
+    if column.isna().any():
+        return "missing values"
+    kinds = {"category": "categories", "float64": "numbers"}
+    return "dates" if column.dtype.kind == "M" else kinds.get(str(column.dtype), "text")
 
 
 def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, SplitFacts]:
@@ -84,7 +94,8 @@ def main(dataset: str) -> None:
     encoder_parameters = schema.check(parameters.encoder, encoder_file.Parameters, f"{where}.encoder")
     task_class = tasks.load(parameters.task, f"{where}.task")
 
-    rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))
+    prepared = read_prepared(Path("data", dataset, "prepared"))
+    rows, test, keys = prepared.rows, prepared.test, prepared.keys
     check(parameters, where, official=test is not None)
     *inputs, target = rows.columns
     for table in (rows, test):
@@ -92,13 +103,14 @@ def main(dataset: str) -> None:
             check_columns(table[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
     contents_of = encoder_file.Encoder.contents
     contents = contents_of(rows[inputs])
-    splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters)
+    splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters, keys)
     not_empty(splits, parameters, where)
 
     task = task_class.fit(splits["train"][target], where)
     encoder, arrays = encode(splits, encoder_file.Encoder, task, encoder_parameters)
     if parameters.folds is not None:
-        arrays["train"]["folds"] = folds([contents[row] for row in splits["train"].index], parameters, where)
+        fold_by = contents if keys is None or keys.dtype.kind == "M" else contents_of_groups(keys)
+        arrays["train"]["folds"] = folds([fold_by[row] for row in splits["train"].index], parameters, where)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
         facts = write_tables(tidy, splits)
         for name in arrays:
@@ -107,7 +119,7 @@ def main(dataset: str) -> None:
             encoder=LearnedEncoder(name=encoder_parameters.name, learned=encoder.to_json()),
             task=LearnedTask(name=parameters.task, column=target, learned=task.to_json()),
             splits=facts,
-            prepare=prepare,
+            prepare=prepared.parameters,
             split=parameters.model_dump(mode="json", exclude_none=True),
             arrays=dict(sorted(files.digests_in(encoded).items())),
         )

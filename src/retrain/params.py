@@ -16,9 +16,11 @@ from retrain.yaml_files import load_yaml
 
 __all__ = [
     "CHOICES",
+    "DEFAULTS",
     "FILE",
     "STAGES",
     "check_choices",
+    "check_name",
     "choices",
     "choose",
     "dataset_block",
@@ -41,6 +43,10 @@ CHOICES = {
     "train.loss.name": "retrain.models.losses",
 }
 """The parameters that name a module, and the package of their choices."""
+PARTS = {"encoder": "split", "network": "train", "optimizer": "train", "schedule": "train", "loss": "train"}
+"""Parts of a section with a `name`, whose parameters `defaults` can give for each name, and the stage that they belong to."""
+DEFAULTS = "defaults"
+"""The section of params.yaml that holds for all datasets."""
 KEY = rf"(?=.{{1,{LONGEST_NAME}}}$)\w[\w .:-]*(/\w[\w .:-]*)*"
 """A part of a parameter's name in MLflow, which allows no other characters, and slashes only as in a path."""
 
@@ -56,15 +62,20 @@ def datasets(folder: Path) -> Mapping[str, Any]:
     if not isinstance(blocks, Mapping) or not blocks:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
     for name in blocks:
-        if not isinstance(name, str) or not re.fullmatch(NAME, name):
-            fact = f"{shown(name)} can't be the name of a dataset, because 'dvc exp run -S' would not take it"
-            hint = f"use a letter, then up to {LONGEST_NAME - 1} letters, digits, '_' and '-'"
-            raise RetrainError(f"{FILE}: datasets", fact, hint)
+        check_name(name)
     return blocks
 
 
+def check_name(name: Any) -> None:
+    """Raise RetrainError if a dataset can't have this name."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        fact = f"{shown(name)} can't be the name of a dataset, because 'dvc exp run -S' would not take it"
+        hint = f"use a letter, then up to {LONGEST_NAME - 1} letters, digits, '_' and '-'"
+        raise RetrainError(f"{FILE}: datasets", fact, hint)
+
+
 def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
-    """One dataset's block: a mapping with exactly the five stages as keys.
+    """One dataset's block with the defaults filled in: a mapping with exactly the five stages as keys.
 
     Raises:
         RetrainError: there is no such dataset, or sections are missing or unknown. It names all of them.
@@ -78,7 +89,42 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     problems += [schema.missing_parameter(stage) for stage in STAGES if stage not in block and stage not in meant]
     if problems:
         raise schema.combined(problems, where)
-    return block
+    return with_defaults(block, defaults(folder))
+
+
+def defaults(folder: Path) -> Mapping[str, Any]:
+    """The section `defaults` of a folder's params.yaml; empty if there is none. Only the names in it are checked.
+
+    Raises:
+        RetrainError: a name in it is unknown.
+    """
+    shared = load_yaml(folder / FILE, FILE, "run this inside the repository").get(DEFAULTS) or {}
+    known = (*STAGES, *PARTS)
+    unknown = [str(name) for name in shared if name not in known] if isinstance(shared, Mapping) else []
+    if unknown:
+        problems = [schema.unknown_name("section", "", name, known) for name in unknown]
+        raise schema.combined(problems, f"{FILE}: {DEFAULTS}")
+    return shared if isinstance(shared, Mapping) else {}
+
+
+def with_defaults(block: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """A block with what it does not say itself. A choice, such as an encoder, takes the parameters below its name."""
+    sections = {stage: merged(shared.get(stage, {}), block.get(stage, {})) for stage in STAGES}
+    for part, stage in PARTS.items():
+        own = sections[stage].get(part) if isinstance(sections[stage], Mapping) else None
+        name = own.get("name") if isinstance(own, Mapping) else None
+        given = value_at(shared, f"{part}.{name}") if isinstance(name, str) else None
+        if isinstance(own, Mapping) and isinstance(given, Mapping):
+            sections[stage] = {**sections[stage], part: merged(given, own)}
+    return sections
+
+
+def merged(shared: Any, own: Any) -> Any:
+    """A section with the defaults that it does not set, in the order of the defaults."""
+    if not isinstance(shared, Mapping) or not isinstance(own, Mapping):
+        return own
+    both = {name: merged(value, own[name]) if name in own else value for name, value in shared.items()}
+    return both | {name: value for name, value in own.items() if name not in both}
 
 
 def unchecked_block(folder: Path, dataset: str) -> Any:

@@ -1,5 +1,6 @@
 """YAML files, read as DVC reads them and written with their comments."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.parser import ParserError
 from ruamel.yaml.scanner import ScannerError
 
-__all__ = ["load_yaml", "parsed", "round_trip"]
+__all__ = ["load_yaml", "parsed", "round_trip", "with_item", "without_item"]
 
 
 DEEPEST = 64
@@ -107,3 +108,66 @@ def round_trip() -> YAML:
     null = "tag:yaml.org,2002:null"
     yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(null, "null"))
     return yaml
+
+
+def with_item(text: str, section: str, lines: list[str]) -> str:
+    """The text of a YAML file with an item at the end of a top-level section.
+
+    Args:
+        text: the file.
+        section: the key of the section: a mapping or a list in block style. It is added if it is not there.
+        lines: the item, with the indentation of the section's items.
+    """
+    rows = text.splitlines()
+    start, end = span(rows, rf"{re.escape(section)}:\s*(#.*)?", 0)
+    if start is None:
+        return "\n".join([*rows, "", f"{section}:", *lines, ""])
+    return "\n".join([*rows[:end], *lines, *rows[end:], ""])
+
+
+def without_item(text: str, section: str, pattern: str) -> str:
+    """The text of a YAML file without the items of a top-level section whose first line matches, and without their comments.
+
+    Args:
+        text: the file.
+        section: the key of the section.
+        pattern: a regular expression for a whole line, without its indentation.
+    """
+    rows = text.splitlines()
+    start, end = span(rows, rf"{re.escape(section)}:\s*(#.*)?", 0)
+    while start is not None:
+        first, last = span(rows, rf"\s+{pattern}", start + 1, end)
+        if first is None:
+            break
+        while rows[first - 1].lstrip().startswith("#") and indentation(rows[first - 1]) == indentation(rows[first]):
+            first -= 1
+        while first > start + 1 and not rows[first - 1].strip() and (last == len(rows) or not rows[last].strip()):
+            first -= 1
+        rows[first:last] = []
+        end -= last - first
+    return "\n".join([*rows, ""])
+
+
+def span(rows: list[str], pattern: str, first: int, end: int | None = None) -> tuple[int | None, int]:
+    """The lines of the item whose first line matches: up to the next line that is indented no more and is not a comment."""
+    end = len(rows) if end is None else end
+    start = next((place for place in range(first, end) if re.fullmatch(pattern, rows[place])), None)
+    if start is None:
+        return None, end
+    last = start + 1
+    for place in range(start + 1, end):
+        row = rows[place]
+        if not row.strip() or row.lstrip().startswith("#"):
+            continue
+        if indentation(row) < indentation(rows[start]) or (
+            indentation(row) == indentation(rows[start])
+            and not (row.startswith("-") and not rows[start].lstrip().startswith("-"))
+        ):
+            break
+        last = place + 1
+    return start, last
+
+
+def indentation(row: str) -> int:
+    """The spaces at the start of a line."""
+    return len(row) - len(row.lstrip(" "))

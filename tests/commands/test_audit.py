@@ -20,7 +20,7 @@ from retrain.pipeline.dvc_yaml import Stage
 import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
-from support.project import Project, tiny_datasets, write_tiny_tables
+from support.project import Project, tiny_datasets, write_tiny_tables, write_yaml
 
 READERS = """
     import mmap, os, shutil, subprocess
@@ -126,7 +126,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.folder / ".dvc/config").touch()
     (project.folder / "in.txt").write_text("in")
     (project.folder / "more.txt").write_text("more")
-    project.write_params({"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}})
+    write_yaml(project.folder / "params.yaml", {"datasets": {"tiny_sign": tiny_datasets()["tiny_sign"]}})
     assert project.run("git", "init", "-q").returncode == 0
     write_stages(project, {"stage": TRUE})
     project.dvc("status")  # DVC makes .dvc/tmp
@@ -214,10 +214,10 @@ PIPELINE = {
 }
 SPLIT = {
     "import click": "import click\nimport helper\n",
-    '    rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))': """
+    '    prepared = read_prepared(Path("data", dataset, "prepared"))': """
     plot = params.dataset_block(environment.workspace(), dataset)["plot"]["dots_per_inch"]
     Path("data", f"seen-{plot}").touch()
-    rows, test, prepare = read_prepared(Path("data", dataset, "prepared"))
+    prepared = read_prepared(Path("data", dataset, "prepared"))
 """,
 }
 FOUND = {

@@ -176,8 +176,8 @@ def test_pickle_is_not_executed(elsewhere):
         ),
         (
             ["tiny_numbers"],
-            "1,2,3\n",
-            "predict: this model takes numbers (a, b, c), not texts; give a table: --file",
+            "a,b\n1,2\n",
+            "standard input has no column 'c'; known are: a, b",
         ),
         (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b' is empty; enter a number"),
         (
@@ -186,7 +186,7 @@ def test_pickle_is_not_executed(elsewhere):
             "text.csv, line 2, column 'c' holds 'three', which is not a finite number; correct the value",
         ),
         (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
-        (["tiny_news", "--file", "/dev/zero"], "", "/dev/zero is neither a .txt nor a .csv file"),
+        (["tiny_news", "--file", "/dev/zero"], "", "/dev/zero is not a regular file"),
         (["tiny_news"], b"a\n" + bytes(1 << 21), "standard input, line 2 is longer than 1,048,576 bytes; shorten it"),
     ],
 )

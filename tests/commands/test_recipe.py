@@ -6,11 +6,10 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
-import evaluate
-import plot
 from retrain import params, schema
 from retrain.commands import recipe
 from retrain.data import encoders, sources, splitting
+from retrain.evaluation.parameters import Evaluate, Plot
 from retrain.models import networks
 from retrain.training import optimizers, setup
 
@@ -252,7 +251,8 @@ def test_committed_recipe_changes_only_its_parameters(tmp_path, recipe_file):
 
 @OF_AG_NEWS
 def test_committed_recipe_is_valid(tmp_path, recipe_file):
-    block = content(committed_after(recipe_file, tmp_path))["datasets"]["ag_news"]
+    parameters = content(committed_after(recipe_file, tmp_path))
+    block = params.with_defaults(parameters["datasets"]["ag_news"], parameters["defaults"])
     assert schema.check(block["prepare"], sources.load(block["prepare"], "ag_news").parameters, "prepare")
     parameters = schema.check(block["split"], splitting.Split, "split")
     assert schema.check(
@@ -267,8 +267,8 @@ def test_committed_recipe_is_valid(tmp_path, recipe_file):
     chosen = {"optimizer": section.optimizer, "schedule": section.schedule}
     assert schema.check(chosen, optimizers.Parameters, "train").optimizer.takes_sparse_gradients
     assert setup.chosen_loss(section, parameters.task, "train").name == "cross_entropy"
-    assert schema.check(block["evaluate"], evaluate.Evaluate, "evaluate")
-    assert schema.check(block["plot"], plot.Plot, "plot")
+    assert schema.check(block["evaluate"], Evaluate, "evaluate")
+    assert schema.check(block["plot"], Plot, "plot")
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)

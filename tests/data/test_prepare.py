@@ -13,7 +13,7 @@ from pathlib import Path
 
 import prepare
 from retrain.data import cleaning
-from retrain.data.sources import SourceRows, docstrings
+from retrain.data.sources import SourceParameters, SourceRows, docstrings
 
 import pandas as pd
 import pytest
@@ -86,43 +86,61 @@ def test_other_words_are_not_changed(text):
 
 def test_empty_and_repeated_rows_are_dropped():
     rows = table(("a", "x"), ("", "x"), (" \t", "x"), ("b", ""), ("a", "x"), (" a ", "x"), ("a", "y"), ("A", "x"))
-    cleaned = cleaning.clean(rows, (), keep_missing=False)
+    cleaned = cleaning.clean(rows, (), incomplete="keep", repeats="once")
     assert cleaned.rows.to_numpy().tolist() == [["a", "x"], ["a", "y"], ["A", "x"]]
-    assert (cleaned.empty, cleaned.duplicates) == (3, 2)
+    dropped = {"without a target": 1, "without any input": 2, "with a missing input": 0, "repeated": 2}
+    assert (cleaned.dropped, cleaned.repeated, cleaned.contradicting) == (dropped, 2, 4)
+
+
+def test_repeated_rows_are_evidence():
+    titles = table(*[("cook", "12")] * 19, ("cook", "13"), ("pilot", "7"))
+    kept = cleaning.clean(titles, (), incomplete="keep", repeats="keep")
+    assert (len(kept.rows), kept.repeated, kept.contradicting) == (21, 18, 20)
+    major = cleaning.clean(titles, (), incomplete="keep", repeats="majority")
+    assert major.rows.to_numpy().tolist() == [["cook", "12"], ["pilot", "7"]]
+    assert major.dropped["repeated"] == 19
+
+
+def test_majority_of_numbers_is_the_median():
+    rows = pd.DataFrame({"a": [1.0, 1.0, 1.0, 2.0], "y": [5.0, 90.0, 7.0, 1.0]})
+    major = cleaning.clean(rows, (), incomplete="keep", repeats="majority")
+    assert major.rows.to_numpy().tolist() == [[1.0, 7.0], [2.0, 1.0]]
 
 
 def test_duplicates_are_found_after_repairs():
-    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL, keep_missing=False)
-    assert (len(cleaned.rows), cleaned.duplicates) == (1, 1)
+    cleaned = cleaning.clean(table(("dog #39;s", "x"), ("dog&#39;s", "x")), ALL, incomplete="keep", repeats="once")
+    assert (len(cleaned.rows), cleaned.repeated) == (1, 1)
 
 
 def test_missing_numbers_drop_a_row():
     texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
-    assert cleaning.clean(texts, (), keep_missing=False).empty == 1
+    assert cleaning.clean(texts, (), incomplete="drop", repeats="keep").dropped["without any input"] == 1
     numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
-    assert cleaning.clean(numbers, (), keep_missing=False).rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
+    cleaned = cleaning.clean(numbers, (), incomplete="drop", repeats="keep")
+    assert cleaned.dropped["with a missing input"] == 1
+    assert cleaned.rows.to_numpy().tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_missing_inputs_may_stay():
     numbers = pd.DataFrame(
         {"a": [1.0, math.nan, math.nan, 4.0], "b": [2.0, 2.0, math.nan, 2.0], "y": [3.0, 3.0, 3.0, math.nan]}
     )
-    cleaned = cleaning.clean(numbers, (), keep_missing=True)
-    assert cleaned.empty == 2  # one has no input, the other no target
+    cleaned = cleaning.clean(numbers, (), incomplete="keep", repeats="keep")
+    assert (cleaned.dropped["without any input"], cleaned.dropped["without a target"]) == (1, 1)
     assert cleaned.rows["a"].isna().tolist() == [False, True]
 
 
 def test_ordered_classes_come_first():
     rows = table(*[(f"{topic} {i}", topic) for topic in ("z", "sea", "b", "farm") for i in range(2)])
     source = SourceRows(rows, official_test=None, classes=("sea", "absent", "farm"), notes=())
-    cleaned, _ = prepare.prepare(source, (), "place")
+    cleaned, _ = prepare.prepare(source, SourceParameters(source="files", repairs=()), "place")
     assert cleaned.rows["topic"].cat.categories.tolist() == ["sea", "farm", "b", "z"]
 
 
 def test_official_test_rows_are_kept():
     test = table(("", "x"), ("a", "y"), ("a", "y"))
     source = SourceRows(table(("a", "x"), ("b", "x"), ("a", "y"), ("b", "y")), test, classes=(), notes=())
-    _, kept = prepare.prepare(source, (), "place")
+    _, kept = prepare.prepare(source, SourceParameters(source="files", repairs=()), "place")
     assert kept is not None
     assert kept.astype("str").to_numpy().tolist() == [["", "x"], ["a", "y"], ["a", "y"]]
 
@@ -130,11 +148,15 @@ def test_official_test_rows_are_kept():
 def test_prepare_prints_its_counts(project):
     path = project.folder / "data/raw/tiny_news/rows.csv"
     rows = path.read_text()
-    path.write_text(rows + ",farm\na cow,farm\na cow,farm\n")
-    said = prepared(project, "tiny_news")
-    assert said == "prepare tiny_news: read 153 rows; dropped 1 empty, 1 duplicates; kept 151\n"
+    path.write_text(rows + ",farm\na cow,farm\na cow,farm\na cow,sea\nx,\nz,\n")
+    assert prepared(project, "tiny_news").splitlines() == [
+        "prepare tiny_news: read 156 rows; left out 2 without a target, 1 without any input; kept 153; 1 are repeated",
+        "prepare tiny_news: warning: 3 of 156 rows (1.9%) are left out",
+        "prepare tiny_news: warning: 3 rows have the same inputs as a row with another target",
+    ]
     counts = json.loads((project.folder / "data/tiny_news/prepared/prepared.json").read_text())["counts"]
-    assert counts == {"read": 153, "empty": 1, "duplicates": 1, "kept": 151, "official_test": 0}
+    dropped = {"without_a_target": 2, "without_any_input": 1, "with_a_missing_input": 0, "repeated": 0}
+    assert counts == {"read": 156, **dropped, "contradicting": 3, "kept": 153, "official_test": 0}
 
 
 def test_columns_and_classes_are_renamed(project):
@@ -164,7 +186,8 @@ def test_rename_ignores_spaces_and_keeps_unlisted_values(project):
     path = project.folder / "data/raw/tiny_news/rows.csv"
     path.write_text("text, topic\na, 1\nb, 1\nc, 2\nd, 2\ne,\n")
     project.set("tiny_news.prepare.rename", {"1": "One"})
-    assert prepared(project, "tiny_news") == "prepare tiny_news: read 5 rows; dropped 1 empty, 0 duplicates; kept 4\n"
+    said = prepared(project, "tiny_news").splitlines()[0]
+    assert said == "prepare tiny_news: read 5 rows; left out 1 without a target; kept 4"
     rows = pd.read_parquet(project.folder / "data/tiny_news/prepared/rows.parquet")
     assert rows["topic"].tolist() == ["One", "One", "2", "2"]
 

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import evaluate
-import plot
 from retrain import params, schema
 from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
+from retrain.evaluation.parameters import Evaluate, Plot
 from retrain.models import description, networks, predictor
 from retrain.training import setup
 
@@ -103,8 +102,8 @@ def check(folder: Path) -> None:
         schema.check(train.network, network.Parameters, "train.network")
         setup.chosen_steps(train, "train")
         setup.chosen_loss(train, split.task, "train")
-        params.read(folder, dataset, "evaluate", evaluate.Evaluate)
-        params.read(folder, dataset, "plot", plot.Plot)
+        params.read(folder, dataset, "evaluate", Evaluate)
+        params.read(folder, dataset, "plot", Plot)
 
 
 TARGETS = [

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from retrain import schema
-from retrain.data.csv_rows import with_kinds
 from retrain.data.encoders import mixed
 from retrain.data.sources import files
 from retrain.data.splitting import Split, folds, split
@@ -86,19 +85,10 @@ def test_dates_become_their_parts():
     assert all(np.isnan(values[2]) for values in parts.values())
 
 
-@pytest.mark.parametrize("word", ["now", "today", "soon", "2024-13-01"])
-def test_words_are_no_dates(word):
-    rows = pd.DataFrame({"day": ["2024-01-01", word]}, index=[2, 3], dtype="str")
-    with pytest.raises(
-        RetrainError, match=rf"^rows.csv, line 3, column 'day' holds '{word}', which is not a date; write"
-    ):
-        with_kinds(rows, (), ("day",), "rows.csv")
-
-
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"categories": ["a"]}, "numbers, categories and dates name 'a' twice; remove one of them"),
+        ({"categories": ["a"]}, "numbers, categories, dates and texts name 'a' twice; remove one of them"),
         ({"categories": [], "dates": ["b"]}, "target 'b' is in dates; a date can't be predicted"),
     ],
 )
@@ -189,7 +179,7 @@ def mixed_block(task: str) -> dict:
     target = "label" if task == "classification" else "y"
     columns = ["a", "town", "street", "day", "note", target]
     prepare = {
-        "source": "files", "repairs": [], "header": True, "columns": columns, "rename": {}, "missing": "keep",
+        "source": "files", "repairs": [], "header": True, "columns": columns, "rename": {},
         "numbers": ["a", "y"] if target == "y" else ["a"], "categories": ["town", "street"], "dates": ["day"],
         "train": {"location": f"data/raw/homes_{task}/rows.csv", "sha256": "unpinned"},
         "inputs": columns[:-1], "target": target,

@@ -27,7 +27,8 @@ HOMES = {
     "mlflow": {"tracking"},
     "sqlalchemy": {"tracking"},
     "matplotlib": {"plot", "evaluation.plots"},
-    "sklearn": {"data.sources.scikit_learn"},
+    "sklearn": {"data.oddities", "data.sources.scikit_learn"},
+    "duckdb": {"data.table_files"},
     "safetensors": {"models.weights", "pipeline.comparison"},
     "PIL": {"pipeline.comparison"},
     "requests": {"data.downloads", "tracking.store"},
@@ -36,7 +37,19 @@ HOMES = {
     },
 }  # fmt: skip
 """The modules, or the packages, that may import a heavy library."""
-HEAVY = {"torch", "mlflow", "pandas", "numpy", "matplotlib", "sklearn", "pyarrow", "requests", "sqlalchemy", "tqdm"}
+HEAVY = {
+    "torch",
+    "mlflow",
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "sklearn",
+    "pyarrow",
+    "duckdb",
+    "requests",
+    "sqlalchemy",
+    "tqdm",
+}
 
 
 def package_of(module: str) -> str:

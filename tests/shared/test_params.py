@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import evaluate
-import plot
 from retrain import params, schema, yaml_files
 from retrain.data import encoders, sources, splitting
 from retrain.errors import RetrainError
+from retrain.evaluation.parameters import Evaluate, Plot
 from retrain.models import networks
 from retrain.training import optimizers, setup
 
@@ -57,8 +56,8 @@ def test_committed_params_are_valid(dataset):
     assert schema.check(section.network, networks.load(section.network["name"], "network").Parameters, "network")
     chosen = {"optimizer": section.optimizer, "schedule": section.schedule}
     assert schema.check(chosen, optimizers.Parameters, "train").optimizer.name == section.optimizer["name"]
-    assert schema.check(block["evaluate"], evaluate.Evaluate, "evaluate")
-    assert schema.check(block["plot"], plot.Plot, "plot")
+    assert schema.check(block["evaluate"], Evaluate, "evaluate")
+    assert schema.check(block["plot"], Plot, "plot")
 
 
 def test_committed_params_have_all_datasets():
@@ -67,7 +66,7 @@ def test_committed_params_have_all_datasets():
 
 @pytest.mark.parametrize("dataset", SHIPPED)
 def test_committed_params_train_on_the_cpu(dataset):
-    assert COMMITTED[dataset]["train"]["device"] == "cpu"
+    assert params.dataset_block(REPOSITORY, dataset)["train"]["device"] == "cpu"
 
 
 @pytest.mark.parametrize(("spelt", "number"), [("1e-3", 0.001), ("5e-1", 0.5), ("1.", 1.0), ("2", 2.0), (".5", 0.5)])
@@ -299,13 +298,27 @@ def test_few_parameters_are_optional():
     files = sources.load({"source": "files"}, "d").parameters
     optional = [
         f"{model.__name__}.{name}"
-        for section in (files, splitting.Split, setup.Train, optimizers.Parameters, evaluate.Evaluate, plot.Plot)
+        for section in (files, splitting.Split, setup.Train, optimizers.Parameters, Evaluate, Plot)
         for model in models(section)
         for name, field in model.model_fields.items()
         if not field.is_required()
     ]
-    source = ["Parameters.categories", "Parameters.dates", "Parameters.missing", "Parameters.test"]
-    assert sorted(optional) == [*source, "Split.folds", "Split.test", "Split.validation"]
+    source = [
+        "categories",
+        "columns",
+        "dates",
+        "format",
+        "group",
+        "header",
+        "incomplete",
+        "inputs",
+        "leave_out",
+        "numbers",
+    ]
+    source += ["rename", "repeats", "test", "texts", "time"]
+    written = ["dates", "decimal", "encoding", "missing", "missing_in", "quote", "separator", "thousands", "units"]
+    expected = [*(f"Parameters.{name}" for name in source), *(f"Format.{name}" for name in written)]
+    assert sorted(optional) == sorted([*expected, "Split.folds", "Split.test", "Split.validation"])
 
 
 def test_sections_are_frozen():
@@ -316,9 +329,8 @@ def test_sections_are_frozen():
 
 
 def test_lists_become_tuples():
-    parameters = schema.check(
-        COMMITTED["ag_news"]["prepare"], sources.load({"source": "files"}, "d").parameters, "prepare"
-    )
+    prepare = params.dataset_block(REPOSITORY, "ag_news")["prepare"]
+    parameters = schema.check(prepare, sources.load({"source": "files"}, "d").parameters, "prepare")
     assert parameters.columns == ("topic", "title", "description")
     assert parameters.inputs == ("title", "description")
 
@@ -369,8 +381,8 @@ def test_the_order_of_parameters_changes_nothing(dataset):
         "prepare": sources.load(block["prepare"], dataset).parameters,
         "split": splitting.Split,
         "train": setup.Train,
-        "evaluate": evaluate.Evaluate,
-        "plot": plot.Plot,
+        "evaluate": Evaluate,
+        "plot": Plot,
     }
     for stage, model in models.items():
         as_written, backwards = (

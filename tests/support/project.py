@@ -25,6 +25,7 @@ from ruamel.yaml import YAML
 RECORDER_SECONDS = 500
 """It has a low priority, and may get little of a loaded machine."""
 REPOSITORY = Path(__file__).resolve().parents[2]
+DEFAULTS = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["defaults"]
 SHIPPED = ("ag_news", "docstrings", "diabetes")
 """The datasets of the repository; its user may have added others."""
 
@@ -155,8 +156,8 @@ class Project:
         self.write_params(params)
 
     def write_params(self, params: dict) -> None:
-        """Write params.yaml."""
-        write_yaml(self.folder / "params.yaml", params)
+        """Write params.yaml, with the committed defaults if there are no others."""
+        write_yaml(self.folder / "params.yaml", {"defaults": DEFAULTS, **params})
 
     def commit(self) -> None:
         """Commit everything that git does not ignore."""

@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ from retrain.models import description
 import click
 
 if TYPE_CHECKING:
+    from retrain.data.table_files import Format
     from retrain.models.predictor import Predictor
 
     import pandas as pd
@@ -25,6 +29,8 @@ __all__ = ["command"]
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
+KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
+"""The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
 
 @click.command(
@@ -32,7 +38,9 @@ LONGEST_LINE = 1 << 20
         'retrain predict docstrings "Compute the eigenvalues of a matrix."',
         "retrain predict docstrings --file texts.txt",
         "retrain predict diabetes --file rows.csv",
+        "retrain predict diabetes --file rows.jsonl --skip",
         "cat texts.txt | retrain predict docstrings",
+        "cat rows.csv | retrain predict diabetes --file -",
     )
 )
 @click.argument("dataset")
@@ -40,22 +48,26 @@ LONGEST_LINE = 1 << 20
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
-    help="A .txt file with one text per line, or a .csv file with named columns.",
+    help="A .txt file with one text per line, or a table with named columns (CSV, JSON lines, Parquet); - is a table on standard input.",
 )
+@click.option("--skip", is_flag=True, help="Answer the other rows of a table if some can't be read, and list those.")
 @cli.one_line_errors
-def command(dataset: str, texts: tuple[str, ...], file: Path | None) -> None:
+def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bool) -> None:
     """Predict with a trained model.
 
-    Reads TEXTS, a file, or standard input (one text per line), and uses the model in models/DATASET/.
-    Prints a line of JSON per row, in order: `label` and `probabilities`, or `number`.
+    Reads TEXTS, a file, or standard input (one text per line, or a table for a model of columns), and uses the model in
+    models/DATASET/. Prints a line of JSON per row, in order: `label` and `probabilities`, or `number`. Columns that the
+    model does not use are ignored.
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
     from retrain.data.cleaning import tidy_texts
 
     predictor = load(environment.workspace(), dataset)
+    if file is None and not texts and predictor.encoder.holds != "text":
+        file = Path("-")
     repairs = predictor.description.prepare.repairs
-    for raw in batches(predictor, texts, file):
+    for raw in batches(predictor, texts, file, skip=skip):
         kinds = predictor.encoder.kinds
         rows = {
             name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name]
@@ -99,10 +111,13 @@ def no_model(workspace: Path, dataset: str) -> RetrainError:
     return RetrainError(where, fact, schema.nearest(dataset, {*datasets, *trained}))
 
 
-def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -> Iterator[dict[str, list[Any]]]:
+def batches(
+    predictor: "Predictor", texts: tuple[str, ...], file: Path | None, *, skip: bool
+) -> Iterator[dict[str, list[Any]]]:
     """The rows to predict, as named columns, some at a time."""
-    if file is not None and file.suffix.lower() == ".csv":
-        rows = table(predictor, file)
+    if file is not None and file.suffix.lower() != ".txt":
+        with on_disk(file) as (path, shown):
+            rows = table(predictor, path, shown, skip=skip)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             yield {name: listed(rows[name][start : start + ROWS_AT_ONCE]) for name in predictor.encoder.columns}
         return
@@ -111,10 +126,25 @@ def batches(predictor: "Predictor", texts: tuple[str, ...], file: Path | None) -
     lines = iter(
         map(checked, texts)
         if texts
-        else (lines_of(file) if file is not None else decoded(sys.stdin.buffer, "standard input"))
+        else (list(lines_of(file)) if file is not None else decoded(sys.stdin.buffer, "standard input"))
     )
     while some := list(islice(lines, ROWS_AT_ONCE)):
         yield predictor.encoder.rows_of_texts(some)
+
+
+@contextmanager
+def on_disk(file: Path) -> Iterator[tuple[Path, str]]:
+    """A file and how errors name it; standard input is copied into a file."""
+    if str(file) != "-":
+        yield file, str(file)
+        return
+    if sys.stdin.isatty():
+        click.echo("reading a table with a header; Ctrl-D ends", err=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "rows")
+        with copy.open("wb") as target:
+            shutil.copyfileobj(sys.stdin.buffer, target)
+        yield copy, "standard input"
 
 
 def listed(column: "pd.Series[Any]") -> Any:
@@ -122,28 +152,59 @@ def listed(column: "pd.Series[Any]") -> Any:
     return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
 
 
-def table(predictor: "Predictor", file: Path) -> "pd.DataFrame":
-    """The model's input columns of a CSV file.
+def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.DataFrame":
+    """The model's input columns of a file, read as the training file was.
+
+    Args:
+        predictor: the model.
+        path: the file.
+        shown: how errors name it.
+        skip: leave out rows that can't be read, and list them, instead of an error.
 
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain.data.csv_rows import read_csv, select_columns, with_kinds
+    from retrain.data.table_files import Expected, Format, open_table
 
-    columns, holds = predictor.encoder.columns, predictor.encoder.holds
-    of_kind = {
-        kind: [name for name, own in zip(columns, predictor.encoder.kinds, strict=True) if own == kind]
-        for kind in ("number", "category", "date")
-    }
-    rows = select_columns(read_csv(file, str(file), None), columns, of_kind["number"], str(file))
-    rows = with_kinds(rows, of_kind["category"], of_kind["date"], str(file))
-    for name in rows.columns if holds != "anything" else ():
-        empty = rows.index[rows[name].isna()]
-        if len(empty):
-            raise RetrainError(
-                f"{file}, line {empty[0]}, column '{name}'", "is empty", "enter a number, or remove the row"
+    names = predictor.encoder.columns
+    kinds = dict(zip(names, predictor.encoder.kinds, strict=True))
+    prepare = predictor.description.prepare.model_dump()
+    written = schema.check(prepare.get("format", {}), Format, f"the model of {predictor.description.dataset}")
+    # The separator and the quote of a new file are found out, because another program may have written it.
+    given = written.model_copy(update={"separator": None, "quote": None})
+    without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
+    with open_table(path, shown, given, Expected(without_header, names)) as opened:
+        by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
+        incomplete = () if predictor.encoder.holds == "anything" else by_kind["numbers"]
+        bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)
+        if bad and not skip:
+            raise bad[min(bad)]
+        for row in sorted(bad):
+            click.echo(f"skipped: {bad[row]}", err=True)
+        rows = opened.frame(**by_kind, without=list(bad))
+        warn_of_strange_numbers(predictor, rows, shown)
+    return rows.assign(**{name: rows[name].astype("category") for name in by_kind["categories"]})
+
+
+def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -> Sequence[str] | None:
+    """The columns of a file that has no header, as its training file had none; None if its first line names them."""
+    from retrain.data.table_files import open_table
+
+    with open_table(path, shown, given) as opened:
+        return None if {*opened.names} & {*columns} or len(opened.names) != len(columns) else columns
+
+
+def warn_of_strange_numbers(predictor: "Predictor", rows: "pd.DataFrame", shown: str) -> None:
+    """Warn of columns whose numbers are far from those of the training, as in another unit."""
+    for name, (low, high) in predictor.encoder.ranges.items():
+        far = rows[name][(rows[name] < low) | (rows[name] > high)]
+        if len(far):
+            usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
+            click.echo(
+                f"warning: {shown}, column '{name}': {len(far):,} of {len(rows):,} rows, such as {far.iloc[0]:g}, are far "
+                f"outside what the model was trained on ({usual}); check the unit",
+                err=True,
             )
-    return rows
 
 
 def checked(text: str) -> str:
@@ -159,12 +220,8 @@ def lines_of(file: Path) -> Iterator[str]:
     """The lines of a text file.
 
     Raises:
-        RetrainError: it is neither .txt nor .csv, it can't be read, or it is not UTF-8.
+        RetrainError: it can't be read, or it is not UTF-8.
     """
-    if file.suffix.lower() != ".txt":
-        raise RetrainError(
-            str(file), "is neither a .txt nor a .csv file", "convert it, or give its texts on standard input"
-        )
     with files.reading(file, "text file", "check the path"), file.open("rb") as stream:
         yield from decoded(stream, str(file))
 

@@ -85,27 +85,63 @@ REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes, "spac
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A table after cleaning, and the numbers of dropped rows."""
+    """A table after cleaning, and what happened to its rows."""
 
     rows: pd.DataFrame
-    empty: int
-    duplicates: int
+    """The rows that are left. Their index is the row numbers before cleaning."""
+    dropped: dict[str, int]
+    """The numbers of rows that were left out, by reason."""
+    repeated: int
+    """Rows whose inputs and target an earlier row has too."""
+    contradicting: int
+    """Rows whose inputs another row has with another class; 0 for numbers."""
 
 
-def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, keep_missing: bool) -> Cleaned:
-    """Clean texts, then drop rows without inputs or without a target, then repeated rows.
+def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, repeats: str) -> Cleaned:
+    """Clean texts, then drop rows without a target or without any input, and rows that `incomplete` and `repeats` exclude.
 
-    Unless `keep_missing` is set, rows go in which a number, a category or a date is missing.
+    Args:
+        table: the inputs, then the target.
+        repairs: the names of the text repairs.
+        incomplete: `keep` or `drop`: rows in which a number, a category or a date is missing.
+        repeats: `keep`, `once` or `majority`; see `SourceParameters`.
     """
     inputs, target = list(table.columns[:-1]), table.columns[-1]
     tidied = tidy(table, repairs)
     missing = tidied.isna()
-    blank = (missing | tidied.isin([""]))[inputs].all(axis=1) | tidied[target].isin([""]) | missing[target]
-    if not keep_missing:
-        blank |= missing.any(axis=1)
-    kept = tidied[~blank]
+    unlabelled = tidied[target].isin([""]) | missing[target]
+    blank = (missing | tidied.isin([""]))[inputs].all(axis=1) & ~unlabelled
+    gaps = missing.any(axis=1) & ~unlabelled & ~blank & (incomplete == "drop")
+    kept = tidied[~(unlabelled | blank | gaps)]
     repeated = kept.duplicated()
-    return Cleaned(kept[~repeated].reset_index(drop=True), int(blank.sum()), int(repeated.sum()))
+    labels = not pd.api.types.is_numeric_dtype(kept[target].dtype)
+    contradicting = int(contradictions(kept, inputs, target).sum()) if labels else 0
+    rows = kept if repeats == "keep" else kept[~repeated] if repeats == "once" else majority(kept, inputs, target)
+    reasons = {"without a target": unlabelled, "without any input": blank, "with a missing input": gaps}
+    dropped = {reason: int(where.sum()) for reason, where in reasons.items()}
+    return Cleaned(rows, {**dropped, "repeated": len(kept) - len(rows)}, int(repeated.sum()), contradicting)
+
+
+def contradictions(table: pd.DataFrame, inputs: list[str], target: str) -> "pd.Series[bool]":
+    """Whether another row has the same inputs and another target."""
+    twins = table[table.duplicated(inputs, keep=False)]
+    if twins.empty:
+        return pd.Series(data=False, index=table.index)
+    targets = twins.groupby(inputs, dropna=False, sort=False, observed=True)[target].transform("nunique")
+    return (targets > 1).reindex(table.index, fill_value=False)
+
+
+def majority(table: pd.DataFrame, inputs: list[str], target: str) -> pd.DataFrame:
+    """One row for each content of the inputs, the first one with the commonest target, or with the median of numbers."""
+    twins = table[table.duplicated(inputs, keep=False)]
+    groups = twins.groupby(inputs, dropna=False, sort=False, observed=True)[target]
+    if pd.api.types.is_numeric_dtype(table[target].dtype):
+        common = groups.transform(lambda values: values.sort_values().iloc[(len(values) - 1) // 2])
+    else:
+        common = groups.transform(lambda values: values.mode().iloc[0])
+    chosen = twins[twins[target] == common]
+    left = twins.index.difference(chosen[~chosen.duplicated(inputs)].index)
+    return table.drop(index=left)
 
 
 def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
@@ -17,7 +18,7 @@ from pydantic import Field, StringConstraints
 if TYPE_CHECKING:
     from requests import Response, Session
 
-__all__ = ["File", "local_copy"]
+__all__ = ["File", "local_copy", "pinned_download"]
 
 
 ATTEMPTS = 3
@@ -77,9 +78,7 @@ def downloaded(file: File, context: SourceContext) -> Path:
     """The cached download of a URL. Only content with the right digest enters the cache."""
     if file.sha256 == "unpinned":
         raise RetrainError(file.location, "has no SHA-256", "set sha256 to the digest of the file")
-    if "@" in parts_of(file.location).netloc:
-        fact = "contains a user or a password, which git and DVC would store"
-        raise RetrainError(file.location, fact, "move them to ~/.netrc")
+    refuse_password(file.location)
     cached = context.root / ".retrain" / "downloads" / file.sha256
     if cached.is_file() and files.sha256(cached) == file.sha256:
         return cached
@@ -88,6 +87,35 @@ def downloaded(file: File, context: SourceContext) -> Path:
         if actual != file.sha256:
             raise wrong_digest(file, actual)
     return cached
+
+
+def pinned_download(url: str, root: Path) -> tuple[Path, str]:
+    """Download a URL whose digest is not known yet.
+
+    Returns:
+        The file in the download cache of the root folder, and its SHA-256.
+
+    Raises:
+        UnavailableError: the server can't be reached.
+        RetrainError: the URL is wrong, has a password, or the file is not there.
+    """
+    scheme, _, _ = url.partition("://")
+    if scheme.lower() not in ("http", "https"):
+        raise RetrainError(url, f"has the unknown scheme '{scheme}'", "give a path, or an http(s) URL")
+    refuse_password(url)
+    folder = root / ".retrain" / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as draft:
+        sha256 = download(url, Path(draft, "file"))
+        Path(draft, "file").replace(folder / sha256)
+    return folder / sha256, sha256
+
+
+def refuse_password(url: str) -> None:
+    """Raise RetrainError for a URL with a user or a password."""
+    if "@" in parts_of(url).netloc:
+        fact = "contains a user or a password, which git and DVC would store"
+        raise RetrainError(url, fact, "move them to ~/.netrc")
 
 
 def parts_of(url: str) -> SplitResult:

@@ -1,7 +1,8 @@
 """`prepared.json`: what the prepare stage did, and the digests of the tables that it wrote."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain import files, schema
 from retrain.data.encoding_file import PrepareParameters
@@ -26,8 +27,20 @@ class Prepared(Section):
     """The SHA-256 of each table, by its file name."""
 
 
-def read_prepared(folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None, PrepareParameters]":
-    """The output of the prepare stage: its rows, the official test rows if there are any, and its parameters.
+@dataclass(frozen=True)
+class PreparedRows:
+    """The tables of the prepare stage."""
+
+    rows: "pd.DataFrame"
+    test: "pd.DataFrame | None"
+    """The rows of the official test file, if there is one."""
+    keys: "pd.Series[Any] | None"
+    """The group or the time of each row, if splits go by one."""
+    parameters: PrepareParameters
+
+
+def read_prepared(folder: Path) -> PreparedRows:
+    """The output of the prepare stage.
 
     Raises:
         RetrainError: a file is missing or has changed since the prepare stage wrote it.
@@ -38,6 +51,7 @@ def read_prepared(folder: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None, Pre
     prepared = schema.check(files.read_json(folder / FILE, hint), Prepared, str(folder / FILE), hint)
     if {name: digest for name, digest in files.digests_in(folder).items() if name != FILE} != prepared.tables:
         raise RetrainError(str(folder), f"does not match its {FILE}", hint)
-    rows = tables.read_parquet(folder / "rows.parquet", hint)
-    test = tables.read_parquet(folder / "test.parquet", hint) if "test.parquet" in prepared.tables else None
-    return rows, test, prepared.prepare
+    found = {name: tables.read_parquet(folder / name, hint) for name in prepared.tables}
+    keys = found.get("keys.parquet")
+    own = None if keys is None else keys["key"]
+    return PreparedRows(found["rows.parquet"], found.get("test.parquet"), own, prepared.prepare)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain.errors import RetrainError
 from retrain.schema import Chosen, Section, Seed
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "folds", "not_empty", "split"]
+__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "split"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -60,6 +60,11 @@ def draw_of(content: bytes, seed: int) -> float:
     return int.from_bytes(digest) / 2**64
 
 
+def contents_of_groups(groups: Iterable[str]) -> list[bytes]:
+    """The groups of rows as the hash takes them."""
+    return [group.encode() for group in groups]
+
+
 def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarray":
     """The fold of each row of the train split, decided by the same hash as the splits: int64, (rows,).
 
@@ -78,8 +83,25 @@ def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarr
     return numbers
 
 
+def by_time(times: "pd.Series[Any]", parameters: Split) -> list[str]:
+    """The split of each row by its time: the newest rows are test, the newest of the others validation. Equal times stay together."""
+    ordered = times.sort_values(ignore_index=True)
+    first = {"test": 1.0 - (parameters.test or 0.0)}
+    first["validation"] = first["test"] - (parameters.validation or 0.0)
+    assigned = ["train"] * len(times)
+    for name in ("validation", "test"):
+        place = int(first[name] * len(ordered))
+        if place < len(ordered):
+            assigned = [name if late else own for late, own in zip(times >= ordered[place], assigned, strict=True)]
+    return assigned
+
+
 def split(
-    rows: "pd.DataFrame", contents: list[bytes], official: tuple["pd.DataFrame", list[bytes]] | None, parameters: Split
+    rows: "pd.DataFrame",
+    contents: list[bytes],
+    official: tuple["pd.DataFrame", list[bytes]] | None,
+    parameters: Split,
+    keys: "pd.Series[Any] | None" = None,
 ) -> dict[str, "pd.DataFrame"]:
     """The splits: train, validation unless there are folds, and test. Each keeps the order of the rows.
 
@@ -88,11 +110,15 @@ def split(
         contents: the normalised content of each row.
         official: the official test rows and their contents. Rows of the same content are left out of train and validation.
         parameters: the stage's section.
+        keys: what decides instead of the content, if anything: the group of each row, or its time.
     """
-    assigned = [
-        assign_split(content, parameters.seed, parameters.test or 0.0, parameters.validation or 0.0)
-        for content in contents
-    ]
+    if keys is not None and keys.dtype.kind == "M":
+        assigned = by_time(keys, parameters)
+    else:
+        assigned = [
+            assign_split(content, parameters.seed, parameters.test or 0.0, parameters.validation or 0.0)
+            for content in (contents if keys is None else contents_of_groups(keys))
+        ]
     learned = ("train",) if parameters.folds else ("train", "validation")
     if official is None:
         return {name: rows[[own == name for own in assigned]] for name in (*learned, "test")}

@@ -126,7 +126,10 @@ def sections(
             these keys of params.yaml hidden.
     """
     rest = list(undeclared_keys(parameters, stage.sections))
-    unused = [unused_section(stage, key) for key in stage.sections if gives_the_same([key])]
+    own = [
+        key for key in stage.sections if not key.startswith(f"{params.DEFAULTS}.")
+    ]  # a block may set all of it itself
+    unused = [unused_section(stage, key) for key in own if gives_the_same([key])]
     if gives_the_same(rest):
         return unused
     if not gives_the_same([]):

@@ -1,6 +1,7 @@
 """Build everything that a training needs from its parameters and data."""
 
 import math
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from retrain.training.loop import LoopConfig, State
     from retrain.training.optimizers import Parameters as StepParameters
 
-__all__ = ["Train", "Training", "build", "describe", "read_data"]
+__all__ = ["Train", "Training", "build", "check_choices", "describe", "read_data"]
 
 
 class Loop(Section):
@@ -146,19 +147,19 @@ def read_data(folder: Path) -> TrainingData:
 
 
 def chosen_network(
-    parameters: Train, encoding: Encoding, gives: str, where: str
+    parameters: Train, split: Mapping[str, Any], gives: str, where: str
 ) -> "tuple[NetworkFile, NetworkParameters]":
-    """The network that the parameters name; raises RetrainError if it does not fit the encoder."""
+    """The network that the parameters name; raises RetrainError if it does not fit the encoder, which gives such arrays."""
     from retrain.models import networks
 
     file = networks.load(parameters.network.get("name"), f"{where}.network.name")
     checked = schema.check(parameters.network, file.Parameters, f"{where}.network")
     if file.Network.takes != gives:
-        encoder = encoding.encoder.name
+        encoder = split["encoder"]["name"]
         fact = f"'{checked.name}' takes {file.Network.takes}, but the encoder '{encoder}' of this dataset gives {gives}"
         fitting = [name for name in networks.names() if networks.load(name, where).Network.takes == gives]
         raise RetrainError(f"{where}.network.name", fact, f"choose one that takes {gives}: {', '.join(fitting)}")
-    cut = "folds" in encoding.split
+    cut = "folds" in split
     if file.Network.uses_folds != cut:
         fact = f"'{checked.name}' {'learns from folds' if file.Network.uses_folds else 'needs a validation split'}"
         raise RetrainError(
@@ -194,10 +195,28 @@ def chosen_loss(parameters: Train, task: str, where: str) -> "Loss":
     return loss
 
 
-def check_best_by(best_by: str, task: "Task", where: str) -> None:
+def check_best_by(best_by: str, task: "Task | type[Task]", where: str) -> None:
     """Raise RetrainError if there is no such metric."""
     if best_by not in (known := ("loss", *task.metrics)):
         raise RetrainError(f"{where}.loop.best_by", f"unknown '{best_by}'", schema.nearest(best_by, known))
+
+
+def check_choices(
+    parameters: Train, split: Mapping[str, Any], gives: str, task: "type[Task]", where: str
+) -> "tuple[NetworkFile, NetworkParameters, StepParameters, Loss]":
+    """The choices that the parameters name; raises RetrainError if they do not fit each other or the section split.
+
+    Args:
+        parameters: the section train.
+        split: the section split.
+        gives: the kind of arrays that the encoder gives.
+        task: the class of the task.
+        where: the section's path, for errors.
+    """
+    network, network_parameters = chosen_network(parameters, split, gives, where)
+    steps, loss = chosen_steps(parameters, where), chosen_loss(parameters, split["task"], where)
+    check_best_by(parameters.loop.best_by, task, where)
+    return network, network_parameters, steps, loss
 
 
 def build(parameters: Train, data: TrainingData, where: str) -> Training:
@@ -214,10 +233,9 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
     import torch
 
     loop, task, rows = parameters.loop, data.task, len(data.train)
-    network_file, network_parameters = chosen_network(parameters, data.encoding, data.encoder.gives, where)
-    steps = chosen_steps(parameters, where)
-    loss = chosen_loss(parameters, data.encoding.task.name, where).fitted(task)
-    check_best_by(loop.best_by, task, where)
+    split, gives = data.encoding.split, data.encoder.gives
+    network_file, network_parameters, steps, loss = check_choices(parameters, split, gives, type(task), where)
+    loss = loss.fitted(task)
     if rows < loop.batch_size:
         fact = f"the train split has {rows:,} rows, fewer than one batch of {loop.batch_size:,}"
         raise RetrainError(f"{where}.loop.batch_size", fact, f"set it to {rows} or less")

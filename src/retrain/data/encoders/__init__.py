@@ -61,6 +61,10 @@ class Encoder(Protocol):
         """What each column holds: `number`, `category`, `text` or `date`."""
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """For each column of numbers, the range outside of which a number is far from all that was learned from."""
+
+    @property
     def size(self) -> Any:
         """The size that the network needs: the number of tokens or features, or of columns."""
 

@@ -24,6 +24,11 @@ class OfText:
         """The kind of each column: text."""
         return ("text",) * len(self.columns)
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """No column holds numbers."""
+        return {}
+
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The words of each row, without case, punctuation and spacing, in Unicode's NFKC form."""

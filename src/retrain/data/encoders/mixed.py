@@ -41,6 +41,10 @@ NORMAL_IQR = 1.349
 """The interquartile range of a normal distribution with deviation 1."""
 
 
+STRANGE = 10.0
+"""How many times its scale a number lies outside of its bins if it is strange."""
+
+
 class Parameters(EncoderParameters):
     """Parameters of `name: mixed`."""
 
@@ -195,6 +199,18 @@ class Encoder:
     def embedded(self) -> tuple[CategoryColumn, ...]:
         """The categories with many codes."""
         return tuple(one for one in self.categories if one.codes > LARGEST_ONE_HOT)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The bins of a number, with ten times its scale on both sides."""
+        return {
+            one.column: (
+                min((one.center, *one.edges)) - STRANGE * one.scale,
+                max((one.center, *one.edges)) + STRANGE * one.scale,
+            )
+            for one in self.numbers
+            if one.part is None
+        }
 
     @property
     def size(self) -> Size:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "Parameters"]
 
 
+FAR = 10.0
+"""Standard deviations from the mean that are far."""
 FARTHEST = 1e6
 """The largest distance from the mean, in standard deviations, that float32 represents precisely enough."""
 
@@ -75,6 +77,12 @@ class Encoder:
     def kinds(self) -> tuple[str, ...]:
         """The kind of each column: a number."""
         return ("number",) * len(self.columns)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Ten standard deviations around the mean."""
+        moments = zip(self.columns, self.means, self.deviations, strict=True)
+        return {name: (mean - FAR * deviation, mean + FAR * deviation) for name, mean, deviation in moments}
 
     @property
     def size(self) -> int:

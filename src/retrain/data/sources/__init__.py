@@ -19,6 +19,11 @@ class SourceParameters(Section):
 
     source: str
     repairs: tuple[Literal["entities", "backslashes", "spaces"], ...]
+    repeats: Literal["keep", "once", "majority"] = "keep"
+    """What happens to repeated rows: all are kept; or one of those with the same inputs and target; or one of those with the
+    same inputs, with the target that most of them have (the median of numbers)."""
+    incomplete: Literal["keep", "drop"] = "keep"
+    """What happens to rows in which a number, a category or a date is missing. The encoder `mixed` learns from them."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,8 @@ class SourceRows:
     """Classes in the order of the source. All other classes follow alphabetically."""
     notes: tuple[str, ...]
     """The rows that the source itself left out: counts with reasons."""
-    keep_missing: bool = False
-    """Whether rows stay in which some inputs are missing."""
+    keys: "pd.Series[Any] | None" = None
+    """What splits go by instead of a row's content: the group of each row, as text, or its time."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class SourceContext:
     dataset: str
     workspace: Path
     root: Path
+    task: str = ""
+    """The value of `split.task`, which decides whether a target such as 1 is a number or the name of a class."""
 
     @property
     def raw(self) -> Path:

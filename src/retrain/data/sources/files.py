@@ -1,16 +1,24 @@
-"""Rows from CSV files: in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
+"""Rows from files (CSV, JSON lines, Parquet): in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from retrain.data.csv_rows import read_csv, select_columns, with_kinds
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
+from retrain.data.table_files import Expected, Format, Table, open_table
+from retrain.errors import RetrainError
 from retrain.schema import in_order
 
-import pandas as pd
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SOURCE", "Parameters"]
+
+
+KINDS = ("numbers", "categories", "dates", "texts")
+Columns = tuple[str, ...] | Literal["others"]
+"""Names of columns, or `others`: all columns that the section does not name elsewhere."""
 
 
 class Parameters(SourceParameters):
@@ -18,77 +26,134 @@ class Parameters(SourceParameters):
 
     train: File
     test: File | None = None
-    header: bool
-    columns: tuple[str, ...]
-    """The columns that are used; all of them, in order, if the file has no header."""
-    numbers: tuple[str, ...]
-    """The columns that hold numbers. Columns that are in none of `numbers`, `categories` and `dates` hold text."""
-    categories: tuple[str, ...] = ()
+    format: Format = Format()
+    header: bool = True
+    """Whether the first line of a CSV file names the columns."""
+    columns: tuple[str, ...] = ()
+    """The names of all columns, in order, if a CSV file has no header. Otherwise columns that must be there."""
+    numbers: Columns = ()
+    """The columns that hold numbers."""
+    categories: Columns = ()
     """Columns with one of a set of values, for the encoder `mixed`."""
-    dates: tuple[str, ...] = ()
-    """Columns with dates or times in ISO 8601, such as 2024-12-31 23:59, for the encoder `mixed`. Offsets are converted to UTC."""
-    missing: Literal["drop", "keep"] = "drop"
-    """What happens to rows in which an input is missing; `drop` if not set. The encoder `mixed` can learn from them."""
-    inputs: tuple[str, ...]
+    dates: Columns = ()
+    """Columns with dates or times, for the encoder `mixed`. Times with an offset are converted to UTC."""
+    texts: Columns = ()
+    """The columns that hold texts. An input that is in no other list is a text too."""
+    leave_out: tuple[str, ...] = ()
+    """Columns that `others` does not stand for."""
+    inputs: tuple[str, ...] = ()
+    """The columns that the model learns from, in order. If absent: all of numbers, categories, dates and texts, but not the target."""
     target: str
-    rename: Annotated[dict[str, str], AfterValidator(in_order)]
+    rename: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
+    """Values of the target and what to call them."""
+    group: str | None = None
+    """A column: rows with the same value of it go to the same split."""
+    time: str | None = None
+    """A column with dates: the newest rows are the test split, and the newest of the others the validation split."""
+
+    @model_validator(mode="after")
+    def columns_fit(self) -> "Parameters":
+        """Check that no column has two roles, and that something is left to learn from."""
+        others = [kind for kind in KINDS if getattr(self, kind) == "others"]
+        if len(others) > 1:
+            raise ValueError(f"{' and '.join(others)} are both 'others'; name the columns of one of them")
+        named = [name for names in self.lists().values() for name in names]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"numbers, categories, dates and texts name '{name}' twice; remove one of them")
+        for name in self.inputs:
+            if self.inputs.count(name) > 1 or name == self.target:
+                raise ValueError(f"inputs and target name '{name}' twice; remove one of them")
+        if self.target in self.lists().get("dates", ()):
+            raise ValueError(f"target '{self.target}' is in dates; a date can't be predicted")
+        if not others and not self.inputs and not set(named) - {self.target}:
+            raise ValueError("no column is an input; name columns in numbers, categories, dates or texts")
+        return self
 
     @model_validator(mode="after")
     def columns_exist(self) -> "Parameters":
-        """Check that all names are among the columns, and that inputs and target are different columns."""
-        used = [*self.inputs, self.target]
-        for parameter, names in (
-            ("inputs", self.inputs),
-            ("target", (self.target,)),
-            ("numbers", self.numbers),
-            ("categories", self.categories),
-            ("dates", self.dates),
-        ):
+        """Check that all names are among the columns, if there is a list of columns."""
+        if not self.header and not self.columns:
+            raise ValueError("columns is missing, but header is false; name all columns of the file, in order")
+        used = {"inputs": self.inputs, "target": (self.target,), **self.lists()}
+        for parameter, names in used.items() if self.columns else ():
             for name in names:
                 if name not in self.columns:
                     hint = f"add it to columns, or change {parameter}"
                     raise ValueError(f"{parameter} names '{name}', which is not in columns; {hint}")
-        kinds = [*self.numbers, *self.categories, *self.dates]
-        for name in kinds:
-            if kinds.count(name) > 1:
-                raise ValueError(f"numbers, categories and dates name '{name}' twice; remove one of them")
-        if self.target in self.dates:
-            raise ValueError(f"target '{self.target}' is in dates; a date can't be predicted")
-        for name in used:
-            if used.count(name) > 1:
-                raise ValueError(f"inputs and target name '{name}' twice; remove one of them")
-        if not self.inputs:
-            raise ValueError("inputs names no column; name at least one column")
         return self
+
+    def lists(self) -> dict[str, tuple[str, ...]]:
+        """The lists of columns by kind, without the one that says `others`."""
+        return {kind: names for kind in KINDS if (names := getattr(self, kind)) != "others"}
+
+    def wanted(self) -> list[str]:
+        """The columns that a header must have."""
+        named = [name for names in self.lists().values() for name in names]
+        extra = [name for name in (self.group, self.time) if name is not None]
+        return list(dict.fromkeys([*self.columns, *named, *self.inputs, self.target, *extra]))
+
+    def kinds_of(self, names: tuple[str, ...]) -> dict[str, str]:
+        """The kind of each input of a file with these columns, in order: `numbers`, `categories`, `dates` or `texts`."""
+        kinds = {name: kind for kind, own in self.lists().items() for name in own}
+        for kind in KINDS:
+            if getattr(self, kind) == "others":
+                named = {*kinds, *self.leave_out, self.target, self.group, self.time, ""}
+                kinds |= {name: kind for name in names if name not in named and names.count(name) == 1}
+        return {name: kinds.get(name, "texts") for name in self.inputs or (own for own in kinds if own != self.target)}
 
 
 def read(parameters: Parameters, context: SourceContext) -> SourceRows:
     """Read the training file and, if there is one, the official test file."""
+    rows, keys = read_file(parameters, parameters.train, context)
     return SourceRows(
-        rows=read_file(parameters, parameters.train, context),
-        official_test=None if parameters.test is None else read_file(parameters, parameters.test, context),
+        rows=rows,
+        official_test=None if parameters.test is None else read_file(parameters, parameters.test, context)[0],
         classes=tuple(dict.fromkeys(name for _, name in sorted(parameters.rename.items()))),
         notes=(),
-        keep_missing=parameters.missing == "keep",
+        keys=keys,
     )
 
 
-def read_file(parameters: Parameters, file: File, context: SourceContext) -> pd.DataFrame:
-    """One file's rows: the inputs, then the target, with the values that `rename` lists renamed.
+def read_file(
+    parameters: Parameters, file: File, context: SourceContext
+) -> "tuple[pd.DataFrame, pd.Series[Any] | None]":
+    """One file's rows: the inputs, then the target, with the values that `rename` lists renamed; and what splits go by.
 
     Raises:
-        RetrainError: see `local_copy`, `read_csv` and `select_columns`.
+        RetrainError: see `local_copy`, `open_table` and `Table.frame`.
     """
     path = local_copy(file, context)
-    rows = read_csv(path, file.location, None if parameters.header else parameters.columns)
+    names = None if parameters.header else parameters.columns
+    is_train = file is parameters.train
+    wanted = [name for name in parameters.wanted() if is_train or name not in (parameters.group, parameters.time)]
     section = f"datasets.{context.dataset}.prepare"
-    table = select_columns(rows, parameters.columns, parameters.numbers, file.location, section)
-    table = table[[*parameters.inputs, parameters.target]]
-    table = with_kinds(table, parameters.categories, parameters.dates, file.location)
-    if parameters.rename:
-        values = rows[parameters.target].str.strip()
-        table[parameters.target] = values.map(lambda value: parameters.rename.get(value, value)).astype("str")
-    return table.reset_index(drop=True)
+    with open_table(path, file.location, parameters.format, Expected(names, wanted, section)) as table:
+        for name in wanted:
+            table.column(name)
+        kinds = parameters.kinds_of(table.names)
+        number = context.task == "regression" or parameters.target in parameters.numbers
+        kinds[parameters.target] = "numbers" if number else "categories"
+        by_kind = {kind: [name for name, own in kinds.items() if own == kind] for kind in KINDS}
+        texts, categories, numbers, dates = (by_kind[kind] for kind in ("texts", "categories", "numbers", "dates"))
+        rows = table.frame(texts=texts, categories=categories, numbers=numbers, dates=dates)[[*kinds]]
+        keys = keys_of(table, parameters) if is_train else None
+    target = parameters.target
+    if not number:
+        rows[target] = rows[target].fillna("").map(lambda value: parameters.rename.get(value, value)).astype("str")
+    inputs = {name: rows[name].astype("category") for name in categories if name != target}
+    return rows.assign(**inputs), keys
+
+
+def keys_of(table: Table, parameters: Parameters) -> "pd.Series[Any] | None":
+    """What splits go by instead of the content: the group of each row, or its time."""
+    if parameters.time is not None:
+        times = table.frame(dates=[parameters.time])[parameters.time]
+        if times.isna().any():
+            place = table.place(int(times.isna().to_numpy().argmax()), parameters.time)
+            raise RetrainError(place, "is empty", "enter the time, or remove prepare.time")
+        return times
+    return None if parameters.group is None else table.frame(texts=[parameters.group])[parameters.group]
 
 
 def fetch(parameters: Parameters, context: SourceContext) -> None:

@@ -1,0 +1,634 @@
+"""Files of rows as tables: CSV, JSON lines and Parquet, read by DuckDB. Errors name the line, as an editor counts it.
+
+DuckDB gives every value as text. Numbers, categories and dates are converted here, column by column, so that an error can
+name the value and what to do.
+"""
+
+import codecs
+import csv
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+from retrain import files, schema
+from retrain.data.report_csv import LARGEST
+from retrain.errors import RetrainError
+from retrain.schema import Section, in_order
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+__all__ = ["ISO", "SPACE", "Expected", "Format", "Table", "likely_encoding", "literal", "open_table"]
+
+
+Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+SPACE = " \t\r\n\v\f\u00a0\ufeff"
+"""White space around a value that is not text."""
+SEPARATORS = (",", ";", "\t", "|")
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""The encodings that the first bytes of a file tell."""
+SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
+"""The first line that Excel writes to tell itself the separator."""
+LONGEST_LINE = 1 << 25
+"""Bytes in a row of a CSV file."""
+LARGEST_FILE = 1 << 34
+"""Bytes of a file after decompression."""
+ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "big5", "euc_kr", "utf_16")
+"""Encodings that are tried on a file that is not UTF-8."""
+ASCII, FEWEST, FEW = 127, 30, 0.01
+"""The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
+CHUNK = 1 << 20
+KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
+"""Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
+OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
+COMMA = re.compile(r"[+-]?\d+,\d+")
+ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
+
+
+class Format(Section):
+    """How a file spells its values. What is absent is found out from the file, or is the usual."""
+
+    separator: Annotated[str, StringConstraints(min_length=1, max_length=4)] | None = None
+    """Between the values of a CSV file; found out from the file if absent."""
+    quote: Annotated[str, StringConstraints(max_length=1)] | None = None
+    """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
+    encoding: str | None = None
+    """UTF-8 if absent; UTF-16 is recognised by its byte order mark."""
+    decimal: Literal[".", ","] = "."
+    """The decimal mark in numbers."""
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The sign between groups of three digits, such as the comma in 1,234.5."""
+    dates: tuple[str, ...] = ()
+    """How dates are written, for strptime, such as %d/%m/%Y. ISO 8601 if empty."""
+    missing: tuple[str, ...] = ()
+    """Values that stand for a missing one, such as `?` or `NA`, except in texts. An empty value is always missing."""
+    missing_in: Annotated[dict[str, list[str]], AfterValidator(in_order)] = Field(default_factory=dict)
+    """Values that stand for a missing one in a single column, such as `{days: ["999"]}`."""
+    units: tuple[str, ...] = ()
+    """Signs around numbers that are left out, such as `$` or `%`."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, as text, in a database of their own in memory."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    """Holds the table `rows` with the columns c0, c1 ..., all text."""
+    names: tuple[str, ...]
+    """The names of the columns, as the file has them. They may repeat, and be empty."""
+    format: Format
+    shown: str
+    """How errors name the file."""
+    text: Path | None
+    """The file as plain text, to find a line; None for Parquet."""
+    has_header: bool
+    skipped: int
+    """Lines of the original before the text."""
+    reading: tuple[str, str] = (",", '"')
+    """The separator and the quote of a CSV file."""
+    section: str = ""
+    """The section of params.yaml that describes the file; empty for rows to predict."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return int(self.select("count(*)")[0][0])
+
+    def select(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
+        """The rows of a query on the table."""
+        return self.connection.execute(f"select {what} from rows {tail}").fetchall()
+
+    def ask(self, what: str, source: str = "rows") -> tuple[Any, ...]:
+        """The only row of a query on the table, or on a part of it."""
+        ((*found,),) = self.connection.execute(f"select {what} from {source}").fetchall()
+        return tuple(found)
+
+    def to_pandas(self, query: str) -> "pd.DataFrame":
+        """The rows of a whole query."""
+        rows: pd.DataFrame = self.connection.sql(query).to_arrow_table().to_pandas()
+        return rows
+
+    def column(self, name: str) -> str:
+        """The database's name of a column; raises RetrainError if there is none, or more than one."""
+        found = [place for place, own in enumerate(self.names) if own == name]
+        if len(found) == 1:
+            return f"c{found[0]}"
+        if found:
+            raise RetrainError(
+                f"{self.shown}, line {1 + self.skipped}",
+                f"names column '{name}' {len(found)} times",
+                "rename one of them",
+            )
+        if self.kind == "csv" and len(self.names) == 1:
+            fact = f"has no column '{name}', but the single column {schema.shown(self.names[0])}"
+            raise RetrainError(self.shown, fact, "set format.separator to the sign between its values")
+        raise RetrainError(self.shown, f"has no column '{name}'", schema.nearest(name, list(filter(None, self.names))))
+
+    @property
+    def kind(self) -> str:
+        """`csv`, `json` or `parquet`."""
+        return "parquet" if self.text is None else "json" if not self.reading[0] else "csv"
+
+    def value(self, name: str) -> str:
+        """The expression of a column's value that is not text: without spaces, and NULL where it is missing."""
+        trimmed = f"trim({self.column(name)}, {literal(SPACE)})"
+        missing = ", ".join(map(literal, ("", *self.format.missing, *self.format.missing_in.get(name, ()))))
+        return f"(case when {trimmed} in ({missing}) then null else {trimmed} end)"
+
+    def number(self, name: str) -> str:
+        """The expression of a column as a number; NULL where it is missing or not a finite number."""
+        value, thousands, decimal = self.value(name), self.format.thousands, self.format.decimal
+        for unit in self.format.units:
+            value = f"trim(replace({value}, {literal(unit)}, ''))"
+        if thousands is not None:
+            grouped = rf"^[+-]?\d{{1,3}}({re.escape(thousands)}\d{{3}})+({re.escape(decimal)}\d*)?$"
+            value = f"(case when regexp_matches({value}, {literal(grouped)}) then replace({value}, {literal(thousands)}, '') else {value} end)"
+        if decimal != ".":
+            value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
+        number = f"try_cast({value} as double)"
+        return f"(case when isfinite({number}) and abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
+
+    def date(self, name: str) -> str:
+        """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
+        value = self.value(name)
+        if self.format.dates:
+            return f"try_strptime({value}, [{', '.join(map(literal, self.format.dates))}])"
+        zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
+        local = f"try_cast({value} as timestamp)"
+        return f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
+
+    def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
+        """The values of a column that can't be converted, with their row numbers from 0."""
+        value = self.value(name)
+        return self.select(f"rowid, {value}", f"where {value} is not null and {converted} is null order by rowid")
+
+    def unreadable(
+        self, numbers: Sequence[str], dates: Sequence[str], complete: Sequence[str] = ()
+    ) -> dict[int, RetrainError]:
+        """The rows with a value that is not what its column holds, and why.
+
+        Args:
+            numbers: columns of numbers.
+            dates: columns of dates.
+            complete: columns in which no value may be missing.
+
+        Returns:
+            The first error of each row, by its number from 0.
+        """
+        found: dict[int, RetrainError] = {}
+        for name in numbers:
+            wrong = self.wrong(name, self.number(name))
+            found = {row: self.no_number(name, row, value, wrong) for row, value in wrong} | found
+        for name in dates:
+            wrong = self.wrong(name, self.date(name))
+            found = {row: self.no_date(name, row, value) for row, value in wrong} | found
+        for name in complete:
+            for (row,) in self.select("rowid", f"where {self.value(name)} is null order by rowid"):
+                hint = "enter a number, or remove the row"
+                found.setdefault(row, RetrainError(self.place(row, name), "is empty", hint))
+        return found
+
+    def frame(
+        self,
+        *,
+        texts: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        dates: Sequence[str] = (),
+        without: Sequence[int] = (),
+    ) -> "pd.DataFrame":
+        """Some columns: texts and categories as strings, numbers as float64, dates as datetime64[s]; NaN where a value is missing.
+
+        Args:
+            texts: columns of texts, which are empty rather than missing.
+            categories: columns with one of a set of values.
+            numbers: columns of numbers.
+            dates: columns of dates.
+            without: the numbers of rows to leave out.
+
+        Raises:
+            RetrainError: there is no such column, or a value is not what the column holds; it names the line and the column.
+        """
+        if not without and (found := self.unreadable(numbers, dates)):
+            raise found[min(found)]
+        expressions = {
+            **{name: f"coalesce({self.column(name)}, '')" for name in texts},
+            **{name: self.value(name) for name in categories},
+            **{name: self.number(name) for name in numbers},
+            **{name: self.date(name) for name in dates},
+        }
+        columns = ", ".join(f"{expression} as {identifier(name)}" for name, expression in expressions.items())
+        rows = f"where rowid not in ({', '.join(map(str, without))})" if without else ""
+        table = self.to_pandas(f"select {columns} from rows {rows} order by rowid")
+        return table.assign(
+            **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
+            **{name: table[name].astype("datetime64[s]") for name in dates},
+        )
+
+    def no_date(self, name: str, row: int, value: str) -> RetrainError:
+        """The error of a value that is not a date."""
+        hint = "write it as 2024-12-31 or 2024-12-31 23:59"
+        if self.section:
+            hint += f', or set {self.section}.format.dates, as in ["%d/%m/%Y"]'
+        return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
+
+    def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
+        """The error of a value that is not a number."""
+        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) is not None
+        fact = f"holds {quoted(value)}, which is {f'larger than {LARGEST:g}' if is_number else 'not a finite number'}"
+        hint = "correct the value"
+        if self.section and self.format.decimal == "." and all(COMMA.fullmatch(other) for _, other in all_wrong):
+            decimal, thousands = (f'set {self.section}.format.{name}: ","' for name in ("decimal", "thousands"))
+            hint = f"{decimal} if the comma is the decimal mark, or {thousands} if it separates thousands"
+        elif self.section:
+            means_missing = f"add it to {self.section}.format.missing if it means a missing value"
+            hint += f", {means_missing}, or take '{name}' out of {self.section}.numbers"
+        return RetrainError(self.place(row, name), fact, hint)
+
+    def place(self, row: int, name: str = "") -> str:
+        """A row of the file for an error: `rows.csv, line 7, column 'age'`."""
+        line = self.line(row)
+        return self.shown + (f", line {line}" if line else f", row {row + 1}") + (f", column '{name}'" if name else "")
+
+    def line(self, row: int) -> int | None:
+        """The line on which a row starts, as an editor counts it; None for Parquet and a JSON array.
+
+        Args:
+            row: the number of the row, from 0.
+        """
+        return self.lines[row] if row < len(self.lines) else None
+
+    @cached_property
+    def lines(self) -> list[int]:
+        """The line on which each row starts. Only errors need it, so the file is read again for it."""
+        if self.text is None:
+            return []
+        with self.text.open(encoding="utf-8", newline="") as file:
+            if self.kind == "json":
+                array = file.read(CHUNK).lstrip().startswith("[")
+                file.seek(0)
+                return [] if array else [number for number, line in enumerate(file, start=1) if line.strip()]
+            found = records(file, *self.reading, single=len(self.names) == 1)
+            return [start + self.skipped for start, _ in found][self.has_header :]
+
+
+def records(file: IO[str], separator: str, quote: str, *, single: bool) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file with the lines on which they start. Blank lines count only in a table of one column."""
+    csv.field_size_limit(LONGEST_LINE)
+    style: Any = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
+    reader, last = csv.reader(file, delimiter=separator[0], skipinitialspace=True, **style), 0
+    for record in reader:
+        if record or single:
+            yield last + 1, record
+        last = reader.line_num
+
+
+def literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted(value: str) -> str:
+    """A value as an error shows it."""
+    return f"'{schema.shortened(' '.join(value.split()), 60)}'"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A file as UTF-8 with line feeds."""
+
+    path: Path
+    shown: str
+    format: Format
+    """With the separator that a `sep=` line names."""
+    skipped: int
+    """Lines of the original that it lacks at its start."""
+    section: str
+    """The section of params.yaml that describes it."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known about the columns of a file."""
+
+    names: Sequence[str] | None = None
+    """All columns in order if the file is CSV without a header; None if its first line names them."""
+    wanted: Sequence[str] = ()
+    """Columns that the header must have. They tell the separator if the format does not."""
+    section: str = ""
+    """The section of params.yaml that describes the file, if errors may advise to change it."""
+
+
+@contextmanager
+def open_table(path: Path, shown: str, given: Format, expected: "Expected | None" = None) -> Iterator[Table]:
+    """The rows of a CSV, JSON lines or Parquet file, which may be compressed by gzip or zstd.
+
+    Args:
+        path: the file.
+        shown: how errors name it.
+        given: what is known about its format.
+        expected: what is known about its columns.
+
+    Yields:
+        The table. It can be used until the context ends.
+
+    Raises:
+        RetrainError: the file does not exist, is empty, is not what its name says, is not in its encoding, or a row has too
+            many or too few values.
+    """
+    import duckdb
+
+    expected = expected or Expected()
+    with files.reading(path, "table", "give the path of a CSV, JSON lines or Parquet file"):
+        start = first_bytes(path)
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
+    settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=settings) as connection:
+        connection.execute("set enable_progress_bar = false")
+        kind = kind_of(Path(shown), start)
+        try:
+            if kind == "parquet":
+                yield parquet_table(connection, path, shown, given, expected.section)
+            else:
+                text = replace(plain_text(path, shown, given, Path(folder)), section=expected.section)
+                yield json_table(connection, text) if kind == "json" else csv_table(connection, text, expected)
+        except duckdb.Error as error:
+            raise unreadable(path, shown, error) from None
+
+
+def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
+    """The error of a file that DuckDB can't read. Of JSON lines it names the line."""
+    if "JSON" in str(error) and not shown.endswith(".json"):
+        with opened(path) as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    json.loads(line.strip() or "{}")
+                except ValueError as found:
+                    return RetrainError(
+                        f"{shown}, line {number}", f"is not a JSON object ({found})", "correct the line"
+                    )
+    return RetrainError(shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message of DuckDB, without the name of the kind of error."""
+    return re.sub(r' ?(in file )?"/[^"]*"', "", str(error).splitlines()[0].partition(": ")[2])
+
+
+def kind_of(name: Path, start: bytes) -> str:
+    """The kind of a file by its name or its first bytes."""
+    suffix = name.with_suffix("").suffix if name.suffix.lower() in (".gz", ".zst", ".zstd") else name.suffix
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    return KINDS.get(suffix.lower(), "json" if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(b'{"') else "csv")
+
+
+def first_bytes(path: Path) -> bytes:
+    """The first bytes of a file, decompressed."""
+    with opened(path) as stream:
+        return stream.read(64)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed."""
+    with path.open("rb") as raw:
+        mark = raw.read(4)
+    compression = next((name for start, name in COMPRESSED.items() if mark.startswith(start)), None)
+    if compression is None:
+        with path.open("rb") as stream:
+            yield stream
+    else:
+        import pyarrow as pa
+
+        with pa.input_stream(str(path), compression=compression) as stream:
+            yield stream
+
+
+def plain_text(path: Path, shown: str, given: Format, folder: Path) -> Text:
+    """A file without compression, byte order mark and `sep=` line.
+
+    Raises:
+        RetrainError: the file is not in its encoding, or too large.
+    """
+    target, skipped, separator, read = folder / "rows", 0, None, 0
+    with opened(path) as stream, target.open("w", encoding="utf-8", newline="") as file:
+        head = stream.read(CHUNK)
+        encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given.encoding or "utf-8")
+        decoder = decoder_of(encoding, shown)
+        lone = b"\n" not in head and b"\r" in head  # the line ends of old Macs
+        held, chunk = "", head
+        while True:
+            try:
+                text = held + decoder.decode(chunk, final=not chunk)
+            except UnicodeError as error:
+                raise wrong_encoding(path, shown, encoding, error) from None
+            held = "\r" if text.endswith("\r") and chunk else ""
+            text = text.removesuffix("\r") if held else text
+            if "\r" in text:
+                text = text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+            if not file.tell() and (found := SEP.match(text)):
+                separator, text, skipped = found[1], text[found.end() :], 1
+            file.write(text)
+            read += len(chunk)
+            if read > LARGEST_FILE:
+                raise RetrainError(shown, f"is larger than {LARGEST_FILE:,} bytes", "divide it")
+            if not chunk:
+                found_format = given if separator is None else given.model_copy(update={"separator": separator})
+                return Text(target, shown, found_format, skipped, "")
+            chunk = stream.read(CHUNK)
+
+
+def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
+    """The decoder of an encoding; raises RetrainError if Python does not know it."""
+    try:
+        return codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise RetrainError(
+            shown,
+            f"can't be read as '{encoding}', which is not an encoding",
+            "set format.encoding to utf-8, cp1252 ...",
+        ) from None
+
+
+def wrong_encoding(path: Path, shown: str, encoding: str, error: UnicodeError) -> RetrainError:
+    """The error of a file that is not in its encoding, with the encoding that is likely."""
+    place = shown
+    with opened(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeError as found:
+                place, error = f"{shown}, line {number}", found
+                break
+    byte = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
+    name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
+    return RetrainError(place, f"is not {name}{byte}", f"set format.encoding: {likely_encoding(path)}")
+
+
+def likely_encoding(path: Path) -> str:
+    """The encoding that the bytes of a file are likely to be in. Windows' own covers Latin-1."""
+    from charset_normalizer import from_bytes
+
+    with opened(path) as stream:
+        content = stream.read(CHUNK)
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(content) - 4 or len(content) < CHUNK:
+            foreign = sum(byte > ASCII for byte in content)
+            best = (
+                from_bytes(content, cp_isolation=list(ENCODINGS)).best()
+                if foreign > max(FEWEST, FEW * len(content))
+                else None
+            )
+            return "cp1252" if best is None or best.encoding in ("latin_1", "ascii") else best.encoding
+    return "utf-8"
+
+
+def parquet_table(
+    connection: "duckdb.DuckDBPyConnection", path: Path, shown: str, given: Format, section: str
+) -> Table:
+    """The rows of a Parquet file, with numbers and dates as text."""
+    import pyarrow.parquet as pq
+
+    with files.reading(path, "Parquet table", "check the file", Exception):
+        content = pq.read_table(path)
+    names = tuple(content.column_names)
+    source = content.rename_columns([f"c{place}" for place in range(len(names))])
+    connection.register("source", source)
+    fill(connection, "source", len(names))
+    return Table(connection, names, given, shown, None, has_header=False, skipped=0, section=section)
+
+
+def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
+    """The rows of a file of JSON lines, or of a JSON array. Numbers are the text that the file has."""
+    if not text.path.stat().st_size:
+        raise RetrainError(text.shown, "is empty", "add rows")
+    name = literal(str(text.path))
+    described = f"describe select * from read_json({name}, records='true', sample_size=-1, maximum_depth=1)"
+    names = tuple(row[0] for row in connection.execute(described).fetchall())
+    columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in names)
+    expressions = ", ".join(f"{identifier(column)} as c{place}" for place, column in enumerate(names))
+    fill(
+        connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
+    )
+    return Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+
+
+def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Expected) -> Table:
+    """The rows of a CSV file. DuckDB finds out the separator and the quote if they are not given."""
+    import duckdb
+
+    with text.path.open(encoding="utf-8") as file:
+        if not file.read(CHUNK).strip():
+            raise RetrainError(text.shown, "is empty", "add rows")
+    separator, quote = style_of(connection, text, expected.wanted)
+    names, header = expected.names, first_record(text.path, separator, quote)
+    width = len(header)
+    if names is not None and len(names) != width:
+        fact = f"has {width} column{'s' if width > 1 else ''}, but prepare.columns names {len(names)}"
+        raise RetrainError(f"{text.shown}, line {1 + text.skipped}", fact, "name each column of the file once")
+    own = tuple(map(str.strip, header)) if names is None else tuple(names)
+    table = Table(
+        connection,
+        own,
+        text.format,
+        text.shown,
+        text.path,
+        names is None,
+        text.skipped,
+        (separator, quote),
+        text.section,
+    )
+    columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
+    style = f"delim={literal(separator)}, quote={literal(quote)}, escape={literal(quote)}"
+    limits = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
+    options = f"auto_detect=false, header={str(names is None).lower()}, {style}, columns={{{columns}}}, {limits}"
+    try:
+        fill(connection, f"read_csv({literal(str(text.path))}, {options})", width)
+    except duckdb.Error as error:
+        raise malformed(table, text.path, error) from None
+    if not len(table):
+        raise RetrainError(text.shown, "has a header, but no rows", "add rows")
+    return table
+
+
+def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
+    """Fill the table `rows` with all values as text."""
+    columns = ", ".join(f"cast(c{place} as varchar) as c{place}" for place in range(width))
+    connection.execute(f"create table rows as select {columns} from {source}")
+
+
+def first_record(text: Path, separator: str, quote: str) -> list[str]:
+    """The first record of a CSV file that is not a blank line."""
+    with text.open(encoding="utf-8", newline="") as file:
+        return next(record for _, record in records(file, separator, quote, single=False))
+
+
+def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequence[str]) -> tuple[str, str]:
+    """The separator and the quote of a CSV file: given, or else such that the header has the wanted columns."""
+    import duckdb
+
+    options = "".join(
+        f", {name}={literal(value)}"
+        for name, value in {"delim": text.format.separator, "quote": text.format.quote}.items()
+        if value is not None
+    )
+    source = (
+        f"sniff_csv({literal(str(text.path))}, header=false, all_varchar=true, max_line_size={LONGEST_LINE}{options})"
+    )
+    try:
+        ((separator, quote),) = connection.execute(f"select Delimiter, Quote from {source}").fetchall()
+    except duckdb.Error:  # a row does not fit the others; reading names it
+        separator, quote = ",", '"'
+    quote = text.format.quote if text.format.quote is not None else quote if len(quote) == 1 else '"'
+    if text.format.separator is not None:
+        return text.format.separator, quote
+    likely = [separator, *(own for own in SEPARATORS if own != separator)]
+    with_wanted = (own for own in likely if {*wanted} <= {*map(str.strip, first_record(text.path, own, quote))})
+    return next(with_wanted, separator) if wanted else separator, quote
+
+
+def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
+    """The error of a row that does not fit the others. The standard library finds it, because DuckDB counts rows, not lines."""
+    separator, quote = table.reading
+    last, width = 0, len(table.names)
+    with text.open(encoding="utf-8", newline="") as file:
+        try:
+            for start, record in records(file, separator, quote, single=width == 1):
+                last = start
+                if len(record) != width:
+                    values = f"{len(record)} value{'s' if len(record) != 1 else ''} for {width} column{'s' if width > 1 else ''}"
+                    hint = (
+                        f"put quotes around values that contain {separator!r}"
+                        if len(record) > width
+                        else "add the missing values"
+                    )
+                    return RetrainError(f"{table.shown}, line {start + table.skipped}", f"has {values}", hint)
+        except csv.Error as found:
+            return RetrainError(
+                f"{table.shown}, line {last + 1 + table.skipped}", f"is not valid CSV ({found})", "correct the line"
+            )
+    message = str(error)
+    if "unterminated quote" in message:
+        number = re.search(r"CSV Error on Line: (\d+)", message)
+        where = table.place(int(number[1]) - 1 - table.has_header) if number else table.shown
+        hint = 'write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'
+        return RetrainError(where, "has a quote that does not end, or text after a closing quote", hint)
+    return RetrainError(table.shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")

@@ -1,0 +1,22 @@
+"""The parameters of the stages evaluate and plot."""
+
+from typing import Annotated
+
+from retrain.schema import AtLeastOne, Section
+
+from pydantic import Field
+
+__all__ = ["Evaluate", "Plot"]
+
+
+class Evaluate(Section):
+    """Parameters of the stage evaluate."""
+
+    batch_size: AtLeastOne
+
+
+class Plot(Section):
+    """Parameters of the stage plot."""
+
+    dots_per_inch: Annotated[int, Field(gt=0, le=2400)]
+    """The resolution; drawing a plot at the highest takes a gigabyte."""

@@ -1,0 +1,196 @@
+"""Tables in the formats that people have, read right or with an error that names the line."""
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+from retrain.data.table_files import Expected, Format, open_table
+from retrain.errors import RetrainError
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+SECTION = "datasets.mine.prepare"
+
+
+def read(folder: Path, content: bytes | str, name: str = "rows.csv", expected: Expected | None = None, **known) -> list:
+    """All rows of a file with this content, as text."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with open_table(path, name, Format(**known), expected) as table:
+        return table.frame(texts=list(filter(None, table.names))).to_numpy().tolist()
+
+
+def columns(folder: Path, content: str, *, numbers=(), dates=(), **known) -> dict[str, list]:
+    """Some columns of a CSV file with this content."""
+    (folder / "rows.csv").write_text(content)
+    with open_table(folder / "rows.csv", "rows.csv", Format(**known), Expected(section=SECTION)) as table:
+        return table.frame(numbers=list(numbers), dates=list(dates)).to_dict("list")
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a,b\n1,2\n", [["1", "2"]]),
+        (b"\xef\xbb\xbfa,b\r\n\r\n1,\r\n\n", [["1", ""]]),
+        (b'a,b\n"x, ""y""","two\nlines"\n', [['x, "y"', "two\nlines"]]),
+        (b" a ,b\n1 ,2", [["1 ", "2"]]),
+        (b"a;b\n1,5;2\n", [["1,5", "2"]]),
+        (b"a\tb\nx, y\t2\n", [["x, y", "2"]]),
+        (b"a|b\nx, y|2\n", [["x, y", "2"]]),
+        (b'a, b\n1, "x, y"\n2, "z"\n', [["1", "x, y"], ["2", "z"]]),
+        (b'"sep=;"\r\na;b\r\n1;2\r\n', [["1", "2"]]),
+        (b"a,b\r1,2\r3,4", [["1", "2"], ["3", "4"]]),
+        (b"a,b\r\n1,2\n3,x\ry\r\n", [["1", "2"], ["3", "x y"]]),
+        ("a,b\n1,caf\u00e9\n".encode("utf-16"), [["1", "café"]]),
+        (b"a,b,,\n1,2,x,\n", [["1", "2"]]),
+    ],
+)
+def test_csv_of_many_programs(tmp_path, content, rows):
+    assert read(tmp_path, content, expected=Expected(wanted=["a", "b"])) == rows
+
+
+def test_a_blank_line_of_one_column_is_a_row(tmp_path):
+    assert read(tmp_path, "text\nx\n\ny\n") == [["x"], [""], ["y"]]
+
+
+def test_encodings_and_quotes_can_be_given(tmp_path):
+    assert read(tmp_path, "a,b\n1,caf\u00e9\n".encode("cp1252"), encoding="cp1252") == [["1", "café"]]
+    assert read(tmp_path, "a;b\n1;'x;y''s'\n", separator=";", quote="'") == [["1", "x;y's"]]
+    assert read(tmp_path, 'a\tb\n1\t5" pipe\n', separator="\t", quote="") == [["1", '5" pipe']]
+
+
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.json", "rows.parquet"])
+def test_other_kinds_of_files(tmp_path, name):
+    rows = [{"id": "007", "n": 1.5, "t": "x"}, {"id": "08", "n": 2, "t": "line\nbreak"}]
+    text = 'id,n,t\n007,1.5,x\n08,2,"line\nbreak"\n'
+    contents = {
+        "rows.csv.gz": gzip.compress(text.encode()),
+        "rows.csv.zst": pa.compress(text.encode(), codec="zstd", asbytes=True),
+        "rows.jsonl": "\n".join(map(json.dumps, rows)),
+        "rows.json": json.dumps(rows),
+    }
+    if name == "rows.parquet":
+        pd.DataFrame(rows).to_parquet(tmp_path / "made.parquet")
+        contents[name] = (tmp_path / "made.parquet").read_bytes()
+    second = "2.0" if name == "rows.parquet" else "2"
+    assert read(tmp_path, contents[name], name) == [["007", "1.5", "x"], ["08", second, "line\nbreak"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "rows.csv is empty; add rows"),
+        (b"\n\n", "rows.csv is empty; add rows"),
+        (b"a,b\n", "rows.csv has a header, but no rows; add rows"),
+        (b'a,b\n"p\nq",2\n3,"4\n5,6\n', 'rows.csv, line 4 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'),
+        (b'a,b\n"1"x,2\n', 'rows.csv, line 2 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'),
+        (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); set format.encoding: cp1252"),
+        (b'a,b\n"x\ny",2\n1,2,3\n', "rows.csv, line 4 has 3 values for 2 columns; put quotes around values that contain ','"),
+        (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
+        (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
+        (b"PK\x03\x04abc", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_line(tmp_path, content, expected):
+    with pytest.raises(RetrainError) as caught:
+        read(tmp_path, content, expected=Expected(wanted=["a", "b"]))
+    assert str(caught.value) == expected
+
+
+def test_damaged_files_are_one_line(tmp_path):
+    with pytest.raises(RetrainError, match=r"^rows\.jsonl, line 3 is not a JSON object \("):
+        read(tmp_path, '{"a": 1}\n\n{"a" 2}\n', "rows.jsonl")
+    with pytest.raises(RetrainError, match="is not a readable Parquet table"):
+        read(tmp_path, b"PAR1 and then nothing", "rows.parquet")
+    with pytest.raises(RetrainError, match="is not a readable table"):
+        read(tmp_path, gzip.compress(b"a,b\n1,2\n" * 1000)[:-40], "rows.csv.gz")
+
+
+def test_missing_files_and_folders_are_errors(tmp_path):
+    for path, fact in ((tmp_path / "no.csv", "does not exist"), (tmp_path, "is a folder, not a file")):
+        with pytest.raises(RetrainError, match=f"{fact}; give the path"), open_table(path, "rows", Format()):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("content", "known", "numbers"),
+    [
+        ("a,b\n 1e-13 ,.5\n-7.,+3\n", {}, ([1e-13, -7.0], [0.5, 3.0])),
+        ("a,b\n123456789012,0.1\n1e12,1e-300\n", {}, ([123456789012.0, 1e12], [0.1, 1e-300])),
+        ("a;b\n1,5;2\n-3;4,25\n", {"decimal": ","}, ([1.5, -3.0], [2.0, 4.25])),
+        ("a;b\n1.234,5;2\n12;1.000.000\n", {"decimal": ",", "thousands": "."}, ([1234.5, 12.0], [2.0, 1e6])),
+        ('a;b\n1,234.5;"2"\n999;1,000,000\n', {"thousands": ","}, ([1234.5, 999.0], [2.0, 1e6])),
+        ("a,b\n$5,12%\n$ 7.5,-3 %\n", {"units": ("$", "%")}, ([5.0, 7.5], [12.0, -3.0])),
+    ],
+)  # fmt: skip
+def test_numbers_are_exact(tmp_path, content, known, numbers):
+    assert columns(tmp_path, content, numbers=["a", "b"], **known) == dict(zip("ab", map(list, numbers), strict=True))
+
+
+def test_missing_values_are_nan(tmp_path):
+    content = "a,b\n?,1\n,NA\n3,999\n999, \n"
+    found = columns(tmp_path, content, numbers=["a", "b"], missing=("?", "NA"), missing_in={"b": ["999"]})
+    assert [math.isnan(value) for value in found["a"]] == [True, True, False, False]
+    assert [math.isnan(value) for value in found["b"]] == [False, True, True, True]
+    assert found["a"][2:] == [3.0, 999.0]
+
+
+@pytest.mark.parametrize("word", ["two", "1_000", "nan", "-inf", "0x10", "1e308", "1.2.3", "12-3"])
+def test_a_word_is_no_number(tmp_path, word):
+    with pytest.raises(RetrainError) as caught:
+        columns(tmp_path, f'a,b\n"x\ny",2\n1,{word}\n', numbers=["b"])
+    fact = "larger than 1e+150" if word == "1e308" else "not a finite number"
+    assert str(caught.value).startswith(
+        f"rows.csv, line 4, column 'b' holds '{word}', which is {fact}; correct the value,"
+    )
+    assert str(caught.value).endswith(f"or take 'b' out of {SECTION}.numbers")
+
+
+def test_decimal_commas_are_explained(tmp_path):
+    with pytest.raises(RetrainError, match=rf'; set {SECTION}\.format\.decimal: "," if the comma is the decimal mark'):
+        columns(tmp_path, "a;b\n1,5;2\n", numbers=["a"])
+
+
+def test_dates_are_utc(tmp_path):
+    content = "a\n2024-12-31\n2024-12-31 23:59\n2024-12-31T23:59:00Z\n2024-12-31T23:59:00+02:00\n"
+    expected = ["2024-12-31 00:00", "2024-12-31 23:59", "2024-12-31 23:59", "2024-12-31 21:59"]
+    assert columns(tmp_path, content, dates=["a"])["a"] == list(map(pd.Timestamp, expected))
+
+
+def test_dates_in_other_orders(tmp_path):
+    (tmp_path / "rows.csv").write_text("a\n31/12/2024\n1/2/2023\n")
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y",))) as table:
+        assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp("2024-12-31"), pd.Timestamp("2023-02-01")]
+
+
+@pytest.mark.parametrize("word", ["now", "today", "epoch", "infinity", "2024-13-01", "20241231"])
+def test_words_are_no_dates(tmp_path, word):
+    with pytest.raises(
+        RetrainError, match=rf"^rows\.csv, line 3, column 'a' holds '{word}', which is not a date; write"
+    ):
+        columns(tmp_path, f"a\n2024-01-01\n{word}\n", dates=["a"])
+
+
+@pytest.mark.parametrize(
+    ("header", "fact"),
+    [
+        ("a,c", "rows.csv has no column 'b'; known are: a, c"),
+        ("a,bb", "rows.csv has no column 'b'; did you mean 'bb'?"),
+        ("b,b", "rows.csv, line 1 names column 'b' 2 times; rename one of them"),
+    ],
+)
+def test_columns_are_missing_or_repeated(tmp_path, header, fact):
+    with pytest.raises(RetrainError) as caught:
+        columns(tmp_path, f"{header}\n1,2\n", numbers=["b"])
+    assert str(caught.value) == fact
+
+
+def test_nothing_is_fetched_or_matched(tmp_path):
+    name = "rows[*]?.csv"
+    (tmp_path / name).write_text("a\n1\n")
+    (tmp_path / "rowsX.csv").write_text("a\n2\n")
+    with open_table(tmp_path / name, name, Format()) as table:
+        assert table.frame(texts=["a"])["a"].tolist() == ["1"]
