@@ -1,0 +1,368 @@
+"""`retrain add`: from a file to a dataset of the pipeline."""
+
+import datetime as dt
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrain import cli, environment, files, params, schema, yaml_files
+from retrain.errors import RetrainError
+from retrain.pipeline import dvc_yaml
+
+import click
+
+if TYPE_CHECKING:
+    from retrain.data.inspection import Guess
+    from retrain.data.table_files import Format, Table
+    from retrain.pipeline.blocks import Dataset
+
+__all__ = ["command"]
+
+
+LARGEST_COPY = 20_000_000
+"""Bytes of a file that is copied into the project. A larger one stays where it is, and is pinned by its SHA-256."""
+FEWEST = 20
+"""Rows of a dataset."""
+LISTED = 40
+"""Columns that are printed."""
+NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
+
+
+@click.command(
+    epilog=cli.examples(
+        "retrain add reviews reviews.csv --target stars",
+        "retrain add homes https://example.org/homes.csv --target price --leave-out agent",
+        "zcat visits.tsv.gz | retrain add visits - --target returned --group patient",
+        "retrain add wine wine.csv --target quality --predict label --dry-run",
+    )
+)
+@click.argument("name")
+@click.argument("source", metavar="FILE")
+@click.option(
+    "--target", required=True, help="The column to predict; without a header its number, from 1 (-1 is the last)."
+)
+@click.option("--predict", type=click.Choice(["label", "number"]), help="What the target is.")
+@click.option(
+    "--text", "texts", multiple=True, help="A column with texts. All column options can be repeated, or take a,b,c."
+)
+@click.option("--numbers", multiple=True, help="A column with numbers.")
+@click.option("--categories", multiple=True, help="A column with one of a set of values.")
+@click.option("--dates", multiple=True, help="A column with dates or times.")
+@click.option("--leave-out", multiple=True, help="A column that the model must not see.")
+@click.option("--separator", help="The sign between values: , ; | or tab.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark.")
+@click.option("--encoding", help="The encoding of the text, such as cp1252.")
+@click.option("--missing", multiple=True, help="A value that stands for a missing one, such as -999.")
+@click.option("--date-format", help="How dates are written, such as %d/%m/%Y.")
+@click.option("--no-header", is_flag=True, help="The first line of the file is a row.")
+@click.option("--test-file", help="The official test rows: a path or a URL.")
+@click.option("--group", help="Rows with the same value in this column stay in the same split.")
+@click.option("--time", help="A column with dates: the newest rows are the test split.")
+@click.option("--dry-run", is_flag=True, help="Show everything, write nothing.")
+@cli.one_line_errors
+def command(name: str, source: str, **options: Any) -> None:
+    """Add a dataset: look at a table, and write its block of parameters.
+
+    FILE is a path, a URL, or - for standard input: CSV, JSON lines or Parquet, which may be compressed with gzip or zstd.
+    Prints what the columns hold and why, and what is odd about the rows. Each guess has an option.
+    To undo it: `retrain remove NAME`.
+    """
+    workspace = environment.workspace()
+    check_name(workspace, name)
+    with fetched(workspace, name, source) as file, optional(workspace, name, options["test_file"]) as test:
+        dataset, facts = inspected(name, file, test, options)
+        for line in report(dataset, facts):
+            click.echo(line)
+        if options["dry_run"]:
+            click.echo("\nparams.yaml would have:")
+            from retrain.pipeline.blocks import block_lines
+
+            click.echo("\n".join(block_lines(dataset)))
+            return
+        written = write(workspace, dataset, facts, [found for found in (file, test) if found is not None])
+    click.echo("\nWrote " + "\n      ".join(written))
+    click.echo(f"Next: make repro DATASET={name}")
+
+
+def check_name(workspace: Path, name: str) -> None:
+    """Raise RetrainError if a dataset can't have this name, or has it already."""
+    known = params.datasets(workspace)
+    params.check_name(name)
+    if name in known:
+        hint = f"choose another name, or remove it first: retrain remove {name}"
+        raise RetrainError(f"dataset '{name}'", f"exists in {params.FILE}", hint)
+    twin = next((other for other in map(str, known) if other.lower() == name.lower()), None)
+    if twin is not None:
+        raise RetrainError(f"dataset '{name}'", f"differs from '{twin}' only in case", "choose another name")
+    raw = workspace / "data" / "raw" / name
+    if (raw / "README.md").exists():
+        raise RetrainError(str(raw / "README.md"), "exists already", f"move it away, or remove the folder {raw}")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file of rows on this machine, and how the block will name it."""
+
+    title: str
+    path: Path
+    location: str
+    sha256: str
+    copy_to: Path | None
+    """Where in the project it will be copied to, if it is."""
+
+
+def optional(workspace: Path, name: str, source: str | None) -> AbstractContextManager[Fetched | None]:
+    """The rows of a source, if there is one."""
+    return nullcontext(None) if source is None else fetched(workspace, name, source)
+
+
+@contextmanager
+def fetched(workspace: Path, name: str, source: str) -> Iterator[Fetched]:
+    """The rows of a path, a URL or standard input.
+
+    Raises:
+        RetrainError: there is no such file, or it can't be downloaded.
+    """
+    raw = Path("data", "raw", name)
+    if "://" in source:
+        from retrain.data.downloads import pinned_download
+
+        path, sha256 = pinned_download(source, environment.root())
+        yield Fetched(source, path, source, sha256, None)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if source == "-":
+            path, title = Path(folder, "rows.csv"), "standard input"
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            if not path.stat().st_size:
+                raise RetrainError("standard input", "is empty", "pipe rows into it, or give a path")
+        else:
+            path, title = Path(source).expanduser(), Path(source).name
+            files.require_regular_file(path, "give the path of a file")
+            if not path.exists():
+                raise RetrainError(source, "does not exist", "check the path")
+        inside = path.resolve()
+        if inside.is_relative_to((workspace / raw).resolve()):
+            location = str(raw / inside.relative_to((workspace / raw).resolve()))
+            yield Fetched(title, path, location, "unpinned", None)
+        elif source == "-" or path.stat().st_size <= LARGEST_COPY:
+            yield Fetched(title, path, str(raw / plain_name(path.name)), "unpinned", raw / plain_name(path.name))
+        else:
+            yield Fetched(title, path, str(inside), files.sha256(path), None)
+
+
+def plain_name(name: str) -> str:
+    """The name of a file without signs that shells and DVC give a meaning."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-") or "rows.csv"
+
+
+def inspected(
+    name: str, file: Fetched, test: Fetched | None, options: Mapping[str, Any]
+) -> "tuple[Dataset, dict[str, Any]]":
+    """The dataset that a file makes, and the facts about it for data.json."""
+    from retrain.data.inspection import Wishes, columns_of, guessed_table
+    from retrain.data.oddities import classes_of, oddities
+    from retrain.pipeline.blocks import Dataset
+
+    wishes = Wishes(
+        format=wished_format(options), header=False if options["no_header"] else None, predict=options["predict"]
+    )
+    with guessed_table(file.path, file.title if "://" not in file.title else file.path.name, wishes) as (table, guess):
+        target = column_named(options["target"], guess)
+        kinds = wished_kinds(options, guess)
+        for extra in (options["group"], options["time"]):
+            if extra is not None:
+                kinds[column_named(extra, guess)] = "leave_out"
+        if target in kinds:
+            raise RetrainError(
+                "--target",
+                f"'{target}' is also given as {kinds[target].replace('_', ' ')}",
+                "remove one of the options",
+            )
+        columns = columns_of(table, target, Wishes(wishes.format, wishes.header, wishes.predict, kinds))
+        if not any(column.kind in ("numbers", "categories", "dates", "texts") for column in columns):
+            raise RetrainError(file.title, "has no column to learn from", "say what a column holds, as in --text NAME")
+        dataset = Dataset(
+            name=name,
+            title=file.title,
+            location=file.location,
+            sha256=file.sha256,
+            rows=len(table),
+            guess=guess,
+            columns=columns,
+            test=None if test is None else (test.location, test.sha256),
+            group=None if options["group"] is None else column_named(options["group"], guess),
+            time=None if options["time"] is None else column_named(options["time"], guess),
+        )
+        if dataset.time is not None:
+            dataset = with_time(table, dataset, dataset.time)
+        odd = list(oddities(table, columns, 0.0 if test is not None else 0.2))
+        classes = classes_of(table, columns[0]) if dataset.is_label else {}
+    if dataset.is_label and len(classes) < 2:
+        raise RetrainError(
+            file.title, f"has a single class in '{target}'", "add rows of another class, or choose another target"
+        )
+    if dataset.rows < FEWEST:
+        raise RetrainError(file.title, f"has {dataset.rows} rows, which are too few to learn from", "add rows")
+    facts = {
+        "file": file.title,
+        "rows": dataset.rows,
+        "target": target,
+        "predict": "label" if dataset.is_label else "number",
+        "format": dataset.format.model_dump(mode="json", exclude_defaults=True),
+        "classes": classes,
+        "columns": [
+            {"name": own.name, "kind": own.kind, "why": own.why, "missing": own.missing, "distinct": own.distinct}
+            for own in columns
+        ],
+        "warnings": odd,
+    }
+    return dataset, facts
+
+
+def with_time(table: "Table", dataset: "Dataset", time: str) -> "Dataset":
+    """The dataset with the format of the dates that it is split by."""
+    from dataclasses import replace
+
+    from retrain.data.inspection import date_format, look
+
+    written = date_format(look(table, time))
+    if written is None:
+        raise RetrainError(
+            f"column '{time}'", "does not hold dates", "choose another column for --time, or set --date-format"
+        )
+    columns = [replace(own, date_format=written) if own.name == time else own for own in dataset.columns]
+    return replace(dataset, columns=columns)
+
+
+def column_named(given: str, guess: "Guess") -> str:
+    """The name of a column that the user gave as a name, or as a number if the file has no header."""
+    names, has_header = guess.names, guess.has_header
+    if given in names:
+        return given
+    if not has_header and re.fullmatch(r"-?\d+", given) and 0 < abs(int(given)) <= len(names):
+        return names[int(given) - 1 if int(given) > 0 else int(given)]
+    if not has_header:
+        raise RetrainError(
+            f"column '{given}'",
+            f"does not exist: the file has no header and {len(names)} columns",
+            f"give a number from 1 to {len(names)}, or -1 for the last column",
+        )
+    raise RetrainError(f"column '{given}'", "does not exist", schema.nearest(given, list(filter(None, names))))
+
+
+def wished_kinds(options: Mapping[str, Any], guess: "Guess") -> dict[str, str]:
+    """The kinds that the user gave for columns."""
+    kinds: dict[str, str] = {}
+    for kind in ("texts", "numbers", "categories", "dates", "leave_out"):
+        for given in options[kind]:
+            for part in [given] if given in guess.names else given.split(","):
+                name = column_named(part.strip(), guess)
+                if kinds.setdefault(name, kind) != kind:
+                    raise RetrainError(
+                        f"column '{name}'", f"is given as {kinds[name]} and as {kind}", "remove one of the options"
+                    )
+    return kinds
+
+
+def wished_format(options: Mapping[str, Any]) -> "Format":
+    """The format that the user gave."""
+    from retrain.data.table_files import Format
+
+    given = {
+        "separator": NAMES.get(options["separator"], options["separator"]),
+        "decimal": options["decimal"],
+        "encoding": options["encoding"],
+        "missing": options["missing"] or None,
+        "dates": None if options["date_format"] is None else (options["date_format"],),
+    }
+    return schema.check({key: value for key, value in given.items() if value is not None}, Format, "the options")
+
+
+def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was found, in lines for a terminal."""
+    guess = dataset.guess
+    written = (
+        [f"values separated by {schema.shown(guess.format.separator)}"]
+        if guess.format.separator not in (None, ",")
+        else []
+    )
+    written += [f"decimal mark {guess.format.decimal}"] if guess.format.decimal != "." else []
+    yield f"{dataset.title}: {dataset.rows:,} rows, {len(dataset.columns)} columns" + "".join(
+        f"; {note}" for note in (*written, *guess.notes)
+    )
+    yield ""
+    shown_columns = [own for own in dataset.columns if own.kind != "leave_out"][:LISTED]
+    width = min(30, max(len(own.name) for own in shown_columns))
+    for own in shown_columns:
+        missing = f"; {own.missing:,} missing" if own.missing else ""
+        yield f"  {schema.shortened(own.name, 30):{width}}  {own.kind:10}  {own.why}{missing}"
+    if len(dataset.columns) > LISTED:
+        yield f"  ... {len(dataset.columns) - len(shown_columns):,} more"
+    left = [own for own in dataset.columns if own.kind == "leave_out"]
+    for why in dict.fromkeys(own.why for own in left):
+        names = [own.name or "''" for own in left if own.why == why]
+        more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
+        yield f"  left out: {', '.join(names[:6])}{more} ({why})"
+    if facts["classes"]:
+        classes = facts["classes"]
+        total = sum(classes.values())
+        some = ", ".join(
+            f"{schema.shortened(name, 30)} {count / total:.1%}" for name, count in list(classes.items())[:8]
+        )
+        yield f"  classes: {some}" + (f" and {len(classes) - 8:,} more" if len(classes) > 8 else "")
+    for line in facts["warnings"]:
+        yield f"  ! {line}"
+
+
+def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources: Sequence[Fetched]) -> list[str]:
+    """Write the copies, the card, the facts, the block and the lines of dvc.yaml: all of them, or none."""
+    from retrain.pipeline.blocks import artifact_lines, artifact_name, block_lines, card, plot_lines
+
+    copies = {workspace / file.copy_to: file.path for file in sources if file.copy_to is not None}
+    raw, reports = workspace / "data" / "raw" / dataset.name, workspace / "reports" / dataset.name
+    block = (workspace / params.FILE).read_text(encoding="utf-8")
+    pipeline = (workspace / dvc_yaml.FILE).read_text(encoding="utf-8")
+    new_block = yaml_files.with_item(block, "datasets", block_lines(dataset))
+    new_pipeline = yaml_files.with_item(pipeline, "plots", plot_lines(dataset))
+    if artifact_name(dataset.name) not in (yaml_files.parsed(pipeline.encode(), dvc_yaml.FILE).get("artifacts") or {}):
+        new_pipeline = yaml_files.with_item(new_pipeline, "artifacts", artifact_lines(dataset))
+    check_block(block, new_block, dataset.name)
+    outputs = [workspace / params.FILE, workspace / dvc_yaml.FILE, raw / "README.md", reports / "data.json", *copies]
+    with files.replacing(*outputs) as drafts:
+        texts = [
+            new_block,
+            new_pipeline,
+            card(dataset, dt.datetime.now(tz=dt.UTC).date().isoformat(), facts["warnings"]),
+        ]
+        for draft, text in zip(drafts, texts, strict=False):
+            with files.writing(draft):
+                draft.write_text(text, encoding="utf-8")
+        for draft, path in zip(drafts[4:], copies.values(), strict=True):
+            with files.writing(draft):
+                shutil.copyfile(path, draft)
+        written = {
+            str(output.relative_to(workspace)): files.sha256(draft)
+            for output, draft in zip(outputs[2:], drafts[2:], strict=True)
+            if output.name != "data.json"
+        }
+        files.write_json(drafts[3], {**facts, "written": written})
+    shown = [str(output.relative_to(workspace)) for output in outputs[2:]]
+    return [f"{params.FILE} (datasets.{dataset.name})", f"{dvc_yaml.FILE} (plots and an artifact)", *shown]
+
+
+def check_block(before: str, after: str, name: str) -> None:
+    """Raise RetrainError if the new params.yaml is not the old one with one more dataset."""
+    old, new = (yaml_files.parsed(text.encode(), params.FILE) for text in (before, after))
+    if (
+        new["datasets"].get(name) is None
+        or {**new, "datasets": {k: v for k, v in new["datasets"].items() if k != name}} != old
+    ):
+        raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")

@@ -1,0 +1,120 @@
+"""`retrain check`: whether params.yaml, dvc.yaml and the data cards fit each other, without running anything."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from retrain import cli, environment, params, schema, yaml_files
+from retrain.errors import RetrainError
+from retrain.pipeline import dvc_yaml
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(epilog=cli.examples("retrain check", "retrain check reviews"))
+@click.argument("names", nargs=-1)
+@cli.one_line_errors
+def command(names: tuple[str, ...]) -> None:
+    """Check the blocks of datasets in seconds.
+
+    Checks all parameters, the files that they name, the data cards, and the plots and artifacts in dvc.yaml; of all
+    datasets, or of NAMES. Nothing is run, downloaded or written.
+    """
+    workspace = environment.workspace()
+    blocks = params.datasets(workspace)
+    for name in names:
+        params.unchecked_block(workspace, name)
+    wrong = 0
+    for name in names or map(str, blocks):
+        problems = list(problems_of(workspace, name))
+        wrong += len(problems)
+        click.echo(f"{name}: {'ok' if not problems else ''}".rstrip())
+        for problem in problems:
+            click.echo(f"  {problem}")
+    if not names:
+        for problem in strangers(workspace, blocks):
+            wrong += 1
+            click.echo(f"{dvc_yaml.FILE}: {problem}")
+    if wrong:
+        raise RetrainError(
+            "the check", f"found {wrong} problem{'s' if wrong > 1 else ''}", "correct them, and run it again"
+        )
+
+
+def problems_of(workspace: Path, name: str) -> Iterator[str]:
+    """What is wrong with a dataset."""
+    try:
+        block = params.dataset_block(workspace, name)
+        params.check_choices(workspace, name)
+    except RetrainError as error:
+        yield str(error)
+        return
+    for check in (check_prepare, check_split, check_train, check_rest):
+        try:
+            check(workspace, name, block)
+        except RetrainError as error:
+            yield str(error)
+    if not (workspace / "data" / "raw" / name / "README.md").is_file():
+        yield f"data/raw/{name}/README.md, the data card, does not exist; write where the rows are from and who may use them"
+
+
+def check_prepare(workspace: Path, name: str, block: Mapping[str, Any]) -> None:
+    """Check the section prepare, and that its files are here."""
+    from retrain.data import sources
+    from retrain.data.sources import SourceContext
+
+    source = sources.load(block["prepare"], name)
+    parameters = schema.check(block["prepare"], source.parameters, params.section_path(name, "prepare"))
+    local = [
+        file for file in (getattr(parameters, "train", None), getattr(parameters, "test", None)) if file is not None
+    ]
+    if not any("://" in file.location for file in local):
+        source.fetch(parameters, SourceContext(name, workspace, environment.root()))
+
+
+def check_split(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
+    """Check the section split."""
+    from retrain.data import encoders
+    from retrain.data.splitting import Split, check
+
+    where = params.section_path(name, "split")
+    parameters = schema.check(block["split"], Split, where)
+    check(
+        parameters, where, official=isinstance(block["prepare"], Mapping) and block["prepare"].get("test") is not None
+    )
+    encoder = encoders.load(parameters.encoder.get("name"), f"{where}.encoder.name")
+    schema.check(parameters.encoder, encoder.Parameters, f"{where}.encoder")
+
+
+def check_train(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
+    """Check the section train, and that its choices fit each other, the encoder and the task."""
+    from retrain.data import encoders, tasks
+    from retrain.training import setup
+
+    where, split = params.section_path(name, "train"), block["split"]
+    gives = encoders.load(params.value_at(split, "encoder.name"), where).Encoder.gives
+    parameters = schema.check(block["train"], setup.Train, where)
+    setup.check_choices(parameters, split, gives, tasks.load(split["task"], where), where)
+
+
+def check_rest(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
+    """Check the sections evaluate and plot."""
+    from retrain.evaluation.parameters import Evaluate, Plot
+
+    schema.check(block["evaluate"], Evaluate, params.section_path(name, "evaluate"))
+    schema.check(block["plot"], Plot, params.section_path(name, "plot"))
+
+
+def strangers(workspace: Path, blocks: Mapping[str, Any]) -> Iterator[str]:
+    """Plots and artifacts of datasets that are not in params.yaml."""
+    content = yaml_files.load_yaml(workspace / dvc_yaml.FILE, dvc_yaml.FILE, "run this inside the repository")
+    for item in content.get("plots") or []:
+        for title in item if isinstance(item, Mapping) else ():
+            if not any(str(title).startswith(f"{name} ") for name in blocks):
+                yield f"the plot '{title}' is of no dataset in {params.FILE}; remove it"
+    for title, artifact in (content.get("artifacts") or {}).items():
+        path = artifact.get("path", "") if isinstance(artifact, Mapping) else ""
+        if path.startswith("models/") and path.removeprefix("models/") not in blocks:
+            yield f"the artifact '{title}' is of no dataset in {params.FILE}; remove it"

@@ -1,0 +1,99 @@
+"""`retrain remove`: takes away what `retrain add` wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retrain import cli, environment, files, params, yaml_files
+from retrain.errors import RetrainError
+from retrain.pipeline import dvc_yaml
+from retrain.pipeline.blocks import artifact_name, plot_titles
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(epilog=cli.examples("retrain remove reviews"))
+@click.argument("name")
+@cli.one_line_errors
+def command(name: str) -> None:
+    """Remove a dataset that `retrain add` wrote.
+
+    Takes away its block in params.yaml, its lines in dvc.yaml, its data card and the copy of its file.
+    Files that have changed since stay. So do the outputs of its stages and its runs in MLflow.
+    """
+    workspace = environment.workspace()
+    facts = workspace / "reports" / name / "data.json"
+    params.unchecked_block(workspace, name)
+    if not facts.is_file():
+        hint = f"remove its block from {params.FILE} and its lines from {dvc_yaml.FILE} yourself"
+        raise RetrainError(f"dataset '{name}'", "was not added by 'retrain add'", hint)
+    written = files.read_json(facts, "run: git checkout reports").get("written", {})
+    kept = [path for path, sha256 in written.items() if changed(workspace / path, sha256)]
+    block, pipeline = without_dataset(workspace, name)
+    with files.replacing(workspace / params.FILE, workspace / dvc_yaml.FILE) as drafts:
+        for draft, text in zip(drafts, (block, pipeline), strict=True):
+            with files.writing(draft):
+                draft.write_text(text, encoding="utf-8")
+    gone = [path for path in written if path not in kept and (workspace / path).exists()]
+    for path in (*(workspace / path for path in gone), facts):
+        files.remove(path)
+    for folder in (workspace / "data" / "raw" / name, facts.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    click.echo(
+        f"removed {name} from {params.FILE} and {dvc_yaml.FILE}"
+        + "".join(f"\nremoved {path}" for path in (*gone, f"reports/{name}/data.json"))
+    )
+    for path in kept:
+        click.echo(f"kept {path}, which has changed since it was added")
+    outputs = [
+        str(path)
+        for path in (Path("data", name), Path("models", name), Path("reports", name))
+        if (workspace / path).exists()
+    ]
+    if outputs:
+        click.echo(f"outputs of earlier runs are still there; to delete them: rm -r {' '.join(outputs)}")
+
+
+def changed(path: Path, sha256: str) -> bool:
+    """Whether a file is there, but with another content."""
+    return path.is_file() and files.sha256(path) != sha256
+
+
+def without_dataset(workspace: Path, name: str) -> tuple[str, str]:
+    """The texts of params.yaml and dvc.yaml without a dataset.
+
+    Raises:
+        RetrainError: the files are laid out in a way that can't be edited.
+    """
+    block = (workspace / params.FILE).read_text(encoding="utf-8")
+    new_block = yaml_files.without_item(block, "datasets", rf"{name}:.*")
+    pipeline = (workspace / dvc_yaml.FILE).read_text(encoding="utf-8")
+    titles = "|".join(plot_titles(name))
+    new_pipeline = yaml_files.without_item(pipeline, "plots", rf"- (?:{titles}):.*")
+    new_pipeline = yaml_files.without_item(new_pipeline, "artifacts", rf"{artifact_name(name)}:.*")
+    expect(block, new_block, params.FILE, lambda content: content["datasets"].pop(name, None))
+
+    def drop(content: dict[str, Any]) -> None:
+        content["plots"] = [item for item in content.get("plots") or [] if not titled(item, name)]
+        if (content.get("artifacts") or {}).get(artifact_name(name), {}).get("path") == f"models/{name}":
+            del content["artifacts"][artifact_name(name)]
+
+    expect(pipeline, new_pipeline, dvc_yaml.FILE, drop)
+    return new_block, new_pipeline
+
+
+def titled(item: Any, name: str) -> bool:
+    """Whether a plot of dvc.yaml has one of the titles that `retrain add` writes."""
+    return isinstance(item, Mapping) and bool({*item} & {*plot_titles(name)})
+
+
+def expect(before: str, after: str, shown: str, drop: Any) -> None:
+    """Raise RetrainError unless an edited file has what the old one has after `drop`."""
+    old, new = (yaml_files.parsed(text.encode(), shown) for text in (before, after))
+    drop(old)
+    empty: tuple[Any, ...] = (None, [], {})
+    if {k: v for k, v in old.items() if v not in empty} != {k: v for k, v in new.items() if v not in empty}:
+        raise RetrainError(shown, "can't be edited in this layout", "lay it out as in the last commit")

@@ -1,0 +1,410 @@
+"""A look at a table before anything is learned: how it is written, what its columns hold, and what is odd about it.
+
+Every guess says why it was made, and every one of them has an option of `retrain add`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from retrain import schema
+from retrain.data.table_files import ISO, SPACE, Expected, Format, Table, likely_encoding, literal, open_table
+from retrain.errors import RetrainError
+
+__all__ = [
+    "LOOKED_AT",
+    "Column",
+    "Guess",
+    "Wishes",
+    "columns_of",
+    "date_format",
+    "guessed_table",
+    "look",
+    "shown",
+    "trimmed",
+]
+
+
+MARKERS = (
+    "",
+    "?",
+    "-",
+    "--",
+    ".",
+    "na",
+    "n/a",
+    "#n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "missing",
+    "unknown",
+    "\\n",
+    "inf",
+    "-inf",
+)
+"""What people write for a missing number, in lower case."""
+DATES = (
+    "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
+    "%d-%b-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
+)  # fmt: skip
+TIMES = ("", " %H:%M", " %H:%M:%S")
+WORDS = 3.0
+"""Words in an average value from which a column holds texts."""
+LONG = 40.0
+"""Characters in an average value from which it is a text, even if it is one word."""
+FIRST = 2_000
+LOOKED_AT = 20_000
+"""Rows that are looked at first, and those that are looked at closely. Counts are those of the whole file."""
+IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
+GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
+GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
+COMMA_DECIMALS = r"[+-]?(\d+|\d+,\d*|\d{1,3}(\.\d{3})+(,\d*)?)"
+DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
+"""Ways to write numbers: 1,234.5; the same or below a thousand; 1.234,5; and the same with at least one dot."""
+FEW_CLASSES = 20
+ODD_SHARE = 0.05
+"""The largest share of values that are not numbers in a column of numbers."""
+FEW_ODD = 5
+"""Different values that are not numbers in a column of numbers."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user decides instead of leaving it to a guess."""
+
+    format: Format = field(default_factory=Format)
+    header: bool | None = None
+    predict: str | None = None
+    """`label` or `number`."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """The kind of some columns: `numbers`, `categories`, `dates`, `texts` or `leave_out`."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds, and why it is taken for that."""
+
+    name: str
+    kind: str
+    """`numbers`, `categories`, `dates`, `texts`, `target` or `leave_out`."""
+    why: str
+    missing: int
+    """Rows in which it is empty."""
+    distinct: int
+    markers: tuple[str, ...] = ()
+    """Values that stand for a missing one."""
+    date_format: str = ""
+    sentinels: tuple[str, ...] = ()
+    """Numbers that stand for a missing one, such as -999."""
+    predict: str = ""
+    """Of the target: `label` or `number`."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How a file is written."""
+
+    format: Format
+    has_header: bool
+    names: tuple[str, ...]
+    """The names of the columns; without a header, column1, column2 and so on."""
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def guessed_table(path: Path, shown: str, wishes: Wishes) -> Iterator[tuple[Table, Guess]]:
+    """Open a file in the format that it is likely to have.
+
+    Yields:
+        The table, and how it is written: what the user wished, or what was found.
+
+    Raises:
+        RetrainError: see `open_table`.
+    """
+    given, notes = wishes.format, []
+    encoding = likely_encoding(path) if given.encoding is None else given.encoding
+    if encoding not in ("utf-8", given.encoding):
+        given = given.model_copy(update={"encoding": encoding})
+        notes.append(f"it is not UTF-8, but probably {encoding}")
+    try:
+        opened = open_table(path, shown, given)
+        table = opened.__enter__()
+    except RetrainError:
+        if given.quote is not None:
+            raise
+        given = given.model_copy(update={"quote": ""})
+        opened = open_table(path, shown, given)
+        table = opened.__enter__()
+        notes.append("quotes have no meaning in it")
+    try:
+        has_header = table.kind != "csv" or (looks_like_header(table) if wishes.header is None else wishes.header)
+        if not has_header:
+            names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))
+            opened.__exit__(None, None, None)
+            opened = open_table(path, shown, given, Expected(names))
+            table = opened.__enter__()
+            notes.append("its first line does not look like a header")
+        if table.kind == "csv":
+            separator, quote = table.reading
+            given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
+        given = numbers_written(table, given)
+        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes))
+    finally:
+        opened.__exit__(None, None, None)
+
+
+def looks_like_header(table: Table) -> bool:
+    """Whether the first line names columns: with words that are short, and that no row has in the same column."""
+    named = [(place, name) for place, name in enumerate(table.names) if name]
+    numbers = [name for _, name in named if as_number(name)]
+    if len(numbers) > len(named) / 2 or any(len(name) > schema.LONGEST_NAME for _, name in named):
+        return False
+    if numbers and not has_numbers_below_words(table):
+        return False
+    again = " or ".join(f"trim(c{place}) = {literal(name)}" for place, name in named)
+    return not table.ask("count(*)", f"rows where {again}")[0]
+
+
+def has_numbers_below_words(table: Table) -> bool:
+    """Whether some column has a word in the first line and numbers below it, as only a header has."""
+    words = [place for place, name in enumerate(table.names) if name and not as_number(name)]
+    counts = ", ".join(f"count(try_cast(c{place} as double))" for place in words)
+    return any(
+        count > FIRST / 4 or count > len(table) / 2
+        for count in table.ask(counts, f"(select * from rows limit {FIRST})")
+    )
+
+
+def as_number(text: str) -> bool:
+    """Whether a text is a number."""
+    return re.fullmatch(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", text.strip()) is not None
+
+
+def numbers_written(table: Table, given: Format) -> Format:
+    """The format with the decimal mark and the signs between thousands that the numbers of the table have."""
+    if table.kind != "csv" or {"decimal", "thousands"} & given.model_fields_set:
+        return given
+    for place in range(len(table.names)):
+        shares = shares_of(table, place, (r"[+-]?\d+,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
+        commas, grouped, fits_groups, fits_commas, dotted = shares
+        if commas and grouped and fits_groups >= 1 - ODD_SHARE:
+            return given.model_copy(update={"thousands": ","})
+        if commas and fits_commas >= 1 - ODD_SHARE:
+            return given.model_copy(update={"decimal": ",", **({"thousands": "."} if dotted else {})})
+    return given
+
+
+def shares_of(table: Table, place: int, patterns: Sequence[str]) -> list[float]:
+    """The shares of a column's values that match patterns, in the first rows."""
+    value = trimmed(place)
+    counts = ", ".join(f"count(*) filter (regexp_full_match({value}, {literal(pattern)}))" for pattern in patterns)
+    filled, *found = table.ask(f"count(*) filter ({value} <> ''), {counts}", f"(select * from rows limit {LOOKED_AT})")
+    return [count / max(1, filled) for count in found]
+
+
+def trimmed(place: int) -> str:
+    """The expression of a column without spaces around its values."""
+    return f"coalesce(trim(c{place}, {literal(SPACE)}), '')"
+
+
+def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
+    """What the columns of a table hold. The target comes first, the others follow in the order of the file.
+
+    Raises:
+        RetrainError: there is no target of that name, or a wish names a column that is not there.
+    """
+    for name in (target, *wishes.kinds):
+        table.column(name)
+    found = [target_column(look(table, target), wishes.predict)]
+    for name in table.names:
+        if not name or table.names.count(name) > 1:
+            why = "it has no name" if not name else "several columns have this name"
+            found.append(Column(name, "leave_out", why, 0, 0))
+        elif name != target:
+            found.append(column_of(look(table, name), wishes.kinds.get(name)))
+    return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """One column, and what was counted in it."""
+
+    table: Table
+    name: str
+    missing: int
+    """Rows in which it is empty."""
+    filled: int
+    """The other rows."""
+    distinct: int
+    odd: dict[str, int]
+    """Values that are not numbers, by how often they occur; the most frequent ones."""
+
+    @property
+    def value(self) -> str:
+        """The expression of its values; empty where they are missing."""
+        return trimmed(self.table.names.index(self.name))
+
+    @property
+    def number(self) -> str:
+        """The expression of its values as numbers."""
+        return self.table.number(self.name)
+
+    @property
+    def sample(self) -> str:
+        """The query of the first values that are not missing."""
+        return f"(select {self.value} as v from rows where {self.value} <> '' limit {LOOKED_AT})"
+
+    @property
+    def strangers(self) -> list[str]:
+        """Values that are neither numbers nor signs of a missing one."""
+        return [text for text in self.odd if text.lower() not in MARKERS]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether it holds numbers, apart from a few values."""
+        strange = sum(self.odd[text] for text in self.strangers)
+        numbers = self.filled - sum(self.odd.values())
+        return numbers > 0 and strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
+
+    def ask(self, what: str, tail: str = "") -> tuple[Any, ...]:
+        """The only row of a query on the table."""
+        return self.table.ask(what, f"rows {tail}")
+
+    def column(self, kind: str, why: str, **more: Any) -> Column:
+        """What was found out."""
+        return Column(self.name, kind, why, self.missing, self.distinct, **more)
+
+
+def look(table: Table, name: str) -> Look:
+    """Count what is in a column."""
+    value, number = trimmed(table.names.index(name)), table.number(name)
+    missing, filled, distinct = table.ask(
+        f"count(*) filter ({value} = ''), count(*) filter ({value} <> ''), count(distinct {value}) filter ({value} <> '')"
+    )
+    (numeric,) = table.ask(
+        f"avg(({number} is not null)::int)", f"(select * from rows where {value} <> '' limit {FIRST})"
+    )
+    where = f"where {value} <> '' and {number} is null group by 1 order by 2 desc, 1 limit 50"
+    odd = dict(table.select(f"{value}, count(*)", where)) if numeric and numeric > 0.1 else {"(text)": filled}
+    return Look(table, name, missing, filled, distinct, odd)
+
+
+def column_of(column: Look, wish: str | None) -> Column:
+    """What an input column holds."""
+    if wish is not None:
+        written = (date_format(column) or "") if wish == "dates" else ""
+        markers = tuple(column.odd) if wish == "numbers" else ()
+        return column.column(wish, "as you asked", date_format=written, markers=markers)
+    if not column.filled:
+        return column.column("leave_out", "it is empty")
+    if column.distinct == 1 and not column.missing:
+        return column.column(
+            "leave_out", f"all its values are {shown(column.ask('any_value(' + column.value + ')')[0])}"
+        )
+    if column.is_numeric:
+        return number_column(column)
+    if (found := date_format(column)) is not None:
+        return column.column("dates", f"its values are dates ({found or 'ISO 8601'})", date_format=found)
+    return word_column(column)
+
+
+def number_column(column: Look) -> Column:
+    """A column whose values are numbers, or codes that look like numbers."""
+    number = column.number
+    low, high, distinct, found, whole, zeros = column.ask(
+        f"min({number}), max({number}), count(distinct {number}), count({number}), "
+        f"count(*) filter ({number} = floor({number})), count(*) filter (regexp_matches({column.value}, '^0\\d'))"
+    )
+    if zeros:
+        return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
+    unique = whole == found == distinct > FEW_CLASSES
+    if unique and high - low == found - 1:
+        return column.column("leave_out", "it numbers the rows")
+    if unique and IDENTIFIER.search(column.name):
+        return column.column("leave_out", "it has a different number in every row")
+    sentinels, note = sentinels_of(column)
+    why = f"numbers from {low:.6g} to {high:.6g}{note}"
+    if column.odd:
+        why += f"; {', '.join(map(shown, list(column.odd)[:3]))} ({sum(column.odd.values()):,} rows) counts as missing"
+    return column.column("numbers", why, markers=tuple(column.odd), sentinels=sentinels)
+
+
+def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
+    """The ways in which a number that stands for a missing one is written, and what to say about it.
+
+    It is frequent, negative or made of one repeated digit, such as 999, and farther from the others than they are from each
+    other.
+    """
+    number = column.number
+    for extreme in column.ask(f"min({number}), max({number})"):
+        if extreme is None or not re.fullmatch(r"-\d+|(\d)\1+", f"{extreme:.12g}"):
+            continue
+        same, other = f"{number} = {extreme!r}", f"{number} <> {extreme!r}"
+        count, low, high = column.ask(
+            f"count(*) filter ({same}), min({number}) filter ({other}), max({number}) filter ({other})"
+        )
+        if low is None or high == low or count < max(5, column.filled // 200):
+            continue
+        if max(low - extreme, extreme - high) > high - low:
+            written = column.table.select(f"distinct {column.value}", f"where {same} order by 1")
+            note = f"; {extreme:g} ({count:,} rows) is far from all others, so it counts as missing"
+            return tuple(text for (text,) in written), note
+    return (), ""
+
+
+def date_format(column: Look) -> str | None:
+    """How the dates of a column are written: empty for ISO 8601, None if there are none."""
+
+    def all_are(condition: str) -> bool:
+        return bool(column.table.ask(f"bool_and({condition})", column.sample)[0])
+
+    if not all_are("regexp_matches(v, '\\d') and length(v) between 6 and 40"):
+        return None
+    if all_are(f"regexp_matches(v, {literal(ISO)}) and try_cast(v as timestamp) is not null"):
+        return ""
+    formats = (day + time for day in DATES for time in TIMES)
+    return next((written for written in formats if all_are(f"try_strptime(v, {literal(written)}) is not null")), None)
+
+
+def word_column(column: Look) -> Column:
+    """A column of words: a text, a category, or an identifier."""
+    words, letters = column.table.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
+    many = column.distinct > FEW_CLASSES and column.distinct > 0.02 * column.filled
+    if many and (words >= WORDS or letters > LONG):
+        per_value = f"{words:.0f} words" if words >= WORDS else f"{letters:.0f} characters"
+        return column.column("texts", f"{per_value} on average")
+    if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
+        return column.column("leave_out", "it has a different value in every row")
+    if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
+        return column.column("texts", f"{column.distinct:,} different values of {words:.1f} words")
+    return column.column("categories", f"{column.distinct:,} different values")
+
+
+def target_column(column: Look, predict: str | None) -> Column:
+    """The column to predict: a label or a number."""
+    number = column.number
+    if predict == "label" or (predict is None and not column.is_numeric):
+        why = "as you asked" if predict else "not numbers"
+        return column.column("target", f"a label with {column.distinct:,} different values ({why})", predict="label")
+    some = column.table.select(f"distinct {number}", f"where {number} is not null order by 1 limit {FEW_CLASSES + 1}")
+    values = [value for (value,) in some]
+    counted = values == list(range(len(values))) and len(values) <= FEW_CLASSES
+    if predict is None and (len(values) <= 2 or counted):
+        listed = ", ".join(f"{value:g}" for value in values[:3])
+        return column.column(
+            "target", f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}", predict="label"
+        )
+    low, high = column.ask(f"min({number}), max({number})")
+    sentinels, note = sentinels_of(column)
+    why = f"a number from {low:.6g} to {high:.6g}{note}" if low is not None else "a number, as you asked"
+    return column.column("target", why, predict="number", markers=tuple(column.odd), sentinels=sentinels)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it."""
+    return f"'{schema.shortened(' '.join(str(value).split()), 30)}'"

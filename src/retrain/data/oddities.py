@@ -1,0 +1,163 @@
+"""What a user should know about a table before training: repeats, contradictions, leaks, rare classes, heavy tails."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from retrain.data.inspection import LOOKED_AT, Column, shown, trimmed
+from retrain.data.table_files import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["classes_of", "oddities"]
+
+
+FEW_ROWS = 200
+"""Rows of a test split below which a metric says little."""
+RARE = 10
+LEAK = 0.99
+"""The share of the target that a single column explains, from which it probably reveals it."""
+NAMED = 6
+"""Columns and classes that a message names."""
+
+
+def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -> Iterator[str]:
+    """Sentences about what is odd, the most important ones first.
+
+    Args:
+        table: the rows.
+        columns: what the columns hold, the target first.
+        test_share: the share of rows in the test split.
+    """
+    target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
+    yield from leaks(table, target, inputs)
+    yield from repeats(table, target, inputs)
+    yield from about_target(table, target)
+    gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
+    if gaps:
+        yield f"more than half of the rows have no value in {listed([column.name for column in gaps])}"
+    if target.missing:
+        yield f"{target.missing:,} rows ({target.missing / len(table):.1%}) have no target and are left out"
+    tested = test_share * len(table)
+    if test_share and tested < FEW_ROWS:
+        yield f"the test split will have about {tested:.0f} rows, so its metrics are rough: compare several values of split.seed"
+
+
+def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
+    """Repeated rows, contradicting targets, and rows that differ in case, digits or punctuation alone."""
+    if not inputs:
+        return
+    values = ", ".join(trimmed(place_of(table, column)) for column in inputs)
+    own = trimmed(place_of(table, target))
+    groups = f"(select count(*) as n, count(distinct {own}) as targets from rows where {own} <> '' group by {values})"
+    repeated, contradicting = table.ask("coalesce(sum(n - 1), 0), coalesce(sum(n) filter (targets > 1), 0)", groups)
+    if repeated:
+        yield f"{int(repeated):,} rows repeat the inputs of an earlier row; copies always share a split (prepare.repeats keeps, thins or merges them)"
+    if contradicting and target.predict == "label":
+        yield f"{int(contradicting):,} rows have the same inputs as a row with another label: no model can get all of them right"
+    texts = [column for column in inputs if column.kind == "texts"]
+    if texts:
+        alike = " || ' ' || ".join(
+            f"regexp_replace(lower({trimmed(place_of(table, column))}), '[^\\p{{L}}]+', ' ', 'g')" for column in texts
+        )
+        exact = " || ' ' || ".join(trimmed(place_of(table, column)) for column in texts)
+        near = table.connection.execute(
+            f"select coalesce(sum(k), 0) from (select count(distinct {exact}) as k, {alike} as a from rows where length(trim({alike})) > 20 group by a) where k > 1"
+        ).fetchall()[0][0]
+        if near:
+            yield f"{int(near):,} texts differ from another one only in case, digits or punctuation, and may be in another split"
+
+
+def about_target(table: Table, target: Column) -> Iterator[str]:
+    """Rare, unbalanced and similar classes; numbers with few values or heavy tails."""
+    if target.predict == "label":
+        counts = classes_of(table, target)
+        rare = [name for name, count in counts.items() if count < RARE]
+        if rare:
+            yield f"{len(rare):,} of {len(counts):,} classes have fewer than {RARE} rows: {listed(rare)}"
+        alike: dict[str, list[str]] = {}
+        for name in counts:
+            alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+        for names in list(alike.values())[:NAMED]:
+            if len(names) > 1:
+                yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
+        share = max(counts.values()) / sum(counts.values())
+        if share > 0.8 and len(counts) > 1:
+            yield f"{share:.0%} of the rows have the class {shown(max(counts, key=lambda name: counts[name]))}: judge by macro_f1 (train.loss.class_weights: balanced helps rare classes)"
+        return
+    number = table.number(target.name)
+    low, middle, high, top = table.select(
+        f"approx_quantile({number}, 0.01), approx_quantile({number}, 0.5), approx_quantile({number}, 0.99), max({number})"
+    )[0]
+    distinct = table.select(f"count(distinct {number})")[0][0]
+    if distinct <= 10:
+        yield f"the target has only {distinct} different numbers; if they are names of classes, add it with --predict label"
+    if high is not None and top - middle > 10 * (high - low) > 0:
+        yield f"the largest target, {top:g}, is far from the others: check it, or try train.loss.name: huber"
+
+
+def classes_of(table: Table, target: Column) -> dict[str, int]:
+    """The rows of each class, the largest class first."""
+    value = trimmed(place_of(table, target))
+    return dict(table.select(f"{value}, count(*)", f"where {value} <> '' group by 1 order by 2 desc, 1"))
+
+
+def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
+    """Columns that alone tell the target almost always, on rows that a small tree has not seen."""
+    import numpy as np
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    candidates = [column for column in inputs if column.kind in ("numbers", "categories")]
+    label = target.predict == "label"
+    rows = sample(table, target, candidates, label=label)
+    if len(rows) < 50 or len(candidates) < 2:
+        return
+    wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
+    half = np.arange(len(rows)) % 2 == 0
+    baseline = np.bincount(wanted[~half]).max() / (~half).sum() if label else 0.0
+    if baseline > 0.9:
+        return
+    found = []
+    for column in candidates:
+        values = codes(rows[column.name])
+        if len(np.unique(values)) > len(values) / 2 and column.kind == "categories":
+            continue
+        tree = (DecisionTreeClassifier if label else DecisionTreeRegressor)(max_leaf_nodes=64, random_state=0)
+        if tree.fit(values[half, None], wanted[half]).score(values[~half, None], wanted[~half]) >= LEAK:
+            found.append(column.name)
+    if found:
+        yield f"{listed(found)} alone tells the target almost always: leave it out if it is not known when you predict (--leave-out)"
+
+
+def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":
+    """Some rows with a target, as numbers and codes."""
+    own = trimmed(place_of(table, target)) if label else table.number(target.name)
+    expressions = [f"{own} as target"]
+    for place, column in enumerate(columns):
+        value = table.number(column.name) if column.kind == "numbers" else trimmed(place_of(table, column))
+        expressions.append(f"{value} as i{place}")
+    query = f"select * from (select {', '.join(expressions)} from rows order by hash(rowid) limit {LOOKED_AT // 4}) where target is not null and cast(target as varchar) <> ''"
+    rows = table.to_pandas(query)
+    rows.columns = [target.name, *(column.name for column in columns)]
+    return rows
+
+
+def codes(values: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
+    """A column as numbers: itself, or the number of each category."""
+    import numpy as np
+
+    if values.dtype.kind == "f":
+        return np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-1e30)
+    return np.asarray(values.factorize()[0], dtype=np.float64)
+
+
+def place_of(table: Table, column: Column) -> int:
+    """The place of a column in the file."""
+    return table.names.index(column.name)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a message, shortened."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(map(shown, names[:NAMED])) + more

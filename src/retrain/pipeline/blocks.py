@@ -1,0 +1,273 @@
+"""The text that `retrain add` writes: the block of a dataset in params.yaml, its lines in dvc.yaml, and its card."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from retrain.data.inspection import Column, Guess
+from retrain.data.table_files import Format
+
+__all__ = ["Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
+
+
+LINE = 120
+"""Characters in a line of params.yaml."""
+MANY = 24
+"""Columns of one kind above which the block says `others` instead of naming them."""
+PLAIN = re.compile(r"[A-Za-z_](?:[\w./%()-]|[ ](?=[\w(]))*")
+"""Names that YAML reads as text without quotes."""
+RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "none", "y", "n", "others"}
+LARGE = 20_000
+"""Rows above which a single text is learned by the encoder `ngrams`, and folds are given up."""
+KINDS = ("numbers", "categories", "dates", "texts")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that is about to be added."""
+
+    name: str
+    title: str
+    """The file as the user named it."""
+    location: str
+    sha256: str
+    rows: int
+    guess: Guess
+    columns: Sequence[Column]
+    """The target first."""
+    test: tuple[str, str] | None = None
+    """The location and the digest of an official test file."""
+    group: str | None = None
+    time: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Column:
+        """The column to predict."""
+        return self.columns[0]
+
+    @property
+    def is_label(self) -> bool:
+        """Whether the target is a class."""
+        return self.target.predict == "label"
+
+    def of_kind(self, kind: str) -> list[str]:
+        """The inputs of one kind."""
+        return [
+            column.name for column in self.columns if column.kind == kind and column.name not in (self.group, self.time)
+        ]
+
+    @property
+    def is_large_text(self) -> bool:
+        """Whether there is a lot of text and nothing else to learn from."""
+        return self.rows > LARGE and not any(self.of_kind(kind) for kind in KINDS[:3])
+
+    @property
+    def format(self) -> Format:
+        """How the file is written, with the values that stand for missing ones."""
+        inputs = [column for column in self.columns if column.kind in (*KINDS, "target")]
+        markers = sorted({marker for column in inputs for marker in column.markers})
+        seen = [marker for column in inputs for marker in column.sentinels]
+        shared = sorted({marker for marker in seen if seen.count(marker) > 1})
+        own = {column.name: [marker for marker in column.sentinels if marker not in shared] for column in inputs}
+        dates = tuple(dict.fromkeys(column.date_format for column in inputs if column.date_format))
+        found = {
+            "missing": (*markers, *shared),
+            "missing_in": {name: values for name, values in own.items() if values},
+            "dates": dates,
+        }
+        given = self.guess.format
+        return given.model_copy(
+            update={key: value for key, value in found.items() if value and key not in given.model_fields_set}
+        )
+
+
+def block_lines(dataset: Dataset) -> list[str]:
+    """The block of params.yaml, with the indentation of a dataset."""
+    format_ = {
+        name: value
+        for name, value in dataset.format.model_dump(mode="json", exclude_defaults=True).items()
+        if (name, value) != ("separator", ",")
+    }
+    lines = [
+        "",
+        f"  # {one_line(dataset.title)} -> {one_line(dataset.target.name)}. Written by `retrain add`: change what you like.",
+        f"  {dataset.name}:",
+        "    prepare:",
+        "      source: files",
+        f"      train: {{location: {scalar(dataset.location)}, sha256: {dataset.sha256}}}",
+    ]
+    if dataset.test is not None:
+        lines.append(f"      test: {{location: {scalar(dataset.test[0])}, sha256: {dataset.test[1]}}}")
+    if format_:
+        lines += wrapped("      format: ", format_)
+    if not dataset.guess.has_header:
+        lines += ["      header: false", *wrapped("      columns: ", list(dataset.guess.names))]
+    lines.append(f"      target: {scalar(dataset.target.name)}")
+    others = next((kind for kind in KINDS if len(dataset.of_kind(kind)) > MANY), "")
+    for kind in KINDS:
+        if names := dataset.of_kind(kind):
+            lines += [f"      {kind}: others"] if kind == others else wrapped(f"      {kind}: ", names)
+    if others and (left := [column.name for column in dataset.columns if column.kind == "leave_out" and column.name]):
+        lines += wrapped("      leave_out: ", list(dict.fromkeys(left)))
+    lines += [
+        f"      {kind}: {scalar(name)}" for kind, name in (("group", dataset.group), ("time", dataset.time)) if name
+    ]
+    return [*lines, *learning_lines(dataset), "    evaluate: {}", "    plot: {}"]
+
+
+def learning_lines(dataset: Dataset) -> list[str]:
+    """The sections split and train: a good start for a table of this size."""
+    task = "classification" if dataset.is_label else "regression"
+    test = "" if dataset.test is not None else "test: 0.2, "
+    loss = "{name: cross_entropy}" if dataset.is_label else "{name: mean_squared_error}"
+    learned = dataset.rows * (1.0 if dataset.test is not None else 0.8)
+    if dataset.is_large_text:
+        encoder = "{name: ngrams, minimum_count: 2, min_log_ratio: 0.5, hash_bits: 24, char_ngrams: 5}"
+        smooth = "{name: cross_entropy, label_smoothing: 0.1}" if dataset.is_label else loss
+        return [
+            f"    split: {{validation: 0.1, {test}task: {task}, encoder: {encoder}}}",
+            "    train:",
+            "      network: {name: ngram_bag, embedding_init: 0.05}",
+            "      optimizer: {name: rowwise_adagrad}",
+            "      schedule: {name: linear}",
+            f"      loss: {smooth}",
+            f"      loop: {{epochs: 4, batch_size: 256, learning_rate: 0.1, best_by: {'accuracy' if dataset.is_label else 'loss'}, patience: 4}}",
+        ]
+    folds = 4 if dataset.rows <= LARGE else 2
+    batch = int(min(256, max(16, 2 ** round(math.log2(max(1.0, learned * 0.75 / 12))))) * 4 / 3)
+    batch = max(1, min(batch, int(learned / 4)))
+    epochs = int(min(60, max(24, 1200 / max(1, math.ceil(learned / batch)))))
+    encoder = "{name: mixed, minimum_count: 3}" if learned > 2000 else "{name: mixed}"
+    return [
+        f"    split: {{folds: {folds}, {test}task: {task}, encoder: {encoder}}}",
+        "    train:",
+        "      network: {name: mixed}",
+        "      optimizer: {name: adamw_rowwise}",
+        "      schedule: {name: warm_cosine}",
+        f"      loss: {loss}",
+        f"      loop: {{epochs: {epochs}, batch_size: {batch}, learning_rate: 0.002, ema_decay: 0.97, best_by: loss, patience: {max(8, int(epochs * 0.3))}}}",
+    ]
+
+
+def plot_titles(name: str) -> list[str]:
+    """The titles of the plots that `plot_lines` writes for a dataset, for either task."""
+    return [f"{name} {what}" for what in ("loss", "accuracy", "confusion", "rmse", "predicted")]
+
+
+def plot_lines(dataset: Dataset) -> list[str]:
+    """The plots of dvc.yaml."""
+    name = dataset.name
+    loss, metric = ("cross entropy", "accuracy") if dataset.is_label else ("mean squared error", "rmse")
+    curves = [
+        line
+        for title, column, label in (("loss", "loss", loss), (metric, metric, metric))
+        for line in (
+            f"  - {name} {title}:",
+            "      x: epoch",
+            "      y:",
+            f"        reports/{name}/history.csv: [train_{column}, validation_{column}]",
+            f"      y_label: {label}",
+        )
+    ]
+    if dataset.is_label:
+        points = [f"  - {name} confusion:", "      template: confusion_normalized", "      x: predicted", "      y:"]
+        points += [
+            f"        reports/{name}/predictions.csv: target",
+            "      x_label: predicted",
+            "      y_label: target",
+        ]
+    else:
+        points = [f"  - {name} predicted:", "      template: scatter", "      x: target", "      y:"]
+        points += [
+            f"        reports/{name}/predictions.csv: predicted",
+            "      x_label: target",
+            "      y_label: predicted",
+        ]
+    return [*curves, *points]
+
+
+def artifact_lines(dataset: Dataset) -> list[str]:
+    """The artifact of dvc.yaml. Its name has no underscore, which DVC does not take there."""
+    lines = [f"  {artifact_name(dataset.name)}:", f"    path: models/{dataset.name}", "    type: model"]
+    return [
+        *lines,
+        f"    desc: {json.dumps(f'{one_line(dataset.title)} -> {one_line(dataset.target.name)}', ensure_ascii=False)}",
+    ]
+
+
+def artifact_name(name: str) -> str:
+    """The name of a dataset's artifact: DVC takes neither capitals nor underscores there."""
+    return name.lower().replace("_", "-")
+
+
+def card(dataset: Dataset, day: str, odd: Sequence[str]) -> str:
+    """The data card, in Markdown."""
+    rows = [
+        f"# {dataset.name}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Origin | `{one_line(dataset.title)}`, added on {day}. Write here where the rows are from. |",
+        "| Licence | Write here who may use them. |",
+        f"| Rows | {dataset.rows:,} |",
+        f"| Target | `{cell(dataset.target.name)}`: {cell(dataset.target.why)}. |",
+        "",
+        "## Columns",
+        "",
+        "| Column | Kind | What it holds | Missing |",
+        "|---|---|---|---|",
+        *(
+            f"| `{cell(column.name)}` | {column.kind.replace('leave_out', 'left out')} | {cell(column.why)} | {column.missing:,} |"
+            for column in dataset.columns
+        ),
+    ]
+    if odd:
+        rows += ["", "## What to know", "", *(f"* {line}" for line in odd)]
+    return "\n".join([*rows, ""])
+
+
+def cell(text: str) -> str:
+    """A text in a table of Markdown."""
+    return one_line(text).replace("|", "\\|")
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks."""
+    return " ".join(text.split())
+
+
+def scalar(value: Any) -> str:
+    """A value in YAML's flow style."""
+    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in RESERVED:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def flow(value: Any) -> list[str]:
+    """A value in YAML's flow style, in parts at which a line may be broken."""
+    if isinstance(value, Mapping):
+        parts = [f"{scalar(name)}: {''.join(flow(child))}" for name, child in value.items()]
+        return joined("{", parts, "}")
+    if isinstance(value, list | tuple):
+        return joined("[", [scalar(child) for child in value], "]")
+    return [scalar(value)]
+
+
+def joined(start: str, parts: list[str], end: str) -> list[str]:
+    """Parts with commas and brackets."""
+    commas = [f"{part}, " for part in parts[:-1]] + [f"{part}{end}" for part in parts[-1:]]
+    return [start + commas[0], *commas[1:]] if commas else [start + end]
+
+
+def wrapped(start: str, value: Any) -> list[str]:
+    """A parameter in flow style, on as many lines as it needs."""
+    lines, indent = [start], " " * (len(start) - len(start.lstrip()) + 2)
+    for part in flow(value):
+        if len(lines[-1]) + len(part) > LINE and lines[-1].strip():
+            lines.append(indent)
+        lines[-1] += part
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,303 @@
+"""`retrain add` turns a file into a dataset, `check` checks it, and `remove` takes it away again."""
+
+import csv
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.project import Project, copy_of_repository
+from support.servers import sending, serving
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the repository, for all tests of this file."""
+    return copy_of_repository(tmp_path_factory.mktemp("add") / "project")
+
+
+@pytest.fixture
+def project(repository: Project) -> Iterator[Project]:
+    """The copy as it was committed."""
+    yield repository
+    repository.run("git", "reset", "-q", "--hard")
+    repository.run("git", "clean", "-fdxq", "data", "reports", "models")
+
+
+def homes(count: int = 200, seed: int = 1) -> list[dict[str, object]]:
+    """Homes with a number, a code with zeros, a category, a date, a text and a price, some of them missing."""
+    draw = random.Random(seed)
+    towns = {"Alba": 100, "Brig": 50, "Chur": 10}
+    rows = []
+    for number in range(count):
+        area, town = draw.randint(40, 200), draw.choice(list(towns))
+        garden = draw.random() < 0.5
+        rows.append(
+            {
+                "id": 1000 + number,
+                "area": area if draw.random() < 0.9 else "",
+                "zip": f"0{draw.randint(100, 120)}",
+                "town": town,
+                "sold": f"{draw.randint(1, 28)}/{draw.randint(1, 12)}/2024",
+                "remarks": f"{draw.choice(['a quiet', 'a bright', 'an old'])} place with {'a garden' if garden else 'no view'} {number % 30}",
+                "country": "CH",
+                "price": area * 10 + towns[town] + 200 * garden,
+            }
+        )
+    return rows
+
+
+def write(path: Path, rows: list[dict[str, object]], separator: str = ",", decimal: str = ".") -> Path:
+    """Write rows as a CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
+        writer.writeheader()
+        writer.writerows(
+            {k: str(v).replace(".", decimal) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+        )
+    return path
+
+
+def added(project: Project, *arguments: str, stdin: str | None = None) -> str:
+    """What `retrain add` prints; it must succeed."""
+    ended = (
+        project.retrain_here("add", *arguments)
+        if stdin is None
+        else project.run("retrain", "add", *arguments, stdin=stdin)
+    )
+    code = ended.exit_code if stdin is None else ended.returncode
+    assert code == 0, ended.output if stdin is None else ended.said
+    return ended.stdout
+
+
+def block(project: Project, name: str) -> dict:
+    """A dataset's block as it is written."""
+    return project.params()["datasets"][name]
+
+
+def changes(project: Project) -> list[str]:
+    """The files that differ from the last commit."""
+    return project.run("git", "status", "--porcelain", "-uall").stdout.splitlines()
+
+
+def test_a_table_becomes_a_dataset(project, tmp_path):
+    said = added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    prepare = block(project, "homes")["prepare"]
+    kinds = {kind: prepare[kind] for kind in ("numbers", "categories", "dates", "texts")}
+    assert kinds == {"numbers": ["area"], "categories": ["zip", "town"], "dates": ["sold"], "texts": ["remarks"]}
+    assert prepare["format"] == {"dates": ["%d/%m/%Y"]}
+    assert block(project, "homes")["split"]["task"] == "regression"
+    assert "left out: id (it numbers the rows)" in said
+    assert "left out: country (all its values are 'CH')" in said
+    assert said.splitlines()[-1] == "Next: make repro DATASET=homes"
+    assert (project.folder / "data/raw/homes/homes.csv").read_bytes() == (tmp_path / "homes.csv").read_bytes()
+    facts = json.loads((project.folder / "reports/homes/data.json").read_text())
+    assert (facts["rows"], facts["predict"], facts["columns"][0]["name"]) == (200, "number", "price")
+    assert "| `area` | numbers |" in (project.folder / "data/raw/homes/README.md").read_text()
+
+
+def test_comments_and_order_stay(project, tmp_path):
+    before = {name: (project.folder / name).read_text() for name in ("params.yaml", "dvc.yaml")}
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    for name, text in before.items():
+        after = (project.folder / name).read_text().splitlines()
+        assert [line for line in text.splitlines() if line not in after] == []
+    assert (project.folder / "params.yaml").read_text().startswith(before["params.yaml"].rstrip("\n"))
+
+
+def test_an_added_dataset_runs(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    project.set("homes.train.loop.epochs", 3)
+    assert project.retrain_here("check").exit_code == 0
+    ended = project.run("dvc", "repro", "plot@homes", RETRAIN_TRACKING="off")
+    assert ended.returncode == 0, ended.said
+    new = write(tmp_path / "new.csv", [{**row, "town": "Zug", "extra": 1} for row in homes(5, seed=2)])
+    answers = project.run("retrain", "predict", "homes", "--file", str(new))
+    assert len(answers.stdout.splitlines()) == 5, answers.said
+    shown = project.run("dvc", "plots", "show", "--json")
+    assert "homes loss" in shown.stdout, shown.said
+
+
+def test_remove_undoes_add(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    added(project, "other", str(write(tmp_path / "other.csv", homes(seed=3))), "--target", "town")
+    for name in ("homes", "other"):
+        ended = project.retrain_here("remove", name)
+        assert ended.exit_code == 0, ended.output
+    assert changes(project) == []
+    assert not (project.folder / "data/raw/homes").exists()
+
+
+def test_remove_keeps_what_was_written_since(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    card = project.folder / "data/raw/homes/README.md"
+    card.write_text("mine")
+    ended = project.retrain_here("remove", "homes")
+    assert "kept data/raw/homes/README.md, which has changed" in ended.stdout
+    assert card.read_text() == "mine"
+    assert project.retrain_here("remove", "diabetes").stderr.startswith("Error: dataset 'diabetes' was not added by")
+    assert "diabetes" in project.params()["datasets"]
+
+
+def test_dry_run_writes_nothing(project, tmp_path):
+    said = added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price", "--dry-run")
+    assert "      numbers: [area]" in said.splitlines()
+    assert changes(project) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["diabetes", "homes.csv", "--target", "price"], "dataset 'diabetes': exists in params.yaml; choose another name"),
+        (["Diabetes", "homes.csv", "--target", "price"], "dataset 'Diabetes' differs from 'diabetes' only in case"),
+        (["20news", "homes.csv", "--target", "price"], "params.yaml: datasets: '20news' can't be the name of a dataset"),
+        (["homes", "homes.csv", "--target", "prize"], "column 'prize' does not exist; did you mean 'price'?"),
+        (["homes", "homes.csv", "--target", "country"], "homes.csv has a single class in 'country'; add rows"),
+        (["homes", "homes.csv", "--target", "price", "--numbers", "price"], "--target: 'price' is also given as numbers"),
+        (["homes", "homes.csv", "--target", "price", "--time", "town"], "column 'town' does not hold dates"),
+        (["homes", "no.csv", "--target", "price"], "no.csv does not exist; check the path"),
+        (["homes", ".", "--target", "price"], ". is a folder, not a file"),
+        (["homes", "ftp://x/homes.csv", "--target", "price"], "ftp://x/homes.csv has the unknown scheme 'ftp'"),
+        (["homes", "tiny.csv", "--target", "price"], "tiny.csv has 3 rows, which are too few to learn from"),
+    ],
+)  # fmt: skip
+def test_wrong_input_changes_nothing(project, tmp_path, arguments, expected):
+    write(tmp_path / "homes.csv", homes(50))
+    write(tmp_path / "tiny.csv", homes(3))
+    name, file, *options = arguments
+    file = str(tmp_path / file) if file.endswith(".csv") and "://" not in file and (tmp_path / file).exists() else file
+    ended = project.retrain_here("add", name, file, *options)
+    assert (ended.exit_code, ended.stderr.count("\n")) == (1, 1), ended.output
+    assert ended.stderr.startswith(f"Error: {expected}")
+    assert changes(project) == []
+
+
+def test_standard_input_url_and_compression(project, tmp_path):
+    content = write(tmp_path / "homes.csv", homes(), separator=";").read_bytes()
+    added(project, "piped", "-", "--target", "price", stdin=content.decode())
+    assert (project.folder / "data/raw/piped/rows.csv").read_text() == content.decode().replace("\r\n", "\n")
+    with serving(sending(gzip.compress(content))) as (server, _):
+        added(project, "loaded", f"{server}/homes.csv", "--target", "price")
+    section = block(project, "loaded")["prepare"]
+    assert section["train"]["location"] == f"{server}/homes.csv"
+    assert len(section["train"]["sha256"]) == 64
+    assert section["format"]["separator"] == ";"
+
+
+def test_options_decide_instead_of_guesses(project, tmp_path):
+    rows = [{**row, "price": row["price"] / 10} for row in homes()]
+    path = write(tmp_path / "homes.csv", rows, separator=";", decimal=",")
+    options = [
+        "--numbers",
+        "zip",
+        "--categories",
+        "remarks",
+        "--leave-out",
+        "sold",
+        "--missing",
+        "50",
+        "--predict",
+        "number",
+    ]
+    said = added(project, "homes", str(path), "--target", "price", *options)
+    prepare = block(project, "homes")["prepare"]
+    assert prepare["format"] == {"separator": ";", "decimal": ",", "missing": ["50"]}
+    assert prepare["numbers"] == ["area", "zip"]
+    assert prepare["categories"] == ["town", "remarks"]
+    assert "dates" not in prepare
+    assert "as you asked" in said
+
+
+def split_of(project: Project, name: str) -> dict[str, set[float]]:
+    """The prices of each split."""
+    folder = project.folder / "data" / name / "splits"
+    return {path.stem: {*pd.read_parquet(path)["price"]} for path in folder.iterdir()}
+
+
+def test_groups_stay_together(project, tmp_path):
+    rows = [{**row, "price": 1000.5 + i, "owner": f"o{i % 20}"} for i, row in enumerate(homes())]
+    added(project, "grouped", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--group", "owner")
+    project.stages("prepare split", "grouped")
+    owner = {row["price"]: row["owner"] for row in rows}
+    owners = {name: {owner[price] for price in prices} for name, prices in split_of(project, "grouped").items()}
+    assert owners["train"] & owners["test"] == set()
+    assert owners["train"] | owners["test"] == {*owner.values()}
+
+
+def test_the_newest_rows_are_the_test_split(project, tmp_path):
+    draw = random.Random(9)
+    days = [f"{day}/{month}/2024" for month in range(1, 11) for day in range(1, 21)]
+    rows = [{**row, "price": 1000.5 + i, "visit": day} for i, (row, day) in enumerate(zip(homes(), days, strict=True))]
+    draw.shuffle(rows)
+    added(project, "timed", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--time", "visit")
+    project.stages("prepare split", "timed")
+    assert split_of(project, "timed")["test"] == {1000.5 + i for i in range(160, 200)}
+
+
+def test_files_without_a_header(project, tmp_path):
+    path = tmp_path / "plain.tsv"
+    path.write_text("".join(f"{'good' if i % 2 else 'bad'} phone number {i} of mine\t{i % 2}\n" for i in range(60)))
+    said = added(project, "plain", str(path), "--target", "-1")
+    prepare = block(project, "plain")["prepare"]
+    assert (prepare["header"], prepare["columns"], prepare["target"]) == (False, ["column1", "column2"], "column2")
+    assert "its first line does not look like a header" in said
+    assert block(project, "plain")["split"]["task"] == "classification"
+
+
+def test_oddities_are_told(project, tmp_path):
+    draw = random.Random(5)
+    rows = [{"a": draw.random(), "b": draw.choice("xyz"), "level": draw.choice([1, 2, 3])} for _ in range(300)]
+    rows = [
+        {**row, "grade": "Low" if row["level"] == 1 else "high", "spare": -999 if draw.random() < 0.3 else row["a"]}
+        for row in rows
+    ]
+    rows += [{**rows[0], "grade": "low"}, {**rows[1], "grade": "other"}]
+    said = added(project, "odd", str(write(tmp_path / "odd.csv", rows)), "--target", "grade")
+    assert "2 of 4 classes have fewer than 10 rows" in said
+    assert "the classes 'Low', 'low' differ only in case" in said
+    assert "rows have the same inputs as a row with another label" in said
+    assert "'level' alone tells the target almost always" in said
+    assert "-999 (" in said
+    assert block(project, "odd")["prepare"]["format"]["missing_in"] == {"spare": ["-999"]}
+
+
+def test_wide_tables_are_short_blocks(project, tmp_path):
+    draw = random.Random(2)
+    rows = [{"label": i % 3, **{f"p{j}": draw.randint(0, 255) if j > 5 else 0 for j in range(200)}} for i in range(90)]
+    added(project, "wide", str(write(tmp_path / "wide.csv", rows)), "--target", "label")
+    prepare = block(project, "wide")["prepare"]
+    assert prepare["numbers"] == "others"
+    assert prepare["leave_out"] == [f"p{j}" for j in range(6)]
+    project.stages("prepare", "wide")
+    assert pd.read_parquet(project.folder / "data/wide/prepared/rows.parquet").shape == (90, 195)
+
+
+def test_check_finds_what_is_wrong(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    project.set("homes.train.loop.epochs", "many")
+    project.set("homes.split.test", 1.5)
+    (project.folder / "data/raw/homes/README.md").unlink()
+    (project.folder / "data/raw/homes/homes.csv").unlink()
+    project.set("diabetes.train.network.hiden", 3)
+    ended = project.retrain_here("check")
+    assert ended.exit_code == 1
+    for part in (
+        "homes.csv does not exist",
+        "split.test",
+        "loop.epochs is the text 'many'",
+        "the data card",
+        "unknown parameter 'hiden'",
+    ):
+        assert part in ended.output
+    assert "docstrings: ok" in ended.stdout.splitlines()
+    assert project.retrain_here("check", "docstrings").exit_code == 0
+
+
+def test_check_knows_the_plots(project):
+    path = project.folder / "dvc.yaml"
+    path.write_text(path.read_text().replace("  - diabetes loss:", "  - gone loss:"))
+    ended = project.retrain_here("check")
+    assert "the plot 'gone loss' is of no dataset in params.yaml" in ended.stdout
