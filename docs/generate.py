@@ -117,7 +117,7 @@ The five stage scripts are usually run by `dvc repro`; each also runs by itself.
 """
 ENVIRONMENT = {
     "MLFLOW_TRACKING_URI": "The MLflow server or store that runs are sent to. Default: `mlflow.db` in the project.",
-    "RETRAIN_TRACKING": "`off` turns the recording of runs in MLflow off.",
+    "RETRAIN_TRACKING": "`off` turns the recording of runs in MLflow off; with `here`, a stage writes to MLflow itself and starts no process in the background.",
     "RETRAIN_SAVE_SECONDS": "Seconds between two checkpoints within an epoch. Default: 60.",
     "DVC_ROOT": "Set by DVC: the project whose store, downloads and checkpoints a stage uses.",
     "DVC_STAGE": "Set by DVC: the stage that runs, for error messages.",

@@ -99,13 +99,8 @@ class Project:
         return self.invoke(commands.main, *arguments, **environment)
 
     def invoke(self, command: click.Command, *arguments: str, **environment: str) -> Result:
-        """Run a command in this process, with the project's own store unless another one is named.
-
-        MLflow is imported, so a stage records its result itself and starts no recorder.
-        """
-        import mlflow  # noqa: F401
-
-        variables = {"MLFLOW_TRACKING_URI": None, recording.SWITCH: None} | environment
+        """Run a command in this process, which records its result itself, in the project's own store unless another one is named."""
+        variables = {"MLFLOW_TRACKING_URI": None, recording.SWITCH: "here"} | environment
         with chdir(self.folder):
             return CliRunner(env=variables).invoke(command, arguments)
 

@@ -149,7 +149,7 @@ def command_of(request: dict[str, Any], outputs: list[int]) -> Callable[[], Any]
     os.chdir(request["folder"])
     for number, file in enumerate((os.open(request["stdin"], os.O_RDONLY), *outputs)):
         os.dup2(file, number)
-    os.environ.update(request["environment"])
+    os.environ.update({"RETRAIN_TRACKING": "here"} | request["environment"])
     name, *arguments = request["command"]
     sys.argv = [str(SRC / f"{name}.py") if name != "retrain" else "retrain", *arguments]
     give_up_privileges()

@@ -13,7 +13,6 @@ from retrain.tracking import recording
 from retrain.tracking.recorder import Recorder
 from retrain.tracking.recording import Outbox
 
-import mlflow  # noqa: F401 (with it, this process starts no recorder and delivers its messages itself)
 import psutil
 import pytest
 from support.project import Project
@@ -96,12 +95,12 @@ def test_killed_recorder_loses_nothing(project):
 
 
 def test_messages_without_a_recorder_are_delivered_later(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     described = description.read(finished.folder / "models" / DATASET)
     with chdir(finished.folder), recording.training(described, "another") as run:
         run.epoch({"epoch": 1, "train_loss": 0.5})
         run.send_epochs()
-        assert len(run.outbox.messages()) == 2  # this process has loaded MLflow, so it starts no recorder
+        assert len(run.outbox.messages()) == 2
         Recorder(run.outbox).deliver()
         Recorder(run.outbox).deliver()
         assert run.outbox.messages() == []
@@ -111,7 +110,7 @@ def test_messages_without_a_recorder_are_delivered_later(finished, monkeypatch):
 
 
 def test_message_delivered_twice_changes_nothing(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     described = description.read(finished.folder / "models" / DATASET)
     with chdir(finished.folder), recording.training(described, "another") as run:
         run.epoch({"epoch": 1, "train_loss": 0.5})
@@ -136,7 +135,7 @@ def test_closed_stderr_does_not_stop_a_training(finished):
 
 
 def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     monkeypatch.setenv("DVC_STAGE", f"train@{DATASET}")  # so that nobody waits
     described = description.read(finished.folder / "models" / DATASET)
     history = finished.folder / "reports" / DATASET / "history.csv"
@@ -153,7 +152,7 @@ def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
 
 
 def test_note_that_cannot_be_written_stops_nothing(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     described = description.read(finished.folder / "models" / DATASET)
     with chdir(finished.folder):
         result = Result(DATASET, Path(), ("train",))
@@ -166,7 +165,7 @@ def test_note_that_cannot_be_written_stops_nothing(finished, monkeypatch):
 
 
 def test_run_whose_result_failed_is_not_ended_as_killed(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     monkeypatch.setenv("DVC_STAGE", f"train@{DATASET}")  # so that nobody waits
     described = description.read(finished.folder / "models" / DATASET)
     with chdir(finished.folder):
@@ -183,7 +182,7 @@ def test_run_whose_result_failed_is_not_ended_as_killed(finished, monkeypatch):
 
 
 def test_result_that_cannot_be_sent_is_not_kept(finished, monkeypatch, capsys):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with chdir(finished.folder):
         try:
@@ -196,7 +195,7 @@ def test_result_that_cannot_be_sent_is_not_kept(finished, monkeypatch, capsys):
 
 
 def test_damaged_message_is_set_aside(finished, monkeypatch):
-    monkeypatch.delenv(recording.SWITCH)
+    monkeypatch.setenv(recording.SWITCH, "here")
     described = description.read(finished.folder / "models" / DATASET)
     with chdir(finished.folder), recording.training(described, "another") as run:
         (damaged := run.outbox.folder / f"{0:020d}-1-0-end.json").write_text("")

@@ -294,7 +294,7 @@ def test_pipe_is_not_replaced_by_a_store(anywhere, tmp_path_factory):
 def test_fresh_store_survives_eight_processes(trained, anywhere):
     """Every process has loaded what it needs before the first one touches the store."""
     anywhere.records = True
-    ended = anywhere.run("python3", "-c", TRAININGS, str(trained.model), str(PROCESSES))
+    ended = anywhere.run("python3", "-c", TRAININGS, str(trained.model), str(PROCESSES), RETRAIN_TRACKING="here")
     assert ended.stdout.splitlines()[-1:] == [str([0] * PROCESSES)], ended.said
     store = sqlite3.connect(anywhere.folder / "mlflow.db")
     try:

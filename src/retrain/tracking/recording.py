@@ -34,7 +34,7 @@ __all__ = ["Outbox", "Recording", "finish", "note_path", "now", "start", "sweep"
 
 
 SWITCH = "RETRAIN_TRACKING"
-"""This environment variable, set to `off`, turns recording off."""
+"""This environment variable, set to `off`, turns recording off; with `here`, a stage does the work of the recorder itself."""
 PATIENCE_SECONDS = 5.0
 """A stage that waits longer than this says so."""
 POLL_SECONDS = 0.05
@@ -128,7 +128,7 @@ class Outbox:
 
     def start(self) -> None:
         """Start a recorder unless one runs. It outlives this process."""
-        if "mlflow" in sys.modules or self.has_recorder():  # with MLflow loaded, `deliver` does it here
+        if records_here() or self.has_recorder():
             return
         paths = [str(environment.SCRIPTS), os.environ.get("PYTHONPATH")]
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "OMP_", "MKL_"))}
@@ -170,7 +170,12 @@ def now() -> int:
 
 def is_on() -> bool:
     """Whether results are recorded at all."""
-    return os.environ.get(SWITCH, "on") != "off"
+    return os.environ.get(SWITCH) != "off"
+
+
+def records_here() -> bool:
+    """Whether a stage delivers its messages itself, instead of waiting for a recorder."""
+    return os.environ.get(SWITCH) == "here"
 
 
 def start() -> None:
@@ -213,7 +218,7 @@ def finish(result: Result, stage: str, training: str = "") -> None:
 
 def deliver(outbox: Outbox, dataset: str) -> None:
     """Wait until the messages that are there now are delivered. Start the recorder again if it ended early."""
-    if "mlflow" in sys.modules:
+    if records_here():
         from retrain.tracking.recorder import Recorder
 
         with outbox.lock:
@@ -289,7 +294,7 @@ class Recording:
         if self.outbox and not self.finished:
             self.send_epochs()
             self.outbox.send("end", self.dataset, {"training": self.training_sha256, "status": status})
-            if "mlflow" in sys.modules:
+            if records_here():
                 deliver(self.outbox, self.dataset)
 
 
