@@ -104,9 +104,9 @@ class Project:
         with chdir(self.folder):
             return CliRunner(env=variables).invoke(command, arguments)
 
-    def stages(self, stages: str, *datasets: str) -> None:
+    def stages(self, stages: str, *datasets: str, **environment: str) -> None:
         """Run some stages of some datasets one after the other in a single process; they must succeed."""
-        ended = self.run("python3", "-c", STAGES, stages, *datasets)
+        ended = self.run("python3", "-c", STAGES, stages, *datasets, **environment)
         assert ended.returncode == 0, ended.said
 
     def dvc(self, *arguments: str, **environment: str) -> Finished:
@@ -375,14 +375,14 @@ def make_finished_project(folder: Path) -> None:
     """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made.
 
     In one process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
+    Many tests wait for it, so it waits for no recorder, which has a low priority.
     """
     project = copy_of_repository(folder)
-    project.records = True
     write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
     (folder / "dvc.lock").unlink(missing_ok=True)
     project.commit()
-    project.stages("prepare split train evaluate plot", *tiny_datasets())
+    project.stages("prepare split train evaluate plot", *tiny_datasets(), **{recording.SWITCH: "here"})
     project.dvc("commit", "--force")
     project.commit()
     project.pack()
