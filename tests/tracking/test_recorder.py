@@ -94,6 +94,15 @@ def test_killed_recorder_loses_nothing(project):
     assert (newest(project)["status"], newest(project)["epochs"]) == ("FINISHED", [1, 2, 3])
 
 
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # it outlives its stage
+def test_recorder_killed_at_its_start_is_missed(tmp_path):
+    outbox = Outbox(tmp_path, "outbox")
+    outbox.start()
+    assert outbox.has_recorder()
+    psutil.Process(int(outbox.launched.read_text())).kill()
+    wait(lambda: not outbox.has_recorder(), seconds=0.01)
+
+
 def test_messages_without_a_recorder_are_delivered_later(finished, monkeypatch):
     monkeypatch.setenv(recording.SWITCH, "here")
     described = description.read(finished.folder / "models" / DATASET)

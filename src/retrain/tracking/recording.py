@@ -110,13 +110,14 @@ class Outbox:
 
     @property
     def launched(self) -> Path:
-        """Exists from the launch of a recorder until it holds the lock."""
+        """Holds the number of a recorder's process from its launch until it holds the lock."""
         return self.folder / "launched"
 
     def has_recorder(self) -> bool:
         """Whether a recorder runs, or was started a moment ago."""
-        with suppress(FileNotFoundError):
-            if 0 <= time.time() - self.launched.stat().st_mtime < LAUNCH_SECONDS:
+        with suppress(FileNotFoundError, ValueError, psutil.Error):
+            launched = psutil.Process(int(self.launched.read_text(encoding="utf-8")))
+            if launched.status() != psutil.STATUS_ZOMBIE and time.time() - launched.create_time() < LAUNCH_SECONDS:
                 return True
         lock = self.lock
         try:
@@ -134,12 +135,12 @@ class Outbox:
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "OMP_", "MKL_"))}
         variables |= {"DVC_ROOT": str(self.root), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.launched.touch()
         with (self.folder / "log").open("ab") as log:
-            subprocess.Popen(
+            recorder = subprocess.Popen(
                 [sys.executable, "-m", "retrain.tracking.recorder", str(self.root), self.folder.name],
                 cwd=self.root, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        self.launched.write_text(str(recorder.pid), encoding="utf-8")
 
     def warn(self, dataset: str, text: str) -> None:
         """Leave a warning for the next stage of a dataset to print."""
