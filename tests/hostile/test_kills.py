@@ -329,7 +329,7 @@ NEEDS_ROWS = pytest.mark.skipif(not ROWS, reason="set AG_NEWS_DIR to a folder wi
     ("dataset", "seconds", "least"),
     [
         ("diabetes", "0.005", {"kills": 50, "loading": 5, "training": 10, "checkpoint": 4, "result": 4}),
-        ("docstrings", "0.05", {"kills": 10, "training": 2, "checkpoint": 1}),
+        ("docstrings", "0.02", {"kills": 16, "training": 2, "checkpoint": 1}),
         pytest.param("ag_news", "2", {"kills": 3}, marks=NEEDS_ROWS),
     ],
 )
