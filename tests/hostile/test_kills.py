@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import chain, count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -343,9 +343,10 @@ def test_many_kills_of_a_training(tmp_path, capsys, dataset, seconds, least):
     whole = kills.whole(reference, *kills.training)
     calls = {what: kills.calls(reference, what) for what in ("checkpoint", "result")}
     with_other_outputs(prepared, dataset)
+    ways = chain.from_iterable(kills.draw.sample(WAYS, k=len(WAYS)) for _ in count())  # each in two rounds
     while kills.total < least["kills"]:
         project = prepared.copy(kills.round_in(tmp_path))
-        for way in kills.draw.sample(WAYS, k=3):
+        for way in islice(ways, 3):
             if way in SIGNALS:
                 kills.killed_at_a_time(project, whole, SIGNALS[way], *kills.training)
             else:
@@ -365,10 +366,10 @@ def test_kills_of_dvc_and_its_processes(tmp_path, capsys, way):
     kills = Kills("diabetes", seconds="0.005")
     kills.finished(prepared, "dvc", "repro", "split@diabetes")
     command = ("dvc", *way, "--force", "train@diabetes")
-    lock = (REPOSITORY / "dvc.lock").read_bytes()
     reference = prepared.copy(tmp_path / "reference")
     kills.finished(reference, "dvc", "repro", "train@diabetes")
     whole = kills.whole(reference, *command)
+    lock = lock_of(reference, way)
     while kills.total < 12:
         project = prepared.copy(kills.round_in(tmp_path))
         for _ in range(2):
