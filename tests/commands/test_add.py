@@ -142,6 +142,22 @@ def test_remove_keeps_what_was_written_since(project, tmp_path):
     assert "diabetes" in project.params()["datasets"]
 
 
+def test_existing_files_are_not_replaced(project, tmp_path):
+    raw = project.folder / "data/raw/homes"
+    raw.mkdir()
+    (raw / "README.md").write_text("my card")
+    (raw / "homes.csv").write_text("other rows")
+    path = write(tmp_path / "homes.csv", homes())
+    ended = project.retrain_here("add", "homes", str(path), "--target", "price")
+    assert ended.stderr.startswith("Error: data/raw/homes/homes.csv: exists, with another content"), ended.output
+    same = ["add", "homes", str(path), "--target", "price", "--test-file", str(path)]
+    assert "has the same name as the other file" in project.retrain_here(*same).stderr
+    (raw / "homes.csv").unlink()
+    added(project, "homes", str(path), "--target", "price")
+    project.retrain_here("remove", "homes")
+    assert [(file.name, file.read_text()) for file in raw.iterdir()] == [("README.md", "my card")]
+
+
 def test_dry_run_writes_nothing(project, tmp_path):
     said = added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price", "--dry-run")
     assert "      numbers: [area]" in said.splitlines()

@@ -76,6 +76,7 @@ def command(name: str, source: str, **options: Any) -> None:
     workspace = environment.workspace()
     check_name(workspace, name)
     with fetched(workspace, name, source) as file, optional(workspace, name, options["test_file"]) as test:
+        check_copies(workspace, [found for found in (file, test) if found is not None])
         dataset, facts = inspected(name, file, test, options)
         for line in report(dataset, facts):
             click.echo(line)
@@ -100,9 +101,6 @@ def check_name(workspace: Path, name: str) -> None:
     twin = next((other for other in map(str, known) if other.lower() == name.lower()), None)
     if twin is not None:
         raise RetrainError(f"dataset '{name}'", f"differs from '{twin}' only in case", "choose another name")
-    raw = workspace / "data" / "raw" / name
-    if (raw / "README.md").exists():
-        raise RetrainError(str(raw / "README.md"), "exists already", f"move it away, or remove the folder {raw}")
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,17 @@ class Fetched:
     sha256: str
     copy_to: Path | None
     """Where in the project it will be copied to, if it is."""
+
+
+def check_copies(workspace: Path, sources: Sequence[Fetched]) -> None:
+    """Raise RetrainError if a copy would replace another file."""
+    targets = [file.location for file in sources]
+    for file in sources:
+        if targets.count(file.location) > 1:
+            raise RetrainError("--test-file", "has the same name as the other file", "rename one of them")
+        existing = None if file.copy_to is None else workspace / file.copy_to
+        if existing is not None and existing.exists() and files.sha256(existing) != files.sha256(file.path):
+            raise RetrainError(file.location, "exists, with another content", "move it away, or rename your file")
 
 
 def optional(workspace: Path, name: str, source: str | None) -> AbstractContextManager[Fetched | None]:
@@ -174,7 +183,9 @@ def inspected(
     wishes = Wishes(
         format=wished_format(options), header=False if options["no_header"] else None, predict=options["predict"]
     )
-    with guessed_table(file.path, file.title if "://" not in file.title else file.path.name, wishes) as (table, guess):
+    shown = file.path.name if "://" in file.title else file.title
+    target = "" if options["no_header"] else options["target"]
+    with guessed_table(file.path, shown, wishes, target) as (table, guess):
         target = column_named(options["target"], guess)
         kinds = wished_kinds(options, guess)
         for extra in (options["group"], options["time"]):
@@ -323,39 +334,35 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources: Sequence[Fetched]) -> list[str]:
-    """Write the copies, the card, the facts, the block and the lines of dvc.yaml: all of them, or none."""
+    """Write the block, the lines of dvc.yaml, the copies, the card and the facts: all of them, or none. A card that exists stays."""
     from retrain.pipeline.blocks import artifact_lines, artifact_name, block_lines, card, plot_lines
 
-    copies = {workspace / file.copy_to: file.path for file in sources if file.copy_to is not None}
-    raw, reports = workspace / "data" / "raw" / dataset.name, workspace / "reports" / dataset.name
+    card_path = workspace / "data" / "raw" / dataset.name / "README.md"
     block = (workspace / params.FILE).read_text(encoding="utf-8")
     pipeline = (workspace / dvc_yaml.FILE).read_text(encoding="utf-8")
     new_block = yaml_files.with_item(block, "datasets", block_lines(dataset))
+    check_block(block, new_block, dataset.name)
     new_pipeline = yaml_files.with_item(pipeline, "plots", plot_lines(dataset))
     if artifact_name(dataset.name) not in (yaml_files.parsed(pipeline.encode(), dvc_yaml.FILE).get("artifacts") or {}):
         new_pipeline = yaml_files.with_item(new_pipeline, "artifacts", artifact_lines(dataset))
-    check_block(block, new_block, dataset.name)
-    outputs = [workspace / params.FILE, workspace / dvc_yaml.FILE, raw / "README.md", reports / "data.json", *copies]
-    with files.replacing(*outputs) as drafts:
-        texts = [
-            new_block,
-            new_pipeline,
-            card(dataset, dt.datetime.now(tz=dt.UTC).date().isoformat(), facts["warnings"]),
-        ]
-        for draft, text in zip(drafts, texts, strict=False):
-            with files.writing(draft):
-                draft.write_text(text, encoding="utf-8")
-        for draft, path in zip(drafts[4:], copies.values(), strict=True):
-            with files.writing(draft):
-                shutil.copyfile(path, draft)
-        written = {
-            str(output.relative_to(workspace)): files.sha256(draft)
-            for output, draft in zip(outputs[2:], drafts[2:], strict=True)
-            if output.name != "data.json"
-        }
-        files.write_json(drafts[3], {**facts, "written": written})
-    shown = [str(output.relative_to(workspace)) for output in outputs[2:]]
-    return [f"{params.FILE} (datasets.{dataset.name})", f"{dvc_yaml.FILE} (plots and an artifact)", *shown]
+    texts = {workspace / params.FILE: new_block, workspace / dvc_yaml.FILE: new_pipeline}
+    if not card_path.exists():
+        texts[card_path] = card(dataset, dt.datetime.now(tz=dt.UTC).date().isoformat(), facts["warnings"])
+    copies = {workspace / file.copy_to: file.path for file in sources if file.copy_to is not None}
+    facts_path = workspace / "reports" / dataset.name / "data.json"
+    with files.replacing(*texts, *copies, facts_path) as drafts:
+        draft_of = dict(zip([*texts, *copies, facts_path], drafts, strict=True))
+        for path, text in texts.items():
+            with files.writing(draft_of[path]):
+                draft_of[path].write_text(text, encoding="utf-8")
+        for path, source in copies.items():
+            with files.writing(draft_of[path]):
+                shutil.copyfile(source, draft_of[path])
+        own = [path for path in (*texts, *copies) if path.parent == card_path.parent]
+        written = {str(path.relative_to(workspace)): files.sha256(draft_of[path]) for path in own}
+        files.write_json(draft_of[facts_path], {**facts, "written": written})
+    shown = [f"{params.FILE} (datasets.{dataset.name})", f"{dvc_yaml.FILE} (plots and an artifact)"]
+    return [*shown, *written, str(facts_path.relative_to(workspace))]
 
 
 def check_block(before: str, after: str, name: str) -> None:

@@ -60,6 +60,8 @@ LONG = 40.0
 FIRST = 2_000
 LOOKED_AT = 20_000
 """Rows that are looked at first, and those that are looked at closely. Counts are those of the whole file."""
+LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$", re.IGNORECASE)
+"""Names of targets whose whole numbers stand for classes."""
 IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
 GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
 GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
@@ -117,8 +119,14 @@ class Guess:
 
 
 @contextmanager
-def guessed_table(path: Path, shown: str, wishes: Wishes) -> Iterator[tuple[Table, Guess]]:
+def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> Iterator[tuple[Table, Guess]]:
     """Open a file in the format that it is likely to have.
+
+    Args:
+        path: the file.
+        shown: how errors name it.
+        wishes: what is not left to a guess.
+        target: a column that the header has, if it has one. It tells the separator.
 
     Yields:
         The table, and how it is written: what the user wished, or what was found.
@@ -131,14 +139,15 @@ def guessed_table(path: Path, shown: str, wishes: Wishes) -> Iterator[tuple[Tabl
     if encoding not in ("utf-8", given.encoding):
         given = given.model_copy(update={"encoding": encoding})
         notes.append(f"it is not UTF-8, but probably {encoding}")
+    expected = Expected(wanted=[target] if target else [])
     try:
-        opened = open_table(path, shown, given)
+        opened = open_table(path, shown, given, expected)
         table = opened.__enter__()
     except RetrainError:
         if given.quote is not None:
             raise
         given = given.model_copy(update={"quote": ""})
-        opened = open_table(path, shown, given)
+        opened = open_table(path, shown, given, expected)
         table = opened.__enter__()
         notes.append("quotes have no meaning in it")
     try:
@@ -393,7 +402,8 @@ def target_column(column: Look, predict: str | None) -> Column:
         return column.column("target", f"a label with {column.distinct:,} different values ({why})", predict="label")
     some = column.table.select(f"distinct {number}", f"where {number} is not null order by 1 limit {FEW_CLASSES + 1}")
     values = [value for (value,) in some]
-    counted = values == list(range(len(values))) and len(values) <= FEW_CLASSES
+    whole = len(values) <= FEW_CLASSES and all(value == round(value) for value in values)
+    counted = whole and (values == list(range(len(values))) or LABEL.search(column.name))
     if predict is None and (len(values) <= 2 or counted):
         listed = ", ".join(f"{value:g}" for value in values[:3])
         return column.column(
