@@ -36,7 +36,7 @@ def columns(folder: Path, content: str, *, numbers=(), dates=(), **known) -> dic
         (b"a,b\n1,2\n", [["1", "2"]]),
         (b"\xef\xbb\xbfa,b\r\n\r\n1,\r\n\n", [["1", ""]]),
         (b'a,b\n"x, ""y""","two\nlines"\n', [['x, "y"', "two\nlines"]]),
-        (b" a ,b\n1 ,2", [["1 ", "2"]]),
+        (b" a ,b\n1 ,2", [["1", "2"]]),
         (b"a;b\n1,5;2\n", [["1,5", "2"]]),
         (b"a\tb\nx, y\t2\n", [["x, y", "2"]]),
         (b"a|b\nx, y|2\n", [["x, y", "2"]]),

@@ -11,21 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.table_files import ISO, SPACE, Expected, Format, Table, likely_encoding, literal, open_table
+from retrain.data.table_files import ISO, Expected, Format, Table, likely_encoding, literal, open_table
 from retrain.errors import RetrainError
 
-__all__ = [
-    "LOOKED_AT",
-    "Column",
-    "Guess",
-    "Wishes",
-    "columns_of",
-    "date_format",
-    "guessed_table",
-    "look",
-    "shown",
-    "trimmed",
-]
+__all__ = ["LOOKED_AT", "Column", "Guess", "Wishes", "columns_of", "date_format", "guessed_table", "look", "shown"]
 
 
 MARKERS = (
@@ -175,7 +164,7 @@ def looks_like_header(table: Table) -> bool:
         return False
     if numbers and not has_numbers_below_words(table):
         return False
-    again = " or ".join(f"trim(c{place}) = {literal(name)}" for place, name in named)
+    again = " or ".join(f"c{place} = {literal(name)}" for place, name in named)
     return not table.ask("count(*)", f"rows where {again}")[0]
 
 
@@ -210,15 +199,10 @@ def numbers_written(table: Table, given: Format) -> Format:
 
 def shares_of(table: Table, place: int, patterns: Sequence[str]) -> list[float]:
     """The shares of a column's values that match patterns, in the first rows."""
-    value = trimmed(place)
+    value = f"c{place}"
     counts = ", ".join(f"count(*) filter (regexp_full_match({value}, {literal(pattern)}))" for pattern in patterns)
     filled, *found = table.ask(f"count(*) filter ({value} <> ''), {counts}", f"(select * from rows limit {LOOKED_AT})")
     return [count / max(1, filled) for count in found]
-
-
-def trimmed(place: int) -> str:
-    """The expression of a column without spaces around its values."""
-    return f"coalesce(trim(c{place}, {literal(SPACE)}), '')"
 
 
 def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
@@ -256,7 +240,7 @@ class Look:
     @property
     def value(self) -> str:
         """The expression of its values; empty where they are missing."""
-        return trimmed(self.table.names.index(self.name))
+        return f"c{self.table.names.index(self.name)}"
 
     @property
     def number(self) -> str:
@@ -291,9 +275,9 @@ class Look:
 
 def look(table: Table, name: str) -> Look:
     """Count what is in a column."""
-    value, number = trimmed(table.names.index(name)), table.number(name)
+    value, number = f"c{table.names.index(name)}", table.number(name)
     missing, filled, distinct = table.ask(
-        f"count(*) filter ({value} = ''), count(*) filter ({value} <> ''), count(distinct {value}) filter ({value} <> '')"
+        f"count(*) filter ({value} = ''), count(*) filter ({value} <> ''), count(distinct hash({value})) filter ({value} <> '')"
     )
     (numeric,) = table.ask(
         f"avg(({number} is not null)::int)", f"(select * from rows where {value} <> '' limit {FIRST})"

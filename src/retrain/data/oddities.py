@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.inspection import LOOKED_AT, Column, shown, trimmed
+from retrain.data.inspection import LOOKED_AT, Column, shown
 from retrain.data.table_files import Table
 
 if TYPE_CHECKING:
@@ -45,28 +45,30 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
 
 
 def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
-    """Repeated rows, contradicting targets, and rows that differ in case, digits or punctuation alone."""
+    """Repeated rows, contradicting targets, and texts that differ in case or punctuation alone."""
     if not inputs:
         return
-    values = ", ".join(trimmed(place_of(table, column)) for column in inputs)
-    own = trimmed(place_of(table, target))
-    groups = f"(select count(*) as n, count(distinct {own}) as targets from rows where {own} <> '' group by {values})"
+    values = ", ".join(place_of(table, column) for column in inputs)
+    own = place_of(table, target)
+    rows = f"(select hash({values}) as inputs, hash({own}) as target from rows where {own} <> '')"
+    groups = f"(select count(*) as n, count(distinct target) as targets from {rows} group by inputs)"
     repeated, contradicting = table.ask("coalesce(sum(n - 1), 0), coalesce(sum(n) filter (targets > 1), 0)", groups)
     if repeated:
         yield f"{int(repeated):,} rows repeat the inputs of an earlier row; copies always share a split (prepare.repeats keeps, thins or merges them)"
     if contradicting and target.predict == "label":
         yield f"{int(contradicting):,} rows have the same inputs as a row with another label: no model can get all of them right"
-    texts = [column for column in inputs if column.kind == "texts"]
+    texts = [place_of(table, column) for column in inputs if column.kind == "texts"]
     if texts:
-        alike = " || ' ' || ".join(
-            f"regexp_replace(lower({trimmed(place_of(table, column))}), '[^\\p{{L}}]+', ' ', 'g')" for column in texts
+        exact = " || ' ' || ".join(texts)
+        some = f"(select {exact} as text from rows limit {LOOKED_AT})"
+        alike = (
+            f"(select trim(regexp_replace(lower(text), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g')) as words, text from {some})"
         )
-        exact = " || ' ' || ".join(trimmed(place_of(table, column)) for column in texts)
-        near = table.connection.execute(
-            f"select coalesce(sum(k), 0) from (select count(distinct {exact}) as k, {alike} as a from rows where length(trim({alike})) > 20 group by a) where k > 1"
-        ).fetchall()[0][0]
+        long = f"(select count(distinct text) as n from {alike} where length(words) > 20 group by words)"
+        (near,) = table.ask("coalesce(sum(n), 0)", f"{long} where n > 1")
         if near:
-            yield f"{int(near):,} texts differ from another one only in case, digits or punctuation, and may be in another split"
+            first = f" of the first {LOOKED_AT:,}" if len(table) > LOOKED_AT else ""
+            yield f"{int(near):,}{first} texts differ from another one only in case or punctuation, and may be in another split"
 
 
 def about_target(table: Table, target: Column) -> Iterator[str]:
@@ -99,7 +101,7 @@ def about_target(table: Table, target: Column) -> Iterator[str]:
 
 def classes_of(table: Table, target: Column) -> dict[str, int]:
     """The rows of each class, the largest class first."""
-    value = trimmed(place_of(table, target))
+    value = place_of(table, target)
     return dict(table.select(f"{value}, count(*)", f"where {value} <> '' group by 1 order by 2 desc, 1"))
 
 
@@ -132,10 +134,10 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[st
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":
     """Some rows with a target, as numbers and codes."""
-    own = trimmed(place_of(table, target)) if label else table.number(target.name)
+    own = place_of(table, target) if label else table.number(target.name)
     expressions = [f"{own} as target"]
     for place, column in enumerate(columns):
-        value = table.number(column.name) if column.kind == "numbers" else trimmed(place_of(table, column))
+        value = table.number(column.name) if column.kind == "numbers" else place_of(table, column)
         expressions.append(f"{value} as i{place}")
     query = f"select * from (select {', '.join(expressions)} from rows order by hash(rowid) limit {LOOKED_AT // 4}) where target is not null and cast(target as varchar) <> ''"
     rows = table.to_pandas(query)
@@ -152,9 +154,9 @@ def codes(values: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
     return np.asarray(values.factorize()[0], dtype=np.float64)
 
 
-def place_of(table: Table, column: Column) -> int:
-    """The place of a column in the file."""
-    return table.names.index(column.name)
+def place_of(table: Table, column: Column) -> str:
+    """The database's name of a column."""
+    return f"c{table.names.index(column.name)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["ISO", "SPACE", "Expected", "Format", "Table", "likely_encoding", "literal", "open_table"]
+__all__ = ["ISO", "Expected", "Format", "Table", "likely_encoding", "literal", "open_table"]
 
 
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 SPACE = " \t\r\n\v\f\u00a0\ufeff"
-"""White space around a value that is not text."""
+"""White space around a value, which does not count."""
 SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -83,7 +83,7 @@ class Table:
     """The rows of a file, as text, in a database of their own in memory."""
 
     connection: "duckdb.DuckDBPyConnection"
-    """Holds the table `rows` with the columns c0, c1 ..., all text."""
+    """Holds the table `rows` with the columns c0, c1 ..., all text without white space around it."""
     names: tuple[str, ...]
     """The names of the columns, as the file has them. They may repeat, and be empty."""
     format: Format
@@ -139,10 +139,10 @@ class Table:
         return "parquet" if self.text is None else "json" if not self.reading[0] else "csv"
 
     def value(self, name: str) -> str:
-        """The expression of a column's value that is not text: without spaces, and NULL where it is missing."""
-        trimmed = f"trim({self.column(name)}, {literal(SPACE)})"
+        """The expression of a column's value that is not text: NULL where it is missing."""
+        column = self.column(name)
         missing = ", ".join(map(literal, ("", *self.format.missing, *self.format.missing_in.get(name, ()))))
-        return f"(case when {trimmed} in ({missing}) then null else {trimmed} end)"
+        return f"(case when {column} in ({missing}) then null else {column} end)"
 
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
@@ -221,7 +221,7 @@ class Table:
         if not without and (found := self.unreadable(numbers, dates)):
             raise found[min(found)]
         expressions = {
-            **{name: f"coalesce({self.column(name)}, '')" for name in texts},
+            **{name: self.column(name) for name in texts},
             **{name: self.value(name) for name in categories},
             **{name: self.number(name) for name in numbers},
             **{name: self.date(name) for name in dates},
@@ -570,8 +570,9 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
 
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
-    """Fill the table `rows` with all values as text."""
-    columns = ", ".join(f"cast(c{place} as varchar) as c{place}" for place in range(width))
+    """Fill the table `rows` with all values as text, without white space around them; empty where there is none."""
+    values = (f"coalesce(trim(cast(c{place} as varchar), {literal(SPACE)}), '') as c{place}" for place in range(width))
+    columns = ", ".join(values)
     connection.execute(f"create table rows as select {columns} from {source}")
 
 
