@@ -41,7 +41,7 @@ def check_columns(rows: "pd.DataFrame", encoder: str, holds: str, where: str) ->
 
 
 def kind_of(column: "pd.Series[Any]") -> str:
-    """What a column holds, in the words of errors."""
+    """What a column holds, as errors say it."""
     if column.isna().any():
         return "missing values"
     kinds = {"category": "categories", "float64": "numbers"}

@@ -73,7 +73,7 @@ def test_subcommands_exist(command):
 
 @pytest.mark.parametrize("command", commands("dvc"))
 def test_parameters_and_stages_exist(command):
-    for parameter in re.findall(r"(datasets\.[\w.]+)=", command):
+    for parameter in re.findall(r"(?<!\+)(datasets\.[\w.]+)=", command):
         value = YAML(typ="safe").load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
         for name in parameter.split("."):
             value = value[name]
