@@ -13,7 +13,7 @@ from pathlib import Path
 from retrain.commands import predict
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from support.project import (
     Project,
     copy_of_repository,
@@ -139,6 +139,54 @@ def test_batches_do_not_change_answers(elsewhere, suffix):
         (alone,) = answers(elsewhere, "tiny_news", rows[where])
         assert alone["label"] == found[where]["label"]
         assert alone["probabilities"] == pytest.approx(found[where]["probabilities"], abs=2e-6)
+
+
+def predicted(project: Project, *arguments: str, stdin: str = "") -> Result:
+    """The command in this process, whether it succeeds or not."""
+    with chdir(project.folder):
+        return CliRunner().invoke(predict.command, arguments, input=stdin, catch_exceptions=False)
+
+
+def test_an_empty_text_has_its_own_answer(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("text\nthe old ship\n\na cow near the barn\n")
+    first, _, last = answers(elsewhere, "tiny_news", "--file", "rows.csv")
+    assert (first["label"], last["label"]) == ("sea", "farm")
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["b;x;a;c\n2;?;1;3\n5;?;4;6\n", '{"a": 1, "b": 2.0, "c": "3"}\n\n{"c": 6, "b": 5, "a": 4}\n', "a, b, c\n1, 2, 3\n4, 5, 6"],
+)  # fmt: skip
+def test_tables_on_standard_input(elsewhere, table):
+    (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")
+    expected = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert answers(elsewhere, "tiny_numbers", "--file", "-", stdin=table) == expected
+    assert answers(elsewhere, "tiny_numbers", stdin=table) == expected
+
+
+def test_nothing_is_answered_before_a_bad_row(elsewhere):
+    rows = "".join(f"{n % 7},{n % 5},{n % 3}\n" for n in range(3000))
+    (elsewhere.folder / "rows.csv").write_text(f"a,b,c\n{rows}1,2,x\n")
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("Error: rows.csv, line 3002, column 'c' holds 'x', which is not a finite number")
+
+
+def test_bad_rows_can_be_skipped(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text('a,b,c,note\n1,2,3,"two\nlines"\n1,x,3,\n1,2,,\n4,5,6,\n')
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--skip")
+    assert (ended.exit_code, len(ended.stdout.splitlines())) == (0, 2)
+    assert [line.partition(";")[0] for line in ended.stderr.splitlines()] == [
+        "skipped: rows.csv, line 4, column 'b' holds 'x', which is not a finite number",
+        "skipped: rows.csv, line 5, column 'c' is empty",
+    ]
+
+
+def test_numbers_in_another_unit_are_told(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n1,2000,3\n")
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert ended.exit_code == 0
+    assert ended.stderr.startswith("warning: rows.csv, column 'b': 1 of 2 rows, such as 2000, are far outside what")
 
 
 class Trap:
