@@ -233,6 +233,43 @@ def split_of(project: Project, name: str) -> dict[str, set[float]]:
     return {path.stem: {*pd.read_parquet(path)["price"]} for path in folder.iterdir()}
 
 
+def test_prices_of_another_country(project, tmp_path):
+    draw = random.Random(4)
+    lines = ["Nr;Datum;Preis;Rabatt;Zahlt"]
+    for number in range(60):
+        price = f"{draw.randint(1, 9)}.{draw.randint(100, 999)},{draw.randint(10, 99)} €"
+        lines.append(
+            f"R{number};{draw.randint(1, 28)}.3.2024;{price};{draw.choice(['', '5 %', '10 %'])};{draw.choice(['früh', 'spät'])}"
+        )
+    path = tmp_path / "rechnungen.csv"
+    path.write_bytes("\r\n".join(lines).encode("cp1252"))
+    added(project, "bills", str(path), "--target", "Zahlt")
+    prepare = block(project, "bills")["prepare"]
+    expected = {
+        "separator": ";",
+        "encoding": "cp1252",
+        "decimal": ",",
+        "thousands": ".",
+        "dates": ["%d.%m.%Y"],
+        "units": ["%", "€"],
+    }
+    assert prepare["format"] == expected
+    assert prepare["numbers"] == ["Preis", "Rabatt"]
+    project.stages("prepare", "bills")
+    rows = pd.read_parquet(project.folder / "data/bills/prepared/rows.parquet")
+    first = lines[1].split(";")[2].removesuffix(" €").replace(".", "").replace(",", ".")
+    assert rows["Preis"][0] == float(first)
+    assert {*rows["Zahlt"]} == {"früh", "spät"}
+
+
+def test_texts_without_spaces_are_texts(project, tmp_path):
+    draw = random.Random(6)
+    words = ["这个产品", "质量", "很好", "很差", "我觉得", "手机", "不错", "失望", "昨天", "收到"]
+    rows = [{"review": "".join(draw.choices(words, k=5)), "good": draw.choice(["yes", "no"])} for _ in range(80)]
+    added(project, "chinese", str(write(tmp_path / "rows.csv", rows)), "--target", "good")
+    assert block(project, "chinese")["prepare"]["texts"] == ["review"]
+
+
 def test_groups_stay_together(project, tmp_path):
     rows = [{**row, "price": 1000.5 + i, "owner": f"o{i % 20}"} for i, row in enumerate(homes())]
     added(project, "grouped", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--group", "owner")

@@ -188,9 +188,9 @@ def inspected(
     with guessed_table(file.path, shown, wishes, target) as (table, guess):
         target = column_named(options["target"], guess)
         kinds = wished_kinds(options, guess)
-        for extra in (options["group"], options["time"]):
+        for extra, kind in ((options["group"], "leave_out"), (options["time"], "dates")):
             if extra is not None:
-                kinds[column_named(extra, guess)] = "leave_out"
+                kinds.setdefault(column_named(extra, guess), kind)
         if target in kinds:
             raise RetrainError(
                 "--target",

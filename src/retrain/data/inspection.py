@@ -44,6 +44,8 @@ DATES = (
 TIMES = ("", " %H:%M", " %H:%M:%S")
 WORDS = 3.0
 """Words in an average value from which a column holds texts."""
+UNSPACED = r"[\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}\x{3040}-\x{30ff}\x{3400}-\x{9fff}]"
+"""Letters of scripts that write words without spaces: Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 LONG = 40.0
 """Characters in an average value from which it is a text, even if it is one word."""
 FIRST = 2_000
@@ -60,6 +62,7 @@ DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
 FEW_CLASSES = 20
 ODD_SHARE = 0.05
 """The largest share of values that are not numbers in a column of numbers."""
+UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF"}
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
 
@@ -183,12 +186,29 @@ def as_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", text.strip()) is not None
 
 
+def units_of(table: Table) -> tuple[str, ...]:
+    """Signs around numbers: a currency or a percent sign that almost all values of a column have, next to digits alone."""
+    found = set()
+    for place in range(len(table.names)):
+        rest = f"regexp_replace(c{place}, '[\\d.,+\\s\u00a0-]', '', 'g')"
+        source = f"(select {rest} as sign, c{place} as v from rows where c{place} <> '' limit {LOOKED_AT})"
+        signs, digits = (
+            table.ask("list(distinct sign)", source)[0] or [],
+            table.ask("avg(regexp_matches(v, '\\d')::int)", source)[0],
+        )
+        if digits == 1 and 0 < len(set(signs) - {""}) <= 2 and set(signs) - {""} <= UNITS:
+            found |= set(signs) - {""}
+    return tuple(sorted(found))
+
+
 def numbers_written(table: Table, given: Format) -> Format:
-    """The format with the decimal mark and the signs between thousands that the numbers of the table have."""
+    """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have."""
     if table.kind != "csv" or {"decimal", "thousands"} & given.model_fields_set:
         return given
+    if units := units_of(table):
+        given = given.model_copy(update={"units": units})
     for place in range(len(table.names)):
-        shares = shares_of(table, place, (r"[+-]?\d+,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
+        shares = shares_of(table, place, units, (r"[+-]?\d+,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
         commas, grouped, fits_groups, fits_commas, dotted = shares
         if commas and grouped and fits_groups >= 1 - ODD_SHARE:
             return given.model_copy(update={"thousands": ","})
@@ -197,9 +217,11 @@ def numbers_written(table: Table, given: Format) -> Format:
     return given
 
 
-def shares_of(table: Table, place: int, patterns: Sequence[str]) -> list[float]:
-    """The shares of a column's values that match patterns, in the first rows."""
+def shares_of(table: Table, place: int, units: Sequence[str], patterns: Sequence[str]) -> list[float]:
+    """The shares of a column's values that match patterns without their units, in the first rows."""
     value = f"c{place}"
+    for unit in units:
+        value = f"trim(replace({value}, {literal(unit)}, ''))"
     counts = ", ".join(f"count(*) filter (regexp_full_match({value}, {literal(pattern)}))" for pattern in patterns)
     filled, *found = table.ask(f"count(*) filter ({value} <> ''), {counts}", f"(select * from rows limit {LOOKED_AT})")
     return [count / max(1, filled) for count in found]
@@ -367,8 +389,9 @@ def date_format(column: Look) -> str | None:
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
     words, letters = column.table.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
-    many = column.distinct > FEW_CLASSES and column.distinct > 0.02 * column.filled
-    if many and (words >= WORDS or letters > LONG):
+    many = column.distinct > FEW_CLASSES and column.distinct > 0.1 * column.filled
+    (unspaced,) = column.table.ask(f"avg(regexp_matches(v, {literal(UNSPACED)})::int)", column.sample)
+    if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
         per_value = f"{words:.0f} words" if words >= WORDS else f"{letters:.0f} characters"
         return column.column("texts", f"{per_value} on average")
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:

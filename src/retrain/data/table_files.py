@@ -497,7 +497,8 @@ def likely_encoding(path: Path) -> str:
                 if foreign > max(FEWEST, FEW * len(content))
                 else None
             )
-            return "cp1252" if best is None or best.encoding in ("latin_1", "ascii") else best.encoding
+            same = best is None or str(best) == content.decode("cp1252", errors="replace")
+            return "cp1252" if same or best is None or best.encoding in ("latin_1", "ascii") else best.encoding
     return "utf-8"
 
 

@@ -56,9 +56,7 @@ class Dataset:
 
     def of_kind(self, kind: str) -> list[str]:
         """The inputs of one kind."""
-        return [
-            column.name for column in self.columns if column.kind == kind and column.name not in (self.group, self.time)
-        ]
+        return [column.name for column in self.columns if column.kind == kind and column.name != self.group]
 
     @property
     def is_large_text(self) -> bool:
