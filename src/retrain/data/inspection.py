@@ -208,7 +208,7 @@ def numbers_written(table: Table, given: Format) -> Format:
     if units := units_of(table):
         given = given.model_copy(update={"units": units})
     for place in range(len(table.names)):
-        shares = shares_of(table, place, units, (r"[+-]?\d+,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
+        shares = shares_of(table, place, units, (r"[^,]*,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
         commas, grouped, fits_groups, fits_commas, dotted = shares
         if commas and grouped and fits_groups >= 1 - ODD_SHARE:
             return given.model_copy(update={"thousands": ","})
