@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain import cli, environment, files, params
-from retrain.data.report_csv import Columns, write_columns
+from retrain.data.report_csv import Columns, in_short, write_columns
 from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
 from retrain.evaluation.metrics import evaluate_outputs, prediction_table
@@ -65,7 +65,8 @@ def main(dataset: str) -> None:
             write_columns(folder / name, table)
     recording.finish(result, "evaluate")
     values = [
-        f"{name} {value:.4f} (baseline {baseline.metrics[name]:.4f})" for name, value in evaluated.metrics.items()
+        f"{name} {in_short(value)} (baseline {in_short(baseline.metrics[name])})"
+        for name, value in evaluated.metrics.items()
     ]
     click.echo(f"evaluate {dataset}: {len(targets):,} test rows; {', '.join(values)}")
 

@@ -1,6 +1,7 @@
 """`retrain curves`: the loss curves as Markdown that GitHub draws."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 from retrain import cli, environment
@@ -27,9 +28,14 @@ def command() -> None:
         )
 
 
+def plain(number: float) -> str:
+    """A number with four significant digits, without an exponent, which Mermaid can't read."""
+    return f"{Decimal(f'{number:.4g}'):f}"
+
+
 def chart(path: Path, history: dict[str, list[float]]) -> str:
     """A dataset's chart: the first line is the train split, the second one the validation split."""
-    lines = [f"  line [{', '.join(f'{loss:.4f}' for loss in history[name])}]" for name in LOSSES]
+    lines = [f"  line [{', '.join(map(plain, history[name]))}]" for name in LOSSES]
     dataset = re.sub(r"[^\w.-]", "_", path.parent.name)
     title = f"{dataset}: loss over epochs (train, then validation)"
     axis = f'  x-axis "epoch" 1 --> {max(len(history["epoch"]), 2)}'

@@ -67,7 +67,10 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
             workspace / "reports" / dataset / "metrics.json", f"run: dvc repro evaluate@{dataset}"
         )
         test, baseline = metrics["test"], metrics["baseline"]
-        rows += [(dataset, name, f"{value:.4f}", f"{baseline[name]:.4f}") for name, value in test.items()]
+        rows += [
+            (dataset, name, report_csv.in_short(value), report_csv.in_short(baseline[name]))
+            for name, value in test.items()
+        ]
         sentences.append(f"{dataset}: {sentence(workspace, dataset, test, baseline)}.")
         sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,11 +16,14 @@ from retrain import files
 from retrain.errors import RetrainError
 
 __all__ = [
+    "DIGITS",
     "LARGEST",
     "Columns",
+    "in_short",
     "numbers_of",
     "read_columns",
     "read_numbers",
+    "significant",
     "unescape_cell",
     "write_columns",
     "write_rows",
@@ -39,8 +42,20 @@ FORMULA = r"(?=[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n])"
 MARKUP = r"(?=[/!])"
 HARMFUL = re.compile(f"{START}{FORMULA}|<'*{MARKUP}")
 ESCAPED = re.compile(f"({START})'{FORMULA}|(<'*)'{MARKUP}")
+DIGITS = 9
+"""Significant digits of a number that is computed. A float32 has no more."""
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 """Classes may be called -1 and +1. Spreadsheets do not execute numbers."""
+
+
+def significant(number: float) -> float:
+    """A number rounded to nine significant digits, so that small ones are as exact as large ones."""
+    return float(f"{number:.{DIGITS}g}")
+
+
+def in_short(number: float) -> str:
+    """A number for people: four decimals, or six significant digits where decimals would be too few or too many."""
+    return f"{number:.4f}" if 0.01 <= abs(number) < 100_000 else f"{number:.6g}"
 
 
 def escape_cell(text: str) -> str:

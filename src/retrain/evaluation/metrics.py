@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.report_csv import Columns
+from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
 from retrain.models.description import restore_hint
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate_outputs", "prediction_table"]
 
 
-DIGITS = 6
 ERROR_GROUPS = 5
 
 
@@ -44,8 +43,9 @@ def of_classes(targets: Sequence[str], predicted: Sequence[str], names: Sequence
     np.add.at(matrix, ([numbers[name] for name in targets], [numbers[name] for name in predicted]), 1)
     hits, support, answers = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     precision, recall, f1 = hits / answers.clip(1), hits / support.clip(1), 2 * hits / (support + answers).clip(1)
-    rates = {"precision": precision.round(DIGITS), "recall": recall.round(DIGITS), "f1": f1.round(DIGITS)}
-    classes: Columns = {"class": names, **rates, "support": support}
+    rates = {"precision": precision, "recall": recall, "f1": f1}
+    shortened = {name: list(map(significant, rate.tolist())) for name, rate in rates.items()}
+    classes: Columns = {"class": names, **shortened, "support": support}
     confusion: Columns = {
         "target": [name for name in names for _ in names],
         "predicted": [name for _ in names for name in names],
@@ -65,11 +65,12 @@ def of_numbers(targets: "np.ndarray", predicted: "np.ndarray") -> Evaluation:
 
     if len(targets) < 2:
         raise RetrainError("the test split", "has a single row", "add data, or raise split.test")
-    errors = predicted - targets
-    variance = float(targets.var())
-    mean_square = float(np.square(errors).mean())
+    errors, distances = predicted - targets, targets - targets.mean()
+    unit = max(np.abs(errors).max(), np.abs(distances).max()) or 1.0  # squares of tiny numbers would be zero
+    variance = float(np.square(distances / unit).mean())
+    mean_square = float(np.square(errors / unit).mean())
     metrics = {
-        "rmse": math.sqrt(mean_square),
+        "rmse": float(unit * math.sqrt(mean_square)),
         "mae": float(np.abs(errors).mean()),
         "r2": 1.0 - mean_square / variance if variance else float(mean_square == 0),
     }
@@ -85,11 +86,11 @@ def errors_by_target(targets: "np.ndarray", errors: "np.ndarray") -> Columns:
 
     groups = np.array_split(np.argsort(targets, kind="stable"), min(ERROR_GROUPS, len(targets)))
     return {
-        "from": [targets[group[0]].round(DIGITS) for group in groups],
-        "to": [targets[group[-1]].round(DIGITS) for group in groups],
+        "from": [targets[group[0]] for group in groups],
+        "to": [targets[group[-1]] for group in groups],
         "rows": [len(group) for group in groups],
-        "mean_error": [errors[group].mean().round(DIGITS) for group in groups],
-        "mean_absolute_error": [np.abs(errors[group]).mean().round(DIGITS) for group in groups],
+        "mean_error": [significant(errors[group].mean()) for group in groups],
+        "mean_absolute_error": [significant(np.abs(errors[group]).mean()) for group in groups],
     }
 
 
@@ -110,7 +111,7 @@ def evaluate_outputs(predictor: "Predictor", outputs: "Tensor", targets: Sequenc
         of_classes(targets, predicted, classes) if classes else of_numbers(np.asarray(targets), np.asarray(predicted))
     )
     loss = predictor.loss.plain(outputs, torch.from_numpy(task.encode(targets))).item()
-    metrics = {name: round(value, DIGITS) for name, value in {**evaluated.metrics, "loss": loss}.items()}
+    metrics = {name: significant(value) for name, value in {**evaluated.metrics, "loss": loss}.items()}
     infinite = [name for name, value in metrics.items() if not math.isfinite(value)]
     if infinite:
         where, hint = f"the model of {description.dataset}", restore_hint(Path(description.dataset))

@@ -1,10 +1,11 @@
 """Compares two files by their content: numbers within a tolerance, everything else exactly.
 
-Two numbers are equal within a tolerance t where |now - then| <= t + t * |then|, as in `numpy.isclose` with both of its
-tolerances set to t: absolute for numbers below 1, relative for those above. Whole numbers are counts and must be the
-same. Two images are equal if no pixel differs by more than one step of 255.
+Two numbers are equal within a tolerance t where |now - then| <= t * size + t * |then|. The size of weights is 1, as in
+`numpy.isclose` with both of its tolerances set to t. The size of numbers in a CSV or JSON file is the largest of their
+column or name, at most 1: they may have a unit that makes all of them tiny. Whole numbers are counts and must be the same. Two images are equal if no pixel differs by more than one step of 255.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,6 +25,8 @@ LONGEST = 40
 """Characters of a text that is shown."""
 IMAGE_STEPS = 1
 """Steps by which a pixel may differ: points that differ by rounding can be drawn in different pixels."""
+WITH_UNITS = {".csv", ".json"}
+"""Files whose numbers may have a unit."""
 HINT = "run: retrain verify"
 
 
@@ -68,23 +71,43 @@ def compare(then: Path, now: Path, tolerance: float) -> Finding:
     read = READERS.get(now.suffix)
     if read is None:
         return Finding(Status.DIFFERENT, "different bytes")
-    return compare_values(read(then), read(now), tolerance)
+    before = read(then)
+    return compare_values(before, read(now), tolerance, sizes_of(before) if now.suffix in WITH_UNITS else {})
 
 
-def compare_values(then: "Mapping[str, np.ndarray]", now: "Mapping[str, np.ndarray]", tolerance: float) -> Finding:
+def compare_values(
+    then: "Mapping[str, np.ndarray]", now: "Mapping[str, np.ndarray]", tolerance: float, sizes: Mapping[str, float]
+) -> Finding:
     """Compare named arrays: the same names in the same order, the same shapes, and values within the tolerance."""
     if list(then) != list(now):
         return Finding(Status.DIFFERENT, names_in_words(list(then), list(now)))
     for name, array in then.items():
         if array.shape != now[name].shape:
             return Finding(Status.DIFFERENT, f"{name}: {shape(array)} → {shape(now[name])} values")
-    gaps = [gap(name, array, now[name], tolerance) for name, array in then.items()]
+    gaps = [gap(name, array, now[name], tolerance, sizes.get(last_of(name), 1.0)) for name, array in then.items()]
     apart, size = sum(gap.apart for gap in gaps), sum(gap.size for gap in gaps)
     if not apart:
         return Finding(Status.EQUAL, "the same values; only bytes, or digests of other files, differ")
     worst = max(gaps, key=lambda gap: gap.excess)
     status = Status.EQUAL if worst.excess <= 1 else Status.DIFFERENT
     return Finding(status, f"{worst.where}; {apart:,} of {size:,} values differ")
+
+
+def sizes_of(arrays: "Mapping[str, np.ndarray]") -> dict[str, float]:
+    """The largest size of the numbers with the same last name, such as `test.rmse` and `baseline.rmse`; at most 1."""
+    import numpy as np
+
+    sizes: dict[str, float] = defaultdict(float)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            largest = np.abs(array[np.isfinite(array)]).max(initial=0.0)
+            sizes[last_of(name)] = min(max(sizes[last_of(name)], float(largest)), 1.0)
+    return sizes
+
+
+def last_of(name: str) -> str:
+    """The last part of a path: `rmse` of `test.rmse`."""
+    return name.rpartition(".")[2]
 
 
 def compare_images(then: "np.ndarray", now: "np.ndarray") -> Finding:
@@ -99,11 +122,11 @@ def compare_images(then: "np.ndarray", now: "np.ndarray") -> Finding:
     return Finding(status, f"{apart:,} of {steps.size:,} pixels differ, by at most {most} of 255")
 
 
-def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float) -> Gap:
+def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float, size: float) -> Gap:
     """How far two arrays of the same shape differ, and where most."""
     import numpy as np
 
-    excess = excesses(then, now, tolerance)
+    excess = excesses(then, now, tolerance, size)
     if not excess.any():
         return Gap(0.0, name, 0, then.size)
     most = int(excess.argmax())
@@ -117,7 +140,7 @@ def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float) -> G
     )
 
 
-def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.ndarray":
+def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float, size: float) -> "np.ndarray":
     """The difference of every pair of values, in tolerances; infinite where values must be the same and are not."""
     import numpy as np
 
@@ -127,7 +150,7 @@ def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float) -> "np.nda
     before, after = then.astype(np.float64), now.astype(np.float64)
     same = (before == after) | (np.isnan(before) & np.isnan(after))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        excess = np.abs(after - before) / (tolerance + tolerance * np.abs(before))
+        excess = np.abs(after - before) / (tolerance * (size + np.abs(before)))
     return np.where(same, 0.0, np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from retrain.data.report_csv import in_short
 from retrain.training.setup import Training
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def epoch_line(training: Training) -> str:
     row, metric = training.history.rows[-1], next(iter(training.data.task.metrics))
     return (
         f"epoch {row['epoch']:3d}/{training.config.epochs}"
-        f"  train loss {row['train_loss']:.4f} {metric} {row[f'train_{metric}']:.4f}"
-        f"  validation loss {row['validation_loss']:.4f} {metric} {row[f'validation_{metric}']:.4f}"
+        f"  train loss {in_short(row['train_loss'])} {metric} {in_short(row[f'train_{metric}'])}"
+        f"  validation loss {in_short(row['validation_loss'])} {metric} {in_short(row[f'validation_{metric}'])}"
         f"{'  best' if training.history.best.epoch == row['epoch'] else ''}"
     )

@@ -131,8 +131,7 @@ class Encoder:
 
 def moments_of(column: "pd.Series[Any]") -> tuple[float, float]:
     """Mean and standard deviation of a column, exactly rounded, so that all CPUs give the same bytes."""
-    mean = fmean(column)
-    deviation = pstdev(column, mean)
+    mean, deviation = fmean(column), pstdev(column)
     if deviation == 0:
         fact = "has the same value in every row of the train split"
         raise RetrainError(f"column '{column.name}'", fact, "remove it from the inputs")

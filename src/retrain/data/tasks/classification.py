@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from retrain.data.report_csv import Columns
+from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
 from retrain.schema import Count, Names, Section
 
@@ -102,7 +102,7 @@ class Task:
         return {"accuracy": sum(correct) / examples, "macro_f1": sum(f1) / len(f1)}
 
     def predictions(self, outputs: "Tensor") -> Columns:
-        """`predicted`, and one column of probabilities per class (softmax, rounded to six digits)."""
+        """`predicted`, and one column of probabilities per class (softmax, nine significant digits)."""
         probabilities = probabilities_of(outputs)
         columns = {f"probability_{name}": probabilities[:, number] for number, name in enumerate(self.classes)}
         return {"predicted": self.labels_of(outputs), **columns}
@@ -118,6 +118,6 @@ class Task:
 
 
 def probabilities_of(outputs: "Tensor") -> np.ndarray:
-    """The softmax of each row, rounded to six digits: float64, (rows, classes)."""
-    probabilities: np.ndarray = outputs.double().softmax(dim=1).numpy().round(6)
-    return probabilities
+    """The softmax of each row, with nine significant digits: float64, (rows, classes)."""
+    probabilities = outputs.double().softmax(dim=1)
+    return np.array(list(map(significant, probabilities.flatten().tolist()))).reshape(probabilities.shape)

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from retrain.data.report_csv import LARGEST, Columns
+from retrain.data.report_csv import DIGITS, LARGEST, Columns
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
@@ -47,8 +48,7 @@ class Task:
                 f"column '{targets.name}' holds text, but regression needs numbers",
                 "set split.task: classification",
             )
-        mean = fmean(targets)
-        deviation = pstdev(targets, mean)
+        mean, deviation = fmean(targets), pstdev(targets)
         if deviation == 0:
             fact = f"column '{targets.name}' has the same value in every row of the train split"
             raise RetrainError(where, fact, "add rows")
@@ -92,7 +92,7 @@ class Task:
         return {"rmse": self.deviation * math.sqrt(squares / examples), "mae": self.deviation * sizes / examples}
 
     def predictions(self, outputs: "Tensor") -> Columns:
-        """`predicted`, in the target's own units, rounded to six digits."""
+        """`predicted`, in the target's own units."""
         return {"predicted": self.numbers_of(outputs)}
 
     def answers(self, outputs: "Tensor") -> list[dict[str, Any]]:
@@ -100,6 +100,10 @@ class Task:
         return [{"number": number} for number in self.numbers_of(outputs).tolist()]
 
     def numbers_of(self, outputs: "Tensor") -> np.ndarray:
-        """The outputs in the target's own units, rounded to six digits: float64, (rows,)."""
-        numbers: np.ndarray = (outputs.double()[:, 0] * self.deviation + self.mean).numpy().round(6)
-        return numbers
+        """The outputs in the target's own units, with nine digits of the deviation: float64, (rows,).
+
+        So the mean may be far larger than the deviation, and the deviation as small as the unit demands.
+        """
+        places = DIGITS - 1 - Decimal(self.deviation).adjusted()
+        numbers = outputs.double()[:, 0] * self.deviation + self.mean
+        return np.array([round(number, places) for number in numbers.tolist()])
