@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
+from retrain.data.encoders._text import normalised, signs_of
 from retrain.errors import RetrainError
 from retrain.schema import Chosen, Section, Seed
 
@@ -108,7 +109,8 @@ def split(
     Args:
         rows: the tidy table.
         contents: the normalised content of each row.
-        official: the official test rows and their contents. Rows of the same content are left out of train and validation.
+        official: the official test rows and their contents. Rows of the same content, and with the same signs, are left
+            out of train and validation.
         parameters: the stage's section.
         keys: what decides instead of the content, if anything: the group of each row, or its time.
     """
@@ -122,10 +124,25 @@ def split(
     learned = ("train",) if parameters.folds else ("train", "validation")
     if official is None:
         return {name: rows[[own == name for own in assigned]] for name in (*learned, "test")}
-    test, tested = official[0], set(official[1])
-    free = [content not in tested for content in contents]
-    parts = {name: rows[[own == name and keep for own, keep in zip(assigned, free, strict=True)]] for name in learned}
-    return {**parts, "test": test}
+    tested = copies(rows, contents, *official)
+    parts = {
+        name: rows[[own == name and not out for own, out in zip(assigned, tested, strict=True)]] for name in learned
+    }
+    return {**parts, "test": official[0]}
+
+
+def copies(
+    rows: "pd.DataFrame", contents: list[bytes], others: "pd.DataFrame", other_contents: list[bytes]
+) -> list[bool]:
+    """Whether each row is also among some other rows: with the same content, and with the same signs in its texts."""
+    known = {(content, signs_in(others, row)) for row, content in enumerate(other_contents)}
+    maybe = {content for content, _ in known}
+    return [content in maybe and (content, signs_in(rows, row)) in known for row, content in enumerate(contents)]
+
+
+def signs_in(rows: "pd.DataFrame", row: int) -> str:
+    """The signs in the texts of a row's inputs, which its content may leave out."""
+    return signs_of(normalised(" ".join(value for value in rows.iloc[row, :-1] if isinstance(value, str))))
 
 
 def check(parameters: Split, where: str, *, official: bool) -> None:

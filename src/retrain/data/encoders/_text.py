@@ -10,7 +10,19 @@ from retrain.data.encoders import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["OfText", "joined"]
+__all__ = ["OfText", "joined", "normalised", "signs_of"]
+
+
+WORD = re.compile(r"\w+")
+FEW = 3
+"""Where a text has fewer words, signs are part of its content: `C`, `C++` and `A-` have little else."""
+INVISIBLE = re.compile(r"[\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0e\ufe0f\ufeff]")
+"""Hints for layout: where a line may break, which way a text runs, whether a sign has colours."""
+EMOTICON = r"[:;=]['^-]*(?:[()\[\]{}|/\\*]|[a-z0-9]\b)|[()]['^-]*[:;=]"
+MINUS = r"(?<!\w)-(?=\w)|(?<=\w)-(?!\w)"
+SIGN = re.compile(rf"{EMOTICON}|{MINUS}|[^\w\s.,;:!?\"'()\[\]{{}}-]")
+MEANINGFUL = frozenset("#%&*-/@\\")
+"""Punctuation, for Unicode, that is not the punctuation of sentences."""
 
 
 class OfText:
@@ -31,10 +43,8 @@ class OfText:
 
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
-        """The words of each row, without case, punctuation and spacing, in Unicode's NFKC form."""
-        word = re.compile(r"\w+")
-        normalised = (unicodedata.normalize("NFKC", text).casefold() for text in joined(rows, list(rows.columns)))
-        return [" ".join(word.findall(text)).encode() for text in normalised]
+        """The words of each row, without case, punctuation and spacing; see `content_of` for texts of few words."""
+        return [content_of(text).encode() for text in map(normalised, joined(rows, list(rows.columns)))]
 
     def rows_of_texts(self, texts: Sequence[str]) -> dict[str, list[str]]:
         """Rows with the texts in the last input column. The other columns, such as a title, are empty."""
@@ -44,3 +54,29 @@ class OfText:
 def joined(rows: Rows, columns: Sequence[str]) -> list[str]:
     """Some columns of each row as one text, separated by spaces."""
     return [" ".join(part for part in row if part) for row in zip(*(rows[name] for name in columns), strict=True)]
+
+
+def normalised(text: str) -> str:
+    """A text in Unicode's NFKC form, without case and without characters that only concern its layout."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return text if text.isascii() else INVISIBLE.sub("", text)
+
+
+def content_of(text: str) -> str:
+    """The words of a normalised text; all of it but repeated spaces if it has no words, or few words and signs."""
+    words = WORD.findall(text)
+    signs = signs_of(text) if len(words) < FEW else ""
+    return " ".join(words if words and not signs else text.split())
+
+
+def signs_of(text: str) -> str:
+    """The signs that tell normalised texts of the same words apart: symbols, emoji, emoticons, accents and vowel signs.
+
+    They leave out the punctuation of sentences, so that two prints of the same news are equal.
+    """
+    return "".join(sign for sign in SIGN.findall(text) if is_meaningful(sign))
+
+
+def is_meaningful(sign: str) -> bool:
+    """Whether a match of `SIGN` is more than a punctuation mark that ASCII does not have."""
+    return len(sign) > 1 or sign in MEANINGFUL or not unicodedata.category(sign).startswith("P")

@@ -1,6 +1,5 @@
 """Text as bags of words: token ids from a vocabulary that was learned from the train split."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
@@ -8,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
 from retrain.data.encoders._ragged import places_of
-from retrain.data.encoders._text import OfText, joined
+from retrain.data.encoders._text import OfText, joined, normalised
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne, Names, Section
 
 import numpy as np
+from unicode_segmentation_rs import split_word_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "Parameters"]
 
 
-TOKEN = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "<unknown>"
 
 
@@ -28,7 +27,7 @@ class Parameters(EncoderParameters):
     """Parameters of `name: text`."""
 
     minimum_count: AtLeastOne
-    """Words that occur less often in the train split count as unknown."""
+    """Words and signs that occur less often in the train split count as unknown."""
 
 
 class Learned(Section):
@@ -39,8 +38,12 @@ class Learned(Section):
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-case words of letters, digits and underscores, and single punctuation marks."""
-    return TOKEN.findall(text.lower())
+    """The words and signs of a text, by the word boundaries of Unicode (UAX #29), without case.
+
+    A combining mark belongs to its letter and an emoji is one sign, of however many code points. A script without spaces
+    gives one word per character.
+    """
+    return [word for part in split_word_bounds(normalised(text)) if (word := part.strip())]
 
 
 @dataclass(frozen=True)
