@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retrain import cli, environment, files, params
 from retrain.evaluation.parameters import Plot
-from retrain.evaluation.plots import SIZES, plots_of, read_plot_data, use_default_style
+from retrain.evaluation.plots import plots_of, read_plot_data, size_of, use_default_style
 from retrain.models.result import Result
 from retrain.tracking import recording
 
@@ -29,7 +29,7 @@ def main(dataset: str) -> None:
     with files.replacing(result.reports / "plots") as (folder,):
         folder.mkdir()
         for name, draw in plots.items():
-            figure = Figure(figsize=SIZES.get(name, (6.4, 4.8)), layout="constrained")
+            figure = Figure(figsize=size_of(name, data), layout="constrained")
             draw(figure.subplots(), data)
             path = folder / f"{name}.png"
             with files.writing(path):

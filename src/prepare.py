@@ -8,7 +8,7 @@ of the tables).
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, params, schema
 from retrain.data import sources
@@ -37,8 +37,7 @@ def prepare(source: SourceRows, parameters: SourceParameters, where: str) -> "tu
         where: the section's path, for errors.
 
     Raises:
-        RetrainError: no row is left, the test file has a missing number or a class of its own, or the classes can't be
-            learned.
+        RetrainError: no row is left, the test file has a missing number, or there is only one class.
     """
     from retrain.data.cleaning import categorise, class_names, clean, tidy
 
@@ -54,10 +53,7 @@ def prepare(source: SourceRows, parameters: SourceParameters, where: str) -> "tu
     if cleaned.rows.iloc[:, -1].dtype == "float64":
         return cleaned, test
     names = class_names(cleaned.rows, source.classes, where)
-    unknown = [] if test is None else sorted(set(test.iloc[:, -1]) - set(names))
-    if unknown:
-        hint = "add rows of this class to the training file, or correct the test file"
-        raise RetrainError(where, f"class '{unknown[0]}' is only in the test file", hint)
+    names += [] if test is None else sorted(set(test.iloc[:, -1]) - set(names))  # the split stage warns of these
     test = None if test is None else categorise(test, names)
     return replace(cleaned, rows=categorise(cleaned.rows, names)), test
 
@@ -82,6 +78,19 @@ def messages(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...
         yield f"warning: {cleaned.contradicting:,} rows have the same inputs as a row with another target"
 
 
+def tell_of_classes(dataset: str, labels: "pd.Series[Any]", targets: "pd.Series[Any]") -> None:
+    """Print which classes had several spellings, and warn of those that still differ only in case."""
+    from retrain.data.cleaning import case_twins, several_spellings
+
+    if str(targets.dtype) != "category":
+        return
+    if merged := several_spellings(labels.dropna().unique()):
+        differ = "spellings that differ in spaces or in the form of Unicode are one class"
+        click.echo(f"prepare {dataset}: {differ}: {schema.some_of(merged)}")
+    for message in case_twins(targets.cat.categories):
+        cli.warn(f"{dataset}: {message}")
+
+
 @cli.stage
 def main(dataset: str) -> None:
     """Read and clean a dataset's rows, and write them to data/NAME/prepared/."""
@@ -95,6 +104,7 @@ def main(dataset: str) -> None:
     parameters = schema.check(block["prepare"], source.parameters, where)
     read = source.read(parameters, SourceContext(dataset, workspace, environment.root(), block["split"]["task"]))
     cleaned, test = prepare(read, parameters, where)
+    tell_of_classes(dataset, read.rows.iloc[:, -1], cleaned.rows.iloc[:, -1])
     official = 0 if test is None else len(test)
     counts = {
         "read": len(read.rows),

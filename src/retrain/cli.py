@@ -18,7 +18,7 @@ from retrain.errors import SYSTEM_ERRORS, RetrainError, hint_of, lack_of_memory,
 
 import click
 
-__all__ = ["SECONDS", "examples", "leave", "one_line_errors", "patient_signals", "stage", "stage_message"]
+__all__ = ["SECONDS", "examples", "leave", "one_line_errors", "patient_signals", "stage", "stage_message", "warn"]
 
 
 class Seconds(click.FloatRange):
@@ -59,6 +59,11 @@ def stage(work: Callable[..., None]) -> click.Command:
 def stage_message(stage: str, dataset: str) -> Callable[[str], None]:
     """A function that prints a line about a stage to standard error."""
     return lambda text: click.echo(f"{stage} {dataset}: {text}", err=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning on standard error."""
+    click.echo(f"Warning: {printable(' '.join(message.split()))}", err=True)
 
 
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:

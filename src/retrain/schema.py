@@ -31,6 +31,7 @@ __all__ = [
     "Threads",
     "check",
     "combined",
+    "enumerated",
     "in_order",
     "missing_parameter",
     "nearest",
@@ -38,6 +39,7 @@ __all__ = [
     "renaming",
     "shortened",
     "shown",
+    "some_of",
     "unknown_name",
     "unknown_value",
 ]
@@ -196,6 +198,14 @@ def combined(problems: Sequence[Problem], where: str, hint: str = "") -> Retrain
 def enumerated(words: Sequence[str]) -> str:
     """Words as an English list: `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names that come from data, in quotes, at most ten of them: `'a', 'b' and 298 more`."""
+    most = 10
+    listed = [f"'{shortened(name, 40)}'" for name in names[:most]]
+    more = [f"{len(names) - most:,} more"] if len(names) > most else []
+    return enumerated([*listed, *more])
 
 
 def joined(*names: str) -> str:

@@ -250,11 +250,6 @@ FOLDER = object()
          "params.yaml: datasets.tiny_news.prepare: cleaning dropped all 2 rows (2 empty, 0 duplicates); check the columns"),
         (FILE, HEADER + b"a,sea\nb,sea\n",
          "params.yaml: datasets.tiny_news.prepare: all rows have the class 'sea'; add rows of another class"),
-        (FILE, HEADER + b"a,sea\nb,sea\nc,farm\n",
-         "params.yaml: datasets.tiny_news.prepare: classes with a single row: 'farm'; add rows of each, remove these rows, or"),
-        (FILE, HEADER + b"a,Sea\nb,Sea\nc,farm\nd,sea\n",
-         ("params.yaml: datasets.tiny_news.prepare: classes with a single row: 'farm', 'sea' (differs from 'Sea' only in case); "
-         "add rows of each, remove these rows, or give them another class with rename")),
         (FILE, None, f"{FILE} does not exist; put the file there, or change its location in datasets.tiny_news.prepare"),
         (FILE, FOLDER, f"{FILE} is a directory; put the file there, or change its location in datasets.tiny_news.prepare"),
         (NUMBERS, b"a,b,c,y\n1,2,3,4\n1,two,3,4\n",
@@ -334,13 +329,6 @@ def test_gaps_in_the_test_file_are_rejected(project):
         "params.yaml: datasets.tiny_numbers.prepare.test: column 'b' has missing values; fill them in the test file"
     )
     assert stage_error(project, "prepare", "tiny_numbers") == expected
-
-
-def test_classes_only_in_the_test_file_are_rejected(project):
-    (project.folder / "data/raw/tiny_news/test.csv").write_text("text,topic\nrain,weather\n")
-    project.set("tiny_news.prepare.test", {"location": "data/raw/tiny_news/test.csv", "sha256": "unpinned"})
-    expected = "params.yaml: datasets.tiny_news.prepare: class 'weather' is only in the test file; add rows of"
-    assert stage_error(project, "prepare", "tiny_news").startswith(expected)
 
 
 @pytest.mark.parametrize(

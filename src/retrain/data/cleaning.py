@@ -2,7 +2,8 @@
 
 import html
 import re
-from collections import defaultdict
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["Cleaned", "categorise", "class_names", "clean", "tidy", "tidy_texts"]
+__all__ = ["Cleaned", "case_twins", "categorise", "class_names", "clean", "several_spellings", "tidy", "tidy_texts"]
 
 
 NAMES = "quot|amp|lt|gt|nbsp|apos|hellip|mdash|ndash|lsquo|rsquo|ldquo|rdquo|pound|euro|copy|reg|trade|eacute"
@@ -33,14 +34,22 @@ SPACES = re.compile(r"\s+")
 
 
 def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
-    """A table with cleaned texts. Number columns are not changed.
+    """A table with cleaned texts, and with the names of classes, the last column, in Unicode's NFC form.
+
+    Number columns are not changed.
 
     Raises:
         RetrainError: a name in `repairs` is unknown.
     """
     texts = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
     tidied = {name: pd.Series(tidy_texts(table[name], repairs), table.index, dtype="str") for name in texts}
+    tidied |= {name: tidied[name].map(composed) for name in texts if name == table.columns[-1]}
     return table.assign(**tidied)
+
+
+def composed(text: str) -> str:
+    """A text in Unicode's NFC form: an accent is part of its letter."""
+    return unicodedata.normalize("NFC", text)
 
 
 def tidy_texts(texts: Iterable[str], repairs: Sequence[str]) -> list[str]:
@@ -153,26 +162,33 @@ def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> lis
         where: the section's path, for the error.
 
     Raises:
-        RetrainError: there is only one class, or a class has a single row and can't be both learned and tested. It
-            names all such classes.
+        RetrainError: there is only one class.
     """
-    counts = rows.iloc[:, -1].value_counts()
-    names = [name for name in ordered if name in counts.index] + sorted(set(counts.index) - set(ordered))
+    found = set(rows.iloc[:, -1])
+    names = [name for name in ordered if name in found] + sorted(found - set(ordered))
     if len(names) == 1:
         raise RetrainError(where, f"all rows have the class '{names[0]}'", "add rows of another class")
-    if 1 in counts.array:
-        alike: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            alike[name.casefold()].append(name)
-        single = [f"'{name}'{twin(name, alike[name.casefold()])}" for name in names if counts[name] == 1]
-        hint = "add rows of each, remove these rows, or give them another class with rename"
-        raise RetrainError(where, f"classes with a single row: {', '.join(single)}", hint)
     return names
 
 
-def twin(name: str, alike: list[str]) -> str:
-    """What an error adds to the name of a class, if it differs from another one only in case."""
-    return next((f" (differs from '{other}' only in case)" for other in alike if other != name), "")
+def several_spellings(labels: Iterable[object]) -> list[str]:
+    """The classes that differ in the raw labels only in the form of Unicode or in the spaces around them."""
+    return repeated({str(label): composed(str(label)).strip() for label in labels})
+
+
+def case_twins(names: Iterable[str]) -> list[str]:
+    """What to tell the user about classes that differ only in case."""
+    folded = {name: name.casefold() for name in names}
+    groups = [[f"'{name}'" for name in folded if folded[name] == twin] for twin in repeated(folded)]
+    return [
+        f"classes {schema.enumerated(group)} differ only in case; to make them one, use prepare.rename"
+        for group in groups
+    ]
+
+
+def repeated(forms: dict[str, str]) -> list[str]:
+    """The forms that several texts have."""
+    return [form for form, count in Counter(forms.values()).items() if count > 1]
 
 
 def categorise(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -1,12 +1,13 @@
 """Assignment of rows to splits by a hash of their content."""
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain.data.encoders._text import normalised, signs_of
 from retrain.errors import RetrainError
-from retrain.schema import Chosen, Section, Seed
+from retrain.schema import Chosen, Section, Seed, some_of
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "split"]
+__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "rare_classes", "split"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -112,23 +113,68 @@ def split(
         official: the official test rows and their contents. Rows of the same content, and with the same signs, are left
             out of train and validation.
         parameters: the stage's section.
-        keys: what decides instead of the content, if anything: the group of each row, or its time.
+        keys: what decides instead of the content, if anything: the group of each row, or its time. By time, no row moves
+            to the train split for the sake of its class: it would be newer than the others.
     """
-    if keys is not None and keys.dtype.kind == "M":
-        assigned = by_time(keys, parameters)
+    names = ("train", "test") if parameters.folds else ("train", "validation", "test")
+    times = keys if keys is not None and keys.dtype.kind == "M" else None
+    units = contents if keys is None or times is not None else contents_of_groups(keys)
+    if times is not None:
+        assigned = by_time(times, parameters)
     else:
-        assigned = [
-            assign_split(content, parameters.seed, parameters.test or 0.0, parameters.validation or 0.0)
-            for content in (contents if keys is None else contents_of_groups(keys))
-        ]
-    learned = ("train",) if parameters.folds else ("train", "validation")
-    if official is None:
-        return {name: rows[[own == name for own in assigned]] for name in (*learned, "test")}
-    tested = copies(rows, contents, *official)
-    parts = {
-        name: rows[[own == name and not out for own, out in zip(assigned, tested, strict=True)]] for name in learned
-    }
-    return {**parts, "test": official[0]}
+        fractions = parameters.test or 0.0, parameters.validation or 0.0
+        assigned = [assign_split(unit, parameters.seed, *fractions) for unit in units]
+    if official is not None:
+        assigned = ["" if out else own for own, out in zip(assigned, copies(rows, contents, *official), strict=True)]
+    if times is None:
+        moved = needed_to_train(rows.iloc[:, -1], units, assigned, parameters.seed)
+        assigned = ["train" if own and unit in moved else own for own, unit in zip(assigned, units, strict=True)]
+    parts = {name: rows[[own == name for own in assigned]] for name in names}
+    return parts if official is None else {**parts, "test": official[0]}
+
+
+def needed_to_train(targets: "pd.Series[Any]", units: list[bytes], assigned: list[str], seed: int) -> set[bytes]:
+    """One content or group of each class that the hash gave no train row: the one that is closest to the train split.
+
+    Args:
+        targets: the classes; for numbers, nothing is needed.
+        units: what the hash was of: the content of each row, or its group.
+        assigned: the split of each row, or nothing where it is left out.
+        seed: the key of the hash.
+    """
+    if str(targets.dtype) != "category":
+        return set()
+    of_class: dict[str, set[bytes]] = defaultdict(set)
+    for name, unit, own in zip(targets, units, assigned, strict=True):
+        if own:
+            of_class[name].add(unit)
+    learned = {name for name, own in zip(targets, assigned, strict=True) if own == "train"}
+    missed = (found for name, found in of_class.items() if name not in learned)
+    return {max(found, key=lambda unit: draw_of(unit, seed)) for found in missed}
+
+
+def rare_classes(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"]) -> list[str]:
+    """What to tell the user about classes that have a single row, or none to learn from; nothing for numbers."""
+    target = rows.columns[-1]
+    if str(rows[target].dtype) != "category":
+        return []
+    counts, learned = Counter(rows[target]), set(splits["train"][target])
+    single = [name for name in rows[target].cat.categories if counts[name] == 1 and name in learned]
+    unknown = [name for name in rows[target].cat.categories if name not in learned]
+    told = []
+    if single:
+        told.append(f"{classes(single)} a single row, which is for training: {some_of(single)}")
+    if unknown:
+        wrong = int(splits["test"][target].isin(unknown).sum())
+        told.append(
+            f"{classes(unknown)} no row to learn from, so {wrong:,} test rows count as wrong: {some_of(unknown)}"
+        )
+    return told
+
+
+def classes(names: list[str]) -> str:
+    """How a sentence about some classes starts."""
+    return "1 class has" if len(names) == 1 else f"{len(names):,} classes have"
 
 
 def copies(

@@ -34,7 +34,7 @@ def of_classes(targets: Sequence[str], predicted: Sequence[str], names: Sequence
     """Accuracy and macro F1; a table of the classes, and the confusion matrix with one row per pair of classes.
 
     The precision of a class that was never predicted is 0. So is the recall of a class without test rows.
-    F1 is 0 where precision and recall are.
+    F1 is 0 where precision and recall are. Macro F1 is the mean of the classes that have test rows or were predicted.
     """
     import numpy as np
 
@@ -51,7 +51,7 @@ def of_classes(targets: Sequence[str], predicted: Sequence[str], names: Sequence
         "predicted": [name for _ in names for name in names],
         "rows": matrix.ravel(),
     }
-    metrics = {"accuracy": float(hits.sum() / matrix.sum()), "macro_f1": float(f1.mean())}
+    metrics = {"accuracy": float(hits.sum() / matrix.sum()), "macro_f1": float(f1[support + answers > 0].mean())}
     return Evaluation(metrics, {"classes.csv": classes, "confusion.csv": confusion})
 
 

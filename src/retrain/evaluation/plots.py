@@ -1,8 +1,10 @@
 """Plots of the training history and of the predictions."""
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from retrain.data import report_csv, tasks
@@ -14,14 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-__all__ = ["SIZES", "plots_of", "read_plot_data", "use_default_style"]
+__all__ = ["plots_of", "read_plot_data", "size_of", "use_default_style"]
 
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers
-LONGEST_LABEL = 40
+LONGEST_LABEL = 28
 """The length of a class name in a plot, in characters."""
-SIZES = {"predicted": (5.0, 4.8)}
-"""Width and height in inches of plots that are not 6.4 x 4.8: square axes would leave wide margins."""
+MOST_CELLS, MOST_LABELS = 12, 60
+"""Up to this many classes, a confusion matrix has numbers in its cells; up to this many, a label for each class."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,47 @@ class PlotData:
     description: Description
 
 
+def size_of(name: str, data: PlotData) -> tuple[float, float]:
+    """Width and height of a plot in inches. Square axes leave narrower margins; many or long class names need more room."""
+    if name == "predicted":
+        return 5.0, 4.8
+    if name != "confusion":
+        return 6.4, 4.8
+    names = data.description.task.learned["classes"]
+    count, longest = len(names), max(map(len, class_labels(names)))
+    cells = 0.55 * (count - 5) if count <= MOST_CELLS else 0.13 * min(count, MOST_LABELS)
+    more = max(cells, 0.0) + 0.08 * max(longest - 16, 0)
+    return 6.4 + more, 4.8 + more
+
+
+@lru_cache(maxsize=1)
+def drawn_characters() -> frozenset[int]:
+    """The characters that the font of the plots has."""
+    from matplotlib import font_manager
+
+    return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
+
+
 def plot_label(text: str) -> str:
-    """A text of the data as a label: printable, and not too long."""
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return printable if len(printable) <= LONGEST_LABEL else f"{printable[: LONGEST_LABEL - 1]}…"
+    """A text of the data as a label: printable, and without its middle if it is long.
+
+    A character that the font lacks has a substitute.
+    """
+    printable = "".join(
+        letter if letter.isprintable() and ord(letter) in drawn_characters() else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )
+    half = LONGEST_LABEL // 2
+    return printable if len(printable) <= LONGEST_LABEL else f"{printable[: half - 1]}…{printable[-half:]}"
+
+
+def class_labels(names: Sequence[str]) -> list[str]:
+    """The labels of classes. One whose name is not written in the font's characters is called `class 3`, by its position."""
+    drawn = drawn_characters()
+    return [
+        plot_label(name) if all(ord(letter) in drawn for letter in name) else f"class {number}"
+        for number, name in enumerate(names, start=1)
+    ]
 
 
 def loss(axes: "Axes", data: PlotData) -> None:
@@ -90,19 +129,25 @@ def curves(axes: "Axes", data: PlotData, metric: str, label: str) -> None:
 
 def confusion(axes: "Axes", data: PlotData) -> None:
     """The confusion matrix: the number of test rows in each cell, and their share of the target's rows as its colour."""
+    import numpy as np
+
     matrix = data.results
     names = data.description.task.learned["classes"]
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     axes.figure.colorbar(image, ax=axes, label="Share of the target's rows", format="{x:.0%}")
-    for i in range(len(names)):
-        for j in range(len(names)):
-            colour = "white" if shares[i, j] > 0.5 else "black"
-            axes.text(j, i, f"{matrix[i, j]:,}\n{shares[i, j]:.1%}", ha="center", va="center", color=colour)
-    ticks = range(len(names))
-    labels = list(map(plot_label, names))
+    for i, j in np.ndindex(*matrix.shape) if len(names) <= MOST_CELLS else ():
+        colour = "white" if shares[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{matrix[i, j]:,}\n{shares[i, j]:.1%}", ha="center", va="center", color=colour)
+    ticks = range(0, len(names), math.ceil(len(names) / MOST_LABELS))
+    labels = class_labels(names)[:: ticks.step]
     axes.set_xticks(ticks, labels, rotation=30, ha="right")
     axes.set_yticks(ticks, labels)
+    if len(names) > MOST_CELLS:
+        axes.tick_params(labelsize=6)
+        axes.tick_params(axis="x", labelrotation=90)
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("center")
     title = f"{data.dataset}: confusion matrix, {matrix.sum():,} test rows"
     axes.set(title=title, xlabel="Predicted", ylabel="Target")
 

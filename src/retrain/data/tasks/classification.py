@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
 from retrain.schema import Count, Names, Section
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,13 +22,15 @@ class Learned(Section):
     """The value of `Task.to_json`: one count per class."""
 
     classes: Names
-    counts: tuple[Annotated[Count, Field(gt=0)], ...]
+    counts: tuple[Count, ...]
 
     @model_validator(mode="after")
     def check_lengths(self) -> "Learned":
         """Check that there are as many counts as classes."""
         if len(self.classes) != len(self.counts):
             raise ValueError("classes and counts differ in number")
+        if not any(self.counts):
+            raise ValueError("no class has a row")
         return self
 
 
@@ -45,7 +47,7 @@ class Task:
         """Take the classes in the order that `prepare` gave them.
 
         Raises:
-            RetrainError: the target holds numbers, or a class has no row in the train split.
+            RetrainError: the target holds numbers.
         """
         if str(targets.dtype) != "category":
             raise RetrainError(
@@ -54,10 +56,6 @@ class Task:
                 "set split.task: regression",
             )
         counts = targets.value_counts(sort=False)
-        absent = [str(name) for name, count in counts.items() if not count]
-        if absent:
-            hint = "add rows of this class, or change the seed"
-            raise RetrainError(where, f"class '{absent[0]}' has no row in the train split", hint)
         return cls(tuple(map(str, counts.index)), tuple(map(int, counts)))
 
     @classmethod
@@ -76,8 +74,8 @@ class Task:
 
     @property
     def baseline(self) -> tuple[float, ...]:
-        """The logarithm of each class's share: the majority-class baseline."""
-        return tuple(math.log(count / sum(self.counts)) for count in self.counts)
+        """The logarithm of each class's share: the majority-class baseline. A class of the test file only has half a row."""
+        return tuple(math.log((count or 0.5) / sum(self.counts)) for count in self.counts)
 
     def describe(self) -> str:
         """The number of classes, in words."""
@@ -96,9 +94,9 @@ class Task:
         return outputs.new_tensor(counts).double()
 
     def metrics_of(self, totals: "Tensor", examples: int) -> dict[str, float]:
-        """`accuracy`, the share of correct predictions, and `macro_f1`, the mean F1 of the classes (0 where nothing is correct)."""
+        """`accuracy`, the share of correct predictions, and `macro_f1`, the mean F1 of the classes that occur or are predicted."""
         correct, predicted, actual = totals.tolist()
-        f1 = [2 * hits / max(sum(counts), 1) for hits, *counts in zip(correct, predicted, actual, strict=True)]
+        f1 = [2 * hits / sum(counts) for hits, *counts in zip(correct, predicted, actual, strict=True) if any(counts)]
         return {"accuracy": sum(correct) / examples, "macro_f1": sum(f1) / len(f1)}
 
     def predictions(self, outputs: "Tensor") -> Columns:

@@ -28,7 +28,9 @@ class Loss(losses.Loss):
         if self.class_weights == "none":
             return self
         counts = task.to_json()["counts"]
-        return self.model_copy(update={"_weights": tuple(sum(counts) / (len(counts) * count) for count in counts)})
+        return self.model_copy(
+            update={"_weights": tuple(sum(counts) / (len(counts) * max(count, 1)) for count in counts)}
+        )
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean cross entropy, with label smoothing and class weights."""
