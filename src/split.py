@@ -12,7 +12,16 @@ from retrain.data import encoders, encoding_file, tasks
 from retrain.data.encoders import Arrays, Encoder
 from retrain.data.encoding_file import Encoding, LearnedEncoder, LearnedTask, SplitFacts
 from retrain.data.prepared_file import read_prepared
-from retrain.data.splitting import Split, check, contents_of_groups, folds, not_empty, rare_classes, split
+from retrain.data.splitting import (
+    Split,
+    check,
+    constant_columns,
+    contents_of_groups,
+    folds,
+    not_empty,
+    rare_classes,
+    split,
+)
 from retrain.data.tasks import Task
 from retrain.errors import RetrainError
 from retrain.schema import Section
@@ -105,7 +114,7 @@ def main(dataset: str) -> None:
     contents = contents_of(rows[inputs])
     splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters, keys)
     not_empty(splits, parameters, where)
-    for message in rare_classes(rows, splits):
+    for message in (*rare_classes(rows, splits), *constant_columns(splits["train"])):
         cli.warn(f"{dataset}: {message}")
 
     task = task_class.fit(splits["train"][target], where)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "rare_classes", "split"]
+__all__ = ["Split", "check", "constant_columns", "contents_of_groups", "folds", "not_empty", "rare_classes", "split"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -170,6 +170,21 @@ def rare_classes(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"]) -> lis
             f"{classes(unknown)} no row to learn from, so {wrong:,} test rows count as wrong: {some_of(unknown)}"
         )
     return told
+
+
+def constant_columns(train: "pd.DataFrame") -> list[str]:
+    """What to tell the user about inputs with the same number, category or date in every row; the target is left out."""
+    inputs = [train[name] for name in train.columns[:-1] if not is_text(train[name])]
+    same = [str(column.name) for column in inputs if len(column.unique()) == 1]
+    if not same:
+        return []
+    start = "1 column has" if len(same) == 1 else f"{len(same):,} columns have"
+    return [f"{start} the same value in every row of the train split, and no influence: {some_of(same)}"]
+
+
+def is_text(column: "pd.Series[Any]") -> bool:
+    """Whether a tidy column holds texts."""
+    return column.dtype.kind != "M" and str(column.dtype) not in ("float64", "category")
 
 
 def classes(names: list[str]) -> str:

@@ -32,6 +32,8 @@ LARGEST_BATCH = 1000
 """Metrics that MLflow takes in one call."""
 MOST_PARAMS = 100
 """Parameters that MLflow takes in one call."""
+LONGEST_PARAM = 6000
+"""Characters of a parameter that MLflow takes. The artifact `params.json` has all of them."""
 SHOWN_AS = {"learning_rate": "train_learning_rate"}
 """MLflow shows metrics in the order of their names; those that people compare, `test/...`, come first."""
 EVALUATED = "train_best_epoch"
@@ -146,7 +148,7 @@ class Run:
             if parameters:  # they are written last: as long as some are missing, the rest may be missing too
                 self.client.log_inputs(self.run_id, [] if has_inputs else dataset_inputs(facts))
                 self.client.log_dict(self.run_id, facts.sections, "params.json")
-            values = [Param(name, value) for name, value in parameters.items()]
+            values = [Param(name, schema.shortened(value, LONGEST_PARAM)) for name, value in parameters.items()]
             for start in range(0, len(values), MOST_PARAMS):
                 self.client.log_batch(self.run_id, params=values[start : start + MOST_PARAMS])
             if new:

@@ -57,11 +57,17 @@ class Encoder:
     def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> "tuple[Encoder, Arrays]":
         """Learn the mean and standard deviation of each column, and encode the rows.
 
+        A column with the same number in every row is left out: a network can't learn what another number means.
+
         Raises:
-            RetrainError: a column has the same number in every row.
+            RetrainError: no column has two different numbers.
         """
-        moments = [moments_of(rows[name]) for name in rows.columns]
-        encoder = cls(tuple(rows.columns), tuple(m for m, _ in moments), tuple(d for _, d in moments))
+        moments = {str(name): moments_of(rows[name]) for name in rows.columns}
+        varied = {name: (mean, deviation) for name, (mean, deviation) in moments.items() if deviation > 0}
+        if not varied:
+            raise RetrainError("the train split", "has no input with two different values", "check the inputs")
+        means, deviations = zip(*varied.values(), strict=True)
+        encoder = cls(tuple(varied), means, deviations)
         return encoder, encoder.encode(rows)
 
     @classmethod
@@ -131,8 +137,4 @@ class Encoder:
 
 def moments_of(column: "pd.Series[Any]") -> tuple[float, float]:
     """Mean and standard deviation of a column, exactly rounded, so that all CPUs give the same bytes."""
-    mean, deviation = fmean(column), pstdev(column)
-    if deviation == 0:
-        fact = "has the same value in every row of the train split"
-        raise RetrainError(f"column '{column.name}'", fact, "remove it from the inputs")
-    return mean, deviation
+    return fmean(column), pstdev(column)
