@@ -47,6 +47,8 @@ PARTS = {"encoder": "split", "network": "train", "optimizer": "train", "schedule
 """Parts of a section with a `name`, whose parameters `defaults` can give for each name, and the stage that they belong to."""
 DEFAULTS = "defaults"
 """The section of params.yaml that holds for all datasets."""
+DEVICE = r"con|prn|aux|nul|com[0-9]|lpt[0-9]"
+"""Names that Windows reserves."""
 KEY = rf"(?=.{{1,{LONGEST_NAME}}}$)\w[\w .:-]*(/\w[\w .:-]*)*"
 """A part of a parameter's name in MLflow, which allows no other characters, and slashes only as in a path."""
 
@@ -55,7 +57,8 @@ def datasets(folder: Path) -> Mapping[str, Any]:
     """The blocks of all datasets in a folder's params.yaml. Only their names are checked.
 
     Raises:
-        RetrainError: the file does not exist, is not valid YAML or has no dataset, or a name is not one that DVC takes.
+        RetrainError: the file does not exist, is not valid YAML or has no dataset; or a name is not one that DVC and all
+            file systems take, or differs from another one only in case.
     """
     content = load_yaml(folder / FILE, FILE, "run this inside the repository")
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
@@ -63,6 +66,11 @@ def datasets(folder: Path) -> Mapping[str, Any]:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
     for name in blocks:
         check_name(name)
+    folded = {name.casefold(): name for name in blocks}
+    for name in blocks:
+        if (other := folded[name.casefold()]) != name:
+            fact = f"'{name}' and '{other}' differ only in case, and would share their folders on many disks"
+            raise RetrainError(f"{FILE}: datasets", fact, "rename one of them")
     return blocks
 
 
@@ -72,6 +80,8 @@ def check_name(name: Any) -> None:
         fact = f"{shown(name)} can't be the name of a dataset, because 'dvc exp run -S' would not take it"
         hint = f"use a letter, then up to {LONGEST_NAME - 1} letters, digits, '_' and '-'"
         raise RetrainError(f"{FILE}: datasets", fact, hint)
+    if re.fullmatch(DEVICE, name.casefold()):
+        raise RetrainError(f"{FILE}: datasets", f"'{name}' can't be the name of a folder on Windows", "rename it")
 
 
 def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:

@@ -232,7 +232,20 @@ def test_names_that_dvc_rejects_are_errors(tmp_path, name):
     )
 
 
-@pytest.mark.parametrize("name", ["my-data", "Reviews", "no", "a1_b-2", "a" * 100])
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["mine", "Mine"], "'Mine' and 'mine' differ only in case, and would share their folders on many disks; rename one of them"),
+        (["mine", "con"], "'con' can't be the name of a folder on Windows; rename it"),
+        (["mine", "Lpt1"], "'Lpt1' can't be the name of a folder on Windows; rename it"),
+    ],
+)  # fmt: skip
+def test_names_work_on_all_disks(tmp_path, names, expected):
+    error = block_error(tmp_path, {name: {} for name in names}, lambda folder, _: params.datasets(folder))
+    assert error == f": {expected}"
+
+
+@pytest.mark.parametrize("name", ["my-data", "Reviews", "no", "a1_b-2", "a" * 100, "console", "com10"])
 def test_names_that_dvc_takes_are_valid(tmp_path, name):
     with (tmp_path / "params.yaml").open("w") as file:
         YAML(typ="safe").dump({"datasets": {name: {}}}, file)
