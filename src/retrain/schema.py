@@ -140,8 +140,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most similar to an unknown one, if any is similar."""
-    return next(iter(difflib.get_close_matches(name[:LONGEST_NAME], sorted(known), n=1)), None)
+    """The known name that is most similar to an unknown one, apart from case, if any is similar."""
+    folded = {one.casefold(): one for one in sorted(known)}
+    close = difflib.get_close_matches(name[:LONGEST_NAME].casefold(), folded, n=1)
+    return folded[close[0]] if close else None
 
 
 @dataclass(frozen=True)

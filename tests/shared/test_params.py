@@ -373,6 +373,7 @@ def test_any_value_is_taken_or_named(value: Any, parameter):
     ("name", "known", "answer"),
     [
         ("sdg", ["sgd", "adamw"], "did you mean 'sgd'?"),
+        ("SGD", ["sgd", "adamw"], "did you mean 'sgd'?"),
         ("zzz", ["sgd", "adamw"], "known are: adamw, sgd"),
     ],
 )
