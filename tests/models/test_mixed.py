@@ -161,12 +161,19 @@ def test_no_member_learns_from_its_fold(network):
 
 def test_rows_are_validated_by_the_member_of_their_fold(network):
     network.eval()
-    inputs, numbers = batch(8), torch.arange(8) % FOLDS
-    heads = network.heads_of(*inputs[:2], inputs[2:])
-    expected = torch.stack([heads[row, fold].softmax(dim=1).mean(dim=0) for row, fold in enumerate(numbers)])
-    torch.testing.assert_close(network(*inputs, numbers).softmax(dim=1), expected)
-    everyone = heads.flatten(1, 2).softmax(dim=2).mean(dim=1)
-    torch.testing.assert_close(network(*inputs).softmax(dim=1), everyone)
+    inputs, numbers = batch(8), torch.arange(8) % 3
+    before = network(*inputs, numbers)
+    with torch.no_grad():
+        network.output_bias[1, :, :, 0] += 1
+    after = network(*inputs, numbers)
+    assert torch.equal(after[numbers != 1], before[numbers != 1])
+    assert (after[numbers == 1, 0] > before[numbers == 1, 0]).all()
+
+
+def test_prediction_averages_all_members(network):
+    network.eval()
+    members = [network(*batch(8), torch.full((8,), fold)).softmax(dim=1) for fold in range(FOLDS)]
+    torch.testing.assert_close(network(*batch(8)).softmax(dim=1), torch.stack(members).mean(dim=0))
 
 
 def test_heads_of_numbers_are_averaged():

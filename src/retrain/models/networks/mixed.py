@@ -46,7 +46,7 @@ def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     return nn.Parameter((torch.rand(*shape) * 2 - 1) / math.sqrt(max(fan_in, 1)))
 
 
-class Table(nn.EmbeddingBag):
+class Bag(nn.EmbeddingBag):
     """Sums of the vectors of n-grams, one vector per member, with sparse gradients."""
 
     def __init__(self, terms: int, folds: int, dim: int, limit: float) -> None:
@@ -74,8 +74,7 @@ class Network(networks.Network):
         heads, hidden = parameters.heads, parameters.hidden
         self.folds, self.heads, self.outputs = folds, heads, outputs
         self.dropout = nn.Dropout(parameters.dropout)
-        inputs = size.values + (parameters.text_dim if size.terms else 0)
-        self.linear_weight = nn.Parameter(torch.zeros(folds, inputs, outputs))
+        self.linear_weight = nn.Parameter(torch.zeros(folds, size.values, outputs))
         self.register_buffer(
             "first_codes", torch.tensor([sum(size.codes[:n]) for n in range(len(size.codes))], dtype=torch.int64)
         )
@@ -86,13 +85,15 @@ class Network(networks.Network):
             nn.init.normal_(self.vectors.weight, std=0.3)
             nn.init.zeros_(self.constants.weight)
         if size.terms:
-            self.texts = Table(size.terms, folds, parameters.text_dim, 0.05)
-            self.text_constants = Table(size.terms, folds, outputs, 0.0)
-        width = inputs + parameters.category_dim * len(size.codes)
-        self.first_weight = uniform(folds, width, hidden, fan_in=width)
+            self.texts = Bag(size.terms, folds, parameters.text_dim, 0.05)
+            self.text_constants = Bag(size.terms, folds, outputs, 0.0)
+        dims = parameters.category_dim * len(size.codes) + (parameters.text_dim if size.terms else 0)
+        width = size.values + dims
+        self.first_weight = uniform(folds, size.values, hidden, fan_in=width)
+        if dims:
+            self.first_vectors_weight = uniform(folds, dims, hidden, fan_in=width)
         self.first_scale = nn.Parameter(torch.randint(2, (folds, heads, 1, hidden)) * 2.0 - 1.0)
         self.first_bias = uniform(folds, heads, 1, hidden, fan_in=width)
-        self.second_input_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
         self.second_weight = uniform(folds, hidden, hidden, fan_in=hidden)
         self.second_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
         self.second_bias = uniform(folds, heads, 1, hidden, fan_in=hidden)
@@ -123,30 +124,46 @@ class Network(networks.Network):
             together. Otherwise an average, (batch, outputs): of the heads that did not learn from the row, or of all heads
             where the folds are unknown.
         """
-        heads = self.heads_of(values, codes, (features, weights, offsets) if self.has_texts else None)
-        if folds is None:
-            return average(heads.flatten(1, 2))
-        if self.training:
-            other = torch.arange(self.folds, device=folds.device) != folds[:, None]
-            return heads[other].flatten(0, 1)
-        return average(heads[torch.arange(len(folds), device=folds.device), folds])
+        members = torch.arange(self.folds, device=values.device)[:, None]
+        used = torch.ones(self.folds, len(values), dtype=torch.bool, device=values.device)
+        if folds is not None:
+            used = members != folds if self.training else members == folds
+        # A member computes its rows only. The longest list of rows decides; the shorter ones end with rows that are not used.
+        rows = used.byte().argsort(dim=1, descending=True, stable=True)[:, : int(used.sum(dim=1).max())]
+        linear, vectors = self.linear_part(codes, (features, weights, offsets) if self.has_texts else None)
+        outputs = values.new_zeros(self.folds, len(values), self.heads, self.outputs)
+        deep = self.heads_of(values[rows], None if vectors is None else vectors[members, rows])
+        outputs = outputs.index_put((members, rows), deep) + linear
+        chosen = outputs.transpose(0, 1)[used.T]
+        if folds is not None and self.training:
+            return chosen.flatten(0, 1)
+        return average(chosen.view(len(values), -1, self.outputs))
 
-    def heads_of(self, values: Tensor, codes: Tensor, texts: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
-        """The outputs of all heads: (batch, folds, heads, outputs)."""
-        inputs, constants = values.expand(self.folds, *values.shape), torch.zeros((), device=values.device)
+    def linear_part(
+        self, codes: Tensor, texts: tuple[Tensor, Tensor, Tensor] | None
+    ) -> tuple[Tensor | float, Tensor | None]:
+        """What categories and texts add to the outputs, (folds, batch, 1, outputs), and their vectors, (folds, batch, dims)."""
+        linear: Tensor | float = 0.0
+        vectors = []
         if texts is not None:
-            inputs, constants = torch.cat([inputs, self.texts(*texts)], dim=2), self.text_constants(*texts)
-        linear = inputs @ self.linear_weight + constants
+            vectors.append(self.texts(*texts))
+            linear = linear + self.text_constants(*texts)[:, :, None]
         if self.has_codes:
             numbers = codes + self.get_buffer("first_codes")
-            inputs = torch.cat([inputs, self.by_fold(self.vectors(numbers)).flatten(2)], dim=2)
-            linear = linear + self.by_fold(self.constants(numbers)).sum(dim=2)
-        first = (inputs @ self.first_weight)[:, None] * self.first_scale + self.first_bias
-        hidden = self.thinned(first.relu())
-        second = (hidden * self.second_input_scale).flatten(1, 2) @ self.second_weight
-        hidden = self.thinned((second.view_as(hidden) * self.second_scale + self.second_bias).relu())
-        outputs: Tensor = hidden @ self.output_weight + self.output_bias + linear[:, None]
-        return outputs.permute(2, 0, 1, 3)
+            vectors.append(self.by_fold(self.vectors(numbers)).flatten(2))
+            linear = linear + self.by_fold(self.constants(numbers)).sum(dim=2, keepdim=True)
+        return linear, torch.cat(vectors, dim=2) if vectors else None
+
+    def heads_of(self, values: Tensor, vectors: Tensor | None) -> Tensor:
+        """The outputs of the heads from (folds, rows, values) and (folds, rows, dims): (folds, rows, heads, outputs)."""
+        shared = values @ self.first_weight
+        if vectors is not None:
+            shared = shared + vectors @ self.first_vectors_weight
+        hidden = self.thinned(torch.addcmul(self.first_bias, shared[:, None], self.first_scale).relu())
+        second = (hidden.flatten(1, 2) @ self.second_weight).view_as(hidden)
+        hidden = self.thinned(torch.addcmul(self.second_bias, second, self.second_scale).relu())
+        outputs: Tensor = hidden @ self.output_weight + self.output_bias + (values @ self.linear_weight)[:, None]
+        return outputs.transpose(1, 2)
 
     def by_fold(self, vectors: Tensor) -> Tensor:
         """Vectors of all members, (batch, categories, folds x dim), by member: (folds, batch, categories, dim)."""
