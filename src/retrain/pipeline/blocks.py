@@ -139,15 +139,21 @@ def learning_lines(dataset: Dataset) -> list[str]:
     batch = int(min(256, max(16, 2 ** round(math.log2(max(1.0, learned * 0.75 / 12))))) * 4 / 3)
     batch = max(1, min(batch, int(learned / 4)))
     epochs = int(min(60, max(24, 1200 / max(1, math.ceil(learned / batch)))))
-    encoder = "{name: mixed, minimum_count: 3}" if learned > 2000 else "{name: mixed}"
+    chosen = {"name": "mixed", **({"minimum_count": 3} if learned > 2000 else {})}
+    if dataset.of_kind("texts"):
+        epochs = 24  # n-grams are learned in few epochs
+        if dataset.of_kind("numbers") or dataset.of_kind("dates"):
+            chosen["char_ngrams"] = 0  # a short text beside numbers, such as a name, says little
+    threads = ["      threads: 2"] if learned > 2000 or dataset.of_kind("texts") else []
     return [
-        f"    split: {{folds: {folds}, {test}task: {task}, encoder: {encoder}}}",
+        f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
         "    train:",
         "      network: {name: mixed}",
         "      optimizer: {name: adamw_rowwise}",
         "      schedule: {name: warm_cosine}",
         f"      loss: {loss}",
         f"      loop: {{epochs: {epochs}, batch_size: {batch}, learning_rate: 0.002, ema_decay: 0.97, best_by: loss, patience: {max(8, int(epochs * 0.3))}}}",
+        *threads,
     ]
 
 

@@ -20,6 +20,8 @@ __all__ = ["Parameters", "clip", "scheduler"]
 
 INITIAL_SUM = 1e-6
 """The start value of the sums of `RowwiseAdagradOptimizer`; it limits a row's first step."""
+SMALL_INITIAL_SUM = 1e-10
+"""That of `AdamWRowwiseOptimizer`: gradients of an n-gram in a long text are small, but its steps are not."""
 
 
 class OptimizerSection(Section):
@@ -174,13 +176,13 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                move(parameter, parameter.grad, self.state[parameter], group["lr"])
+                move(parameter, parameter.grad, self.state[parameter], group["lr"], INITIAL_SUM)
 
 
-def move(parameter: Tensor, gradient: Tensor, state: dict[str, Any], learning_rate: float) -> None:
+def move(parameter: Tensor, gradient: Tensor, state: dict[str, Any], learning_rate: float, initial_sum: float) -> None:
     """One step of `RowwiseAdagradOptimizer` for one parameter; `sum` in its state has one number per row."""
     if not state:
-        state["sum"] = parameter.new_full((len(parameter),), INITIAL_SUM)
+        state["sum"] = parameter.new_full((len(parameter),), initial_sum)
     sums = state["sum"]
     if gradient.is_sparse:
         rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public methods need sorted indices)
@@ -224,7 +226,7 @@ class AdamWRowwiseOptimizer(EagerOptimizer):
         for group in rowwise:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    move(parameter, parameter.grad, self.state[parameter], group["lr"])
+                    move(parameter, parameter.grad, self.state[parameter], group["lr"], SMALL_INITIAL_SUM)
 
 
 def adamw(weights: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
