@@ -8,7 +8,7 @@ PIP_AUDIT := 2.10.1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-dev repro repro-all compare reset doctor status stale audit verify summary ui test test-slow coverage stress campaigns fuzz docs check check-packages bench bench-quick format lock clean
+.PHONY: help setup setup-dev repro repro-all compare reset doctor status stale audit verify summary ui test test-slow coverage stress campaigns fuzz docs check check-packages bench bench-quick bench-tables format lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
@@ -111,6 +111,9 @@ bench: setup benchmarks/.venv/installed  ## compare speed and accuracy with fast
 
 bench-quick: setup benchmarks/.venv/installed  ## compare with fastText in two minutes; writes nothing
 	@$(BIN)/python benchmarks/bench.py --quick
+
+bench-tables: setup benchmarks/.venv/installed  ## compare with scikit-learn and LightGBM on real tables (TABLES_DIR=folder, ARGS="--seeds 1")
+	@$(BIN)/python benchmarks/tables.py $(ARGS)
 
 benchmarks/.venv/installed: benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv
