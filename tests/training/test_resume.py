@@ -37,6 +37,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {"beta1": 0.9, "beta2": 0.999, "weight_decay": 0.01},
     "adagrad": {"weight_decay": 0.0},
     "rowwise_adagrad": {},
+    "adamw_rowwise": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "sparse_learning_rate": 0.1},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {"constant": {}, "linear": {}, "cosine": {}, "steps": {"count": 3, "gamma": 0.5}}
 NGRAMS = {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": True}
@@ -45,7 +46,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "tiny_numbers": {**MLP, "dropout": 0.3},
     "tiny_ngrams": NGRAMS,
 }
-SPARSE = {"sgd": {"momentum": 0.0, "weight_decay": 0.0}, "adagrad": OPTIMIZERS["adagrad"], "rowwise_adagrad": {}}
+SPARSE = {
+    "sgd": {"momentum": 0.0, "weight_decay": 0.0},
+    **{name: OPTIMIZERS[name] for name in ("adagrad", "rowwise_adagrad", "adamw_rowwise")},
+}
 """Optimizers with parameters that take the sparse gradients of `ngram_bag`."""
 COMBINATIONS = [
     (dataset, {"name": optimizer, **parameters}, {"name": schedule, **SCHEDULES[schedule]})
