@@ -143,7 +143,7 @@ def learning_lines(dataset: Dataset) -> list[str]:
     if dataset.of_kind("texts"):
         epochs = 24  # n-grams are learned in few epochs
         if dataset.of_kind("numbers") or dataset.of_kind("dates"):
-            chosen["char_ngrams"] = 0  # a short text beside numbers, such as a name, says little
+            chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
     threads = ["      threads: 2"] if learned > 2000 or dataset.of_kind("texts") else []
     return [
         f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
