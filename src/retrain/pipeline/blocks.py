@@ -144,7 +144,6 @@ def learning_lines(dataset: Dataset) -> list[str]:
         epochs = 24  # n-grams are learned in few epochs
         if dataset.of_kind("numbers") or dataset.of_kind("dates"):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
-    threads = ["      threads: 2"] if learned > 2000 or dataset.of_kind("texts") else []
     return [
         f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
         "    train:",
@@ -153,7 +152,6 @@ def learning_lines(dataset: Dataset) -> list[str]:
         "      schedule: {name: warm_cosine}",
         f"      loss: {loss}",
         f"      loop: {{epochs: {epochs}, batch_size: {batch}, learning_rate: 0.002, ema_decay: 0.97, best_by: loss, patience: {max(8, int(epochs * 0.3))}}}",
-        *threads,
     ]
 
 
