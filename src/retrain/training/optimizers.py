@@ -180,7 +180,10 @@ class RowwiseAdagradOptimizer(EagerOptimizer):
 
 
 def move(parameter: Tensor, gradient: Tensor, state: dict[str, Any], learning_rate: float, initial_sum: float) -> None:
-    """One step of `RowwiseAdagradOptimizer` for one parameter; `sum` in its state has one number per row."""
+    """One step of `RowwiseAdagradOptimizer` for one parameter; `sum` in its state has one number per row.
+
+    A sparse gradient is overwritten, which saves a copy of it.
+    """
     if not state:
         state["sum"] = parameter.new_full((len(parameter),), initial_sum)
     sums = state["sum"]
@@ -188,7 +191,7 @@ def move(parameter: Tensor, gradient: Tensor, state: dict[str, Any], learning_ra
         rows, values = gradient._indices()[0], gradient._values()  # noqa: SLF001 (the public methods need sorted indices)
         sums.index_add_(0, rows, values.square().reshape(len(values), math.prod(values.shape[1:])).mean(dim=1))
         rates = sums[rows].rsqrt_().mul_(-learning_rate)
-        parameter.index_add_(0, rows, values * rates.reshape(-1, *[1] * (values.dim() - 1)))
+        parameter.index_add_(0, rows, values.mul_(rates.reshape(-1, *[1] * (values.dim() - 1))))
     else:
         sums += gradient.square().reshape(len(sums), -1).mean(dim=1)
         rates = sums.rsqrt().mul_(-learning_rate)
