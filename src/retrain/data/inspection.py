@@ -97,6 +97,8 @@ class Column:
     """Numbers that stand for a missing one, such as -999."""
     predict: str = ""
     """Of the target: `label` or `number`."""
+    unspaced: bool = False
+    """Of a text: whether most values are in a script that writes words without spaces."""
 
 
 @dataclass(frozen=True)
@@ -393,7 +395,7 @@ def word_column(column: Look) -> Column:
     (unspaced,) = column.table.ask(f"avg(regexp_matches(v, {literal(UNSPACED)})::int)", column.sample)
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
         per_value = f"{words:.0f} words" if words >= WORDS else f"{letters:.0f} characters"
-        return column.column("texts", f"{per_value} on average")
+        return column.column("texts", f"{per_value} on average", unspaced=unspaced > 0.5)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
         return column.column("leave_out", "it has a different value in every row")
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:

@@ -142,7 +142,8 @@ def learning_lines(dataset: Dataset) -> list[str]:
     chosen = {"name": "mixed", **({"minimum_count": 3} if learned > 2000 else {})}
     if dataset.of_kind("texts"):
         epochs = 24  # n-grams are learned in few epochs
-        if dataset.of_kind("numbers") or dataset.of_kind("dates"):
+        beside = dataset.of_kind("numbers") or dataset.of_kind("dates")
+        if beside and not any(column.unspaced for column in dataset.columns):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
     return [
         f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
