@@ -63,19 +63,22 @@ def reasons(cleaned: "Cleaned") -> list[str]:
     return [f"{count:,} {reason}" for reason, count in cleaned.dropped.items() if count]
 
 
-def messages(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...]) -> Iterator[str]:
-    """What prepare tells about the rows: one line, then warnings."""
-    kept = len(cleaned.rows)
+def summary(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...]) -> str:
+    """What happened to the rows, in a line."""
     dropped = [*reasons(cleaned), *notes]
     left_out = f"; left out {', '.join(dropped)}" if dropped else ""
     repeats = f"; {cleaned.repeated:,} are repeated" if cleaned.repeated and not cleaned.dropped["repeated"] else ""
     test = f" and {official:,} of the official test file" if official else ""
-    yield f"read {read:,} rows{left_out}; kept {kept:,}{test}{repeats}"
-    gone = read - kept - cleaned.dropped["repeated"]
+    return f"read {read:,} rows{left_out}; kept {len(cleaned.rows):,}{test}{repeats}"
+
+
+def warnings(cleaned: "Cleaned", read: int) -> Iterator[str]:
+    """What may be wrong with the rows."""
+    gone = read - len(cleaned.rows) - cleaned.dropped["repeated"]
     if gone > MANY * read:
-        yield f"warning: {gone:,} of {read:,} rows ({gone / read:.1%}) are left out"
+        yield f"{gone:,} of {read:,} rows ({gone / read:.1%}) are left out"
     if cleaned.contradicting:
-        yield f"warning: {cleaned.contradicting:,} rows have the same inputs as a row with another target"
+        yield f"{cleaned.contradicting:,} rows have the same inputs as a row with another target"
 
 
 def tell_of_classes(dataset: str, labels: "pd.Series[Any]", targets: "pd.Series[Any]") -> None:
@@ -122,8 +125,9 @@ def main(dataset: str) -> None:
             tables.write_parquet(draft / "keys.parquet", read.keys.loc[cleaned.rows.index].to_frame("key"))
         section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         files.write_json(draft / FILE, {"counts": counts, "prepare": section, "tables": files.digests_in(draft)})
-    for line in messages(cleaned, len(read.rows), official, read.notes):
-        click.echo(f"prepare {dataset}: {line}")
+    click.echo(f"prepare {dataset}: {summary(cleaned, len(read.rows), official, read.notes)}")
+    for warning in warnings(cleaned, len(read.rows)):
+        cli.warn(f"{dataset}: {warning}")
 
 
 if __name__ == "__main__":

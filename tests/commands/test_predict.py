@@ -186,7 +186,7 @@ def test_numbers_in_another_unit_are_told(elsewhere):
     (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n1,2000,3\n")
     ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
     assert ended.exit_code == 0
-    assert ended.stderr.startswith("warning: rows.csv, column 'b': 1 of 2 rows, such as 2000, are far outside what")
+    assert ended.stderr.startswith("Warning: rows.csv, column 'b': 1 of 2 rows, such as 2000, are far outside what")
 
 
 class Trap:

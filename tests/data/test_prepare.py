@@ -149,10 +149,13 @@ def test_prepare_prints_its_counts(project):
     path = project.folder / "data/raw/tiny_news/rows.csv"
     rows = path.read_text()
     path.write_text(rows + ",farm\na cow,farm\na cow,farm\na cow,sea\nx,\nz,\n")
-    assert prepared(project, "tiny_news").splitlines() == [
-        "prepare tiny_news: read 156 rows; left out 2 without a target, 1 without any input; kept 153; 1 are repeated",
-        "prepare tiny_news: warning: 3 of 156 rows (1.9%) are left out",
-        "prepare tiny_news: warning: 3 rows have the same inputs as a row with another target",
+    ended = project.stage_here("prepare", "tiny_news")
+    assert ended.stdout == (
+        "prepare tiny_news: read 156 rows; left out 2 without a target, 1 without any input; kept 153; 1 are repeated\n"
+    )
+    assert ended.stderr.splitlines() == [
+        "Warning: tiny_news: 3 of 156 rows (1.9%) are left out",
+        "Warning: tiny_news: 3 rows have the same inputs as a row with another target",
     ]
     counts = json.loads((project.folder / "data/tiny_news/prepared/prepared.json").read_text())["counts"]
     dropped = {"without_a_target": 2, "without_any_input": 1, "with_a_missing_input": 0, "repeated": 0}

@@ -200,10 +200,9 @@ def warn_of_strange_numbers(predictor: "Predictor", rows: "pd.DataFrame", shown:
         far = rows[name][(rows[name] < low) | (rows[name] > high)]
         if len(far):
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
-            click.echo(
-                f"warning: {shown}, column '{name}': {len(far):,} of {len(rows):,} rows, such as {far.iloc[0]:g}, are far "
-                f"outside what the model was trained on ({usual}); check the unit",
-                err=True,
+            cli.warn(
+                f"{shown}, column '{name}': {len(far):,} of {len(rows):,} rows, such as {far.iloc[0]:g}, are far "
+                f"outside what the model was trained on ({usual}); check the unit"
             )
 
 

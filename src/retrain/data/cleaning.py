@@ -122,9 +122,10 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     blank = (missing | tidied.isin([""]))[inputs].all(axis=1) & ~unlabelled
     gaps = missing.any(axis=1) & ~unlabelled & ~blank & (incomplete == "drop")
     kept = tidied[~(unlabelled | blank | gaps)]
-    repeated = kept.duplicated()
+    codes = kept.apply(lambda column: pd.factorize(column)[0])  # numbers compare faster than texts
+    repeated = codes.duplicated()
     labels = not pd.api.types.is_numeric_dtype(kept[target].dtype)
-    contradicting = int(contradictions(kept, inputs, target).sum()) if labels else 0
+    contradicting = int(contradictions(codes, inputs, target).sum()) if labels else 0
     rows = kept if repeats == "keep" else kept[~repeated] if repeats == "once" else majority(kept, inputs, target)
     reasons = {"without a target": unlabelled, "without any input": blank, "with a missing input": gaps}
     dropped = {reason: int(where.sum()) for reason, where in reasons.items()}
