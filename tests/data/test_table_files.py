@@ -85,9 +85,9 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"", "rows.csv is empty; add rows"),
         (b"\n\n", "rows.csv is empty; add rows"),
         (b"a,b\n", "rows.csv has a header, but no rows; add rows"),
-        (b'a,b\n"p\nq",2\n3,"4\n5,6\n', 'rows.csv, line 4 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'),
-        (b'a,b\n"1"x,2\n', 'rows.csv, line 2 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'),
-        (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); set format.encoding: cp1252"),
+        (b'a,b\n"p\nq",2\n3,"4\n5,6\n', 'rows.csv, line 4 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set datasets.mine.prepare.format.quote: "" if quotes have no meaning in this file'),
+        (b'a,b\n"1"x,2\n', 'rows.csv, line 2 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set datasets.mine.prepare.format.quote: "" if quotes have no meaning in this file'),
+        (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); set datasets.mine.prepare.format.encoding: cp1252"),
         (b'a,b\n"x\ny",2\n1,2,3\n', "rows.csv, line 4 has 3 values for 2 columns; put quotes around values that contain ','"),
         (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
         (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
@@ -96,7 +96,7 @@ def test_other_kinds_of_files(tmp_path, name):
 )  # fmt: skip
 def test_errors_name_the_line(tmp_path, content, expected):
     with pytest.raises(RetrainError) as caught:
-        read(tmp_path, content, expected=Expected(wanted=["a", "b"]))
+        read(tmp_path, content, expected=Expected(wanted=["a", "b"], section=SECTION))
     assert str(caught.value) == expected
 
 
@@ -179,7 +179,7 @@ def test_words_are_no_dates(tmp_path, word):
     [
         ("a,c", "rows.csv has no column 'b'; known are: a, c"),
         ("a,bb", "rows.csv has no column 'b'; did you mean 'bb'?"),
-        ("b,b", "rows.csv, line 1 names column 'b' 2 times; rename one of them"),
+        ("b,b", "rows.csv, line 1 names column 'b' twice; rename one of them"),
     ],
 )
 def test_columns_are_missing_or_repeated(tmp_path, header, fact):

@@ -129,13 +129,11 @@ PARAMETERS = [
     # missing
     ("tiny_news.prepare.source", REMOVED, "tiny_news.prepare.source is missing; add it"),
     ("tiny_news.prepare.train.sha256", REMOVED, "tiny_news.prepare.train.sha256 is missing; add it"),
-    ("tiny_news.split.seed", REMOVED, "tiny_news.split.seed is missing; add it"),
     ("tiny_news.split.encoder.minimum_count", REMOVED, "tiny_news.split.encoder.minimum_count is missing; add it"),
     ("tiny_news.train.loop.patience", REMOVED, "tiny_news.train.loop.patience is missing; add it"),
     ("tiny_news.train.optimizer.name", REMOVED, "tiny_news.train.optimizer.name is missing; add it"),
     ("tiny_news.train.network.name", REMOVED, "tiny_news.train.network.name is missing; add it"),
     ("tiny_news.train.network.sparse", REMOVED, "tiny_news.train.network.sparse is missing; add it"),
-    ("tiny_news.evaluate.batch_size", REMOVED, "tiny_news.evaluate.batch_size is missing; add it"),
     # mistyped
     ("tiny_news.prepare.header", 1, "tiny_news.prepare.header is 1, but must be true or false"),
     ("tiny_news.prepare.columns", "text", "tiny_news.prepare.columns is the text 'text', but must be a list; write [text]"),
@@ -237,24 +235,22 @@ FOLDER = object()
     [
         (FILE, b"", f"{FILE} is empty; add rows"),
         (FILE, HEADER, f"{FILE} has a header, but no rows; add rows"),
-        (FILE, HEADER + b'the cow,farm\n"the shi', f"{FILE}, line 3 starts a quoted field that does not end in the file; "),
-        (FILE, HEADER + b'"the" cow,farm\n', f"{FILE}, line 2 has text after the closing quote of a field; write a"),
-        (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}, line 2 is not UTF-8 (byte 0xe9); save the file as UTF-8"),
+        (FILE, HEADER + b'the cow,farm\n"the shi', f"{FILE}, line 3 has a quote that does not end, or text after a closing quote; write a"),
+        (FILE, HEADER + b'"the" cow,farm\n', f"{FILE}, line 2 has a quote that does not end, or text after a closing quote; write a"),
+        (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}, line 2 is not UTF-8 (byte 0xe9); set datasets.tiny_news.prepare.format.encoding: cp1252"),
         (FILE, HEADER + b"a,farm\nb,sea,x\n", f"{FILE}, line 3 has 3 values for 2 columns; put quotes around values"),
         (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3 has 1 value for 2 columns; add the missing values"),
         (FILE, b"text,text\na,b\n", f"{FILE}, line 1 names column 'text' twice; rename one of them"),
         (FILE, b"text,subject\na,b\n", f"{FILE} has no column 'topic'; known are: subject, text"),
-        (FILE, b"text;topic\na;b\n",
-         f"{FILE} has no column 'text', but the single column 'text;topic'; separate the values by commas, not by ';'"),
         (FILE, HEADER + b",farm\na,\n",
-         "params.yaml: datasets.tiny_news.prepare: cleaning dropped all 2 rows (2 empty, 0 duplicates); check the columns"),
+         "params.yaml: datasets.tiny_news.prepare: cleaning dropped all 2 rows (1 without a target, 1 without any input); check the columns"),
         (FILE, HEADER + b"a,sea\nb,sea\n",
          "params.yaml: datasets.tiny_news.prepare: all rows have the class 'sea'; add rows of another class"),
         (FILE, None, f"{FILE} does not exist; put the file there, or change its location in datasets.tiny_news.prepare"),
         (FILE, FOLDER, f"{FILE} is a directory; put the file there, or change its location in datasets.tiny_news.prepare"),
         (NUMBERS, b"a,b,c,y\n1,2,3,4\n1,two,3,4\n",
-         (f"{NUMBERS}, line 3, column 'b' holds 'two', which is not a finite number; correct the value, or remove 'b' "
-         "from datasets.tiny_numbers.prepare.numbers to read it as text")),
+         (f"{NUMBERS}, line 3, column 'b' holds 'two', which is not a finite number; correct the value, add it to "
+         "datasets.tiny_numbers.prepare.format.missing if it means a missing value, or take 'b' out of datasets.tiny_numbers.prepare.numbers")),
         (NUMBERS, b"a,b,c,y\n1,2,3,inf\n", f"{NUMBERS}, line 2, column 'y' holds 'inf', which is not a finite number; "),
         (NUMBERS, b"a,b,c,y\n1,nan,3,4\n", f"{NUMBERS}, line 2, column 'b' holds 'nan', which is not a finite number; "),
         (NUMBERS, b"a,b,c,y\n1,2,1e308,4\n", f"{NUMBERS}, line 2, column 'c' holds '1e308', which is larger than 1e+150; "),
@@ -325,6 +321,7 @@ def test_two_test_splits_are_rejected(project):
 
 def test_gaps_in_the_test_file_are_rejected(project):
     with_official_test(project, "a,b,c,y\n1,2,3,4\n1,,3,4\n")
+    project.set("tiny_numbers.prepare.incomplete", "drop")
     expected = (
         "params.yaml: datasets.tiny_numbers.prepare.test: column 'b' has missing values; fill them in the test file"
     )
@@ -546,13 +543,13 @@ def damaged_versions(value: Any) -> Iterator[Any]:
     [
         (["tiny_new", "a ship"], "params.yaml has no dataset 'tiny_new'; did you mean 'tiny_news'?"),
         (["tiny_news", "--file", "none.txt"], "none.txt does not exist; check the path"),
-        (["tiny_news", "--file", "none.csv"], "none.csv does not exist; give the path of a CSV file"),
+        (["tiny_news", "--file", "none.csv"], "none.csv does not exist; give the path of a CSV, JSON lines or Parquet file"),
         (
             ["tiny_news", "--file", "rows.pdf"],
-            "rows.pdf is neither a .txt nor a .csv file; convert it, or give its texts on standard input",
+            "rows.pdf does not exist; give the path of a CSV, JSON lines or Parquet file",
         ),
         (["tiny_news", "--file", "latin.txt"], "latin.txt, line 2 is not UTF-8; save it as UTF-8"),
-        (["tiny_news", "--file", "latin.csv"], "latin.csv, line 2 is not UTF-8 (byte 0xe9); save the file as UTF-8"),
+        (["tiny_news", "--file", "latin.csv"], "latin.csv, line 2 is not UTF-8 (byte 0xe9); save it as UTF-8"),
         (["tiny_news", "--file", "other.csv"], "other.csv has no column 'text'; known are: subject"),
     ],
 )

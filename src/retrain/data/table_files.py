@@ -125,12 +125,14 @@ class Table:
         if found:
             raise RetrainError(
                 f"{self.shown}, line {1 + self.skipped}",
-                f"names column '{name}' {len(found)} times",
+                f"names column '{name}' twice",
                 "rename one of them",
             )
-        if self.kind == "csv" and len(self.names) == 1:
+        if self.kind == "csv" and len(self.names) == 1 and any(sign in self.names[0] for sign in SEPARATORS):
             fact = f"has no column '{name}', but the single column {schema.shown(self.names[0])}"
-            raise RetrainError(self.shown, fact, "set format.separator to the sign between its values")
+            raise RetrainError(
+                self.shown, fact, f"set {self.section or 'prepare'}.format.separator to the sign between its values"
+            )
         raise RetrainError(self.shown, f"has no column '{name}'", schema.nearest(name, list(filter(None, self.names))))
 
     @property
@@ -281,15 +283,24 @@ class Table:
             return [start + self.skipped for start, _ in found][self.has_header :]
 
 
-def records(file: IO[str], separator: str, quote: str, *, single: bool) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file with the lines on which they start. Blank lines count only in a table of one column."""
+def records(
+    file: IO[str], separator: str, quote: str, *, single: bool, strict: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file with the lines on which they start. Blank lines count only in a table of one column.
+
+    Raises:
+        csv.Error: a record is not valid. Its argument is the line on which the record starts.
+    """
     csv.field_size_limit(LONGEST_LINE)
     style: Any = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    reader, last = csv.reader(file, delimiter=separator[0], skipinitialspace=True, **style), 0
-    for record in reader:
-        if record or single:
-            yield last + 1, record
-        last = reader.line_num
+    reader, last = csv.reader(file, delimiter=separator[0], skipinitialspace=True, strict=strict, **style), 0
+    try:
+        for record in reader:
+            if record or single:
+                yield last + 1, record
+            last = reader.line_num
+    except csv.Error:
+        raise csv.Error(last + 1) from None
 
 
 def literal(text: str) -> str:
@@ -365,7 +376,7 @@ def open_table(path: Path, shown: str, given: Format, expected: "Expected | None
             if kind == "parquet":
                 yield parquet_table(connection, path, shown, given, expected.section)
             else:
-                text = replace(plain_text(path, shown, given, Path(folder)), section=expected.section)
+                text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
                 yield json_table(connection, text) if kind == "json" else csv_table(connection, text, expected)
         except duckdb.Error as error:
             raise unreadable(path, shown, error) from None
@@ -420,13 +431,18 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def plain_text(path: Path, shown: str, given: Format, folder: Path) -> Text:
+def plain_text(path: Path, known: Text) -> Text:
     """A file without compression, byte order mark and `sep=` line.
+
+    Args:
+        path: the file.
+        known: what is known about it, with the folder for the text as its path.
 
     Raises:
         RetrainError: the file is not in its encoding, or too large.
     """
-    target, skipped, separator, read = folder / "rows", 0, None, 0
+    shown, given = known.shown, known.format
+    target, skipped, separator, read = known.path / "rows", 0, None, 0
     with opened(path) as stream, target.open("w", encoding="utf-8", newline="") as file:
         head = stream.read(CHUNK)
         encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given.encoding or "utf-8")
@@ -437,7 +453,7 @@ def plain_text(path: Path, shown: str, given: Format, folder: Path) -> Text:
             try:
                 text = held + decoder.decode(chunk, final=not chunk)
             except UnicodeError as error:
-                raise wrong_encoding(path, shown, encoding, error) from None
+                raise wrong_encoding(path, known, encoding, error) from None
             held = "\r" if text.endswith("\r") and chunk else ""
             text = text.removesuffix("\r") if held else text
             if "\r" in text:
@@ -449,8 +465,8 @@ def plain_text(path: Path, shown: str, given: Format, folder: Path) -> Text:
             if read > LARGEST_FILE:
                 raise RetrainError(shown, f"is larger than {LARGEST_FILE:,} bytes", "divide it")
             if not chunk:
-                found_format = given if separator is None else given.model_copy(update={"separator": separator})
-                return Text(target, shown, found_format, skipped, "")
+                own = given if separator is None else given.model_copy(update={"separator": separator})
+                return replace(known, path=target, format=own, skipped=skipped)
             chunk = stream.read(CHUNK)
 
 
@@ -466,19 +482,22 @@ def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
         ) from None
 
 
-def wrong_encoding(path: Path, shown: str, encoding: str, error: UnicodeError) -> RetrainError:
+def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) -> RetrainError:
     """The error of a file that is not in its encoding, with the encoding that is likely."""
-    place = shown
+    place = known.shown
     with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode(encoding)
             except UnicodeError as found:
-                place, error = f"{shown}, line {number}", found
+                place, error = f"{known.shown}, line {number}", found
                 break
     byte = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
     name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
-    return RetrainError(place, f"is not {name}{byte}", f"set format.encoding: {likely_encoding(path)}")
+    encoding_hint = (
+        f"set {known.section}.format.encoding: {likely_encoding(path)}" if known.section else "save it as UTF-8"
+    )
+    return RetrainError(place, f"is not {name}{byte}", encoding_hint)
 
 
 def likely_encoding(path: Path) -> str:
@@ -610,27 +629,25 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
 def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
     """The error of a row that does not fit the others. The standard library finds it, because DuckDB counts rows, not lines."""
     separator, quote = table.reading
-    last, width = 0, len(table.names)
+    width = len(table.names)
+    quotes = f'set {table.section}.format.quote: ""' if table.section else "save the file again"
+    bad_quote = (
+        "has a quote that does not end, or text after a closing quote",
+        f'write a quote inside a field as "", or {quotes} if quotes have no meaning in this file',
+    )
     with text.open(encoding="utf-8", newline="") as file:
         try:
-            for start, record in records(file, separator, quote, single=width == 1):
-                last = start
+            for start, record in records(file, separator, quote, single=width == 1, strict=True):
                 if len(record) != width:
-                    values = f"{len(record)} value{'s' if len(record) != 1 else ''} for {width} column{'s' if width > 1 else ''}"
-                    hint = (
-                        f"put quotes around values that contain {separator!r}"
-                        if len(record) > width
-                        else "add the missing values"
-                    )
-                    return RetrainError(f"{table.shown}, line {start + table.skipped}", f"has {values}", hint)
+                    many = len(record) > width
+                    values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
+                    fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
+                    hint = f"put quotes around values that contain {separator!r}" if many else "add the missing values"
+                    return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
-            return RetrainError(
-                f"{table.shown}, line {last + 1 + table.skipped}", f"is not valid CSV ({found})", "correct the line"
-            )
-    message = str(error)
-    if "unterminated quote" in message:
-        number = re.search(r"CSV Error on Line: (\d+)", message)
+            return RetrainError(f"{table.shown}, line {found.args[0] + table.skipped}", *bad_quote)
+    if "unterminated quote" in str(error):
+        number = re.search(r"CSV Error on Line: (\d+)", str(error))
         where = table.place(int(number[1]) - 1 - table.has_header) if number else table.shown
-        hint = 'write a quote inside a field as "", or set format.quote: "" if quotes have no meaning in this file'
-        return RetrainError(where, "has a quote that does not end, or text after a closing quote", hint)
+        return RetrainError(where, *bad_quote)
     return RetrainError(table.shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")
