@@ -443,7 +443,7 @@ def plain_text(path: Path, known: Text) -> Text:
     """
     shown, given = known.shown, known.format
     target, skipped, separator, read = known.path / "rows", 0, None, 0
-    with opened(path) as stream, target.open("w", encoding="utf-8", newline="") as file:
+    with opened(path) as stream, files.writing(target), target.open("w", encoding="utf-8", newline="") as file:
         head = stream.read(CHUNK)
         encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given.encoding or "utf-8")
         decoder = decoder_of(encoding, shown)
