@@ -26,7 +26,7 @@ from test_damage import OWN
 DATASET = "tiny_news"
 OLD = b"what was there before\n"
 NAMED = re.compile(
-    rf"(MLflow \(.*\):? .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*):? .+; .+\n|Error: the system: No usable temporary directory .+; .+\n"
+    rf"(MLflow \(.*\):? .+; nothing is lost: .+\n)?Error: (MLflow \(.*\)|(data|models|reports)/{DATASET}/[\w./]+|[\w/.-]*(mlruns|mlflow\.db|\.retrain)\S*|\S+/tmp\w+/rows):? .+; .+\n|Error: the system: No usable temporary directory .+; .+\n"
 )
 STORE = re.compile(r"^Error: (MLflow \(|\S*(mlruns|mlflow\.db|\.retrain/(?!checkpoints)))", re.MULTILINE)
 """An error that names MLflow's store as the place."""
