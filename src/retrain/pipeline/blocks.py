@@ -22,6 +22,8 @@ PLAIN = re.compile(r"[A-Za-z_](?:[\w./%()-]|[ ](?=[\w(]))*")
 RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "none", "y", "n", "others"}
 LARGE = 20_000
 """Rows above which a single text is learned by the encoder `ngrams`, and folds are given up."""
+SMALL = 2_000
+"""Rows to learn from up to which a table needs more dropout, and values that occur twice count."""
 KINDS = ("numbers", "categories", "dates", "texts")
 
 
@@ -139,7 +141,8 @@ def learning_lines(dataset: Dataset) -> list[str]:
     batch = int(min(256, max(16, 2 ** round(math.log2(max(1.0, learned * 0.75 / 12))))) * 4 / 3)
     batch = max(1, min(batch, int(learned / 4)))
     epochs = int(min(60, max(24, 1200 / max(1, math.ceil(learned / batch)))))
-    chosen = {"name": "mixed", **({"minimum_count": 3} if learned > 2000 else {})}
+    small = learned <= SMALL
+    chosen = {"name": "mixed", **({} if small else {"minimum_count": 3})}
     if dataset.of_kind("texts"):
         epochs = 24  # n-grams are learned in few epochs
         beside = dataset.of_kind("numbers") or dataset.of_kind("dates")
@@ -148,7 +151,7 @@ def learning_lines(dataset: Dataset) -> list[str]:
     return [
         f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
         "    train:",
-        "      network: {name: mixed}",
+        f"      network: {{name: mixed{', dropout: 0.3' if small else ''}}}",
         "      optimizer: {name: adamw_rowwise}",
         "      schedule: {name: warm_cosine}",
         f"      loss: {loss}",
