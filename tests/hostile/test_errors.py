@@ -543,7 +543,10 @@ def damaged_versions(value: Any) -> Iterator[Any]:
     [
         (["tiny_new", "a ship"], "params.yaml has no dataset 'tiny_new'; did you mean 'tiny_news'?"),
         (["tiny_news", "--file", "none.txt"], "none.txt does not exist; check the path"),
-        (["tiny_news", "--file", "none.csv"], "none.csv does not exist; give the path of a CSV, JSON lines or Parquet file"),
+        (
+            ["tiny_news", "--file", "none.csv"],
+            "none.csv does not exist; give the path of a CSV, JSON lines or Parquet file",
+        ),
         (
             ["tiny_news", "--file", "rows.pdf"],
             "rows.pdf does not exist; give the path of a CSV, JSON lines or Parquet file",
