@@ -112,8 +112,13 @@ bench: setup benchmarks/.venv/installed  ## compare speed and accuracy with fast
 bench-quick: setup benchmarks/.venv/installed  ## compare with fastText in two minutes; writes nothing
 	@$(BIN)/python benchmarks/bench.py --quick
 
-bench-tables: setup benchmarks/.venv/installed  ## compare with scikit-learn and LightGBM on real tables (TABLES_DIR=folder, ARGS="--seeds 1")
+bench-tables: setup benchmarks/.venv-tables/installed  ## compare with scikit-learn and LightGBM on real tables (TABLES_DIR=folder, ARGS="--seeds 1")
 	@$(BIN)/python benchmarks/tables.py $(ARGS)
+
+benchmarks/.venv-tables/installed: benchmarks/requirements-tables.txt
+	$(PYTHON) -m venv benchmarks/.venv-tables
+	benchmarks/.venv-tables/bin/python -m pip install --quiet --requirement benchmarks/requirements-tables.txt
+	@touch $@
 
 benchmarks/.venv/installed: benchmarks/requirements.txt
 	$(PYTHON) -m venv benchmarks/.venv

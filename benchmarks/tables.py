@@ -77,7 +77,7 @@ def ours(folder, name, seconds):
 
 def others(folder, name):
     """The metrics of all other methods on the same rows."""
-    own = HERE / ".venv" / "bin" / "python"
+    own = HERE / ".venv-tables" / "bin" / "python"
     script = [str(own if own.exists() else sys.executable), str(HERE / "tables_others.py")]
     command = [*script, str(folder / "data" / name / "splits")]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "2")
