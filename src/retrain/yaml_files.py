@@ -118,7 +118,7 @@ def with_item(text: str, section: str, lines: list[str]) -> str:
         section: the key of the section: a mapping or a list in block style. It is added if it is not there.
         lines: the item, with the indentation of the section's items.
     """
-    rows = text.splitlines()
+    rows = text.rstrip("\n").split("\n")  # splitlines would also split at other signs than line feeds
     start, end = span(rows, rf"{re.escape(section)}:\s*(#.*)?", 0)
     if start is None:
         return "\n".join([*rows, "", f"{section}:", *lines, ""])
@@ -133,7 +133,7 @@ def without_item(text: str, section: str, pattern: str) -> str:
         section: the key of the section.
         pattern: a regular expression for a whole line, without its indentation.
     """
-    rows = text.splitlines()
+    rows = text.rstrip("\n").split("\n")  # splitlines would also split at other signs than line feeds
     start, end = span(rows, rf"{re.escape(section)}:\s*(#.*)?", 0)
     while start is not None:
         first, last = span(rows, rf"\s+{pattern}", start + 1, end)

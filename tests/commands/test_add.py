@@ -227,10 +227,10 @@ def test_options_decide_instead_of_guesses(project, tmp_path):
     assert "as you asked" in said
 
 
-def split_of(project: Project, name: str) -> dict[str, set[float]]:
-    """The prices of each split."""
+def split_of(project: Project, name: str, target: str = "price") -> dict[str, set[float]]:
+    """The targets of each split."""
     folder = project.folder / "data" / name / "splits"
-    return {path.stem: {*pd.read_parquet(path)["price"]} for path in folder.iterdir()}
+    return {path.stem: {*pd.read_parquet(path)[target]} for path in folder.iterdir()}
 
 
 def test_prices_of_another_country(project, tmp_path):
@@ -260,6 +260,151 @@ def test_prices_of_another_country(project, tmp_path):
     first = lines[1].split(";")[2].removesuffix(" €").replace(".", "").replace(",", ".")
     assert rows["Preis"][0] == float(first)
     assert {*rows["Zahlt"]} == {"früh", "spät"}
+
+
+def table(path: Path, columns: dict[str, list], separator: str = ",", encoding: str = "utf-8") -> Path:
+    """A CSV file from columns."""
+    lines = [separator.join(columns), *(separator.join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    path.write_bytes("\n".join([*lines, ""]).encode(encoding))
+    return path
+
+
+def prepared_rows(project: Project, name: str, path: Path, *options: str) -> pd.DataFrame:
+    """The tidy rows of a file that was added."""
+    added(project, name, str(path), *options)
+    project.stages("prepare", name)
+    return pd.read_parquet(project.folder / f"data/{name}/prepared/rows.parquet")
+
+
+def test_each_column_has_its_own_dates(project, tmp_path):
+    days = [(2023, 1 + n % 12, 1 + n % 28) for n in range(60)]
+    columns = {
+        "eu": [f"{d:02}/{m:02}/{y}" for y, m, d in days],
+        "us": [f"{m:02}/{d:02}/{y}" for y, m, d in days],
+        "iso": [f"{y}-{m:02}-{d:02}" if n else "NA" for n, (y, m, d) in enumerate(days)],
+        "short": [f"{d:02}.{m:02}.{y % 100:02}" for y, m, d in days],
+        "y": [n % 7 + 0.5 for n in range(60)],
+    }
+    rows = prepared_rows(project, "days", table(tmp_path / "days.csv", columns), "--target", "y")
+    expected = [pd.Timestamp(*day) for day in days]
+    for name in ("eu", "us", "short"):
+        assert rows[name].tolist() == expected
+    assert rows["iso"].tolist()[1:] == expected[1:]
+    assert rows["iso"].isna().tolist()[0]
+
+
+def test_unclear_dates_are_told(project, tmp_path):
+    columns = {
+        "when": [f"{1 + n % 12}/{1 + n % 9}/2023" for n in range(60)],
+        "x": range(60),
+        "y": [n % 5 + 0.5 for n in range(60)],
+    }
+    path = table(tmp_path / "days.csv", columns)
+    assert "the order of day and month in 'when' is not clear" in added(
+        project, "days", str(path), "--target", "y", "--dry-run"
+    )
+    rows = prepared_rows(project, "days", path, "--target", "y", "--date-format", "%m/%d/%Y")
+    assert rows["when"].tolist()[:2] == [pd.Timestamp(2023, 1, 1), pd.Timestamp(2023, 2, 2)]
+
+
+def test_a_marker_of_one_column_keeps_the_classes(project, tmp_path):
+    columns = {
+        "n": ["None" if n % 20 == 0 else n for n in range(60)],
+        "w": ["None", "ab", "cd"] * 20,
+        "y": ["None", "Some"] * 30,
+    }
+    rows = prepared_rows(project, "none", table(tmp_path / "none.csv", columns), "--target", "y")
+    assert rows["y"].value_counts().to_dict() == {"None": 30, "Some": 30}
+    assert rows["w"].value_counts().to_dict() == {"None": 20, "ab": 20, "cd": 20}
+    assert rows["n"].isna().sum() == 3
+
+
+def test_labels_are_numbers_in_one_spelling(project, tmp_path):
+    columns = {"a": [n % 9 for n in range(80)], "y": ["1", "1.0", "0", "0.0"] * 20}
+    rows = prepared_rows(project, "spelt", table(tmp_path / "spelt.csv", columns), "--target", "y")
+    assert rows["y"].value_counts().to_dict() == {"1": 40, "0": 40}
+
+
+def test_codes_as_a_target_are_labels(project, tmp_path):
+    columns = {"a": [n % 9 for n in range(90)], "dept": [f"0{n % 3 + 1}" for n in range(90)]}
+    rows = prepared_rows(project, "codes", table(tmp_path / "codes.csv", columns), "--target", "dept")
+    assert {*rows["dept"]} == {"01", "02", "03"}
+
+
+def test_all_columns_decide_how_numbers_are_written(project, tmp_path):
+    columns = {"x": [f"0,{n % 9}5" for n in range(60)], "price": [f"1.{100 + n},50 €" for n in range(60)],
+               "y": [f"1.{200 + n % 50}" for n in range(60)]}  # fmt: skip
+    rows = prepared_rows(project, "euro", table(tmp_path / "euro.csv", columns, separator=";"), "--target", "y")
+    assert rows.iloc[0].tolist() == [0.05, 1100.5, 1200.0]
+
+
+def test_a_missing_value_can_be_given(project, tmp_path):
+    columns = {
+        "x": [-999 if n % 10 == 0 else n % 13 + 0.5 for n in range(60)],
+        "z": [n % 7 for n in range(60)],
+        "y": ["a", "b"] * 30,
+    }
+    rows = prepared_rows(project, "gaps", table(tmp_path / "gaps.csv", columns), "--target", "y", "--missing", "-999")
+    assert rows["x"].isna().sum() == 6
+    assert rows["x"].max() == 12.5
+
+
+def test_other_encodings_are_read_again(project, tmp_path):
+    columns = {"town": ["Köln", "Zürich", "Bonn"] * 40, "y": ["a", "b", "a"] * 40}
+    old, new = (table(tmp_path / f"{name}.csv", columns, encoding=name) for name in ("cp1252", "utf-8"))
+    added(project, "towns", str(old), "--target", "y", "--test-file", str(new))
+    project.stages("prepare", "towns")
+    folder = project.folder / "data/towns/prepared"
+    assert [{*pd.read_parquet(folder / f"{name}.parquet")["town"]} for name in ("rows", "test")] == [
+        {"Köln", "Zürich", "Bonn"}
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "expected"),
+    [
+        ({"a": range(40), "y": [f"w{n}" for n in range(40)]}, [], "column 'y' has 40 different values in 40 rows, too many"),
+        ({"a": range(40), "y": ["b", "c"] * 20}, ["--predict", "number"], "column 'y' holds few numbers; take it as a label"),
+        ({"a": ["b", "c"] * 20, "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates"),
+        ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_learned_is_refused(project, tmp_path, columns, options, expected):
+    path = table(tmp_path / "rows.csv", columns)
+    ended = project.retrain_here("add", "rows", str(path), "--target", "y", *options)
+    assert ended.stderr.startswith(f"Error: {expected}"), ended.output
+    assert changes(project) == []
+
+
+def test_outliers_of_the_target_are_told(project, tmp_path):
+    columns = {"a": [n % 11 for n in range(60)], "y": [n % 7 + 0.5 for n in range(59)] + [-99999]}
+    said = added(project, "far", str(table(tmp_path / "far.csv", columns)), "--target", "y", "--dry-run")
+    assert "the target -99999 is far from all others" in said
+
+
+def test_headers_with_values_of_their_column(project, tmp_path):
+    columns = {"text": [f"some words {n}" for n in range(60)], "spam": ["spam", "ham"] * 30}
+    added(project, "words", str(table(tmp_path / "words.csv", columns)), "--target", "spam")
+    assert "header" not in block(project, "words")["prepare"]
+
+
+def test_few_groups_fill_all_splits(project, tmp_path):
+    columns = {
+        "g": [f"g{n % 6}" for n in range(60)],
+        "a": [n % 11 for n in range(60)],
+        "y": [n % 9 + 0.5 for n in range(60)],
+    }
+    path = table(tmp_path / "rows.csv", columns)
+    added(project, "few", str(path), "--target", "y", "--group", "g")
+    project.stages("prepare split", "few")
+    assert {name: len(prices) for name, prices in split_of(project, "few", "y").items()}.keys() == {"train", "test"}
+
+
+def test_rows_of_standard_input_are_kept(project):
+    rows = "a,y\n" + "".join(f"{n % 11},{n % 7 + 0.5}\n" for n in range(60))
+    added(project, "piped", "-", "--target", "y", stdin=rows)
+    project.retrain_here("remove", "piped")
+    assert (project.folder / "data/raw/piped/rows.csv").read_text() == rows
 
 
 def test_texts_without_spaces_are_texts(project, tmp_path):

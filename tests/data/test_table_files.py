@@ -46,6 +46,7 @@ def columns(folder: Path, content: str, *, numbers=(), dates=(), **known) -> dic
         (b"a,b\r\n1,2\n3,x\ry\r\n", [["1", "2"], ["3", "x y"]]),
         ("a,b\n1,caf\u00e9\n".encode("utf-16"), [["1", "café"]]),
         (b"a,b,,\n1,2,x,\n", [["1", "2"]]),
+        (b"\n  \na,b\n1,2\n", [["1", "2"]]),
     ],
 )
 def test_csv_of_many_programs(tmp_path, content, rows):

@@ -329,7 +329,18 @@ def test_few_parameters_are_optional():
         "numbers",
     ]
     source += ["rename", "repeats", "test", "texts", "time"]
-    written = ["dates", "decimal", "encoding", "missing", "missing_in", "quote", "separator", "thousands", "units"]
+    written = [
+        "dates",
+        "dates_in",
+        "decimal",
+        "encoding",
+        "missing",
+        "missing_in",
+        "quote",
+        "separator",
+        "thousands",
+        "units",
+    ]
     expected = [*(f"Parameters.{name}" for name in source), *(f"Format.{name}" for name in written)]
     assert sorted(optional) == sorted([*expected, "Split.folds", "Split.test", "Split.validation"])
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import click
 
 if TYPE_CHECKING:
     from retrain.data.inspection import Guess
-    from retrain.data.table_files import Format, Table
+    from retrain.data.table_files import Format
     from retrain.pipeline.blocks import Dataset
 
 __all__ = ["command"]
@@ -55,12 +55,15 @@ NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
 @click.option("--categories", multiple=True, help="A column with one of a set of values.")
 @click.option("--dates", multiple=True, help="A column with dates or times.")
 @click.option("--leave-out", multiple=True, help="A column that the model must not see.")
-@click.option("--separator", help="The sign between values: , ; | or tab.")
+@click.option("--separator", help="The sign between values: , ; | tab or space.")
 @click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark.")
+@click.option(
+    "--thousands", type=click.Choice([",", ".", " ", "'", "_"]), help="The sign between groups of three digits."
+)
 @click.option("--encoding", help="The encoding of the text, such as cp1252.")
 @click.option("--missing", multiple=True, help="A value that stands for a missing one, such as -999.")
 @click.option("--date-format", help="How dates are written, such as %d/%m/%Y.")
-@click.option("--no-header", is_flag=True, help="The first line of the file is a row.")
+@click.option("--header/--no-header", default=None, help="Whether the first line of the file names the columns.")
 @click.option("--test-file", help="The official test rows: a path or a URL.")
 @click.option("--group", help="Rows with the same value in this column stay in the same split.")
 @click.option("--time", help="A column with dates: the newest rows are the test split.")
@@ -98,9 +101,9 @@ def check_name(workspace: Path, name: str) -> None:
     if name in known:
         hint = f"choose another name, or remove it first: retrain remove {name}"
         raise RetrainError(f"dataset '{name}'", f"exists in {params.FILE}", hint)
-    twin = next((other for other in map(str, known) if other.lower() == name.lower()), None)
-    if twin is not None:
-        raise RetrainError(f"dataset '{name}'", f"differs from '{twin}' only in case", "choose another name")
+    alike = {name.lower().replace("_", "-"): name for name in map(str, known)}  # as DVC names artifacts
+    if (twin := alike.get(name.lower().replace("_", "-"))) is not None:
+        raise RetrainError(f"dataset '{name}'", f"differs from '{twin}' only in case or '_'", "choose another name")
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,13 @@ class Fetched:
     sha256: str
     copy_to: Path | None
     """Where in the project it will be copied to, if it is."""
+    is_only_copy: bool = False
+    """Whether the copy is the only one, because the rows came from standard input."""
+
+    @property
+    def shown(self) -> str:
+        """How errors name the file. The end of the name tells its kind."""
+        return self.title.partition("?")[0].rpartition("/")[2] or self.title if "://" in self.title else self.title
 
 
 def check_copies(workspace: Path, sources: Sequence[Fetched]) -> None:
@@ -162,7 +172,8 @@ def fetched(workspace: Path, name: str, source: str) -> Iterator[Fetched]:
             location = str(raw / inside.relative_to((workspace / raw).resolve()))
             yield Fetched(title, path, location, "unpinned", None)
         elif source == "-" or path.stat().st_size <= LARGEST_COPY:
-            yield Fetched(title, path, str(raw / plain_name(path.name)), "unpinned", raw / plain_name(path.name))
+            copy = raw / plain_name(path.name)
+            yield Fetched(title, path, str(copy), "unpinned", copy, source == "-")
         else:
             yield Fetched(title, path, str(inside), files.sha256(path), None)
 
@@ -175,31 +186,24 @@ def plain_name(name: str) -> str:
 def inspected(
     name: str, file: Fetched, test: Fetched | None, options: Mapping[str, Any]
 ) -> "tuple[Dataset, dict[str, Any]]":
-    """The dataset that a file makes, and the facts about it for data.json."""
+    """The dataset that a file makes, and the facts about it for data.json.
+
+    Raises:
+        RetrainError: the file can't be read, an option does not fit it, or nothing can be learned from it.
+    """
     from retrain.data.inspection import Wishes, columns_of, guessed_table
     from retrain.data.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
-    wishes = Wishes(
-        format=wished_format(options), header=False if options["no_header"] else None, predict=options["predict"]
-    )
-    shown = file.path.name if "://" in file.title else file.title
-    target = "" if options["no_header"] else options["target"]
-    with guessed_table(file.path, shown, wishes, target) as (table, guess):
+    header = {True: True, False: False}.get(options["header"])
+    wishes = Wishes(format=wished_format(options), header=header, predict=options["predict"])
+    target = "" if header is False else options["target"]
+    with guessed_table(file.path, file.shown, wishes, target) as (table, guess):
+        if len(table) < FEWEST:
+            raise RetrainError(file.title, f"has {len(table)} rows, which are too few to learn from", "add rows")
         target = column_named(options["target"], guess)
-        kinds = wished_kinds(options, guess)
-        for extra, kind in ((options["group"], "leave_out"), (options["time"], "dates")):
-            if extra is not None:
-                kinds.setdefault(column_named(extra, guess), kind)
-        if target in kinds:
-            raise RetrainError(
-                "--target",
-                f"'{target}' is also given as {kinds[target].replace('_', ' ')}",
-                "remove one of the options",
-            )
-        columns = columns_of(table, target, Wishes(wishes.format, wishes.header, wishes.predict, kinds))
-        if not any(column.kind in ("numbers", "categories", "dates", "texts") for column in columns):
-            raise RetrainError(file.title, "has no column to learn from", "say what a column holds, as in --text NAME")
+        extra = {key: None if options[key] is None else column_named(options[key], guess) for key in ("group", "time")}
+        columns = columns_of(table, target, replace(wishes, kinds=wished_kinds(options, guess, target, extra)))
         dataset = Dataset(
             name=name,
             title=file.title,
@@ -209,26 +213,20 @@ def inspected(
             guess=guess,
             columns=columns,
             test=None if test is None else (test.location, test.sha256),
-            group=None if options["group"] is None else column_named(options["group"], guess),
-            time=None if options["time"] is None else column_named(options["time"], guess),
+            classes=classes_of(table, columns[0]) if columns[0].predict == "label" else {},
+            **extra,
         )
-        if dataset.time is not None:
-            dataset = with_time(table, dataset, dataset.time)
-        odd = list(oddities(table, columns, 0.0 if test is not None else 0.2))
-        classes = classes_of(table, columns[0]) if dataset.is_label else {}
-    if dataset.is_label and len(classes) < 2:
-        raise RetrainError(
-            file.title, f"has a single class in '{target}'", "add rows of another class, or choose another target"
-        )
-    if dataset.rows < FEWEST:
-        raise RetrainError(file.title, f"has {dataset.rows} rows, which are too few to learn from", "add rows")
+        check_columns(dataset)
+        odd = [*oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
+    if test is not None:
+        check_test_file(test, dataset)
     facts = {
         "file": file.title,
         "rows": dataset.rows,
         "target": target,
         "predict": "label" if dataset.is_label else "number",
         "format": dataset.format.model_dump(mode="json", exclude_defaults=True),
-        "classes": classes,
+        "classes": dict(dataset.classes),
         "columns": [
             {"name": own.name, "kind": own.kind, "why": own.why, "missing": own.missing, "distinct": own.distinct}
             for own in columns
@@ -238,19 +236,40 @@ def inspected(
     return dataset, facts
 
 
-def with_time(table: "Table", dataset: "Dataset", time: str) -> "Dataset":
-    """The dataset with the format of the dates that it is split by."""
-    from dataclasses import replace
+def check_columns(dataset: "Dataset") -> None:
+    """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
+    from retrain.pipeline.blocks import KINDS
 
-    from retrain.data.inspection import date_format, look
+    target = dataset.target.name
+    if not any(dataset.of_kind(kind) for kind in KINDS):
+        hint = "say what a column holds, as in --text NAME"
+        raise RetrainError(dataset.title, "has no column to learn from", hint)
+    if dataset.is_label and len(dataset.classes) < 2:
+        hint = "add rows of another class, or choose another target"
+        raise RetrainError(dataset.title, f"has a single class in '{target}'", hint)
+    for own in dataset.columns:
+        if own.name == dataset.time and (own.missing or own.markers):
+            raise RetrainError(f"column '{own.name}'", "has rows without a time", "enter them, or leave out --time")
 
-    written = date_format(look(table, time))
-    if written is None:
-        raise RetrainError(
-            f"column '{time}'", "does not hold dates", "choose another column for --time, or set --date-format"
-        )
-    columns = [replace(own, date_format=written) if own.name == time else own for own in dataset.columns]
-    return replace(dataset, columns=columns)
+
+def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
+    """What to know about the column of groups."""
+    for own in dataset.columns:
+        if own.name == dataset.group and own.missing:
+            yield f"{own.missing:,} rows have no '{own.name}': each of them is a group of its own"
+
+
+def check_test_file(test: Fetched, dataset: "Dataset") -> None:
+    """Raise RetrainError if the official test file lacks a column."""
+    from retrain.data.table_files import Expected, open_table
+    from retrain.pipeline.blocks import KINDS
+
+    wanted = [dataset.target.name, *(name for kind in KINDS for name in dataset.of_kind(kind))]
+    names = None if dataset.guess.has_header else dataset.guess.names
+    given = dataset.format.model_copy(update={"separator": None})
+    with open_table(test.path, test.shown, given, Expected(names, wanted)) as table:
+        for name in wanted:
+            table.column(name)
 
 
 def column_named(given: str, guess: "Guess") -> str:
@@ -269,8 +288,10 @@ def column_named(given: str, guess: "Guess") -> str:
     raise RetrainError(f"column '{given}'", "does not exist", schema.nearest(given, list(filter(None, names))))
 
 
-def wished_kinds(options: Mapping[str, Any], guess: "Guess") -> dict[str, str]:
-    """The kinds that the user gave for columns."""
+def wished_kinds(
+    options: Mapping[str, Any], guess: "Guess", target: str, extra: Mapping[str, str | None]
+) -> dict[str, str]:
+    """The kinds that the user gave for columns. A column of groups is left out, one of times is a date."""
     kinds: dict[str, str] = {}
     for kind in ("texts", "numbers", "categories", "dates", "leave_out"):
         for given in options[kind]:
@@ -280,6 +301,12 @@ def wished_kinds(options: Mapping[str, Any], guess: "Guess") -> dict[str, str]:
                     raise RetrainError(
                         f"column '{name}'", f"is given as {kinds[name]} and as {kind}", "remove one of the options"
                     )
+    for key, kind in (("group", "leave_out"), ("time", "dates")):
+        if (own := extra[key]) is not None:
+            kinds.setdefault(own, kind)
+    if target in kinds:
+        fact = f"'{target}' is also given as {kinds[target].replace('_', ' ')}"
+        raise RetrainError("--target", fact, "remove one of the options")
     return kinds
 
 
@@ -290,6 +317,7 @@ def wished_format(options: Mapping[str, Any]) -> "Format":
     given = {
         "separator": NAMES.get(options["separator"], options["separator"]),
         "decimal": options["decimal"],
+        "thousands": options["thousands"],
         "encoding": options["encoding"],
         "missing": options["missing"] or None,
         "dates": None if options["date_format"] is None else (options["date_format"],),
@@ -299,25 +327,25 @@ def wished_format(options: Mapping[str, Any]) -> "Format":
 
 def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     """What was found, in lines for a terminal."""
-    guess = dataset.guess
-    written = (
-        [f"values separated by {schema.shown(guess.format.separator)}"]
-        if guess.format.separator not in (None, ",")
-        else []
-    )
-    written += [f"decimal mark {guess.format.decimal}"] if guess.format.decimal != "." else []
-    yield f"{dataset.title}: {dataset.rows:,} rows, {len(dataset.columns)} columns" + "".join(
-        f"; {note}" for note in (*written, *guess.notes)
-    )
+    guess, form = dataset.guess, dataset.guess.format
+    written = [f"values separated by {schema.shown(form.separator)}"] if form.separator not in (None, ",") else []
+    written += [f"decimal mark {form.decimal}"] if form.decimal != "." else []
+    written += [f"{schema.shown(form.thousands)} between thousands"] if form.thousands else []
+    written += [f"{' and '.join(form.units)} left out of numbers"] if form.units else []
+    notes = "".join(f"; {note}" for note in (*written, *guess.notes))
+    yield f"{dataset.title}: {dataset.rows:,} rows, {len(dataset.columns)} columns{notes}"
     yield ""
-    shown_columns = [own for own in dataset.columns if own.kind != "leave_out"][:LISTED]
+    used = [own for own in dataset.columns if own.kind != "leave_out"]
+    shown_columns = used[:LISTED]
     width = min(30, max(len(own.name) for own in shown_columns))
     for own in shown_columns:
         missing = f"; {own.missing:,} missing" if own.missing else ""
         yield f"  {schema.shortened(own.name, 30):{width}}  {own.kind:10}  {own.why}{missing}"
-    if len(dataset.columns) > LISTED:
-        yield f"  ... {len(dataset.columns) - len(shown_columns):,} more"
-    left = [own for own in dataset.columns if own.kind == "leave_out"]
+    if len(used) > LISTED:
+        yield f"  ... {len(used) - LISTED:,} more"
+    if dataset.group is not None:
+        yield f"  groups: rows with the same {dataset.group} stay in the same split"
+    left = [own for own in dataset.columns if own.kind == "leave_out" and own.name != dataset.group]
     for why in dict.fromkeys(own.why for own in left):
         names = [own.name or "''" for own in left if own.why == why]
         more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
@@ -348,7 +376,8 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
     texts = {workspace / params.FILE: new_block, workspace / dvc_yaml.FILE: new_pipeline}
     if not card_path.exists():
         texts[card_path] = card(dataset, dt.datetime.now(tz=dt.UTC).date().isoformat(), facts["warnings"])
-    copies = {workspace / file.copy_to: file.path for file in sources if file.copy_to is not None}
+    copied = {workspace / file.copy_to: file for file in sources if file.copy_to is not None}
+    copies = {path: file.path for path, file in copied.items() if not path.exists()}
     facts_path = workspace / "reports" / dataset.name / "data.json"
     with files.replacing(*texts, *copies, facts_path) as drafts:
         draft_of = dict(zip([*texts, *copies, facts_path], drafts, strict=True))
@@ -359,10 +388,12 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
             with files.writing(draft_of[path]):
                 shutil.copyfile(source, draft_of[path])
         own = [path for path in (*texts, *copies) if path.parent == card_path.parent]
+        own = [path for path in own if path not in copied or not copied[path].is_only_copy]
         written = {str(path.relative_to(workspace)): files.sha256(draft_of[path]) for path in own}
         files.write_json(draft_of[facts_path], {**facts, "written": written})
     shown = [f"{params.FILE} (datasets.{dataset.name})", f"{dvc_yaml.FILE} (plots and an artifact)"]
-    return [*shown, *written, str(facts_path.relative_to(workspace))]
+    new = [str(path.relative_to(workspace)) for path in (*texts, *copies, facts_path) if path.parent != workspace]
+    return [*shown, *new]
 
 
 def check_block(before: str, after: str, name: str) -> None:

@@ -170,8 +170,8 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
     kinds = dict(zip(names, predictor.encoder.kinds, strict=True))
     prepare = predictor.description.prepare.model_dump()
     written = schema.check(prepare.get("format", {}), Format, f"the model of {predictor.description.dataset}")
-    # The separator and the quote of a new file are found out, because another program may have written it.
-    given = written.model_copy(update={"separator": None, "quote": None})
+    # The separator of a new file is found out, because another program may have written it.
+    given = written.model_copy(update={"separator": None, "quote": "" if written.quote == "" else None})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names)) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}

@@ -4,8 +4,8 @@ Every guess says why it was made, and every one of them has an option of `retrai
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ MARKERS = (
 )
 """What people write for a missing number, in lower case."""
 DATES = (
-    "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
-    "%d-%b-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
+    "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
+    "%d-%b-%Y",
 )  # fmt: skip
-TIMES = ("", " %H:%M", " %H:%M:%S")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 WORDS = 3.0
 """Words in an average value from which a column holds texts."""
 UNSPACED = r"[\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}\x{3040}-\x{30ff}\x{3400}-\x{9fff}]"
@@ -63,6 +63,10 @@ FEW_CLASSES = 20
 ODD_SHARE = 0.05
 """The largest share of values that are not numbers in a column of numbers."""
 UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF"}
+FAR = 2.0
+"""A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
+WORDS_ALONE = "(words)"
+NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
 
@@ -97,6 +101,10 @@ class Column:
     """Numbers that stand for a missing one, such as -999."""
     predict: str = ""
     """Of the target: `label` or `number`."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Of a label: values that are the same number in another spelling, and their common name."""
+    ambiguous: bool = False
+    """Of dates: whether day and month could be swapped."""
     unspaced: bool = False
     """Of a text: whether most values are in a script that writes words without spaces."""
 
@@ -129,36 +137,45 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         RetrainError: see `open_table`.
     """
     given, notes = wishes.format, []
-    encoding = likely_encoding(path) if given.encoding is None else given.encoding
-    if encoding not in ("utf-8", given.encoding):
-        given = given.model_copy(update={"encoding": encoding})
-        notes.append(f"it is not UTF-8, but probably {encoding}")
+    if given.encoding is None and not shown.lower().endswith(".parquet"):
+        encoding = likely_encoding(path)
+        if encoding != "utf-8":
+            given = given.model_copy(update={"encoding": encoding})
+            notes.append(f"it is not UTF-8, but probably {encoding}")
     expected = Expected(wanted=[target] if target else [])
-    try:
-        opened = open_table(path, shown, given, expected)
-        table = opened.__enter__()
-    except RetrainError:
-        if given.quote is not None:
-            raise
-        given = given.model_copy(update={"quote": ""})
-        opened = open_table(path, shown, given, expected)
-        table = opened.__enter__()
-        notes.append("quotes have no meaning in it")
-    try:
-        has_header = table.kind != "csv" or (looks_like_header(table) if wishes.header is None else wishes.header)
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(open_table(path, shown, given, expected))
+        except RetrainError as error:
+            if given.quote is not None:
+                raise
+            given = given.model_copy(update={"quote": ""})
+            table = without_quotes(open_table(path, shown, given, expected), stack, error)
+            notes.append("quotes have no meaning in it")
+        known = target in table.names or table.kind != "csv"
+        has_header = known or looks_like_header(table) if wishes.header is None else wishes.header
         if not has_header:
             names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))
-            opened.__exit__(None, None, None)
-            opened = open_table(path, shown, given, Expected(names))
-            table = opened.__enter__()
+            table = stack.enter_context(open_table(path, shown, given, Expected(names)))
             notes.append("its first line does not look like a header")
         if table.kind == "csv":
             separator, quote = table.reading
             given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
         given = numbers_written(table, given)
         yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes))
-    finally:
-        opened.__exit__(None, None, None)
+
+
+def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, error: RetrainError) -> Table:
+    """A table whose quotes have no meaning; raises the error of reading it with quotes if they do have one."""
+    try:
+        table = stack.enter_context(opened)
+    except RetrainError:
+        raise error from None
+    quoted = " or ".join(f"regexp_full_match(c{place}, '\".*\"')" for place in range(len(table.names)))
+    (share,) = table.ask(f"avg(({quoted})::int)", f"(select * from rows limit {LOOKED_AT})")
+    if share > ODD_SHARE:
+        raise error
+    return table
 
 
 def looks_like_header(table: Table) -> bool:
@@ -189,34 +206,36 @@ def as_number(text: str) -> bool:
 
 
 def units_of(table: Table) -> tuple[str, ...]:
-    """Signs around numbers: a currency or a percent sign that almost all values of a column have, next to digits alone."""
+    """Signs around numbers: a currency or a percent sign that all values of a column have, next to digits alone."""
     found = set()
     for place in range(len(table.names)):
         rest = f"regexp_replace(c{place}, '[\\d.,+\\s\u00a0-]', '', 'g')"
         source = f"(select {rest} as sign, c{place} as v from rows where c{place} <> '' limit {LOOKED_AT})"
-        signs, digits = (
-            table.ask("list(distinct sign)", source)[0] or [],
-            table.ask("avg(regexp_matches(v, '\\d')::int)", source)[0],
-        )
-        if digits == 1 and 0 < len(set(signs) - {""}) <= 2 and set(signs) - {""} <= UNITS:
-            found |= set(signs) - {""}
+        signs, digits = table.ask("list(distinct sign), avg(regexp_matches(v, '\\d')::int)", source)
+        if digits == 1 and len(signs) == 1 and {*signs} <= UNITS:
+            found |= {*signs}
     return tuple(sorted(found))
 
 
 def numbers_written(table: Table, given: Format) -> Format:
     """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have."""
-    if table.kind != "csv" or {"decimal", "thousands"} & given.model_fields_set:
+    if table.kind != "csv":
         return given
-    if units := units_of(table):
-        given = given.model_copy(update={"units": units})
-    for place in range(len(table.names)):
-        shares = shares_of(table, place, units, (r"[^,]*,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED))
-        commas, grouped, fits_groups, fits_commas, dotted = shares
-        if commas and grouped and fits_groups >= 1 - ODD_SHARE:
-            return given.model_copy(update={"thousands": ","})
-        if commas and fits_commas >= 1 - ODD_SHARE:
-            return given.model_copy(update={"decimal": ",", **({"thousands": "."} if dotted else {})})
-    return given
+    units = given.units or units_of(table)
+    patterns = (r"[^,]*,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED)
+    shares = [shares_of(table, place, units, patterns) for place in range(len(table.names))]
+    fits = 1 - ODD_SHARE
+    grouped = any(commas and groups and fits_groups >= fits for commas, groups, fits_groups, _, _ in shares)
+    by_comma = any(
+        commas and fits_commas >= fits for commas, _, fits_groups, fits_commas, _ in shares if fits_groups < fits
+    )
+    dotted = any(dots and fits_commas >= fits for _, _, _, fits_commas, dots in shares)
+    found: dict[str, Any] = {"units": units} if units else {}
+    if by_comma or given.decimal == ",":
+        found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
+    elif grouped and "decimal" not in given.model_fields_set:
+        found |= {"thousands": ","}
+    return given.model_copy(update={name: value for name, value in found.items() if name not in given.model_fields_set})
 
 
 def shares_of(table: Table, place: int, units: Sequence[str], patterns: Sequence[str]) -> list[float]:
@@ -264,7 +283,7 @@ class Look:
     @property
     def value(self) -> str:
         """The expression of its values; empty where they are missing."""
-        return f"c{self.table.names.index(self.name)}"
+        return f"coalesce({self.table.value(self.name)}, '')"
 
     @property
     def number(self) -> str:
@@ -273,8 +292,16 @@ class Look:
 
     @property
     def sample(self) -> str:
-        """The query of the first values that are not missing."""
-        return f"(select {self.value} as v from rows where {self.value} <> '' limit {LOOKED_AT})"
+        """The query of the first values that are not missing, by the format or by what people write for it."""
+        marked = f"lower({self.value}) in ({', '.join(map(literal, (*MARKERS, *NO_DATES)))})"
+        return f"(select {self.value} as v from rows where not {marked} limit {LOOKED_AT})"
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The values that people write for a missing one."""
+        marked = ", ".join(map(literal, (*MARKERS[1:], *NO_DATES)))
+        rows = self.table.select(f"distinct {self.value}", f"where lower({self.value}) in ({marked}) order by 1")
+        return tuple(text for (text,) in rows)
 
     @property
     def strangers(self) -> list[str]:
@@ -299,7 +326,7 @@ class Look:
 
 def look(table: Table, name: str) -> Look:
     """Count what is in a column."""
-    value, number = f"c{table.names.index(name)}", table.number(name)
+    value, number = f"coalesce({table.value(name)}, '')", table.number(name)
     missing, filled, distinct = table.ask(
         f"count(*) filter ({value} = ''), count(*) filter ({value} <> ''), count(distinct hash({value})) filter ({value} <> '')"
     )
@@ -307,16 +334,14 @@ def look(table: Table, name: str) -> Look:
         f"avg(({number} is not null)::int)", f"(select * from rows where {value} <> '' limit {FIRST})"
     )
     where = f"where {value} <> '' and {number} is null group by 1 order by 2 desc, 1 limit 50"
-    odd = dict(table.select(f"{value}, count(*)", where)) if numeric and numeric > 0.1 else {"(text)": filled}
+    odd = dict(table.select(f"{value}, count(*)", where)) if numeric and numeric > 0.1 else {WORDS_ALONE: filled}
     return Look(table, name, missing, filled, distinct, odd)
 
 
 def column_of(column: Look, wish: str | None) -> Column:
     """What an input column holds."""
     if wish is not None:
-        written = (date_format(column) or "") if wish == "dates" else ""
-        markers = tuple(column.odd) if wish == "numbers" else ()
-        return column.column(wish, "as you asked", date_format=written, markers=markers)
+        return as_wished(column, wish)
     if not column.filled:
         return column.column("leave_out", "it is empty")
     if column.distinct == 1 and not column.missing:
@@ -326,8 +351,33 @@ def column_of(column: Look, wish: str | None) -> Column:
     if column.is_numeric:
         return number_column(column)
     if (found := date_format(column)) is not None:
-        return column.column("dates", f"its values are dates ({found or 'ISO 8601'})", date_format=found)
+        why = f"its values are dates ({found or 'ISO 8601'})"
+        if other := other_order(column, found):
+            why += f"; {other} would fit too, so check the order of day and month (--date-format)"
+        return column.column("dates", why, date_format=found, markers=column.markers, ambiguous=bool(other))
     return word_column(column)
+
+
+def as_wished(column: Look, wish: str) -> Column:
+    """A column of the kind that the user gave; raises RetrainError if its values are of another kind."""
+    written, markers = "", column.markers if wish == "dates" else ()
+    if wish == "numbers":
+        markers = numbers_of(column)
+    elif wish == "dates":
+        found = date_format(column)
+        if found is None:
+            raise RetrainError(
+                f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format"
+            )
+        written = found
+    return column.column(wish, "as you asked", date_format=written, markers=markers)
+
+
+def numbers_of(column: Look) -> tuple[str, ...]:
+    """The values of a column of numbers that are none; raises RetrainError if they are too many."""
+    if WORDS_ALONE in column.odd or sum(column.odd.values()) > column.filled / 2:
+        raise RetrainError(f"column '{column.name}'", "holds few numbers", "take it as a label, or as categories")
+    return tuple(column.odd)
 
 
 def number_column(column: Look) -> Column:
@@ -359,7 +409,7 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
     """
     number = column.number
     for extreme in column.ask(f"min({number}), max({number})"):
-        if extreme is None or not re.fullmatch(r"-\d+|(\d)\1+", f"{extreme:.12g}"):
+        if extreme is None or not re.fullmatch(r"-\d+|([789])\1+", f"{extreme:.12g}"):
             continue
         same, other = f"{number} = {extreme!r}", f"{number} <> {extreme!r}"
         count, low, high = column.ask(
@@ -367,7 +417,7 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
         )
         if low is None or high == low or count < max(5, column.filled // 200):
             continue
-        if max(low - extreme, extreme - high) > high - low:
+        if max(low - extreme, extreme - high) > FAR * (high - low):
             written = column.table.select(f"distinct {column.value}", f"where {same} order by 1")
             note = f"; {extreme:g} ({count:,} rows) is far from all others, so it counts as missing"
             return tuple(text for (text,) in written), note
@@ -376,16 +426,28 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
 
 def date_format(column: Look) -> str | None:
     """How the dates of a column are written: empty for ISO 8601, None if there are none."""
+    return next(formats_of(column), None)
+
+
+def other_order(column: Look, written: str) -> str:
+    """Another way to read the same dates, with day and month in the other order; empty if only one fits."""
+    own = written.replace("%d", "%M").replace("%m", "%d").replace("%M", "%m")
+    return own if own != written and written.startswith(("%d", "%m")) and own in formats_of(column) else ""
+
+
+def formats_of(column: Look) -> Iterator[str]:
+    """The ways in which all dates of a column can be read. What the user gave comes first."""
 
     def all_are(condition: str) -> bool:
         return bool(column.table.ask(f"bool_and({condition})", column.sample)[0])
 
     if not all_are("regexp_matches(v, '\\d') and length(v) between 6 and 40"):
-        return None
+        return
     if all_are(f"regexp_matches(v, {literal(ISO)}) and try_cast(v as timestamp) is not null"):
-        return ""
-    formats = (day + time for day in DATES for time in TIMES)
-    return next((written for written in formats if all_are(f"try_strptime(v, {literal(written)}) is not null")), None)
+        yield ""
+        return
+    formats = (*column.table.format.dates, *(day + time for day in DATES for time in TIMES))
+    yield from (written for written in formats if all_are(f"try_strptime(v, {literal(written)}) is not null"))
 
 
 def word_column(column: Look) -> Column:
@@ -406,8 +468,12 @@ def word_column(column: Look) -> Column:
 def target_column(column: Look, predict: str | None) -> Column:
     """The column to predict: a label or a number."""
     number = column.number
-    if predict == "label" or (predict is None and not column.is_numeric):
-        why = "as you asked" if predict else "not numbers"
+    (zeros,) = column.ask(f"count(*) filter (regexp_matches({column.value}, '^0\\d'))")
+    if predict == "label" or (predict is None and (zeros or not column.is_numeric)):
+        if column.distinct > max(FEW_CLASSES, column.filled / 2):
+            fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
+            raise RetrainError(f"column '{column.name}'", fact, "choose another target, or write its values as numbers")
+        why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
         return column.column("target", f"a label with {column.distinct:,} different values ({why})", predict="label")
     some = column.table.select(f"distinct {number}", f"where {number} is not null order by 1 limit {FEW_CLASSES + 1}")
     values = [value for (value,) in some]
@@ -415,13 +481,15 @@ def target_column(column: Look, predict: str | None) -> Column:
     counted = whole and (values == list(range(len(values))) or LABEL.search(column.name))
     if predict is None and (len(values) <= 2 or counted):
         listed = ", ".join(f"{value:g}" for value in values[:3])
-        return column.column(
-            "target", f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}", predict="label"
-        )
+        why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
+        spelt = column.table.select(f"distinct {column.value}, {number}", f"where {number} is not null order by 1")
+        rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
+        return column.column("target", why, predict="label", rename=rename)
+    markers = numbers_of(column)
     low, high = column.ask(f"min({number}), max({number})")
     sentinels, note = sentinels_of(column)
-    why = f"a number from {low:.6g} to {high:.6g}{note}" if low is not None else "a number, as you asked"
-    return column.column("target", why, predict="number", markers=tuple(column.odd), sentinels=sentinels)
+    why = f"a number from {low:.6g} to {high:.6g}{note}"
+    return column.column("target", why, predict="number", markers=markers, sentinels=sentinels)
 
 
 def shown(value: Any) -> str:

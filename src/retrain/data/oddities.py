@@ -1,9 +1,10 @@
 """What a user should know about a table before training: repeats, contradictions, leaks, rare classes, heavy tails."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.inspection import LOOKED_AT, Column, shown
+from retrain.data.inspection import LOOKED_AT, MARKERS, Column, shown
 from retrain.data.table_files import Table
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ __all__ = ["classes_of", "oddities"]
 FEW_ROWS = 200
 """Rows of a test split below which a metric says little."""
 RARE = 10
+UNBALANCED = 0.8
+"""The share of the largest class above which accuracy says little."""
 LEAK = 0.99
 """The share of the target that a single column explains, from which it probably reveals it."""
 NAMED = 6
@@ -31,9 +34,14 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
         test_share: the share of rows in the test split.
     """
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
+    for column in inputs:
+        if column.ambiguous:
+            yield f"the order of day and month in {shown(column.name)} is not clear: {column.why}"
+    if target.sentinels:
+        yield f"the target {target.sentinels[0]} counts as missing, and its rows are left out (--missing, --predict)"
     yield from leaks(table, target, inputs)
     yield from repeats(table, target, inputs)
-    yield from about_target(table, target)
+    yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
     gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
     if gaps:
         yield f"more than half of the rows have no value in {listed([column.name for column in gaps])}"
@@ -71,44 +79,55 @@ def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[
             yield f"{int(near):,}{first} texts differ from another one only in case or punctuation, and may be in another split"
 
 
-def about_target(table: Table, target: Column) -> Iterator[str]:
-    """Rare, unbalanced and similar classes; numbers with few values or heavy tails."""
-    if target.predict == "label":
-        counts = classes_of(table, target)
-        rare = [name for name, count in counts.items() if count < RARE]
-        if rare:
-            yield f"{len(rare):,} of {len(counts):,} classes have fewer than {RARE} rows: {listed(rare)}"
-        alike: dict[str, list[str]] = {}
-        for name in counts:
-            alike.setdefault(" ".join(name.casefold().split()), []).append(name)
-        for names in list(alike.values())[:NAMED]:
-            if len(names) > 1:
-                yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
-        share = max(counts.values()) / sum(counts.values())
-        if share > 0.8 and len(counts) > 1:
-            yield f"{share:.0%} of the rows have the class {shown(max(counts, key=lambda name: counts[name]))}: judge by macro_f1 (train.loss.class_weights: balanced helps rare classes)"
-        return
+def about_label(table: Table, target: Column) -> Iterator[str]:
+    """Rare, unbalanced and similar classes."""
+    counts = classes_of(table, target)
+    rare = [name for name, count in counts.items() if count < RARE]
+    if rare:
+        yield f"{len(rare):,} of {len(counts):,} classes have fewer than {RARE} rows: {listed(rare)}"
+    absent = [name for name in counts if name.lower() in MARKERS]
+    if absent:
+        yield f"the class {listed(absent)} may mean that the label is missing: if so, add it with --missing"
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for names in [names for names in alike.values() if len(names) > 1][:NAMED]:
+        yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
+    share = max(counts.values()) / sum(counts.values())
+    if share > UNBALANCED and len(counts) > 1:
+        largest = shown(max(counts, key=lambda name: counts[name]))
+        helps = "train.loss.class_weights: balanced helps rare classes"
+        yield f"{share:.0%} of the rows have the class {largest}: judge by macro_f1 ({helps})"
+
+
+def about_number(table: Table, target: Column) -> Iterator[str]:
+    """Targets with few different numbers, or with one that is far from all others."""
     number = table.number(target.name)
-    low, middle, high, top = table.select(
-        f"approx_quantile({number}, 0.01), approx_quantile({number}, 0.5), approx_quantile({number}, 0.99), max({number})"
-    )[0]
-    distinct = table.select(f"count(distinct {number})")[0][0]
+    (distinct,) = table.ask(f"count(distinct {number})")
     if distinct <= 10:
         yield f"the target has only {distinct} different numbers; if they are names of classes, add it with --predict label"
-    if high is not None and top - middle > 10 * (high - low) > 0:
-        yield f"the largest target, {top:g}, is far from the others: check it, or try train.loss.name: huber"
+    for extreme in table.ask(f"min({number}), max({number})"):
+        count, low, high = table.ask(
+            f"count(*) filter ({number} = {extreme!r}), min({number}) filter ({number} <> {extreme!r}), max({number}) filter ({number} <> {extreme!r})"
+        )
+        if low is not None and count <= 2 and max(low - extreme, extreme - high) > 3 * (high - low) > 0:
+            yield f"the target {extreme:g} is far from all others: check its row, or try train.loss.name: huber"
 
 
 def classes_of(table: Table, target: Column) -> dict[str, int]:
     """The rows of each class, the largest class first."""
-    value = place_of(table, target)
-    return dict(table.select(f"{value}, count(*)", f"where {value} <> '' group by 1 order by 2 desc, 1"))
+    value = table.value(target.name)
+    found = table.select(f"{value}, count(*)", f"where {value} is not null group by 1 order by 2 desc, 1")
+    counts: dict[str, int] = {}
+    for name, count in found:
+        own = target.rename.get(name, name)
+        counts[own] = counts.get(own, 0) + count
+    return counts
 
 
 def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
     """Columns that alone tell the target almost always, on rows that a small tree has not seen."""
     import numpy as np
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     candidates = [column for column in inputs if column.kind in ("numbers", "categories")]
     label = target.predict == "label"
@@ -120,16 +139,24 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[st
     baseline = np.bincount(wanted[~half]).max() / (~half).sum() if label else 0.0
     if baseline > 0.9:
         return
-    found = []
-    for column in candidates:
-        values = codes(rows[column.name])
-        if len(np.unique(values)) > len(values) / 2 and column.kind == "categories":
-            continue
-        tree = (DecisionTreeClassifier if label else DecisionTreeRegressor)(max_leaf_nodes=64, random_state=0)
-        if tree.fit(values[half, None], wanted[half]).score(values[~half, None], wanted[~half]) >= LEAK:
-            found.append(column.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
+        found = [column.name for column in candidates if tells(rows[column.name], wanted, half, label=label)]
     if found:
-        yield f"{listed(found)} alone tells the target almost always: leave it out if it is not known when you predict (--leave-out)"
+        yield f"{listed(found)} alone {'tell' if len(found) > 1 else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
+
+
+def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool) -> bool:
+    """Whether a small tree, grown on a half of the rows, gets the other half right with a single column."""
+    import numpy as np
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    values = codes(column)
+    if column.dtype.kind != "f" and len(np.unique(values)) > len(values) / 2:
+        return False
+    tree = (DecisionTreeClassifier if label else DecisionTreeRegressor)(max_leaf_nodes=64, random_state=0)
+    score: float = tree.fit(values[half, None], wanted[half]).score(values[~half, None], wanted[~half])
+    return score >= LEAK
 
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":

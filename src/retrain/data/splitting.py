@@ -78,11 +78,24 @@ def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarr
     count, test = parameters.folds or 1, parameters.test or 0.0
     draws = np.array([draw_of(content, parameters.seed) for content in contents])
     numbers = ((draws - test) / (1.0 - test) * count).astype(np.int64).clip(0, count - 1)
+    if len(np.unique(numbers)) < count:  # few rows or groups: the same number of them for each fold
+        ranks = np.unique(draws, return_inverse=True)[1].reshape(-1)
+        numbers = ranks * count // (ranks.max() + 1)
     if len(np.unique(numbers)) < count:
-        raise RetrainError(
-            f"{where}.folds", f"{len(numbers):,} train rows do not fill {count} folds", "add rows, or lower folds"
-        )
+        fact = f"the train split has {len(np.unique(draws)):,} different rows or groups for {count} folds"
+        raise RetrainError(f"{where}.folds", fact, "add rows, or lower folds")
     return numbers
+
+
+def by_group(groups: list[bytes], parameters: Split) -> list[str]:
+    """The split of each row by its group: a share of the groups, in the order of their hashes, so that few groups fill each split."""
+    order = sorted({*groups}, key=lambda group: draw_of(group, parameters.seed))
+    shares = {"test": parameters.test or 0.0, "validation": parameters.validation or 0.0}
+    split_of: dict[bytes, str] = {}
+    for name, share in shares.items():
+        count = max(1, round(share * len(order))) if share else 0
+        split_of |= dict.fromkeys(order[len(split_of) : len(split_of) + count], name)
+    return [split_of.get(group, "train") for group in groups]
 
 
 def by_time(times: "pd.Series[Any]", parameters: Split) -> list[str]:
@@ -121,6 +134,8 @@ def split(
     units = contents if keys is None or times is not None else contents_of_groups(keys)
     if times is not None:
         assigned = by_time(times, parameters)
+    elif keys is not None:
+        assigned = by_group(units, parameters)
     else:
         fractions = parameters.test or 0.0, parameters.validation or 0.0
         assigned = [assign_split(unit, parameters.seed, *fractions) for unit in units]

@@ -37,6 +37,7 @@ SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """The encodings that the first bytes of a file tell."""
+BLANK = re.compile(r"(?:[ \t]*\n)+")
 SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 """The first line that Excel writes to tell itself the separator."""
 LONGEST_LINE = 1 << 25
@@ -58,7 +59,7 @@ ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 class Format(Section):
     """How a file spells its values. What is absent is found out from the file, or is the usual."""
 
-    separator: Annotated[str, StringConstraints(min_length=1, max_length=4)] | None = None
+    separator: Character | None = None
     """Between the values of a CSV file; found out from the file if absent."""
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
@@ -69,7 +70,9 @@ class Format(Section):
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     """The sign between groups of three digits, such as the comma in 1,234.5."""
     dates: tuple[str, ...] = ()
-    """How dates are written, for strptime, such as %d/%m/%Y. ISO 8601 if empty."""
+    """How dates are written, for strptime, such as %d/%m/%Y. ISO 8601 is always understood."""
+    dates_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
+    """How the dates of a single column are written."""
     missing: tuple[str, ...] = ()
     """Values that stand for a missing one, such as `?` or `NA`, except in texts. An empty value is always missing."""
     missing_in: Annotated[dict[str, list[str]], AfterValidator(in_order)] = Field(default_factory=dict)
@@ -148,7 +151,8 @@ class Table:
 
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
-        value, thousands, decimal = self.value(name), self.format.thousands, self.format.decimal
+        value, thousands, decimal = self.value(name), self.format.thousands, self.decimal
+        thousands = thousands if self.kind == "csv" else None
         for unit in self.format.units:
             value = f"trim(replace({value}, {literal(unit)}, ''))"
         if thousands is not None:
@@ -159,14 +163,19 @@ class Table:
         number = f"try_cast({value} as double)"
         return f"(case when isfinite({number}) and abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
+    @property
+    def decimal(self) -> str:
+        """The decimal mark; that of JSON and Parquet is always a point."""
+        return self.format.decimal if self.kind == "csv" else "."
+
     def date(self, name: str) -> str:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
         value = self.value(name)
-        if self.format.dates:
-            return f"try_strptime({value}, [{', '.join(map(literal, self.format.dates))}])"
+        written = (self.format.dates_in[name],) if name in self.format.dates_in else self.format.dates
         zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
         local = f"try_cast({value} as timestamp)"
-        return f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
+        iso = f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
+        return f"coalesce(try_strptime({value}, [{', '.join(map(literal, written))}]), {iso})" if written else iso
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -245,7 +254,8 @@ class Table:
 
     def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
         """The error of a value that is not a number."""
-        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) is not None
+        plain = value.replace(self.decimal, ".")
+        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain) and abs(float(plain)) > LARGEST
         fact = f"holds {quoted(value)}, which is {f'larger than {LARGEST:g}' if is_number else 'not a finite number'}"
         hint = "correct the value"
         if self.section and self.format.decimal == "." and all(COMMA.fullmatch(other) for _, other in all_wrong):
@@ -406,7 +416,8 @@ def kind_of(name: Path, start: bytes) -> str:
     suffix = name.with_suffix("").suffix if name.suffix.lower() in (".gz", ".zst", ".zstd") else name.suffix
     if start.startswith(b"PAR1"):
         return "parquet"
-    return KINDS.get(suffix.lower(), "json" if start.lstrip(b"\xef\xbb\xbf \r\n").startswith(b'{"') else "csv")
+    is_json = re.match(rb"(\xef\xbb\xbf)?\s*(\{|\[)\s*[\{\"]", start) is not None
+    return KINDS.get(suffix.lower(), "json" if is_json else "csv")
 
 
 def first_bytes(path: Path) -> bytes:
@@ -442,10 +453,11 @@ def plain_text(path: Path, known: Text) -> Text:
         RetrainError: the file is not in its encoding, or too large.
     """
     shown, given = known.shown, known.format
-    target, skipped, separator, read = known.path / "rows", 0, None, 0
+    target, skipped, separator, read, first = known.path / "rows", 0, None, 0, True
     with opened(path) as stream, files.writing(target), target.open("w", encoding="utf-8", newline="") as file:
         head = stream.read(CHUNK)
-        encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given.encoding or "utf-8")
+        given_one = "utf-8" if given.encoding is None or is_foreign_utf8(head) else given.encoding
+        encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given_one)
         decoder = decoder_of(encoding, shown)
         lone = b"\n" not in head and b"\r" in head  # the line ends of old Macs
         held, chunk = "", head
@@ -458,8 +470,11 @@ def plain_text(path: Path, known: Text) -> Text:
             text = text.removesuffix("\r") if held else text
             if "\r" in text:
                 text = text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
-            if not file.tell() and (found := SEP.match(text)):
+            if first and (found := SEP.match(text)):
                 separator, text, skipped = found[1], text[found.end() :], 1
+            if first and (blank := BLANK.match(text)):
+                text, skipped = text[blank.end() :], skipped + blank[0].count("\n")
+            first = False
             file.write(text)
             read += len(chunk)
             if read > LARGEST_FILE:
@@ -468,6 +483,17 @@ def plain_text(path: Path, known: Text) -> Text:
                 own = given if separator is None else given.model_copy(update={"separator": separator})
                 return replace(known, path=target, format=own, skipped=skipped)
             chunk = stream.read(CHUNK)
+
+
+def is_foreign_utf8(content: bytes) -> bool:
+    """Whether the start of a file has letters outside ASCII and is UTF-8, which no other encoding looks like."""
+    if content.isascii():
+        return False
+    try:
+        content[: len(content) - 4 if len(content) == CHUNK else None].decode()
+    except UnicodeDecodeError as error:
+        return len(content) == CHUNK and error.start >= len(content) - 8
+    return True
 
 
 def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
@@ -543,12 +569,26 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
     name = literal(str(text.path))
     described = f"describe select * from read_json({name}, records='true', sample_size=-1, maximum_depth=1)"
     names = tuple(row[0] for row in connection.execute(described).fetchall())
+    for name_ in names:
+        twins = [
+            other
+            for other in names
+            if other != name_ and re.fullmatch(rf"{re.escape(other)}_\d+", name_, re.IGNORECASE)
+        ]
+        if twins and not has_key(text.path, name_):
+            raise RetrainError(text.shown, f"has keys that differ only in case ('{twins[0]}')", "rename one of them")
     columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in names)
     expressions = ", ".join(f"{identifier(column)} as c{place}" for place, column in enumerate(names))
     fill(
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
     return Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+
+
+def has_key(text: Path, name: str) -> bool:
+    """Whether a JSON file has a key in its text."""
+    with text.open(encoding="utf-8") as file:
+        return any(json.dumps(name) in line or f'"{name}"' in line for line in file)
 
 
 def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Expected) -> Table:

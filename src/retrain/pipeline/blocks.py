@@ -44,7 +44,8 @@ class Dataset:
     """The location and the digest of an official test file."""
     group: str | None = None
     time: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each class, if the target is a label."""
 
     @property
     def target(self) -> Column:
@@ -68,21 +69,21 @@ class Dataset:
     @property
     def format(self) -> Format:
         """How the file is written, with the values that stand for missing ones."""
-        inputs = [column for column in self.columns if column.kind in (*KINDS, "target")]
-        markers = sorted({marker for column in inputs for marker in column.markers})
-        seen = [marker for column in inputs for marker in column.sentinels]
-        shared = sorted({marker for marker in seen if seen.count(marker) > 1})
-        own = {column.name: [marker for marker in column.sentinels if marker not in shared] for column in inputs}
-        dates = tuple(dict.fromkeys(column.date_format for column in inputs if column.date_format))
-        found = {
-            "missing": (*markers, *shared),
-            "missing_in": {name: values for name, values in own.items() if values},
-            "dates": dates,
-        }
+        used = [column for column in self.columns if column.kind in (*KINDS, "target")]
+        seen = [marker for column in used for marker in {*column.markers, *column.sentinels}]
+        classes = {*self.classes} if self.is_label else set()
+        shared = {marker for marker in seen if seen.count(marker) > 1 and marker not in classes}
+        own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
+        dates = {column.name: column.date_format for column in used if column.date_format}
+        same = len({*dates.values()}) == 1
         given = self.guess.format
-        return given.model_copy(
-            update={key: value for key, value in found.items() if value and key not in given.model_fields_set}
-        )
+        found = {
+            "missing": tuple(dict.fromkeys((*given.missing, *sorted(shared)))),
+            "missing_in": {name: values for name, values in own.items() if values},
+            "dates": tuple({*dates.values()}) if same else (),
+            "dates_in": {} if same else dates,
+        }
+        return given.model_copy(update=found)
 
 
 def block_lines(dataset: Dataset) -> list[str]:
@@ -107,6 +108,8 @@ def block_lines(dataset: Dataset) -> list[str]:
     if not dataset.guess.has_header:
         lines += ["      header: false", *wrapped("      columns: ", list(dataset.guess.names))]
     lines.append(f"      target: {scalar(dataset.target.name)}")
+    if dataset.target.rename:
+        lines += wrapped("      rename: ", dict(dataset.target.rename))
     others = next((kind for kind in KINDS if len(dataset.of_kind(kind)) > MANY), "")
     for kind in KINDS:
         if names := dataset.of_kind(kind):

@@ -1,6 +1,6 @@
 """Rows from files (CSV, JSON lines, Parquet): in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
@@ -8,10 +8,8 @@ from retrain.data.table_files import Expected, Format, Table, open_table
 from retrain.errors import RetrainError
 from retrain.schema import in_order
 
+import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["SOURCE", "Parameters"]
 
@@ -153,7 +151,11 @@ def keys_of(table: Table, parameters: Parameters) -> "pd.Series[Any] | None":
             place = table.place(int(times.isna().to_numpy().argmax()), parameters.time)
             raise RetrainError(place, "is empty", "enter the time, or remove prepare.time")
         return times
-    return None if parameters.group is None else table.frame(texts=[parameters.group])[parameters.group]
+    if parameters.group is None:
+        return None
+    groups = table.frame(texts=[parameters.group])[parameters.group]
+    own = pd.Series([f"row {number}" for number in range(len(groups))], index=groups.index, dtype="str")
+    return groups.where(groups != "", own)  # rows without a group stay alone
 
 
 def fetch(parameters: Parameters, context: SourceContext) -> None:
