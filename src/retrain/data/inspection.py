@@ -14,7 +14,7 @@ from retrain import schema
 from retrain.data.table_files import ISO, Expected, Format, Table, likely_encoding, literal, open_table
 from retrain.errors import RetrainError
 
-__all__ = ["LOOKED_AT", "Column", "Guess", "Wishes", "columns_of", "date_format", "guessed_table", "look", "shown"]
+__all__ = ["LOOKED_AT", "MARKERS", "Column", "Guess", "Wishes", "columns_of", "guessed_table", "shown"]
 
 
 MARKERS = (
@@ -374,7 +374,7 @@ def as_wished(column: Look, wish: str) -> Column:
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
-    """The values of a column of numbers that are none; raises RetrainError if they are too many."""
+    """The values of a column of numbers that are words; raises RetrainError if they are too many."""
     if WORDS_ALONE in column.odd or sum(column.odd.values()) > column.filled / 2:
         raise RetrainError(f"column '{column.name}'", "holds few numbers", "take it as a label, or as categories")
     return tuple(column.odd)

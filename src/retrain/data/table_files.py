@@ -374,7 +374,7 @@ def open_table(path: Path, shown: str, given: Format, expected: "Expected | None
     import duckdb
 
     expected = expected or Expected()
-    with files.reading(path, "table", "give the path of a CSV, JSON lines or Parquet file"):
+    with reading(path, shown):
         start = first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
@@ -386,10 +386,22 @@ def open_table(path: Path, shown: str, given: Format, expected: "Expected | None
             if kind == "parquet":
                 yield parquet_table(connection, path, shown, given, expected.section)
             else:
-                text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
+                with reading(path, shown):
+                    text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
                 yield json_table(connection, text) if kind == "json" else csv_table(connection, text, expected)
         except duckdb.Error as error:
             raise unreadable(path, shown, error) from None
+
+
+@contextmanager
+def reading(path: Path, shown: str, *damage: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into an error that names the file as the user knows it; see `files.reading`."""
+    try:
+        with files.reading(path, "table", "give the path of a CSV, JSON lines or Parquet file", *damage):
+            yield
+    except RetrainError as error:
+        where = shown if error.where == str(path) else error.where
+        raise RetrainError(where, error.fact.replace(str(path), shown), error.hint) from None
 
 
 def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
@@ -553,7 +565,7 @@ def parquet_table(
     """The rows of a Parquet file, with numbers and dates as text."""
     import pyarrow.parquet as pq
 
-    with files.reading(path, "Parquet table", "check the file", Exception):
+    with reading(path, shown, Exception):
         content = pq.read_table(path)
     names = tuple(content.column_names)
     source = content.rename_columns([f"c{place}" for place in range(len(names))])

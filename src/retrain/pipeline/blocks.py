@@ -10,7 +10,7 @@ from typing import Any
 from retrain.data.inspection import Column, Guess
 from retrain.data.table_files import Format
 
-__all__ = ["Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
+__all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
 
 
 LINE = 120
