@@ -104,7 +104,7 @@ def test_errors_name_the_line(tmp_path, content, expected):
 def test_damaged_files_are_one_line(tmp_path):
     with pytest.raises(RetrainError, match=r"^rows\.jsonl, line 3 is not a JSON object \("):
         read(tmp_path, '{"a": 1}\n\n{"a" 2}\n', "rows.jsonl")
-    with pytest.raises(RetrainError, match="^rows.parquet is not a readable table"):
+    with pytest.raises(RetrainError, match=r"^rows\.parquet is not a readable table"):
         read(tmp_path, b"PAR1 and then nothing", "rows.parquet")
     with pytest.raises(RetrainError, match="is not a readable table"):
         read(tmp_path, gzip.compress(b"a,b\n1,2\n" * 1000)[:-40], "rows.csv.gz")
