@@ -13,7 +13,7 @@ CODE = sorted(
     path
     for folder in ("src", "benchmarks")
     for path in (REPOSITORY / folder).rglob("*.py")
-    if ".venv" not in path.parts
+    if not any(part.startswith(".venv") for part in path.parts)
 )
 MODULES = {
     "pickle",
