@@ -38,7 +38,7 @@ READ_BY_NO_CODE = {
 """What a stage may declare without reading it, and why."""
 
 USED_BY_SOME_CHOICES = (
-    "src/retrain/data/csv_rows.py",
+    "src/retrain/data/table_files.py",
     "src/retrain/data/downloads.py",
     "src/retrain/data/encoders/_ngrams.py",
     "src/retrain/data/encoders/_ragged.py",
