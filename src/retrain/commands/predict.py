@@ -183,6 +183,7 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
             click.echo(f"skipped: {bad[row]}", err=True)
         rows = opened.frame(**by_kind, without=list(bad))
         warn_of_strange_numbers(predictor, rows, shown)
+        warn_of_strange_values(predictor, rows, shown)
     return rows.assign(**{name: rows[name].astype("category") for name in by_kind["categories"]})
 
 
@@ -203,6 +204,17 @@ def warn_of_strange_numbers(predictor: "Predictor", rows: "pd.DataFrame", shown:
             cli.warn(
                 f"{shown}, column '{name}': {len(far):,} of {len(rows):,} rows, such as {far.iloc[0]:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
+            )
+
+
+def warn_of_strange_values(predictor: "Predictor", rows: "pd.DataFrame", shown: str) -> None:
+    """Warn of categories that the model does not know, if most rows have one: as in another encoding or spelling."""
+    for name, known in predictor.encoder.known.items():
+        strange = rows[name].dropna()[~rows[name].dropna().isin(known)]
+        if len(strange) > len(rows) / 2:
+            cli.warn(
+                f"{shown}, column '{name}': the model does not know the values of {len(strange):,} of {len(rows):,} rows, "
+                f"such as {schema.shown(strange.iloc[0])}; check their spelling"
             )
 
 

@@ -65,6 +65,10 @@ class Encoder(Protocol):
         """For each column of numbers, the range outside of which a number is far from all that was learned from."""
 
     @property
+    def known(self) -> dict[str, frozenset[str]]:
+        """For each column of categories, the values that were learned from."""
+
+    @property
     def size(self) -> Any:
         """The size that the network needs: the number of tokens or features, or of columns."""
 

@@ -41,6 +41,11 @@ class OfText:
         """No column holds numbers."""
         return {}
 
+    @property
+    def known(self) -> dict[str, frozenset[str]]:
+        """No column holds categories."""
+        return {}
+
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The words of each row, without case, punctuation and spacing; see `content_of` for texts of few words."""

@@ -213,6 +213,11 @@ class Encoder:
         }
 
     @property
+    def known(self) -> dict[str, frozenset[str]]:
+        """The values of each category that are frequent enough to have a code."""
+        return {one.column: frozenset(value for value in one.known if value is not None) for one in self.categories}
+
+    @property
     def size(self) -> Size:
         """The sizes of the arrays."""
         values = sum(one.width for one in self.numbers) + sum(one.codes for one in self.one_hot)

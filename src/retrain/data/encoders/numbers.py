@@ -91,6 +91,11 @@ class Encoder:
         return {name: (mean - FAR * deviation, mean + FAR * deviation) for name, mean, deviation in moments}
 
     @property
+    def known(self) -> dict[str, frozenset[str]]:
+        """No column holds categories."""
+        return {}
+
+    @property
     def size(self) -> int:
         """The number of columns."""
         return len(self.columns)
