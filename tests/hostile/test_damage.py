@@ -72,6 +72,7 @@ def try_out(tried: Tried, cases: list[Case], warm: Warm, whole: Path) -> None:
     """Run each case in a copy of the whole project of its own."""
     copy = whole.with_name("project")
     for case in cases:
+        shutil.rmtree(copy, ignore_errors=True)  # of a case that failed
         shutil.copytree(whole, copy, symlinks=True)
         before = good(copy)
         case.damage(copy)
