@@ -193,7 +193,8 @@ def combined(problems: Sequence[Problem], where: str, hint: str = "") -> Retrain
     clauses = [problem.clause for problem in problems if problem.fact != MISSING]
     if missing:
         clauses.append(f"{enumerated(missing)} {'are' if len(missing) > 1 else 'is'} missing")
-    add = f"add {'them' if len(missing) > 1 else 'it'}: parameters have no defaults"
+    them = "them" if len(missing) > 1 else "it"
+    add = f"add {them}: neither the block nor 'defaults' has {them}"
     return RetrainError(where, ", and ".join(clauses), hint or (add if len(clauses) == 1 else "correct each of them"))
 
 
@@ -243,7 +244,7 @@ def name_problems(
 
 def missing_parameter(path: str) -> Problem:
     """The problem of a parameter that is not there; `combined` makes one clause of several of them."""
-    return Problem(path, MISSING, "add it: parameters have no defaults")
+    return Problem(path, MISSING, "add it: neither the block nor 'defaults' has it")
 
 
 def unknown_name(kind: str, parent: str, name: str, known: Iterable[str]) -> Problem:

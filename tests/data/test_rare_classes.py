@@ -1,4 +1,4 @@
-"""Classes with few rows are learned, for every seed; what can't be learned or tested is said once."""
+"""Every class has a row to learn from, whatever the seed. One message names the classes that can't be tested."""
 
 from contextlib import chdir
 

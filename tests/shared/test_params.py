@@ -110,11 +110,11 @@ def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
         ({**LOOP, "clip_norm": "None"}, setup.Loop, "x.clip_norm is the text 'None', but must be a number or null; write null"),
         ({**LOOP, "seed": None}, setup.Loop, "x.seed is empty, but must be a whole number; correct the value"),
         (3, setup.Loop, "x is 3, but must be a mapping; correct the value"),
-        (without(LOOP, "seed"), setup.Loop, "x.seed is missing; add it: parameters have no defaults"),
+        (without(LOOP, "seed"), setup.Loop, "x.seed is missing; add it: neither the block nor 'defaults' has it"),
         (without(LOOP, "epochs", "seed"), setup.Loop,
-         "x: epochs and seed are missing; add them: parameters have no defaults"),
+         "x: epochs and seed are missing; add them: neither the block nor 'defaults' has them"),
         (ADAMW, optimizers.Parameters,
-         "x: optimizer.beta1 and optimizer.beta2 are missing; add them: parameters have no defaults"),
+         "x: optimizer.beta1 and optimizer.beta2 are missing; add them: neither the block nor 'defaults' has them"),
         ({**without(LOOP, "epochs"), "epoch": 3}, setup.Loop, "x: unknown parameter 'epoch'; did you mean 'epochs'?"),
         ({**without(LOOP, "epochs", "seed"), "epoch": 3, "batch_size": "8"}, setup.Loop,
          ("x: unknown parameter 'epoch' (did you mean 'epochs'?), and batch_size is the text '8', but must be a whole "
@@ -159,7 +159,9 @@ def test_a_stage_replaces_the_hint():
 @unhurried
 @given(st.sampled_from(sorted(LOOP)))
 def test_no_parameter_has_a_default(name):
-    with pytest.raises(RetrainError, match=rf"^loop.{name} is missing; add it: parameters have no defaults$"):
+    with pytest.raises(
+        RetrainError, match=rf"^loop.{name} is missing; add it: neither the block nor 'defaults' has it$"
+    ):
         schema.check(without(LOOP, name), setup.Loop, "loop")
 
 
@@ -183,7 +185,7 @@ def old_names(block: dict[str, Any]) -> None:
         (lambda block: block["prepare"].update(soruce=block["prepare"].pop("source")),
          ".mine.prepare: unknown parameter 'soruce'; did you mean 'source'?"),
         (lambda block: block["prepare"].pop("source"),
-         ".mine.prepare.source is missing; add it: parameters have no defaults"),
+         ".mine.prepare.source is missing; add it: neither the block nor 'defaults' has it"),
         (lambda block: (block["split"].update(task="labels"), block["train"]["network"].update(name="embeding_bag")),
          (".mine: split.task: unknown 'labels' (known are: classification, regression), and train.network.name: "
          "unknown 'embeding_bag' (did you mean 'embedding_bag'?); correct each of them")),
@@ -204,9 +206,9 @@ def test_choices_are_checked_first(tmp_path, change, expected):
         ({"mind": {}}, ": unknown dataset 'mine'; did you mean 'mind'?"),
         ({"mine": 3}, ".mine is not a mapping; give it the sections prepare, split, train, evaluate, plot"),
         ({"mine": dict.fromkeys(["prepare", "split", "train", "plot"])},
-         ".mine.evaluate is missing; add it: parameters have no defaults"),
+         ".mine.evaluate is missing; add it: neither the block nor 'defaults' has it"),
         ({"mine": dict.fromkeys(["prepare", "split", "evaluate"])},
-         ".mine: train and plot are missing; add them: parameters have no defaults"),
+         ".mine: train and plot are missing; add them: neither the block nor 'defaults' has them"),
         ({"mine": dict.fromkeys(["prepare", "split", "trian", "evaluate", "plot"])},
          ".mine: unknown section 'trian'; did you mean 'train'?"),
     ],

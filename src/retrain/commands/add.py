@@ -28,10 +28,10 @@ __all__ = ["command"]
 LARGEST_COPY = 20_000_000
 """Bytes of a file that is copied into the project. A larger one stays where it is, and is pinned by its SHA-256."""
 FEWEST = 20
-"""Rows of a dataset."""
+"""Rows below which nothing can be learned and tested."""
 LISTED = 40
 """Columns that are printed."""
-NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
+SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
 
 
 @click.command(
@@ -315,7 +315,7 @@ def wished_format(options: Mapping[str, Any]) -> "Format":
     from retrain.data.table_files import Format
 
     given = {
-        "separator": NAMES.get(options["separator"], options["separator"]),
+        "separator": SEPARATORS.get(options["separator"], options["separator"]),
         "decimal": options["decimal"],
         "thousands": options["thousands"],
         "encoding": options["encoding"],

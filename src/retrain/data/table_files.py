@@ -499,12 +499,15 @@ def plain_text(path: Path, known: Text) -> Text:
 
 def is_foreign_utf8(content: bytes) -> bool:
     """Whether the start of a file has letters outside ASCII and is UTF-8, which no other encoding looks like."""
-    if content.isascii():
-        return False
+    return not content.isascii() and is_utf8(content)
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether the start of a file is UTF-8; its last letter may be cut off."""
     try:
-        content[: len(content) - 4 if len(content) == CHUNK else None].decode()
-    except UnicodeDecodeError as error:
-        return len(content) == CHUNK and error.start >= len(content) - 8
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return False
     return True
 
 
@@ -544,19 +547,14 @@ def likely_encoding(path: Path) -> str:
 
     with opened(path) as stream:
         content = stream.read(CHUNK)
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(content) - 4 or len(content) < CHUNK:
-            foreign = sum(byte > ASCII for byte in content)
-            best = (
-                from_bytes(content, cp_isolation=list(ENCODINGS)).best()
-                if foreign > max(FEWEST, FEW * len(content))
-                else None
-            )
-            same = best is None or str(best) == content.decode("cp1252", errors="replace")
-            return "cp1252" if same or best is None or best.encoding in ("latin_1", "ascii") else best.encoding
-    return "utf-8"
+    if is_utf8(content):
+        return "utf-8"
+    foreign = sum(byte > ASCII for byte in content)
+    if foreign <= max(FEWEST, FEW * len(content)):
+        return "cp1252"
+    best = from_bytes(content, cp_isolation=list(ENCODINGS)).best()
+    same = best is None or str(best) == content.decode("cp1252", errors="replace")
+    return "cp1252" if best is None or same or best.encoding in ("latin_1", "ascii") else best.encoding
 
 
 def parquet_table(
