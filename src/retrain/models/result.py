@@ -94,9 +94,12 @@ class Result:
         They are linked there where the file system has links: outputs are replaced and never changed in place.
 
         Raises:
-            OSError: a file is missing, or the disk is full.
+            RetrainError: a file is missing, or it is not a regular file: a copy of a device may have no end.
+            OSError: the disk is full.
         """
         for path in self.paths().values():
+            with files.reading(path, "file", RESTORE):
+                path.stat()
             target = folder / path.relative_to(self.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

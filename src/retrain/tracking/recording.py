@@ -206,9 +206,10 @@ def finish(result: Result, stage: str, training: str = "") -> None:
     message = {"folder": str(folder), "stages": result.stages, "training": training}
     try:
         result.kept_in(folder)
-    except OSError as error:
+    except (OSError, RetrainError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        tell(f"Warning: MLflow: {error.strerror}; run later: retrain sync {result.dataset}")
+        why = error.strerror if isinstance(error, OSError) else error
+        tell(f"Warning: MLflow: {why}; run later: retrain sync {result.dataset}")
         return
     if not outbox.send("result", result.dataset, message):
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,8 @@ def reports() -> Iterator[Case]:
     history = "reports/tiny_news/history.csv"
     for what, change in foreign_reports().items():
         yield Case(f"{history}: {what}, drawn", changed(history, change), ("retrain", "curves"), REFUSED)
-    yield from no_file(history, ("evaluate", "--dataset", "tiny_news"))
+    for case in no_file(history, ("evaluate", "--dataset", "tiny_news"), EITHER):  # only the recorder reads it
+        yield replace(case, says=r"Warning: .*history\.csv")
     for what, content in {
         "a class less": b"target,predicted,rows\nfarm,farm,1\n",
         "counts below nothing": b"target,predicted,rows\n" + b"".join(
