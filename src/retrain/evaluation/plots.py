@@ -22,6 +22,8 @@ __all__ = ["plots_of", "read_plot_data", "size_of", "use_default_style"]
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers
 LONGEST_LABEL = 28
 """The length of a class name in a plot, in characters."""
+MOST_ROWS = 2**53
+"""Floats below this hold whole numbers exactly."""
 MOST_CELLS, MOST_LABELS = 12, 60
 """Up to this many classes, a confusion matrix has numbers in its cells; up to this many, a label for each class."""
 
@@ -204,6 +206,8 @@ def confusion_counts(result: Result, description: Description) -> "np.ndarray":
     classes = len(description.task.learned["classes"])
     if len(counts) != classes**2:
         raise RetrainError(str(path), "does not have one row for each pair of classes of the model", hint)
+    if not all(0 <= count < MOST_ROWS and count.is_integer() for count in counts):
+        raise RetrainError(str(path), "column 'rows' does not hold counts only", hint)
     return np.array(counts, dtype=np.int64).reshape(classes, classes)
 
 

@@ -97,6 +97,8 @@ def reports() -> Iterator[Case]:
             b"%s,%s,-1\n" % (one, other) for one in (b"city", b"farm", b"sea") for other in (b"city", b"farm", b"sea")
         ),
         "other classes": b"target,predicted,rows\na,a,1\na,b,1\nb,a,1\nb,b,1\n",
+        "fractions": b"target,predicted,rows\n" + b"farm,farm,1.5\n" * 9,
+        "counts beyond integers": b"target,predicted,rows\n" + b"farm,farm,1e100\n" * 9,
         "huge counts": b"target,predicted,rows\nfarm,farm,1e400\n",
     }.items():  # fmt: skip
         yield Case(
