@@ -14,6 +14,7 @@ from retrain.commands import predict
 
 import pytest
 from click.testing import CliRunner, Result
+from support.errors import error_line
 from support.project import (
     Project,
     copy_of_repository,
@@ -187,6 +188,13 @@ def test_numbers_in_another_unit_are_told(elsewhere):
     ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
     assert ended.exit_code == 0
     assert ended.stderr.startswith("Warning: rows.csv, column 'b': 1 of 2 rows, such as 2000, are far outside what")
+
+
+def test_error_is_the_only_line(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n1,1e9,3\n")
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert error_line(ended.stderr).startswith("column 'b': row 2 has 1e+09, more than ")
 
 
 class Trap:

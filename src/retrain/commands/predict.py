@@ -120,6 +120,9 @@ def batches(
             rows = table(predictor, path, shown, skip=skip)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             yield {name: listed(rows[name][start : start + ROWS_AT_ONCE]) for name in predictor.encoder.columns}
+        # After the answers: where there are none, the error is the only line.
+        warn_of_strange_numbers(predictor, rows, shown)
+        warn_of_strange_values(predictor, rows, shown)
         return
     if not texts and file is None and sys.stdin.isatty():
         click.echo("reading texts, one per line; Ctrl-D ends", err=True)
@@ -182,8 +185,6 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
         for row in sorted(bad):
             click.echo(f"skipped: {bad[row]}", err=True)
         rows = opened.frame(**by_kind, without=list(bad))
-        warn_of_strange_numbers(predictor, rows, shown)
-        warn_of_strange_values(predictor, rows, shown)
     return rows.assign(**{name: rows[name].astype("category") for name in by_kind["categories"]})
 
 
