@@ -140,7 +140,8 @@ def test_failed_stage_is_named(finished):
         "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c' holds 'x', which is not a finite number" in ended.stderr
     )
     last = ended.stderr.splitlines()[-1]
-    assert last.startswith("Error: stage prepare@tiny_sign failed; its message is above")
+    assert last.startswith("stage prepare@tiny_sign failed; its message is above")
+    assert ended.stderr.count("Error: ") == 1
     assert "ERROR" not in ended.stderr
     assert prepared.read_bytes() == before
 

@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     if not failed.name:
         return code
     hint = f"its message is above; to try it alone, run: dvc repro {failed.name}"
-    sys.stderr.write(f"Error: stage {failed.name} failed; {hint}\n")
+    sys.stderr.write(f"stage {failed.name} failed; {hint}\n")  # the stage has printed the `Error:`
     return FAILED
 
 
