@@ -21,6 +21,8 @@ DEVICES = ("/dev/zero", "/dev/full", "/dev/tty", "/dev/null")
 """Where links of the corpus lead: whoever may write everywhere could replace them."""
 LARGEST = 2 << 30
 """Bytes of memory that no damage may cost, beyond what the imports take."""
+UNREADABLE = r"sync \S+: the result of the working tree can't be read \(.+\)\n"
+"""What `retrain sync` says of each such result."""
 OWN = {
     "prepare": ("data/{}/prepared/",),
     "split": ("data/{}/splits/", "data/{}/examples/"),
@@ -48,6 +50,8 @@ def count(tried: Tried, case: Case, ended: StageRun, harmed: list[str], drafts: 
 def others(case: Case, ended: StageRun, drafts: list[str]) -> list[str]:
     """All else that may be wrong with how a command ended."""
     line = ERROR.pattern if ended.code == 1 else r"(Usage: .*\nTry .*\n\n)?Error: .*\n"
+    if case.command == ("retrain", "sync"):
+        line = f"{line}|{UNREADABLE}"
     wrong = {
         f"exit code {ended.code}, not of {case.codes}": ended.code not in case.codes,
         "not one line": ended.code != 0 and not re.fullmatch(line, ended.stderr),

@@ -194,12 +194,12 @@ def recorded_results(workspace: Path, dataset: str | None, among: list[Revision]
 
 
 def consistent_stages(lock: Lock, dataset: str) -> dict[str, LockedStage]:
-    """The stages from train on, as long as each was run with the outputs of the previous one."""
+    """The stages from train on, as long as each has outputs and was run with those of the previous one."""
     chain: dict[str, LockedStage] = {}
     for name in RECORDED:
         stage = lock.stages.get(f"{name}@{dataset}")
         made = {out.path: out.md5 for before in chain.values() for out in before.outs}
-        if stage is None or any(made.get(entry.path, entry.md5) != entry.md5 for entry in stage.deps):
+        if stage is None or not stage.outs or any(made.get(entry.path, entry.md5) != entry.md5 for entry in stage.deps):
             break
         chain[name] = stage
     return chain
