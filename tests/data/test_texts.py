@@ -1,12 +1,14 @@
 """Texts in all scripts, and texts of signs: two different ones are never equal, and words stay whole."""
 
 from retrain.data import splitting
-from retrain.data.encoders import mixed, ngrams, text
+from retrain.data.encoders import _text, mixed, ngrams, text
 from retrain.data.encoders.text import tokenize
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 THUMB, DARK, HEART, WOMAN, ROCKET = (
     "\N{THUMBS UP SIGN}",
@@ -113,3 +115,9 @@ def test_features_tell_emoticons_apart(name):
     encoder, arrays = file.Encoder.fit_encode(rows, np.arange(20, dtype=np.int64) % 2, given)
     inputs = [tuple(map(bytes, encoder.gather(arrays, np.array([row])))) for row in range(4)]
     assert len(set(inputs)) == 4
+
+
+@settings(deadline=None)
+@given(st.text("aZ09_ .,-:)\n\x00\x1f\xe9\xa3\u20ac\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u0301", max_size=40))
+def test_plain_texts_have_the_content_that_others_would_have(some):
+    assert _text.encoded_content(some) == _text.content_of(_text.normalised(some)).encode()

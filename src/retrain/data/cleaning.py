@@ -4,7 +4,7 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from retrain import schema
@@ -12,7 +12,17 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["Cleaned", "case_twins", "categorise", "class_names", "clean", "several_spellings", "tidy", "tidy_texts"]
+__all__ = [
+    "Cleaned",
+    "case_twins",
+    "categorise",
+    "changed",
+    "class_names",
+    "clean",
+    "several_spellings",
+    "tidy",
+    "tidy_texts",
+]
 
 
 NAMES = "quot|amp|lt|gt|nbsp|apos|hellip|mdash|ndash|lsquo|rsquo|ldquo|rdquo|pound|euro|copy|reg|trade|eacute"
@@ -42,9 +52,22 @@ def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
         RetrainError: a name in `repairs` is unknown.
     """
     texts = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
-    tidied = {name: pd.Series(tidy_texts(table[name], repairs), table.index, dtype="str") for name in texts}
-    tidied |= {name: tidied[name].map(composed) for name in texts if name == table.columns[-1]}
+    tidied = {name: tidy_column(table[name], repairs) for name in texts}
+    tidied |= {name: changed(tidied[name], composed) for name in texts if name == table.columns[-1]}
     return table.assign(**tidied)
+
+
+def tidy_column(column: "pd.Series[str]", repairs: Sequence[str]) -> "pd.Series[str]":
+    """A column of texts as `tidy_texts` cleans them; without repairs, by operations on the whole column."""
+    if not repairs:
+        return column.astype("str").str.strip()
+    return pd.Series(tidy_texts(column.tolist(), repairs), column.index, dtype="str")
+
+
+def changed(column: "pd.Series[str]", change: Callable[[str], str]) -> "pd.Series[str]":
+    """A column of few different texts, such as classes, with a change that is made once for each of them."""
+    codes, values = pd.factorize(column)
+    return pd.Series(list(map(change, values)), dtype="str").take(codes).set_axis(column.index)
 
 
 def composed(text: str) -> str:
@@ -121,16 +144,31 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     unlabelled = tidied[target].isin([""]) | missing[target]
     blank = (missing | tidied.isin([""]))[inputs].all(axis=1) & ~unlabelled
     gaps = missing.any(axis=1) & ~unlabelled & ~blank & (incomplete == "drop")
-    kept = tidied[~(unlabelled | blank | gaps)]
-    # Numbers compare faster than texts.
-    codes = pd.DataFrame({name: pd.factorize(kept[name])[0] for name in kept.columns}, index=kept.index)
-    repeated = codes.duplicated()
-    labels = not pd.api.types.is_numeric_dtype(kept[target].dtype)
-    contradicting = int(contradictions(codes, inputs, target).sum()) if labels else 0
+    gone = unlabelled | blank | gaps
+    kept = tidied[~gone] if gone.any() else tidied
+    repeated, contradicting = twins(kept, inputs, target)
     rows = kept if repeats == "keep" else kept[~repeated] if repeats == "once" else majority(kept, inputs, target)
     reasons = {"without a target": unlabelled, "without any input": blank, "with a missing input": gaps}
     dropped = {reason: int(where.sum()) for reason, where in reasons.items()}
     return Cleaned(rows, {**dropped, "repeated": len(kept) - len(rows)}, int(repeated.sum()), contradicting)
+
+
+def twins(table: pd.DataFrame, inputs: list[str], target: str) -> "tuple[pd.Series[bool], int]":
+    """Whether an earlier row is the same, and how many rows have the inputs of a row with another class; 0 for numbers."""
+    some = table[may_repeat(table, inputs)]
+    # Numbers compare faster than texts.
+    codes = pd.DataFrame({name: pd.factorize(some[name])[0] for name in some.columns}, index=some.index)
+    repeated = codes.duplicated().reindex(table.index, fill_value=False)
+    labels = not pd.api.types.is_numeric_dtype(table[target].dtype)
+    return repeated, int(contradictions(codes, inputs, target).sum()) if labels else 0
+
+
+def may_repeat(table: pd.DataFrame, inputs: list[str]) -> "pd.Series[bool]":
+    """Whether the texts of another row have the same hash, so that the inputs may be the same."""
+    texts = [table[name].tolist() for name in inputs if pd.api.types.is_string_dtype(table[name].dtype)]
+    if not texts:
+        return pd.Series(data=True, index=table.index)
+    return pd.Series(list(map(hash, zip(*texts, strict=True))), table.index).duplicated(keep=False)
 
 
 def contradictions(table: pd.DataFrame, inputs: list[str], target: str) -> "pd.Series[bool]":
@@ -166,7 +204,7 @@ def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> lis
     Raises:
         RetrainError: there is only one class.
     """
-    found = set(rows.iloc[:, -1])
+    found = set(rows.iloc[:, -1].unique())
     names = [name for name in ordered if name in found] + sorted(found - set(ordered))
     if len(names) == 1:
         raise RetrainError(where, f"all rows have the class '{names[0]}'", "add rows of another class")

@@ -1,7 +1,7 @@
 """Assignment of rows to splits by a hash of their content."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ __all__ = ["Split", "check", "constant_columns", "contents_of_groups", "folds", 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Folds = Annotated[int, Field(ge=2, le=16)]
+NAMES = "U10"
+"""The type of arrays of names of splits, of which `validation` is the longest."""
 
 
 class Split(Section):
@@ -39,27 +41,29 @@ class Split(Section):
     """The encoder of the inputs: its name and its own parameters."""
 
 
-def assign_split(content: bytes, seed: int, test: float, validation: float) -> str:
-    """The split of a row, decided by the hash of its content.
+def by_content(contents: Iterable[bytes], parameters: Split) -> "np.ndarray":
+    """The split of each row, decided by the hash of its content.
 
     Rows of equal content are in the same split, and new rows do not move others.
-
-    Args:
-        content: the normalised content of the row.
-        seed: the key of the hash.
-        test: the fraction of the test split.
-        validation: the fraction of the validation split.
     """
-    draw = draw_of(content, seed)
-    if draw < test:
-        return "test"
-    return "validation" if draw < test + validation else "train"
+    import numpy as np
+
+    draws, test = draws_of(contents, parameters.seed), parameters.test or 0.0
+    is_validation = draws < test + (parameters.validation or 0.0)
+    return np.where(draws < test, "test", np.where(is_validation, "validation", "train")).astype(NAMES)
 
 
-def draw_of(content: bytes, seed: int) -> float:
-    """A number from 0 to 1 that depends on a row's content and the seed alone."""
-    digest = hashlib.blake2b(content, digest_size=8, key=seed.to_bytes(8)).digest()
-    return int.from_bytes(digest) / 2**64
+def draws_of(contents: Iterable[bytes], seed: int) -> "np.ndarray":
+    """Numbers from 0 to 1 that depend on the contents and the seed alone: float64, (rows,)."""
+    import numpy as np
+
+    keyed = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8))
+    digests = bytearray()
+    for content in contents:
+        own = keyed.copy()
+        own.update(content)
+        digests += own.digest()
+    return np.frombuffer(digests, ">u8") / 2**64
 
 
 def contents_of_groups(groups: Iterable[str]) -> list[bytes]:
@@ -76,7 +80,7 @@ def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarr
     import numpy as np
 
     count, test = parameters.folds or 1, parameters.test or 0.0
-    draws = np.array([draw_of(content, parameters.seed) for content in contents])
+    draws = draws_of(contents, parameters.seed)
     numbers = ((draws - test) / (1.0 - test) * count).astype(np.int64).clip(0, count - 1)
     if len(np.unique(numbers)) < count:  # few rows or groups: the same number of them for each fold
         ranks = np.unique(draws, return_inverse=True)[1].reshape(-1)
@@ -87,27 +91,37 @@ def folds(contents: Iterable[bytes], parameters: Split, where: str) -> "np.ndarr
     return numbers
 
 
-def by_group(groups: list[bytes], parameters: Split) -> list[str]:
+def by_group(groups: list[bytes], parameters: Split) -> "np.ndarray":
     """The split of each row by its group: a share of the groups, in the order of their hashes, so that few groups fill each split."""
-    order = sorted({*groups}, key=lambda group: draw_of(group, parameters.seed))
+    import numpy as np
+
+    order = by_draw({*groups}, parameters.seed)
     shares = {"test": parameters.test or 0.0, "validation": parameters.validation or 0.0}
     split_of: dict[bytes, str] = {}
     for name, share in shares.items():
         count = max(1, round(share * len(order))) if share else 0
         split_of |= dict.fromkeys(order[len(split_of) : len(split_of) + count], name)
-    return [split_of.get(group, "train") for group in groups]
+    return np.array([split_of.get(group, "train") for group in groups], NAMES)
 
 
-def by_time(times: "pd.Series[Any]", parameters: Split) -> list[str]:
+def by_draw(units: Iterable[bytes], seed: int) -> list[bytes]:
+    """Contents or groups in the order of their hashes."""
+    listed = list(units)
+    return [listed[place] for place in draws_of(listed, seed).argsort(kind="stable")]
+
+
+def by_time(times: "pd.Series[Any]", parameters: Split) -> "np.ndarray":
     """The split of each row by its time: the newest rows are test, the newest of the others validation. Equal times stay together."""
+    import numpy as np
+
     ordered = times.sort_values(ignore_index=True)
     first = {"test": 1.0 - (parameters.test or 0.0)}
     first["validation"] = first["test"] - (parameters.validation or 0.0)
-    assigned = ["train"] * len(times)
+    assigned = np.full(len(times), "train", NAMES)
     for name in ("validation", "test"):
         place = int(first[name] * len(ordered))
         if place < len(ordered):
-            assigned = [name if late else own for late, own in zip(times >= ordered[place], assigned, strict=True)]
+            assigned[(times >= ordered[place]).to_numpy()] = name
     return assigned
 
 
@@ -137,18 +151,16 @@ def split(
     elif keys is not None:
         assigned = by_group(units, parameters)
     else:
-        fractions = parameters.test or 0.0, parameters.validation or 0.0
-        assigned = [assign_split(unit, parameters.seed, *fractions) for unit in units]
+        assigned = by_content(units, parameters)
     if official is not None:
-        assigned = ["" if out else own for own, out in zip(assigned, copies(rows, contents, *official), strict=True)]
-    if times is None:
-        moved = needed_to_train(rows.iloc[:, -1], units, assigned, parameters.seed)
-        assigned = ["train" if own and unit in moved else own for own, unit in zip(assigned, units, strict=True)]
-    parts = {name: rows[[own == name for own in assigned]] for name in names}
+        assigned[copies(rows, contents, *official)] = ""
+    if times is None and (moved := needed_to_train(rows.iloc[:, -1], units, assigned, parameters.seed)):
+        assigned[[bool(own) and unit in moved for own, unit in zip(assigned, units, strict=True)]] = "train"
+    parts = {name: rows[assigned == name] for name in names}
     return parts if official is None else {**parts, "test": official[0]}
 
 
-def needed_to_train(targets: "pd.Series[Any]", units: list[bytes], assigned: list[str], seed: int) -> set[bytes]:
+def needed_to_train(targets: "pd.Series[Any]", units: list[bytes], assigned: "np.ndarray", seed: int) -> set[bytes]:
     """One content or group of each class that the hash gave no train row: the one that is closest to the train split.
 
     Args:
@@ -159,13 +171,11 @@ def needed_to_train(targets: "pd.Series[Any]", units: list[bytes], assigned: lis
     """
     if str(targets.dtype) != "category":
         return set()
+    learned = targets[assigned == "train"].unique()
     of_class: dict[str, set[bytes]] = defaultdict(set)
-    for name, unit, own in zip(targets, units, assigned, strict=True):
-        if own:
-            of_class[name].add(unit)
-    learned = {name for name, own in zip(targets, assigned, strict=True) if own == "train"}
-    missed = (found for name, found in of_class.items() if name not in learned)
-    return {max(found, key=lambda unit: draw_of(unit, seed)) for found in missed}
+    for row in ((assigned != "") & ~targets.isin(learned)).to_numpy().nonzero()[0]:
+        of_class[targets.iloc[row]].add(units[row])
+    return {by_draw(found, seed)[-1] for found in of_class.values()}
 
 
 def rare_classes(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"]) -> list[str]:
@@ -173,7 +183,7 @@ def rare_classes(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"]) -> lis
     target = rows.columns[-1]
     if str(rows[target].dtype) != "category":
         return []
-    counts, learned = Counter(rows[target]), set(splits["train"][target])
+    counts, learned = rows[target].value_counts(), set(splits["train"][target].unique())
     single = [name for name in rows[target].cat.categories if counts[name] == 1 and name in learned]
     unknown = [name for name in rows[target].cat.categories if name not in learned]
     told = []

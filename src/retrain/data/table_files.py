@@ -466,7 +466,7 @@ def plain_text(path: Path, known: Text) -> Text:
     """
     shown, given = known.shown, known.format
     target, skipped, separator, read, first = known.path / "rows", 0, None, 0, True
-    with opened(path) as stream, files.writing(target), target.open("w", encoding="utf-8", newline="") as file:
+    with opened(path) as stream, files.writing(target), target.open("wb") as file:
         head = stream.read(CHUNK)
         given_one = "utf-8" if given.encoding is None or is_foreign_utf8(head) else given.encoding
         encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given_one)
@@ -487,7 +487,7 @@ def plain_text(path: Path, known: Text) -> Text:
             if first and (blank := BLANK.match(text)):
                 text, skipped = text[blank.end() :], skipped + blank[0].count("\n")
             first = False
-            file.write(text)
+            file.write(text.encode())
             read += len(chunk)
             if read > LARGEST_FILE:
                 raise RetrainError(shown, f"is larger than {LARGEST_FILE:,} bytes", "divide it")
@@ -641,9 +641,17 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
     """Fill the table `rows` with all values as text, without white space around them; empty where there is none."""
-    values = (f"coalesce(trim(cast(c{place} as varchar), {literal(SPACE)}), '') as c{place}" for place in range(width))
-    columns = ", ".join(values)
+    columns = ", ".join(f"{trimmed(f'cast(c{place} as varchar)')} as c{place}" for place in range(width))
     connection.execute(f"create table rows as select {columns} from {source}")
+
+
+def trimmed(value: str) -> str:
+    """The expression of a text without white space around it; empty where there is none.
+
+    DuckDB's `trim` is slow, so values that start and end with a visible character of ASCII, as most do, go without.
+    """
+    visible = " and ".join(f"{value}[{place}] between '!' and '~'" for place in (1, -1))
+    return f"coalesce(case when {visible} then {value} else trim({value}, {literal(SPACE)}) end, '')"
 
 
 def first_record(text: Path, separator: str, quote: str) -> list[str]:

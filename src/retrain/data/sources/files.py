@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from retrain.data.cleaning import changed
 from retrain.data.downloads import File, local_copy
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
 from retrain.data.table_files import Expected, Format, Table, open_table
@@ -138,7 +139,8 @@ def read_file(
         keys = keys_of(table, parameters) if is_train else None
     target = parameters.target
     if not number:
-        rows[target] = rows[target].fillna("").map(lambda value: parameters.rename.get(value, value)).astype("str")
+        classes = rows[target].fillna("").astype("str")
+        rows[target] = changed(classes, lambda value: parameters.rename.get(value, value))
     inputs = {name: rows[name].astype("category") for name in categories if name != target}
     return rows.assign(**inputs), keys
 
