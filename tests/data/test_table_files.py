@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+from retrain.data.inspection import Wishes, guessed_table
 from retrain.data.table_files import Expected, Format, open_table
 from retrain.errors import RetrainError
 
@@ -51,6 +52,50 @@ def columns(folder: Path, content: str, *, numbers=(), dates=(), **known) -> dic
 )
 def test_csv_of_many_programs(tmp_path, content, rows):
     assert read(tmp_path, content, expected=Expected(wanted=["a", "b"])) == rows
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "# exported 2024-01-01\n",
+        "# exported, by us\n# on Monday\n",
+        "Sales\n\n",
+        "Sales,\n",
+        ",\n",
+        "\ufeff// from, the shop\r\n",
+        "",
+        "\n \n",
+    ],
+)
+@pytest.mark.parametrize("target", ["b", "a"])
+def test_lines_before_the_header_are_left_out(tmp_path, before, target):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{before}a,b\n1,x y\n2,z\n", newline="")
+    with guessed_table(path, "rows.csv", Wishes(), target) as (table, guess):
+        rows = table.frame(texts=["a", "b"]).to_numpy().tolist()
+        line = table.line(0)
+    assert rows == [["1", "x y"], ["2", "z"]]
+    assert line == before.count("\n") + 2
+    with open_table(path, "rows.csv", guess.format) as again:
+        assert again.frame(texts=["a", "b"]).to_numpy().tolist() == rows
+
+
+@pytest.mark.parametrize("target", ["x", "1"])
+def test_a_row_with_the_name_of_the_target_is_no_header(tmp_path, target):
+    path = tmp_path / "rows.csv"
+    path.write_text("#,b\n1,x\n2,y\n")
+    with guessed_table(path, "rows.csv", Wishes(), target) as (table, guess):
+        assert table.names == ("#", "b")
+        assert guess.format.skip == 0
+
+
+def test_quotes_escaped_by_backslashes_are_refused(tmp_path):
+    content = 'a,b\n1,"fine"\n2,"say \\"x\\", he said"\n'
+    with pytest.raises(RetrainError, match=r"rows.csv, line 3 has a quote after a backslash"):
+        read(tmp_path, content)
+    (tmp_path / "rows.csv").write_text(content)
+    with pytest.raises(RetrainError, match="line 3"), guessed_table(tmp_path / "rows.csv", "rows.csv", Wishes(), "b"):
+        pass
 
 
 def test_a_blank_line_of_one_column_is_a_row(tmp_path):

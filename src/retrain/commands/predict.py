@@ -167,7 +167,7 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
-    from retrain.data.table_files import Expected, Format, open_table
+    from retrain.data.table_files import Expected, Format, lines_before_header, open_table
 
     names = predictor.encoder.columns
     kinds = dict(zip(names, predictor.encoder.kinds, strict=True))
@@ -175,6 +175,8 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
     written = schema.check(prepare.get("format", {}), Format, f"the model of {predictor.description.dataset}")
     # The separator of a new file is found out, because another program may have written it.
     given = written.model_copy(update={"separator": None, "quote": "" if written.quote == "" else None})
+    skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
+    given = given.model_copy(update={"skip": skipped})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names)) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}

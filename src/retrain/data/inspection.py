@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.table_files import ISO, Expected, Format, Table, likely_encoding, literal, open_table
+from retrain.data.table_files import (
+    ISO,
+    Expected,
+    Format,
+    Table,
+    likely_encoding,
+    lines_before_header,
+    literal,
+    open_table,
+)
 from retrain.errors import RetrainError
 
 __all__ = ["LOOKED_AT", "MARKERS", "Column", "Guess", "Wishes", "columns_of", "guessed_table", "shown"]
@@ -142,6 +151,10 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         if encoding != "utf-8":
             given = given.model_copy(update={"encoding": encoding})
             notes.append(f"it is not UTF-8, but probably {encoding}")
+    if target and wishes.header is not False and (skip := lines_before_header(path, shown, given, target)):
+        given = given.model_copy(update={"skip": skip})
+        lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"
+        notes.append(f"the {lines} left out")
     expected = Expected(wanted=[target] if target else [])
     with ExitStack() as stack:
         try:
@@ -182,7 +195,7 @@ def looks_like_header(table: Table) -> bool:
     """Whether the first line names columns: with words that are short, and that no row has in the same column."""
     named = [(place, name) for place, name in enumerate(table.names) if name]
     numbers = [name for _, name in named if as_number(name)]
-    if len(numbers) > len(named) / 2 or any(len(name) > schema.LONGEST_NAME for _, name in named):
+    if not named or len(numbers) > len(named) / 2 or any(len(name) > schema.LONGEST_NAME for _, name in named):
         return False
     if numbers and not has_numbers_below_words(table):
         return False

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["ISO", "Expected", "Format", "Table", "likely_encoding", "literal", "open_table"]
+__all__ = ["ISO", "Expected", "Format", "Table", "likely_encoding", "lines_before_header", "literal", "open_table"]
 
 
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
@@ -40,6 +41,9 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 BLANK = re.compile(r"(?:[ \t]*\n)+")
 SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 """The first line that Excel writes to tell itself the separator."""
+COMMENT = re.compile(r"(#|//|%)\s")
+SEARCHED = 30
+"""The first lines of a CSV file, among which the header is looked for."""
 LONGEST_LINE = 1 << 25
 """Bytes in a row of a CSV file."""
 LARGEST_FILE = 1 << 34
@@ -51,6 +55,7 @@ ASCII, FEWEST, FEW = 127, 30, 0.01
 CHUNK = 1 << 20
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
+BACKSLASH = '\\"'
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA = re.compile(r"[+-]?\d+,\d+")
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
@@ -59,6 +64,8 @@ ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 class Format(Section):
     """How a file spells its values. What is absent is found out from the file, or is the usual."""
 
+    skip: Annotated[int, Field(ge=0, le=100)] = 0
+    """Lines of a CSV file that come before its header, such as a title or comments."""
     separator: Character | None = None
     """Between the values of a CSV file; found out from the file if absent."""
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
@@ -482,8 +489,11 @@ def plain_text(path: Path, known: Text) -> Text:
             text = text.removesuffix("\r") if held else text
             if "\r" in text:
                 text = text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+            if first and given.skip:
+                lines = text.split("\n", given.skip)
+                text, skipped = lines[-1] if len(lines) > given.skip else "", given.skip
             if first and (found := SEP.match(text)):
-                separator, text, skipped = found[1], text[found.end() :], 1
+                separator, text, skipped = found[1], text[found.end() :], skipped + 1
             if first and (blank := BLANK.match(text)):
                 text, skipped = text[blank.end() :], skipped + blank[0].count("\n")
             first = False
@@ -495,6 +505,34 @@ def plain_text(path: Path, known: Text) -> Text:
                 own = given if separator is None else given.model_copy(update={"separator": separator})
                 return replace(known, path=target, format=own, skipped=skipped)
             chunk = stream.read(CHUNK)
+
+
+def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int:
+    """The number of lines before the line that names the target: comments, and titles with at most half as many values.
+
+    It is 0 if a line before could be a row or the header itself, and if there are only blank lines or `sep=`, which need no care.
+    """
+    encoding = given.encoding or "utf-8"
+    decoder_of(encoding, shown)
+    with reading(path, shown), opened(path) as stream:
+        head = stream.read(CHUNK)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return 0
+    text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
+    lines = re.split(r"\r\n|\r|\n", text)[:SEARCHED]
+    for separator in [given.separator] if given.separator else SEPARATORS:
+        named = [values_in(line, separator) for line in lines]
+        place = next((number for number, names in enumerate(named) if target in names), 0)
+        before = zip(lines[:place], named[:place], strict=True)
+        if all(COMMENT.match(line) or 2 * len(names) <= len(named[place]) for line, names in before):
+            only_blank = not any(map(str.strip, lines[:place])) or (place == 1 and SEP.match(f"{lines[0]}\n"))
+            return 0 if only_blank else place
+    return 0
+
+
+def values_in(line: str, separator: str) -> list[str]:
+    """The values of a line of a CSV file that are not empty."""
+    return list(filter(None, map(str.strip, next(csv.reader([line], delimiter=separator, skipinitialspace=True), []))))
 
 
 def is_foreign_utf8(content: bytes) -> bool:
@@ -693,6 +731,11 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
         "has a quote that does not end, or text after a closing quote",
         f'write a quote inside a field as "", or {quotes} if quotes have no meaning in this file',
     )
+    double = 'sed \'s/\\\\"/""/g\' rows.csv > new.csv'
+    by_backslash = (
+        f"has a quote after a backslash ({BACKSLASH})",
+        f'write a quote inside a field as "", as in: {double}',
+    )
     with text.open(encoding="utf-8", newline="") as file:
         try:
             for start, record in records(file, separator, quote, single=width == 1, strict=True):
@@ -703,7 +746,10 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
                     hint = f"put quotes around values that contain {separator!r}" if many else "add the missing values"
                     return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
-            return RetrainError(f"{table.shown}, line {found.args[0] + table.skipped}", *bad_quote)
+            file.seek(0)
+            line = next(islice(file, found.args[0] - 1, None), "")
+            place = f"{table.shown}, line {found.args[0] + table.skipped}"
+            return RetrainError(place, *(by_backslash if BACKSLASH in line else bad_quote))
     if "unterminated quote" in str(error):
         number = re.search(r"CSV Error on Line: (\d+)", str(error))
         where = table.place(int(number[1]) - 1 - table.has_header) if number else table.shown
