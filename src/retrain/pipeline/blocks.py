@@ -24,6 +24,15 @@ LARGE = 20_000
 """Rows above which a single text is learned by the encoder `ngrams`, and folds are given up."""
 SMALL = 2_000
 """Rows to learn from up to which a table needs more dropout, and values that occur twice count."""
+LEARNING_SHARE = 0.75
+"""With four folds, the share of a batch that one member of the network learns from; the rest is its own fold."""
+BATCHES = 12
+"""About so many batches make an epoch of a table of middle size; small tables have fewer, large ones more."""
+SMALLEST_BATCH, LARGEST_BATCH = 16, 256
+"""The bounds of the rows that a member learns from in a batch."""
+STEPS = 1_200
+"""About so many batches make a training, within the bounds of the epochs; fewer end the training of larger tables too early."""
+FEWEST_EPOCHS, MOST_EPOCHS = 24, 60
 KINDS = ("numbers", "categories", "dates", "texts")
 
 
@@ -141,13 +150,14 @@ def learning_lines(dataset: Dataset) -> list[str]:
             f"      loop: {{epochs: 4, batch_size: 256, learning_rate: 0.1, best_by: {'accuracy' if dataset.is_label else 'loss'}, patience: 4}}",
         ]
     folds = 4 if dataset.rows <= LARGE else 2
-    batch = int(min(256, max(16, 2 ** round(math.log2(max(1.0, learned * 0.75 / 12))))) * 4 / 3)
-    batch = max(1, min(batch, int(learned / 4)))
-    epochs = int(min(60, max(24, 1200 / max(1, math.ceil(learned / batch)))))
+    wanted = 2 ** round(math.log2(max(1.0, learned * LEARNING_SHARE / BATCHES)))
+    batch = int(min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted)) / LEARNING_SHARE)
+    batch = max(1, min(batch, int(learned / 4)))  # at least four batches, however small the table is
+    epochs = int(min(MOST_EPOCHS, max(FEWEST_EPOCHS, STEPS / max(1, math.ceil(learned / batch)))))
     small = learned <= SMALL
     chosen = {"name": "mixed", **({} if small else {"minimum_count": 3})}
     if dataset.of_kind("texts"):
-        epochs = 24  # n-grams are learned in few epochs
+        epochs = FEWEST_EPOCHS  # n-grams are learned in few epochs
         beside = dataset.of_kind("numbers") or dataset.of_kind("dates")
         if beside and not any(column.unspaced for column in dataset.columns):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
