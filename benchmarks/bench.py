@@ -31,12 +31,9 @@ from workspace import ROOT, copy_of_project
 HERE = Path(__file__).resolve().parent
 OTHERS = HERE / ".venv" / "bin" / "python"
 DATASET = "ag_news"
-RECIPES = {
-    "ours": "params.yaml",
-    "fast": "docs/recipes/ag_news_fast.yaml",
-    "course": "docs/recipes/ag_news_course.yaml",
-}
+RECIPES = {"ours": "params.yaml", "course": "docs/recipes/ag_news_course.yaml"}
 THREADS = 2
+"""The threads of fastText, and the cores that each process may use: Retrain decides itself what it does in threads."""
 
 
 def child(python, script, *arguments):
@@ -105,41 +102,39 @@ def workspace_of_recipe(folder, name, stages):
     return copy
 
 
-def compare(folders, rows, repeats):
-    """Ours as committed, its fast variant and fastText by turns, a seed each: the machine's speed drifts, and so it does for all.
+def compare(folder, rows, repeats):
+    """Ours and fastText by turns, a seed each: the machine's speed drifts, and so it does for both.
 
-    Each turn trains all three, once more the fast variant until it is as accurate as fastText was in that turn, and predicts
-    with both of ours; fastText predicts right after its training. Who is first changes from turn to turn.
+    Each turn trains both, trains ours once more to find the step from which it is as accurate as fastText was in that turn,
+    and predicts with ours; fastText predicts right after its training. Who is first changes from turn to turn.
 
     Args:
-        folders: the workspaces of `ours` and `fast`.
+        folder: the workspace.
         rows: the file for `others.py`.
         repeats: how many turns.
 
     Returns:
-        What was measured in each turn: `fasttext`, `ours`, `fast`, `reached`, `ours_prediction`, `fast_prediction`.
+        What was measured in each turn: `fasttext`, `ours`, `reached`, `prediction`.
     """
-    test = folders["ours"] / "data" / DATASET / "splits" / "test.parquet"
-    runs = {name: [] for name in ("fasttext", "ours", "fast", "reached", "ours_prediction", "fast_prediction")}
+    test = folder / "data" / DATASET / "splits" / "test.parquet"
+    runs = {name: [] for name in ("fasttext", "ours", "reached", "prediction")}
 
     def trained(name, seed):
         if name == "fasttext":
             run = child(OTHERS, "others.py", "fasttext", rows, THREADS, seed)
             click.echo(f"fastText        {run['accuracy']:.4f}  {run['train_seconds']:.2f} s")
         else:
-            run = child(sys.executable, "ours.py", "train", folders[name], DATASET, seed, THREADS, 0)
-            click.echo(f"{name}, seed {seed}    {run['test']:.4f}  {run['loop_seconds']:.2f} s in the loop")
+            run = child(sys.executable, "ours.py", "train", folder, DATASET, seed, 0)
+            click.echo(f"Retrain, seed {seed} {run['test']:.4f}  {run['feature_seconds'] + run['loop_seconds']:.2f} s")
         return run
 
     for seed in range(1, repeats + 1):
-        names = ("fasttext", "fast", "ours")
+        names = ("fasttext", "ours")
         for name in names if seed % 2 else reversed(names):
             runs[name].append(trained(name, seed))
         goal = runs["fasttext"][-1]["accuracy"]
-        runs["reached"].append(child(sys.executable, "ours.py", "train", folders["fast"], DATASET, seed, THREADS, goal))
-        for name, folder in folders.items():
-            predicted = child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test)
-            runs[f"{name}_prediction"].append(predicted)
+        runs["reached"].append(child(sys.executable, "ours.py", "train", folder, DATASET, seed, goal))
+        runs["prediction"].append(child(sys.executable, "ours.py", "predict", folder / "models" / DATASET, test))
     return runs
 
 
@@ -156,76 +151,66 @@ def with_mean(values):
 def figures(runs):
     """The figures of speed and accuracy; a ratio is ours / fastText, the median of the turns'.
 
-    `train_loop`, `rows_to_model`, `time_to_quality` and `rows_to_quality` are those of the fast variant, as are names that
-    begin with `fast`; all others are those of the committed recipe. Time to quality counts the loop alone, as that of the
-    loop does; `rows_to_quality` begins with rows in memory.
+    Ratios of time divide by fastText's training alone; `rows_to_model_with_spacing` counts its preprocessing too. Time to
+    quality counts the loop alone, as `train_loop` does; `rows_to_quality` begins with rows in memory.
     """
-    theirs, ours, fast = runs["fasttext"], runs["ours"], runs["fast"]
-    predictions = {name: runs[f"{name}_prediction"] for name in ("ours", "fast")}
-    trained = measured(theirs, "train_seconds")
-    to_quality = [run["seconds_to_goal"] or float("inf") for run in runs["reached"]]
-    rows_to_quality = [run["feature_seconds"] + taken for run, taken in zip(runs["reached"], to_quality, strict=True)]
-
-    def by_turns(values, others):
-        return spread([value / other for value, other in zip(values, others, strict=True)])
-
-    def predicted_by_turns(name):
-        return by_turns(measured(predictions[name], "rows_per_second"), measured(theirs, "predict_rows_per_second"))
-
-    def to_model(turns):
-        return [run["feature_seconds"] + run["loop_seconds"] for run in turns]
-
-    def seconds_of(name):
-        turns, predicted = runs[name], predictions[name]
-        return {
-            f"{name}_rows_to_model": spread(to_model(turns)),
-            f"{name}_features": spread(measured(turns, "feature_seconds")),
-            f"{name}_loop": spread(measured(turns, "loop_seconds")),
-            f"{name}_load": spread(measured(predicted, "load_seconds")),
-            f"{name}_single_row": spread(measured(predicted, "single_row_seconds")),
-        }
-
-    ratios = {
-        "train_loop": by_turns(measured(fast, "loop_seconds"), trained),
-        "rows_to_model": by_turns(to_model(fast), trained),
-        "time_to_quality": by_turns(to_quality, trained),
-        "rows_to_quality": by_turns(rows_to_quality, trained),
-        "ours_train_loop": by_turns(measured(ours, "loop_seconds"), trained),
-        "ours_rows_to_model": by_turns(to_model(ours), trained),
-        "predict_rows_per_second": predicted_by_turns("ours"),
-        "fast_predict_rows_per_second": predicted_by_turns("fast"),
+    theirs, ours, predictions = runs["fasttext"], runs["ours"], runs["prediction"]
+    features, loop = measured(ours, "feature_seconds"), measured(ours, "loop_seconds")
+    trained, spacing = measured(theirs, "train_seconds"), measured(theirs, "spacing_seconds")
+    steps = measured(runs["reached"], "steps_to_goal")
+    to_quality = [
+        float("inf") if step is None else run["clock"][step - 1] for run, step in zip(ours, steps, strict=True)
+    ]
+    seconds = {
+        "train_loop": loop,
+        "rows_to_model": sums(features, loop),
+        "time_to_quality": to_quality,
+        "rows_to_quality": sums(features, to_quality),
     }
-    bytes_of = {name: predictions[name][0]["model_bytes"] for name in predictions}
+    predicted, their_predicted = measured(predictions, "rows_per_second"), measured(theirs, "predict_rows_per_second")
+    ratios = {
+        **{name: by_turns(taken, trained) for name, taken in seconds.items()},
+        "rows_to_model_with_spacing": by_turns(seconds["rows_to_model"], sums(spacing, trained)),
+        "predict_rows_per_second": by_turns(predicted, their_predicted),
+    }
+    model_bytes = {"ours": predictions[0]["model_bytes"], "fasttext": theirs[0]["model_bytes"]}
     return {
         "accuracy": {
             "ours": with_mean(measured(ours, "test")),
             "ours_float16": {"mean": statistics.mean(measured(ours, "test_float16"))},
             "ours_validation": {"mean": statistics.mean(measured(ours, "validation"))},
-            "fast": with_mean(measured(fast, "test")),
-            "fast_validation": {"mean": statistics.mean(measured(fast, "validation"))},
             "fasttext": with_mean(measured(theirs, "accuracy")),
         },
         "seconds": {
             "fasttext_train": spread(trained),
-            "fasttext_spacing": spread(measured(theirs, "spacing_seconds")),
-            "fast_to_quality": spread(to_quality),
-            "fast_rows_to_quality": spread(rows_to_quality),
-            **seconds_of("ours"),
-            **seconds_of("fast"),
+            "fasttext_spacing": spread(spacing),
+            "fasttext_rows_to_model": spread(sums(spacing, trained)),
+            "ours_rows_to_model": spread(seconds["rows_to_model"]),
+            "ours_features": spread(features),
+            "ours_loop": spread(loop),
+            "ours_to_quality": spread(to_quality),
+            "ours_rows_to_quality": spread(seconds["rows_to_quality"]),
+            "ours_load": spread(measured(predictions, "load_seconds")),
+            "ours_single_row": spread(measured(predictions, "single_row_seconds")),
         },
         "ratio": {
             **{name: turns["median"] for name, turns in ratios.items()},
-            "model_bytes": bytes_of["ours"] / theirs[0]["model_bytes"],
-            "fast_model_bytes": bytes_of["fast"] / theirs[0]["model_bytes"],
+            "model_bytes": model_bytes["ours"] / model_bytes["fasttext"],
         },
         "ratio_by_turns": ratios,
-        "rows_per_second": {
-            "ours": spread(measured(predictions["ours"], "rows_per_second")),
-            "fast": spread(measured(predictions["fast"], "rows_per_second")),
-            "fasttext": spread(measured(theirs, "predict_rows_per_second")),
-        },
-        "bytes": {**bytes_of, "fasttext": theirs[0]["model_bytes"]},
+        "rows_per_second": {"ours": spread(predicted), "fasttext": spread(their_predicted)},
+        "bytes": model_bytes,
     }
+
+
+def sums(some, others):
+    """The sum of two measurements of each turn."""
+    return [one + other for one, other in zip(some, others, strict=True)]
+
+
+def by_turns(values, others):
+    """The spread of the ratio of two measurements of each turn."""
+    return spread([value / other for value, other in zip(values, others, strict=True)])
 
 
 def machine():
@@ -254,13 +239,14 @@ def main(quick):
     os.chdir(environment.workspace())
     if not OTHERS.exists():
         raise RetrainError(str(OTHERS), "is missing", "run this by make bench, which makes it")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         folder, rows = Path(temporary, "workspace"), Path(temporary, "rows.json")
         workspace_with_rows(folder, given)
         write_rows_for_others(folder, rows)
-        fast = workspace_of_recipe(folder, "fast", ["split", "train"])
-        runs = compare({"ours": folder, "fast": fast}, rows, 1 if quick else 5)
+        runs = compare(folder, rows, 1 if quick else 5)
         results = {"machine": machine(), "recipes": RECIPES, "rows": runs["ours"][0]["train_rows"], **figures(runs)}
         if not quick:
             results["machine"]["versions"] |= child(OTHERS, "others.py", "versions", rows)
@@ -268,8 +254,11 @@ def main(quick):
                 method: child(OTHERS, "others.py", method, rows) for method in ("linear_svc", "nb_svm")
             }
             course = workspace_of_recipe(folder, "course", ["prepare", "split"])
-            results["course"] = child(sys.executable, "ours.py", "train", course, DATASET, 1, 1, 0)
-            results["curves"] = [run["curve"] for run in runs["reached"]]
+            results["course"] = child(sys.executable, "ours.py", "train", course, DATASET, 1, 0)
+            results["curves"] = [
+                [[run["feature_seconds"] + run["clock"][step - 1], metric] for step, metric in reached["curve"]]
+                for run, reached in zip(runs["ours"], runs["reached"], strict=True)
+            ]
             results["growth"] = growth.measure(folder)
             results["overhead"] = overhead.measure()
             results["everyday"] = everyday.measure()

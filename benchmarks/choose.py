@@ -5,13 +5,13 @@ which texts leave train and validation; nothing is measured on it.
 """
 
 import copy
+import math
 import statistics
 import sys
 import time
 from pathlib import Path
 
 from retrain import cli, environment, params, schema, yaml_files
-from retrain.errors import RetrainError
 
 import ag_news
 import click
@@ -24,7 +24,6 @@ VARIANTS = {
     "as it is": {},
     "words and pairs alone": {"split.encoder.char_ngrams": 0},
     "runs of four characters": {"split.encoder.char_ngrams": 4},
-    "runs of five characters": {"split.encoder.char_ngrams": 5},
     "runs of six characters": {"split.encoder.char_ngrams": 6},
     "texts left as they are": {"prepare.repairs": []},
     "only entities repaired": {"prepare.repairs": ["entities"]},
@@ -36,23 +35,20 @@ VARIANTS = {
     "a hash of 21 bits": {"split.encoder.hash_bits": 21},
     "a hash of 23 bits": {"split.encoder.hash_bits": 23},
     "a hash of 26 bits": {"split.encoder.hash_bits": 26},
-    "width 4": {"train.network.embedding_dim": 4},
-    "width 16": {"train.network.embedding_dim": 16},
-    "width 32": {"train.network.embedding_dim": 32},
+    "scale 8": {"train.network.scale": 8.0},
+    "scale 32": {"train.network.scale": 32.0},
     "no label smoothing": {"train.loss.label_smoothing": 0.0},
+    "label smoothing 0.05": {"train.loss.label_smoothing": 0.05},
     "label smoothing 0.2": {"train.loss.label_smoothing": 0.2},
-    "learning rate 0.07": {"train.loop.learning_rate": 0.07},
-    "learning rate 0.2": {"train.loop.learning_rate": 0.2},
-    "learning rate 0.5": {"train.loop.learning_rate": 0.5},
-    "one epoch": {"train.loop.epochs": 1},
-    "three epochs": {"train.loop.epochs": 3},
-    "batches of 256, learning rate 0.08": {"train.loop.batch_size": 256, "train.loop.learning_rate": 0.08},
-    "batches of 512, learning rate 0.12": {"train.loop.batch_size": 512, "train.loop.learning_rate": 0.12},
-    "batches of 2048, learning rate 0.3": {"train.loop.batch_size": 2048, "train.loop.learning_rate": 0.3},
+    "learning rate 5": {"train.loop.learning_rate": 5.0},
+    "learning rate 9": {"train.loop.learning_rate": 9.0},
+    "two epochs": {"train.loop.epochs": 2},
+    "four epochs": {"train.loop.epochs": 4},
+    "batches of 512, learning rate 2.25": {"train.loop.batch_size": 512, "train.loop.learning_rate": 2.25},
+    "batches of 1024, learning rate 4.5": {"train.loop.batch_size": 1024, "train.loop.learning_rate": 4.5},
+    "batches of 3072, learning rate 13.5": {"train.loop.batch_size": 3072, "train.loop.learning_rate": 13.5},
     "learning rate constant": {"train.schedule.name": "constant"},
     "learning rate along a cosine": {"train.schedule.name": "cosine"},
-    "vectors start within 0.001": {"train.network.embedding_init": 0.001},
-    "vectors start within 0.1": {"train.network.embedding_init": 0.1},
 }
 
 
@@ -78,29 +74,31 @@ def varied(block, changes):
     return block
 
 
-def validated(block, read, seed):
-    """The best validation accuracy of a training, and its seconds from rows in memory."""
-    import prepare
-    from retrain.data import encoders, splitting
+def validated(block, read, seed, trainings):
+    """The best validation accuracy of each training on one split, and its seconds from rows in memory."""
     from retrain.training import loop, setup
 
     import ours
 
-    cleaned, test = prepare.prepare(read, tuple(block["prepare"]["repairs"]), "prepare")
-    *inputs, _ = cleaned.rows.columns
     section = {**block["split"], "seed": seed, "validation": VALIDATION}
-    contents = encoders.load(section["encoder"]["name"], "split").Encoder.contents
-    parameters = schema.check(section, splitting.Split, "split")
-    parts = splitting.split(cleaned.rows, contents(cleaned.rows[inputs]), (test, contents(test[inputs])), parameters)
+    splits = ag_news.splits({**block, "split": section}, read)
     begin = time.perf_counter()
-    data = ours.encoded(section, {name: parts[name] for name in ("train", "validation")})
-    train = {**block["train"], "loop": {**block["train"]["loop"], "seed": seed}}
-    training = setup.build(schema.check(train, setup.Train, "train"), data, "train")
-    epochs = filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config))
-    accuracies = [
-        data.task.metrics_of(epoch.validation.totals, epoch.validation.examples)["accuracy"] for epoch in epochs
-    ]
-    return max(accuracies), time.perf_counter() - begin
+    data = ours.encoded(section, splits)
+    features = time.perf_counter() - begin
+    for training_seed in range(seed, seed + trainings * len(SPLIT_SEEDS), len(SPLIT_SEEDS)):
+        begin = time.perf_counter()
+        train = {**block["train"], "loop": {**block["train"]["loop"], "seed": training_seed}}
+        training = setup.build(schema.check(train, setup.Train, "train"), data, "train")
+        epochs = filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config))
+        accuracies = [
+            data.task.metrics_of(epoch.validation.totals, epoch.validation.examples)["accuracy"] for epoch in epochs
+        ]
+        yield max(accuracies), features + time.perf_counter() - begin
+
+
+def with_error(of_splits, form):
+    """The mean of the splits' means, and its standard error: trainings on one split share its rows, so they count as one."""
+    return f"{form.format(statistics.mean(of_splits))} ± {statistics.stdev(of_splits) / math.sqrt(len(of_splits)):.3f}"
 
 
 @click.command()
@@ -108,31 +106,31 @@ def validated(block, read, seed):
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="Vary this recipe's parameters, not the committed ones."
 )
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Trainings per split, each with its own seed.")
 @cli.one_line_errors
-def main(names, recipe):
-    """Compare variants of the committed parameters of AG News on validation, a line of Markdown each: NAMES, or all."""
-    given = ag_news.given()
-    if given is None:
-        raise RetrainError(ag_news.VARIABLE, "is not set", "set it to the folder that has AG News")
+def main(names, recipe, seeds):
+    """Compare variants of the committed parameters of AG News on validation, a line of Markdown each: NAMES, or all.
+
+    Differences are those from the first of them, on the same splits and with the same seeds.
+    """
     block = varied(params.dataset_block(ROOT, "ag_news"), of_recipe(recipe) if recipe else {})
     environment.pin_cpu(block["train"]["threads"])
     sys.path.insert(0, str(ROOT / "src"))
-    from retrain.data import sources
-    from retrain.data.sources import SourceContext
-
-    block = varied(block, {f"prepare.{name}": file for name, file in given.items()})
-    source = sources.load(block["prepare"], "ag_news")
-    read = source.read(
-        schema.check(block["prepare"], source.parameters, "prepare"), SourceContext("ag_news", ROOT, ROOT)
-    )
-    click.echo(f"| variant | validation accuracy, mean of {len(SPLIT_SEEDS)} splits | least, largest | seconds |")
+    read = ag_news.read(block)
+    splits = len(SPLIT_SEEDS)
+    click.echo(f"{splits * seeds} trainings of each, on {splits} splits; ± standard error of the mean over splits\n")
+    click.echo("| variant | validation accuracy (%) | difference from the first | seconds |")
     click.echo("|---|---|---|---|")
+    first = None
     for name in names or VARIANTS:
-        found = [validated(varied(block, VARIANTS[name]), read, seed) for seed in SPLIT_SEEDS]
-        accuracies = [100 * accuracy for accuracy, _ in found]
-        seconds = statistics.median(taken for _, taken in found)
-        mean = f"{statistics.mean(accuracies):.2f}"
-        click.echo(f"| {name} | {mean} | {min(accuracies):.2f}, {max(accuracies):.2f} | {seconds:.1f} |")
+        changed = varied(block, VARIANTS[name])
+        found = [list(validated(changed, read, seed, seeds)) for seed in SPLIT_SEEDS]
+        means = [100 * statistics.mean(accuracy for accuracy, _ in runs) for runs in found]
+        first = first or means
+        apart = [mean - other for mean, other in zip(means, first, strict=True)]
+        shown = with_error(apart, "{:+.3f}") if means is not first else ""
+        seconds = statistics.median(taken for runs in found for _, taken in runs)
+        click.echo(f"| {name} | {with_error(means, '{:.3f}')} | {shown} | {seconds:.1f} |")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def generated(workspace, folder, factor):
 
 def timed(folder):
     """Seconds of features and of the loop, from rows in memory, and how many train rows there are; in a process of its own."""
-    command = [sys.executable, Path(__file__).with_name("ours.py"), "train", folder, "growth", "1", "2", "0"]
+    command = [sys.executable, Path(__file__).with_name("ours.py"), "train", folder, "growth", "1", "0"]
     run = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return {"features": run["feature_seconds"], "loop": run["loop_seconds"], "train_rows": run["train_rows"]}
 

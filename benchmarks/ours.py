@@ -1,4 +1,4 @@
-"""Ours, in a fresh process: `ours.py train FOLDER DATASET SEED THREADS GOAL` or `ours.py predict MODEL ROWS`.
+"""Ours, in a fresh process: `ours.py train FOLDER DATASET SEED GOAL` or `ours.py predict MODEL ROWS`.
 
 FOLDER is a workspace in which prepare and split have run. Prints a line of JSON.
 """
@@ -19,13 +19,13 @@ PASSES = 3
 """So often all test rows are predicted; as often as others.py has it."""
 
 
-def train_parameters(folder, dataset, seed, threads):
-    """The train section of a workspace's params.yaml, with another seed and number of threads."""
+def train_parameters(folder, dataset, seed):
+    """The train section of a workspace's params.yaml, with another seed."""
     from retrain import params, schema
     from retrain.training import setup
 
     section = params.dataset_block(folder, dataset)["train"]
-    changed = {**section, "threads": threads, "loop": {**section["loop"], "seed": seed}}
+    changed = {**section, "loop": {**section["loop"], "seed": seed}}
     return schema.check(changed, setup.Train, params.section_path(dataset, "train"))
 
 
@@ -40,18 +40,18 @@ def encoded(section, splits):
     task = tasks.load(parameters.task, "split.task").fit(splits["train"].iloc[:, -1], "split")
     encoder_parameters = schema.check(parameters.encoder, file.Parameters, "split.encoder")
     encoder, arrays = split.encode(splits, file.Encoder, task, encoder_parameters)
-    return training_data(encoder_parameters.name, parameters.task, encoder, task, arrays)
+    return training_data(parameters, encoder, task, arrays)
 
 
-def training_data(encoder_name, task_name, encoder, task, arrays):
+def training_data(parameters, encoder, task, arrays):
     """What `setup.build` takes, made of arrays in memory: nothing is read from files, so there are no digests."""
     from retrain.data import encoding_file, loader
     from retrain.training import setup
 
     encoding = encoding_file.Encoding.model_construct(
-        encoder=encoding_file.LearnedEncoder(name=encoder_name, learned={}),
-        task=encoding_file.LearnedTask(name=task_name, column="", learned={}),
-        split={},
+        encoder=encoding_file.LearnedEncoder(name=parameters.encoder["name"], learned={}),
+        task=encoding_file.LearnedTask(name=parameters.task, column="", learned={}),
+        split=parameters.model_dump(mode="json", exclude_none=True),
     )
     train, validation = (loader.Examples(arrays[name], encoder.gather) for name in ("train", "validation"))
     return setup.TrainingData(encoding, "", encoder, task, train, validation)
@@ -66,14 +66,16 @@ def returned(steps):
         return end.value
 
 
-def train_once(folder, dataset, seed, threads, goal):
-    """Train from rows in memory; then measure on the test split, at the end and when `goal` is first reached.
+def train_once(folder, dataset, seed, goal):
+    """Train from rows in memory; then measure on the test split, at the end and, if there is a `goal`, during the training.
 
     `feature_seconds` is all up to the first batch: vocabulary, features, arrays, and the network with its initial weights.
-    The clock of the loop stands still while accuracy on the test split is measured.
+    `clock` has the seconds of the loop after each step: a batch or an epoch. With a goal, its seconds mean nothing, because a
+    thread gathers batches while accuracy on the test split is measured; then `curve` has the step and the accuracy of each
+    measurement, and `steps_to_goal` the first step that reached the goal. The same seed without a goal takes the same steps.
     """
-    parameters = train_parameters(folder, dataset, seed, threads)
-    environment.pin_cpu(threads)
+    parameters = train_parameters(folder, dataset, seed)
+    environment.pin_cpu(parameters.threads)
     from retrain import params
     from retrain.data import loader, tables
     from retrain.training import history, loop, setup
@@ -102,32 +104,32 @@ def train_once(folder, dataset, seed, threads, goal):
         training.state.network.train(mode)
         return metric_of(sums)
 
-    best_score, best, best_weights, reached, clock, curve = (-math.inf, -math.inf), 0.0, None, None, 0.0, []
+    best_score, best, best_weights, reached, clock, curve = (-math.inf, -math.inf), 0.0, None, None, [], []
     begin = time.perf_counter()
     for epoch in loop.train_epochs(training.state, data.train, data.validation, training.config):
+        clock.append(time.perf_counter() - begin)
         if epoch:
             score = training.score(history.history_row(epoch, data.task))
             if score > best_score:
                 best_score, best = score, metric_of(epoch.validation)
                 best_weights = history.copied_weights(training.state.evaluated)
         if goal and (epoch or (training.state.network.training and training.state.batch % 4 == 0)):
-            clock += time.perf_counter() - begin
             now = measured()
-            curve.append([clock, now])
-            reached = clock if reached is None and now >= goal else reached
-            begin = time.perf_counter()
-    clock += time.perf_counter() - begin
+            curve.append([len(clock), now])
+            reached = len(clock) if reached is None and now >= goal else reached
+    clock.append(time.perf_counter() - begin)
     halved = {name: tensor.half().float() for name, tensor in best_weights.items()}
     training.state.network.load_state_dict(halved)
     in_half = measured()
     training.state.network.load_state_dict(best_weights)
     return {
         "feature_seconds": features,
-        "loop_seconds": clock,
+        "loop_seconds": clock[-1],
+        "clock": clock,
         "validation": best,
         "test": measured(),
         "test_float16": in_half,
-        "seconds_to_goal": reached,
+        "steps_to_goal": reached,
         "curve": curve,
         "train_rows": len(rows["train"]),
     }
@@ -177,9 +179,10 @@ def predict(folder, rows):
 def main():
     """Run what the command line names."""
     sys.path.insert(0, str(SOURCES))
+    environment.keep_memory()
     if sys.argv[1] == "train":
-        folder, dataset, seed, threads, goal = sys.argv[2:]
-        print(json.dumps(train_once(Path(folder), dataset, int(seed), int(threads), float(goal))))
+        folder, dataset, seed, goal = sys.argv[2:]
+        print(json.dumps(train_once(Path(folder), dataset, int(seed), float(goal))))
     else:
         print(json.dumps(predict(Path(sys.argv[2]), Path(sys.argv[3]))))
 

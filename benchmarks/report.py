@@ -3,47 +3,51 @@
 import math
 import re
 
-RECIPES = ("ours", "fast", "fasttext")
+OF_ALL_SEEDS = (("Retrain", "ours", "ours_rows_to_model"), ("fastText", "fasttext", "fasttext_train"))
+"""Title, name and seconds of what is trained in turns."""
 START, END = "<!-- written by make bench -->", "<!-- end of make bench -->"
 
 
-def speed(results):
-    """The table of times, as lines of Markdown."""
-    seconds, rows_per_second = results["seconds"], results["rows_per_second"]
-    turns, fasttext = results["ratio_by_turns"], seconds["fasttext_train"]
-
-    def times_faster(ratio):
-        """How many times as fast as fastText, from a ratio of seconds."""
-        return f"{1 / turns[ratio]['median']:.2f} x"
-
-    rows = [
-        ("training loop", "ours_loop", "fast_loop", times_faster("ours_train_loop"), times_faster("train_loop")),
-        (
-            "from rows in memory to a trained model", "ours_rows_to_model", "fast_rows_to_model",
-            times_faster("ours_rows_to_model"), times_faster("rows_to_model"),
-        ),
-        ("training loop until fastText's accuracy", None, "fast_to_quality", "", times_faster("time_to_quality")),
-        ("from rows in memory until fastText's accuracy", None, "fast_rows_to_quality", "", times_faster("rows_to_quality")),
-    ]  # fmt: skip
-    yield "| seconds | committed | fast recipe | fastText | committed is faster by | fast recipe is faster by |"
-    yield "|---|---|---|---|---|---|"
-    for name, ours, fast, ours_ratio, fast_ratio in rows:
-        shown = (with_spread(seconds[key], "{:.2f}") if key else "" for key in (ours, fast))
-        yield f"| {name} | {' | '.join(shown)} | {with_spread(fasttext, '{:.2f}')} | {ours_ratio} | {fast_ratio} |"
-    speeds = " | ".join(with_spread(rows_per_second[name], "{:,.0f}") for name in RECIPES)
-    faster = " | ".join(
-        f"{turns[name]['median']:.2f} x" for name in ("predict_rows_per_second", "fast_predict_rows_per_second")
-    )
-    yield f"| rows predicted per second, one thread | {speeds} | {faster} |"
-
-
-def quality(results):
-    """The table of accuracies and sizes, as lines of Markdown."""
-    accuracy, size = results["accuracy"], results["bytes"]
-    yield "| | committed | fast recipe | fastText |"
+def methods(results):
+    """The table of methods, as lines of Markdown: ours and fastText as means and medians of all seeds, the others once each."""
+    accuracy, seconds, size = results["accuracy"], results["seconds"], results["bytes"]
+    yield "| | test accuracy (%) | seconds from rows in memory to a trained model | size of the model |"
     yield "|---|---|---|---|"
-    yield f"| test accuracy (%), mean | {' | '.join(with_spread(accuracy[name], '{:.2f}', 'mean', 100) for name in RECIPES)} |"
-    yield f"| size of the model | {' | '.join(f'{size[name] / 1e6:.1f} MB' for name in RECIPES)} |"
+    for title, name, time in OF_ALL_SEEDS:
+        correct = with_spread(accuracy[name], "{:.2f}", "mean", 100)
+        taken = with_spread(seconds[time], "{:.2f}")
+        yield f"| {title} | {correct} | {taken} | {size[name] / 1e6:.1f} MB |"
+    for title, correct, taken in once(results):
+        yield f"| {title} | {100 * correct:.2f} | {taken:.1f} | |"
+
+
+def once(results):
+    """Title, accuracy and seconds of what was trained once, on one thread; none of them in a quick run."""
+    for title, name in (("NB-SVM", "nb_svm"), ("LinearSVC", "linear_svc")):
+        if found := results.get("others", {}).get(name):
+            yield title, found["accuracy"], found["feature_seconds"] + found["train_seconds"]
+    if course := results.get("course"):
+        yield "course exercise", course["test"], course["feature_seconds"] + course["loop_seconds"]
+
+
+def ratios(results):
+    """The table of ours / fastText, as lines of Markdown."""
+    turns, seconds, rows_per_second = (results[name] for name in ("ratio_by_turns", "seconds", "rows_per_second"))
+    training, both = seconds["fasttext_train"], seconds["fasttext_rows_to_model"]
+    yield "| seconds | Retrain | fastText | Retrain / fastText |"
+    yield "|---|---|---|---|"
+    for title, ours, theirs, ratio in (
+        ("from rows in memory to a trained model", "ours_rows_to_model", training, "rows_to_model"),
+        ("the same, with fastText's preprocessing", "ours_rows_to_model", both, "rows_to_model_with_spacing"),
+        ("training loop", "ours_loop", training, "train_loop"),
+        ("training loop until fastText's accuracy", "ours_to_quality", training, "time_to_quality"),
+        ("from rows in memory until fastText's accuracy", "ours_rows_to_quality", training, "rows_to_quality"),
+    ):
+        shown = " | ".join(with_spread(values, "{:.2f}") for values in (seconds[ours], theirs, turns[ratio]))
+        yield f"| {title} | {shown} |"
+    speeds = " | ".join(with_spread(rows_per_second[name], "{:,.0f}") for name in ("ours", "fasttext"))
+    ratio = with_spread(turns["predict_rows_per_second"], "{:.2f}")
+    yield f"| rows predicted per second, one thread | {speeds} | {ratio} |"
 
 
 def with_spread(values, form, middle="median", factor=1):
@@ -54,30 +58,13 @@ def with_spread(values, form, middle="median", factor=1):
     return "{} ({} to {})".format(*shown)
 
 
-def others(results):
-    """The other methods, trained once each on the same rows, as lines of Markdown."""
-    course = results["course"]
-    rows = [
-        (name, found["accuracy"], found["feature_seconds"] + found["train_seconds"])
-        for name, found in (
-            ("TF-IDF and LinearSVC", results["others"]["linear_svc"]),
-            ("NB-SVM", results["others"]["nb_svm"]),
-        )
-    ]
-    rows.append(("the course exercise's recipe", course["test"], course["feature_seconds"] + course["loop_seconds"]))
-    yield "| once each, on one thread | test accuracy (%) | seconds from rows in memory to a trained model |"
-    yield "|---|---|---|"
-    yield from (f"| {name} | {100 * accuracy:.2f} | {taken:.1f} |" for name, accuracy, taken in rows)
-
-
 def remarks(results):
     """Further measurements, one line each."""
     growth, overhead, small, seconds = (results[name] for name in ("growth", "overhead", "small", "seconds"))
-    for name, title in (("ours", "committed recipe"), ("fast", "fast recipe")):
-        row, load = (seconds[f"{name}_{what}"]["median"] for what in ("single_row", "load"))
-        yield f"* The {title} predicts one row in {row * 1000:.2f} ms and loads in {load:.2f} s."
+    row, load = (seconds[f"ours_{what}"]["median"] for what in ("single_row", "load"))
+    yield f"* The model predicts one row in {row * 1000:.2f} ms and loads in {load:.2f} s."
     half = results["accuracy"]["ours_float16"]["mean"]
-    yield f"* Saved in 16 bits (`train.saved_dtype: float16`), the accuracy is {100 * half:.2f} % and the weights take half the space."
+    yield f"* Saved in 16 bits, as committed (`train.saved_dtype: float16`), the accuracy is {100 * half:.2f} %."
     stages = ", ".join(f"{name} {stage['ratio']:.2f}" for name, stage in overhead["stages"].items())
     yield f"* Time of a stage without its own work, relative to importing its libraries and opening an MLflow run: {stages}."
     idle = overhead["idle_repro"]["ratio"]
@@ -116,18 +103,20 @@ def described(results):
     seeds = len(results["accuracy"]["ours"]["values"])
     yield f"{results['rows']:,} train rows, official test rows."
     yield (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads each; "
+        f"{machine['processor']}, {machine['cores']} cores, of which each may use {machine['threads']}; "
         f"Python {machine['python']}, {versions}."
     )
-    yield f"The three are trained in turns, with the seeds 1 to {seeds}; medians, with the smallest and the largest in brackets."
-    yield "Ratios are medians of the ratios within a turn; above 1 x is faster than fastText."
+    yield f"Retrain and fastText are trained in turns, with the seeds 1 to {seeds}; the others once, on one thread."
+    yield "Accuracies are means and times medians, with the smallest and the largest in brackets."
+    yield "Ratios are medians of the ratios within a turn; Retrain is faster below 1 for seconds, above 1 for rows per second."
+    yield "Seconds of fastText are those of its training alone, except where its preprocessing (`spacing_seconds`) is named."
 
 
 def table(results):
     """All lines that `make bench` prints and writes."""
-    lines = [*quality(results), "", *speed(results), ""]
+    lines = [*methods(results), "", *ratios(results), ""]
     if "others" in results:
-        lines += [*others(results), "", *remarks(results), ""]
+        lines += [*remarks(results), ""]
     if "everyday" in results:
         lines += [*everyday(results), ""]
     return lines
@@ -163,12 +152,11 @@ def draw(results, picture):
     from matplotlib import pyplot as plt
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-    seconds = results["seconds"]
-    features, label = seconds["fast_features"]["median"], "fast recipe during training, 5 seeds"
+    label = f"Retrain during training, {len(results['curves'])} seeds"
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for curve in results["curves"]:
         axes.plot(
-            [features + at for at, _ in curve],
+            [at for at, _ in curve],
             [100 * metric for _, metric in curve],
             color="#9ecae1",
             linewidth=1,
@@ -176,17 +164,13 @@ def draw(results, picture):
         )
         label = None
     points = [
-        ("Retrain", seconds["ours_rows_to_model"]["median"], results["accuracy"]["ours"]["mean"]),
-        ("Retrain, fast recipe", seconds["fast_rows_to_model"]["median"], results["accuracy"]["fast"]["mean"]),
-        ("fastText", results["seconds"]["fasttext_train"]["median"], results["accuracy"]["fasttext"]["mean"]),
-        ("LinearSVC", sum(results["others"]["linear_svc"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["linear_svc"]["accuracy"]),
-        ("NB-SVM", sum(results["others"]["nb_svm"][name] for name in ("feature_seconds", "train_seconds")), results["others"]["nb_svm"]["accuracy"]),
-        ("course exercise", results["course"]["feature_seconds"] + results["course"]["loop_seconds"], results["course"]["test"]),
-    ]  # fmt: skip
+        (title, results["seconds"][time]["median"], results["accuracy"][name]["mean"])
+        for title, name, time in OF_ALL_SEEDS
+    ] + [(title, taken, correct) for title, correct, taken in once(results)]
     left = ((-8, -4), "right")
-    places = {"LinearSVC": left, "course exercise": left, "Retrain, fast recipe": ((8, -14), "left")}
+    places = {"LinearSVC": left, "course exercise": left}
     for name, at, metric in points:
-        axes.plot(at, 100 * metric, "o", color="#08519c" if name.startswith("Retrain") else "#555555")
+        axes.plot(at, 100 * metric, "o", color="#08519c" if name == "Retrain" else "#555555")
         where, side = places.get(name, ((8, -4), "left"))
         axes.annotate(
             f"{name} {100 * metric:.2f}",

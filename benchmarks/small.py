@@ -68,7 +68,7 @@ def diabetes():
         arrays = {
             name: {**encoder.encode(part[inputs]), "targets": task.encode(part[target])} for name, part in parts.items()
         }
-        data = training_data("numbers", "regression", encoder, task, arrays)
+        data = training_data(section, encoder, task, arrays)
         training = setup.build(parameters, data, "train")
         best, stalled, weights = float("inf"), 0, None
         for epoch in filter(None, loop.train_epochs(training.state, data.train, data.validation, training.config)):

@@ -105,7 +105,7 @@ def measured(folder, source, line, seeds):
         )
         click.echo(f"{name}, split seed {seed}: {scores}; {turn['retrain']['seconds']:.0f} s")
     texts = json.loads((folder / "data" / name / "examples" / "encoding.json").read_text(encoding="utf-8"))
-    return {"texts": "text" in texts["encoder"]["learned"]["kinds"], "seeds": seeds, "methods": found}
+    return {"texts": "text" in texts["encoder"]["learned"].get("kinds", ["text"]), "seeds": seeds, "methods": found}
 
 
 def mean_of(table, method, metric):
