@@ -78,6 +78,7 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
         signal.signal(signal.SIGTERM, leave)
         atexit.register(gc.freeze)
         environment.name_user()
+        environment.keep_memory()
         try:
             check_memory()
             work(*arguments, **options)

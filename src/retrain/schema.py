@@ -56,7 +56,6 @@ RENAMED = {
     "encoder.characters": "char_ngrams",
     "network.width": "embedding_dim",
     "network.initial_range": "embedding_init",
-    "network.output_range": "output_init",
 }
 """The ends of paths of old parameters, and the new names in the same section."""
 RENAMED_TASKS = {"label": "classification", "number": "regression"}

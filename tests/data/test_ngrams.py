@@ -101,9 +101,9 @@ def hashes(rows: Sequence[str]) -> list[list[int]]:
 def buckets(rows: Sequence[Row], char_ngrams: int) -> list[list[int]]:
     """The buckets of each row, in ascending order."""
     frame, found = table(rows), []
-    for every, lengths in ngrams.chunks_of(frame, tuple(frame.columns), BITS, char_ngrams):
-        ends = np.cumsum([0, *lengths.sum(axis=1)])
-        found += [sorted(every[begin:end].tolist()) for begin, end in pairwise(ends)]
+    for chunk in ngrams.chunks_of(frame, tuple(frame.columns), BITS, char_ngrams):
+        groups = [np.split(every, np.cumsum(lengths)[:-1]) for every, lengths in chunk]
+        found += [sorted(np.concatenate(row).tolist()) for row in zip(*groups, strict=True)]
     return found
 
 
@@ -113,6 +113,18 @@ def fitted(rows: Sequence[Row], targets: Sequence[float], **changed: float) -> E
         {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.001, "hash_bits": BITS, "char_ngrams": 0, **changed}
     )
     return Encoder.fit_encode(table(rows), np.array(targets), parameters)[0]
+
+
+def weighted(arrays: dict[str, np.ndarray], rows: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The features of each row of a batch, and their scaled weights."""
+    features, offsets, *_, scales = Encoder.gather(arrays, np.array(rows))
+    bags = np.split(features, offsets[1:])
+    weights = [arrays["feature_weights"][bag] * scale for bag, scale in zip(bags, scales.ravel(), strict=True)]
+    width = scales.shape[1]
+    return [
+        (np.concatenate(bags[begin : begin + width]), np.concatenate(weights[begin : begin + width]))
+        for begin in range(0, len(bags), width)
+    ]
 
 
 def learned(encoder: Encoder) -> dict[int, float]:
@@ -258,6 +270,19 @@ def test_single_rows_are_encoded_the_same(width):
     assert np.array_equal(np.diff(arrays["offsets"]), [row["offsets"][1] for row in alone])
 
 
+def test_threads_change_nothing(monkeypatch):
+    rows = [(text, text[:9]) for text, _ in news_rows(5 * ROWS_AT_ONCE, seed=6)]
+    labels = [number % 3 for number in range(len(rows))]
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(ngrams, "THREADS", threads)
+        encoder = fitted(rows, labels, char_ngrams=3)
+        found.append((encoder, encoder.encode(table(rows))))
+    (one, arrays), (other, others) = found
+    assert one == other
+    assert all(np.array_equal(arrays[name], others[name]) for name in arrays)
+
+
 def test_the_order_of_rows_changes_nothing():
     rows = [(text, text[:9]) for text, _ in news_rows(ROWS_AT_ONCE + 60, seed=6)]
     labels = [number % 3 for number in range(len(rows))]
@@ -320,9 +345,8 @@ def test_rows_have_unit_length(rows):
     known = learned(encoder)
     arrays = encoder.encode(table(rows))
     for number, row in enumerate(rows):
-        found, weights, offsets = encoder.gather(arrays, np.array([number]))
+        ((found, weights),) = weighted(arrays, [number])
         expected = sorted(known[bucket(feature)] for feature in features(row) if bucket(feature) in known)
-        assert offsets.tolist() == [0]
         assert len(found) == len(weights) == len(expected)
         if expected:
             assert np.square(weights.astype(np.float64)).sum() == pytest.approx(1.0, rel=1e-6)
@@ -336,7 +360,7 @@ def test_groups_of_features_weigh_the_same():
     arrays, words = encoder.encode(rows), np.diff(of_words.encode(rows)["offsets"])
     shares = []
     for number, count in enumerate(words):
-        _, weights, _ = encoder.gather(arrays, np.array([number]))
+        ((_, weights),) = weighted(arrays, [number])
         squares = np.square(weights.astype(np.float64))
         shares.append([round(part.sum(), 6) for part in (squares[:count], squares[count:])])
     assert shares == [[0.5, 0.5], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
@@ -344,21 +368,34 @@ def test_groups_of_features_weigh_the_same():
 
 def test_unknown_words_have_no_feature():
     encoder = fitted([("cow",), ("cow",), ("ship",), ("ship",)], [0, 0, 1, 1], min_log_ratio=1.0)
-    features_, weights, offsets = encoder.gather(encoder.encode(table([("",), ("cow",), ("tram",)])), np.arange(3))
-    assert offsets.tolist() == [0, 0, 3]
-    assert len(features_) == len(weights) == 3  # the word, and its pairs with the marks
+    rows = weighted(encoder.encode(table([("",), ("cow",), ("tram",)])), range(3))
+    assert [len(found) for found, _ in rows] == [0, 3, 0]  # the word, and its pairs with the marks
 
 
 def test_batches_keep_the_order_of_rows():
     rows = [("cow barn",), ("",), ("ship",), ("the cow",)]
     encoder = fitted(rows, [0, 0, 1, 1])
     arrays = encoder.encode(table(rows))
-    picked = np.array([3, 1, 0, 3])
-    found, weights, offsets = encoder.gather(arrays, picked)
-    alone = [encoder.gather(arrays, picked[number : number + 1]) for number in range(len(picked))]
-    assert np.array_equal(found, np.concatenate([row[0] for row in alone]))
-    assert np.array_equal(weights, np.concatenate([row[1] for row in alone]))
-    assert offsets.tolist() == np.cumsum([0, *(len(row[0]) for row in alone)])[:-1].tolist()
+    picked = [3, 1, 0, 3]
+    for row, (found, weights) in zip(picked, weighted(arrays, picked), strict=True):
+        ((alone, weights_alone),) = weighted(arrays, [row])
+        assert np.array_equal(found, alone)
+        assert np.array_equal(weights, weights_alone)
+
+
+@pytest.mark.parametrize("char_ngrams", [0, 3])
+def test_a_batch_lists_the_bags_of_each_feature(char_ngrams):
+    rows = [("cow cow barn",), ("",), ("ship",), ("the cow",)]
+    encoder = fitted(rows, [0, 0, 1, 1], char_ngrams=char_ngrams)
+    arrays = encoder.encode(table(rows))
+    features_, offsets, distinct, squares, bags, starts, _ = encoder.gather(arrays, np.array([3, 1, 0]))
+    expected: dict[int, list[int]] = {}
+    for bag, some in enumerate(np.split(features_, offsets[1:])):
+        for feature in some.tolist():
+            expected.setdefault(feature, []).append(bag)
+    assert distinct.tolist() == sorted(expected)
+    assert [part.tolist() for part in np.split(bags, starts[1:])] == [expected[feature] for feature in distinct]
+    assert np.array_equal(squares, arrays["feature_weights"][distinct] ** 2)
 
 
 def test_only_given_rows_are_learned():

@@ -90,7 +90,7 @@ CLAIMS: list[tuple[str, list[str], Any, str]] = [
     ("text", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
     ("text", [*NETWORK, "embedding_dim"], HUGE, "model.json: train.network.embedding_dim is "),
     ("text", [*NETWORK, "embedding_dim"], 10**30, "model.json: train.network.embedding_dim is "),
-    ("ngrams", [*NETWORK, "embedding_dim"], 2**31 - 1, OTHER),
+    ("ngrams", ["encoder", "learned", "columns"], [], "model.json does not describe a model ("),
     ("numbers", [*NETWORK, "hidden"], 2**31 - 1, OTHER),
     ("numbers", [*NETWORK, "hidden"], 10**30, "model.json: train.network.hidden is "),
     ("numbers", [*NETWORK, "hidden"], 10**4000, "model.json: train.network.hidden is "),

@@ -70,7 +70,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "embedding_bag": {"embedding_dim": 4, "embedding_init": 0.5, "dropout": 0.0, "sparse": False},
     "mlp": {"hidden": 3, "dropout": 0.0},
-    "ngram_bag": {"embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": False},
+    "ngram_bag": {"scale": 4.0, "sparse": False},
     "cross_entropy": {"label_smoothing": 0.1, "class_weights": "balanced"},
     "files": {
         "train": {"location": "data/raw/mine/rows.csv", "sha256": "unpinned"}, "header": True, "columns": ["a", "b"],
@@ -206,7 +206,7 @@ def test_rows_do_not_depend_on_batch(name):
     picked = encoder.gather(arrays, np.array([7]))
     assert [array.dtype for array in picked] == [array.dtype for array in alone]
     assert all(np.array_equal(one, other) for one, other in zip(picked, alone, strict=True))
-    assert all(array.dtype in (np.int64, np.float32) for array in picked)
+    assert all(array.dtype in (np.int32, np.int64, np.float32) for array in picked)
     assert len(encoder.gather(arrays, np.array([3, 1, 3]))[-1]) == 3
 
 
@@ -347,7 +347,8 @@ def test_seed_decides_initial_weights(name):
         return built_network(name, 6, 2).state_dict()
 
     assert all(torch.equal(tensor, weights(1)[name]) for name, tensor in weights(1).items())
-    assert not all(torch.equal(tensor, weights(2)[name]) for name, tensor in weights(1).items())
+    drawn = {name: tensor for name, tensor in weights(1).items() if tensor.any()}  # a linear network may begin at zero
+    assert not drawn or not all(torch.equal(tensor, weights(2)[name]) for name, tensor in drawn.items())
 
 
 @pytest.mark.parametrize("name", names("networks"))

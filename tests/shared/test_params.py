@@ -89,7 +89,7 @@ def test_wrong_values_are_never_converted(line):
 
 SPLIT = {"validation": 0.2, "test": 0.2, "seed": 1, "task": "classification", "encoder": {"name": "text"}}
 ADAMW = {"optimizer": {"name": "adamw", "weight_decay": 0.0}, "schedule": {"name": "linear"}}
-OLD_NETWORK = {"name": "ngram_bag", "width": 8, "initial_range": 0.1, "output_range": 0.5, "sparse": True}
+OLD_NETWORK = {"name": "embedding_bag", "width": 8, "initial_range": 0.1, "dropout": 0.0, "sparse": True}
 OLD_ENCODER = {"name": "ngrams", "minimum_count": 1, "minimum_ratio": 0.5, "bits": 22, "characters": 5}
 
 
@@ -132,10 +132,9 @@ def without(parameters: dict[str, Any], *names: str) -> dict[str, Any]:
          ("x: 'minimum_ratio' is now called 'min_log_ratio' (write min_log_ratio: 0.5), and 'bits' is now called "
          "'hash_bits' (write hash_bits: 22), and 'characters' is now called 'char_ngrams' (write char_ngrams: 5); "
          "correct each of them")),
-        (OLD_NETWORK, networks.load("ngram_bag", "x").Parameters,
+        (OLD_NETWORK, networks.load("embedding_bag", "x").Parameters,
          ("x: 'width' is now called 'embedding_dim' (write embedding_dim: 8), and 'initial_range' is now called "
-         "'embedding_init' (write embedding_init: 0.1), and 'output_range' is now called 'output_init' "
-         "(write output_init: 0.5); correct each of them")),
+         "'embedding_init' (write embedding_init: 0.1); correct each of them")),
     ],
 )  # fmt: skip
 def test_errors_name_all_wrong_parameters(parameters, model, expected):
@@ -340,6 +339,7 @@ def test_few_parameters_are_optional():
         "missing_in",
         "quote",
         "separator",
+        "skip",
         "thousands",
         "units",
     ]

@@ -28,7 +28,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "text": ({"minimum_count": 1}, BAG),
     "ngrams": (
         {"minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3},
-        {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.5, "output_init": 0.5, "sparse": False},
+        {"name": "ngram_bag", "scale": 16.0, "sparse": False},
     ),
     "numbers": ({}, MLP),
 }

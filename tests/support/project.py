@@ -334,7 +334,7 @@ def tiny_datasets() -> dict:
 
 def corpus_datasets() -> dict:
     """The tiny datasets, and two more for what they leave out: ngrams of docstrings, and one of scikit-learn's tables."""
-    pairs = {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": True}
+    pairs = {"name": "ngram_bag", "scale": 16.0, "sparse": True}
     words = {"source": "docstrings", "repairs": ["spaces"], "packages": ["click", "filelock"], "minimum_words": 3}
     encoder = {"name": "ngrams", "minimum_count": 1, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 3}
     ngrams = block(words, "ngrams", "classification", train_section(pairs, "cross_entropy", 0.1))

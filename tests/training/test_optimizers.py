@@ -84,6 +84,21 @@ def test_same_bits_as_torch(section, original):
     assert all(torch.equal(value, expected["state"][0][name]) for name, value in state["state"][0].items())
 
 
+@shapes
+@pytest.mark.parametrize("rows", [[0, 2, 5], [5, 2, 0], [2, 2, 5]], ids=["ascending", "descending", "repeated"])
+def test_sgd_steps_are_the_same_for_sparse_gradients(shape, rows):
+    start, values = normal((6, *shape[1:]), 2)
+    section = {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}
+    chosen = schema.check({"optimizer": section, "schedule": {"name": "constant"}}, optimizers.Parameters, "train")
+    thin, full = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    optimizer = chosen.optimizer.build(nn.ParameterList([thin, full]), 0.3)
+    thin.grad = sparse(rows, values[:3], 6)
+    full.grad = thin.grad.to_dense()
+    optimizer.step()
+    torch.testing.assert_close(thin, full, rtol=0, atol=1e-6)
+    assert not torch.equal(thin, start)
+
+
 def test_adamw_rowwise_is_adamw_and_rowwise_adagrad():
     section = {"name": "adamw_rowwise", "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.1, "sparse_learning_rate": 0.7}
     chosen = schema.check({"optimizer": section, "schedule": {"name": "constant"}}, optimizers.Parameters, "train")

@@ -40,7 +40,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw_rowwise": {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "sparse_learning_rate": 0.1},
 }
 SCHEDULES: dict[str, dict[str, Any]] = {"constant": {}, "linear": {}, "cosine": {}, "steps": {"count": 3, "gamma": 0.5}}
-NGRAMS = {"name": "ngram_bag", "embedding_dim": 4, "embedding_init": 0.05, "output_init": 0.5, "sparse": True}
+NGRAMS = {"name": "ngram_bag", "scale": 16.0, "sparse": True}
 NETWORKS: dict[str, dict[str, Any]] = {
     "tiny_news": {**BAG, "sparse": False, "dropout": 0.3},
     "tiny_numbers": {**MLP, "dropout": 0.3},
@@ -181,6 +181,8 @@ def test_resume_after_every_batch(folder, tmp_path, dataset):
 @pytest.mark.parametrize("dataset", NETWORKS)
 def test_resume_keeps_patience(folder, tmp_path, dataset):
     section = {"optimizer": {"name": "rowwise_adagrad"}, "loop": loop_of(epochs=20, learning_rate=2.0)}
+    if dataset == "tiny_ngrams":  # without smoothing, the loss of a linear model falls until the end
+        section["loss"] = {"name": "cross_entropy", "label_smoothing": 0.2, "class_weights": "none"}
     whole = whole_training(folder, dataset, **section)
     stopped = stopped_training(folder, dataset, strides_of(dataset), **section)
     assert bytes_of(stopped, tmp_path) == bytes_of(whole, tmp_path)

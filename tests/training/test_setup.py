@@ -58,7 +58,7 @@ def test_changed_array_is_reported(examples, name, damage):
     ("section", "expected"),
     [
         ({"network": {**MLP, "name": "mpl"}}, "network.name: unknown 'mpl'; did you mean 'mlp'?"),
-        ({"network": {"name": "ngram_bag", "embedding_dim": 8, "embedding_init": 1.0, "output_init": 1.0, "sparse": True}},
+        ({"network": {"name": "ngram_bag", "scale": 16.0, "sparse": True}},
          "network.name: 'ngram_bag' takes ngrams, but the encoder 'numbers' of this dataset gives numbers; choose one that takes numbers: mlp"),
         ({"loss": {"name": "huber"}},
          "loss.name: 'huber' is a loss for regression, but split.task is classification; choose one for classification:"),

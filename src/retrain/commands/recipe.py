@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 __all__ = ["command"]
 
 
-@click.command(epilog=cli.examples("retrain recipe ag_news docs/recipes/ag_news_fast.yaml"))
+@click.command(epilog=cli.examples("retrain recipe ag_news docs/recipes/ag_news_course.yaml"))
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path))
 @cli.one_line_errors

@@ -1,18 +1,18 @@
 """Encoded examples on disk, and batches of them."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from retrain import files
+from retrain import files, threads
 from retrain.data.encoders import Arrays
 from retrain.errors import RetrainError
 
 import numpy as np
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset
 
 __all__ = ["Batch", "Examples", "ordered_batches", "read", "shuffled_batches"]
 
@@ -22,6 +22,8 @@ Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 """The network's inputs in order, and the targets."""
 
 TARGETS, FOLDS = "targets", "folds"
+WORTH_A_THREAD = 1 << 17
+"""Bytes of a batch above which a thread gathers the next one meanwhile. Handing a smaller one over takes longer than gathering it."""
 
 
 def read(folder: Path) -> Arrays:
@@ -51,7 +53,7 @@ class Examples(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.arrays[TARGETS])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The batch of the examples with these numbers."""
         rows = np.asarray(indices, dtype=np.int64)
         gathered = [*self.gather(self.arrays, rows), *([self.arrays[FOLDS][rows]] if FOLDS in self.arrays else [])]
@@ -64,14 +66,27 @@ def whole(batch: Any) -> Any:
     return batch
 
 
-def shuffled_batches(examples: Examples, batch_size: int, seed: int, start: int) -> DataLoader[Batch]:
+def shuffled_batches(examples: Examples, batch_size: int, seed: int, start: int) -> Iterator[Batch]:
     """Batches, to be read once, in an order that the seed decides, from number `start` on. The last may be smaller."""
     generator = torch.Generator().manual_seed(seed)
-    batches = BatchSampler(RandomSampler(examples, generator=generator), batch_size, drop_last=False)
-    remaining = islice(batches, start, None)
-    return DataLoader(examples, batch_sampler=remaining, generator=generator, collate_fn=whole)
+
+    def batches() -> Iterator[Any]:
+        order = torch.randperm(len(examples), generator=generator).numpy()
+        yield from (order[begin : begin + batch_size] for begin in range(start * batch_size, len(order), batch_size))
+
+    loader = DataLoader(examples, batch_sampler=batches(), generator=generator, collate_fn=whole)
+    return ahead(loader, examples, batch_size, start)
 
 
-def ordered_batches(examples: Examples, batch_size: int) -> DataLoader[Batch]:
+def ordered_batches(examples: Examples, batch_size: int) -> Iterator[Batch]:
     """Batches in the order of the rows."""
-    return DataLoader(examples, batch_size, shuffle=False, collate_fn=whole)
+    return ahead(DataLoader(examples, batch_size, collate_fn=whole), examples, batch_size)
+
+
+def ahead(loader: DataLoader[Batch], examples: Examples, batch_size: int, start: int = 0) -> Iterator[Batch]:
+    """The batches of a loader. A thread gathers them ahead of their use if they are large enough for it to save time."""
+    batches = iter(loader)
+    size = sum(array.nbytes for array in examples.arrays.values()) / len(examples) * batch_size
+    if size < WORTH_A_THREAD:
+        return batches
+    return threads.ahead(lambda _: next(batches), range(start, math.ceil(len(examples) / batch_size)), threads=1)

@@ -21,7 +21,9 @@ PLAIN = re.compile(r"[A-Za-z_](?:[\w./%()-]|[ ](?=[\w(]))*")
 """Names that YAML reads as text without quotes."""
 RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "none", "y", "n", "others"}
 LARGE = 20_000
-"""Rows above which a single text is learned by the encoder `ngrams`, and folds are given up."""
+"""Rows above which there are two folds instead of four, and n-grams have more buckets."""
+TEST = 0.2
+"""The share of the rows that become the test split."""
 SMALL = 2_000
 """Rows to learn from up to which a table needs more dropout, and values that occur twice count."""
 LEARNING_SHARE = 0.75
@@ -71,9 +73,14 @@ class Dataset:
         return [column.name for column in self.columns if column.kind == kind and column.name != self.group]
 
     @property
-    def is_large_text(self) -> bool:
-        """Whether there is a lot of text and nothing else to learn from."""
-        return self.rows > LARGE and not any(self.of_kind(kind) for kind in KINDS[:3])
+    def learns_by_ngrams(self) -> bool:
+        """Whether there is nothing but text to learn from, and the target is a class, or there are many rows."""
+        return not any(self.of_kind(kind) for kind in KINDS[:3]) and (self.is_label or self.rows > LARGE)
+
+    @property
+    def learned(self) -> float:
+        """About so many rows are not in the test split."""
+        return self.rows * (1.0 if self.test is not None else 1.0 - TEST)
 
     @property
     def format(self) -> Format:
@@ -133,22 +140,56 @@ def block_lines(dataset: Dataset) -> list[str]:
 
 def learning_lines(dataset: Dataset) -> list[str]:
     """The sections split and train: a good start for a table of this size."""
+    return text_lines(dataset) if dataset.learns_by_ngrams else mixed_lines(dataset)
+
+
+def split_line(dataset: Dataset, validation: str, encoder: Mapping[str, Any]) -> str:
+    """The section split, with `folds` or a share for validation."""
+    test = "" if dataset.test is not None else f"test: {TEST}, "
     task = "classification" if dataset.is_label else "regression"
-    test = "" if dataset.test is not None else "test: 0.2, "
-    loss = "{name: cross_entropy}" if dataset.is_label else "{name: mean_squared_error}"
-    learned = dataset.rows * (1.0 if dataset.test is not None else 0.8)
-    if dataset.is_large_text:
-        encoder = "{name: ngrams, minimum_count: 2, min_log_ratio: 0.5, hash_bits: 24, char_ngrams: 5}"
-        smooth = "{name: cross_entropy, label_smoothing: 0.1}" if dataset.is_label else loss
+    return f"    split: {{{validation}, {test}task: {task}, encoder: {''.join(flow(encoder))}}}"
+
+
+def text_lines(dataset: Dataset) -> list[str]:
+    """The sections for texts alone: a linear model of words and character n-grams."""
+    is_large = dataset.learned > LARGE
+    encoder = {
+        "name": "ngrams",
+        "minimum_count": 2 if is_large else 1,
+        "min_log_ratio": 0.5,
+        "hash_bits": 24 if is_large else 22,
+        "char_ngrams": 5,
+    }
+    lines = [split_line(dataset, f"validation: {0.1 if dataset.learned > SMALL else 0.15}", encoder), "    train:"]
+    if not dataset.is_label:
+        # The step of plain gradient descent would depend on how many features the rows share.
         return [
-            f"    split: {{validation: 0.1, {test}task: {task}, encoder: {encoder}}}",
-            "    train:",
-            "      network: {name: ngram_bag, embedding_init: 0.05}",
+            *lines,
+            "      network: {name: ngram_bag, scale: 4.0}",
             "      optimizer: {name: rowwise_adagrad}",
             "      schedule: {name: linear}",
-            f"      loss: {smooth}",
-            f"      loop: {{epochs: 4, batch_size: 256, learning_rate: 0.1, best_by: {'accuracy' if dataset.is_label else 'loss'}, patience: 4}}",
+            "      loss: {name: mean_squared_error}",
+            "      loop: {epochs: 6, batch_size: 256, learning_rate: 0.2, best_by: loss, patience: 6}",
         ]
+    batch = int(min(1024, max(32, 2 ** round(math.log2(max(1.0, dataset.learned / 64))))))
+    batch = max(1, min(batch, int(dataset.learned / 4)))
+    epochs, per_row = (4, 320) if is_large else (8, 160) if dataset.learned > SMALL else (12, 64)
+    # Few rows give few steps, and with many classes each step tells less.
+    rate = batch / per_row * math.sqrt(len(dataset.classes) / 2)
+    return [
+        *lines,
+        "      network: {name: ngram_bag}",
+        "      optimizer: {name: sgd, momentum: 0.0, weight_decay: 0.0}",
+        "      schedule: {name: linear}",
+        "      loss: {name: cross_entropy}",
+        f"      loop: {{epochs: {epochs}, batch_size: {batch}, learning_rate: {rate:.2g}, best_by: loss, patience: {epochs}}}",
+    ]
+
+
+def mixed_lines(dataset: Dataset) -> list[str]:
+    """The sections for numbers, categories, dates and texts in one table."""
+    learned = dataset.learned
+    loss = "{name: cross_entropy}" if dataset.is_label else "{name: mean_squared_error}"
     folds = 4 if dataset.rows <= LARGE else 2
     wanted = 2 ** round(math.log2(max(1.0, learned * LEARNING_SHARE / BATCHES)))
     batch = int(min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted)) / LEARNING_SHARE)
@@ -162,7 +203,7 @@ def learning_lines(dataset: Dataset) -> list[str]:
         if beside and not any(column.unspaced for column in dataset.columns):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
     return [
-        f"    split: {{folds: {folds}, {test}task: {task}, encoder: {''.join(flow(chosen))}}}",
+        split_line(dataset, f"folds: {folds}", chosen),
         "    train:",
         f"      network: {{name: mixed{', dropout: 0.3' if small else ''}}}",
         "      optimizer: {name: adamw_rowwise}",

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader
 
 __all__ = ["EpochResult", "LoopConfig", "NotFiniteError", "State", "train_epochs"]
 
@@ -163,9 +162,7 @@ def train_epochs(
         yield EpochResult(state.epoch, state.learning_rate, state.totals, validated)
 
 
-def evaluate(
-    network: nn.Module, batches: DataLoader[Batch], config: LoopConfig
-) -> Generator[None, None, RunningTotals]:
+def evaluate(network: nn.Module, batches: Iterator[Batch], config: LoopConfig) -> Generator[None, None, RunningTotals]:
     """Return the sums of a network on a split, in eval mode without gradients; yield after each batch.
 
     Raises:

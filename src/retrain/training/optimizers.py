@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from retrain.schema import AtLeastOne, Number, PositiveNumber, Section, Share
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn, optim
@@ -140,9 +141,36 @@ class EagerOptimizer(Optimizer):
 
 
 class EagerSGD(EagerOptimizer, optim.SGD):
-    """`torch.optim.SGD`."""
+    """`torch.optim.SGD`, which is faster for sparse gradients whose indices are distinct."""
 
-    step = torch.no_grad()(inspect.unwrap(optim.SGD.step))
+    others = inspect.unwrap(optim.SGD.step)
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and parameter.grad.is_sparse:
+                    rows, values = parameter.grad._indices()[0], parameter.grad._values()  # noqa: SLF001
+                    if (rows[1:] > rows[:-1]).all():  # distinct, which autograd does not remember
+                        move_rows(parameter, rows, values.mul_(-group["lr"]))
+                        parameter.grad = None
+        self.others()
+
+
+def move_rows(parameter: Tensor, rows: Tensor, steps: Tensor) -> None:
+    """Add the steps to distinct rows of a matrix.
+
+    On the CPU numpy moves a row at once, as one item of so many bytes, which takes a tenth of the time of `index_add_`.
+    """
+    if parameter.device.type != "cpu" or parameter.dim() != 2 or not parameter.is_contiguous():
+        parameter.index_add_(0, rows, steps)
+        return
+    table, places = parameter.detach().numpy(), rows.numpy()
+    items = table.view(np.dtype((np.void, table.itemsize * table.shape[1]))).ravel()
+    moved = items.take(places, mode="clip")
+    moved.view(table.dtype).reshape(steps.shape)[:] += steps.numpy()
+    items[places] = moved
 
 
 class EagerAdamW(EagerOptimizer, optim.AdamW):

@@ -5,11 +5,12 @@ by operations on whole arrays of bytes. No Python object is made per word, so th
 """
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
+from retrain import threads
 from retrain.data.encoders import Arrays, Rows
 from retrain.data.encoders._ragged import places_of
 from retrain.data.encoders._text import OfText
@@ -18,7 +19,7 @@ from retrain.schema import Names, Section
 import numpy as np
 from pydantic import Field, model_validator
 
-__all__ = ["NONE", "Bags", "Bits", "Chunk", "NgramLength", "chunks_of", "inverse_frequencies", "looked_up", "table_of"]
+__all__ = ["Bags", "Bits", "Chunk", "NgramLength", "chunks_of", "counted", "inverse_frequencies", "runs_of"]
 
 
 SPACE, WORD, MARK = 0, 1, 2
@@ -41,10 +42,14 @@ PAIR, TITLE, SPREAD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD9
 CHAR_NGRAM = np.uint64(0x165667B19E3779F9)
 """Separates a character n-gram from the word with the same bytes."""
 
-Chunk = tuple[np.ndarray, np.ndarray]
-"""The buckets of some rows in one array, int32, and their number in each row and group: int64, (rows, groups)."""
+Group = tuple[np.ndarray, np.ndarray]
+"""The buckets of some rows in one array, int32, and their number in each row: int64, (rows,)."""
+Chunk = tuple[Group, ...]
+"""The groups of some rows: words and pairs are one, character n-grams another."""
 
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 4096
+THREADS = min(4, threads.cores())
+"""More do not help: Python's own part of the work, a fifth, is done by one thread at a time."""
 NONE = -1
 Bits = Annotated[int, Field(ge=8, le=26)]
 NgramLength = Annotated[int, Field(ge=0, le=8)]
@@ -122,44 +127,54 @@ class Bags(OfText):
         """The weight of each feature: float32, (features,)."""
         return np.frombuffer(self.feature_weights, "<f2").astype(np.float32)
 
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """The square of each feature's weight: float32, (features,)."""
+        squares: np.ndarray = np.square(self.weights)
+        return squares
+
     def encode(self, rows: Rows) -> Arrays:
         """The features of the rows, and what scales them; see `arrays_of`."""
         return self.arrays_of(chunks_of(rows, self.columns, self.hash_bits, self.char_ngrams))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
-        """The features of all rows, with those of a group together, and their scales.
+        """The features of all rows, and their scales. Those of the first group come first, row by row, then those of the second.
 
         Returns:
-            `features`, those of all rows in one array: int32, (features of all rows,); `offsets`, the start of each row
-            and group in it, and the end of the last one: int64, (rows x groups + 1,); `scales`, factors that give all
-            non-empty groups of a row the same length, and the row unit length: float32, (rows, groups);
-            `feature_weights`: float32, (features,).
+            `features`: int32, (features of all rows,); `offsets`, the start of each group and row in it, and the end of
+            the last one: int64, (groups x rows + 1,); `scales`, factors that give all non-empty groups of a row the same
+            length, and the row unit length: float32, (rows, groups); `feature_weights`: float32, (features,).
         """
-        features, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
-        for buckets, counts in chunks:
-            found = looked_up(self.table, buckets)
-            known = found != NONE
-            features.append(np.compress(known, found))
-            lengths.append(sums_of(known, counts.ravel()))
-        every, counts = np.concatenate(features), np.concatenate(lengths)
-        squares = sums_of(np.square(self.weights[every]), counts).reshape(-1, self.groups)
+        found = threads.ahead(lambda chunk: [self.features_of(group) for group in chunk], chunks, THREADS)
+        none = [(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))] * self.groups
+        groups = list(zip(none, *found, strict=True))
+        squares = np.stack([np.concatenate([part[2] for part in parts]) for parts in groups], axis=1)
         norms = np.sqrt(squares * (squares > 0.0).sum(axis=1, keepdims=True))
+        lengths = [part[1] for parts in groups for part in parts]
         return {
-            "features": every,
-            "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            "features": np.concatenate([part[0] for parts in groups for part in parts]),
+            "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
             "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
             "feature_weights": self.weights,
         }
 
+    def features_of(self, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The features of some rows, int32, their number in each row, int64, (rows,), and the sum of their squared weights."""
+        buckets, lengths = group
+        found = self.table.take(buckets, mode="clip")  # every bucket is in the table, and this mode is the fastest
+        known = found != NONE
+        features, lengths = np.compress(known, found), sums_of(known, lengths)
+        return features, lengths, sums_of(self.squares.take(features, mode="clip"), lengths)
+
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's features (int64), their scaled weights (float32), and the start of each row (int64, (batch,))."""
-        scales = arrays["scales"][rows]
-        groups = np.arange(scales.shape[1])
-        places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] * len(groups) + groups).ravel())
+        count, groups = arrays["scales"].shape
+        bags = (rows[:, None] + np.arange(groups) * count).ravel()
+        places, lengths, begins = places_of(arrays["offsets"], bags)
         features = arrays["features"][places].astype(np.int64)
-        weights = arrays["feature_weights"][features] * np.repeat(scales.ravel(), lengths)
-        return features, weights, begins[:: len(groups)]
+        weights = arrays["feature_weights"][features] * np.repeat(arrays["scales"][rows].ravel(), lengths)
+        return features, weights, begins[::groups]
 
 
 def decoded(text: str) -> bytes:
@@ -172,12 +187,6 @@ def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
     table = np.full(1 << bits, NONE, dtype=np.int32)
     table[buckets] = np.arange(len(buckets), dtype=np.int32)
     return table
-
-
-def looked_up(table: np.ndarray, buckets: np.ndarray) -> np.ndarray:
-    """The table's value for each bucket. All buckets are in the table, so mode "clip" is exact, and it is the fastest."""
-    found: np.ndarray = table.take(buckets, mode="clip")
-    return found
 
 
 def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -196,29 +205,70 @@ def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
     return frequencies
 
 
+def counted(
+    chunks: Sequence[Chunk], labels: np.ndarray, bits: int, minimum_count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frequent buckets, and how often each class has them.
+
+    It sorts what it counts, because a table of all buckets and classes would make the processor wait for the memory at
+    every step.
+
+    Args:
+        chunks: the buckets of all rows, as `chunks_of` gives them.
+        labels: the class of each row, from 0 on: int64, (rows,).
+        bits: the bits of a bucket.
+        minimum_count: buckets that occur less often are left out.
+
+    Returns:
+        The buckets in ascending order: int32, (buckets,); and their counts: int32, (buckets, classes).
+    """
+    classes = int(labels.max()) + 1
+    shift = (classes - 1).bit_length()
+    key = np.uint32 if bits + shift <= 32 else np.uint64
+    keys = np.empty(sum(len(buckets) for chunk in chunks for buckets, _ in chunk), key)
+    filled = row = 0
+    for chunk in chunks:
+        of_rows = labels[row : row + len(chunk[0][1])].astype(key)
+        for buckets, lengths in chunk:
+            part = keys[filled : filled + len(buckets)]
+            np.left_shift(buckets.view(np.uint32), shift, out=part, dtype=key)
+            np.bitwise_or(part, np.repeat(of_rows, lengths), out=part)
+            filled += len(buckets)
+        row += len(of_rows)
+    keys.sort()
+    cells, counts = runs_of(keys)
+    buckets, cells_of = runs_of(cells >> key(shift))
+    begins = np.cumsum(cells_of) - cells_of
+    frequent = np.add.reduceat(counts, begins) >= minimum_count if len(counts) else np.zeros(0, dtype=bool)
+    kept = np.repeat(frequent, cells_of)
+    table = np.zeros((int(frequent.sum()), classes), np.int32)
+    table[np.repeat(np.arange(len(table)), cells_of[frequent]), cells[kept] & key((1 << shift) - 1)] = counts[kept]
+    return buckets[frequent].astype(np.int32), table
+
+
+def runs_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values of a sorted array, and how often each occurs: int64."""
+    begins = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])[: len(values)]
+    return values[begins], np.diff(begins, append=len(values))
+
+
 def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, char_ngrams: int) -> Iterator[Chunk]:
     """The buckets of the rows, `ROWS_AT_ONCE` rows at a time.
 
     Each word has a bucket, one for the pair with the next word of the row, and one as the word of a title if a later
     column of the row has text. Each n-gram of `char_ngrams` bytes has one too, if `char_ngrams` is not 0.
     """
-    columns_of_rows = list(zip(*(np.asarray(rows[name], dtype=object) for name in columns), strict=True))
-    for begin in range(0, len(columns_of_rows), ROWS_AT_ONCE):
-        some = columns_of_rows[begin : begin + ROWS_AT_ONCE]
+    texts = [getattr(rows[name], "array", rows[name]) for name in columns]
+
+    def chunk_from(begin: int) -> Chunk:
+        some = zip(*(np.asarray(column[begin : begin + ROWS_AT_ONCE], dtype=object) for column in texts), strict=True)
         marked = ("".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in some)
         encoded = [row.lower().encode() for row in marked]
-        texts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
-        words = buckets_of(texts, bits, titles=len(columns) > 1)
-        yield side_by_side(words, char_ngrams_of(texts, bits, char_ngrams)) if char_ngrams else words
+        parts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
+        words = buckets_of(parts, bits, titles=len(columns) > 1)
+        return (words, char_ngrams_of(parts, bits, char_ngrams)) if char_ngrams else (words,)
 
-
-def side_by_side(one: Chunk, other: Chunk) -> Chunk:
-    """The buckets of the same rows from two chunks, as two groups."""
-    lengths = np.concatenate([one[1], other[1]], axis=1)
-    every = np.empty(len(one[0]) + len(other[0]), dtype=np.int32)
-    first = np.repeat(np.tile([True, False], len(lengths)), lengths.ravel())
-    every[first], every[~first] = one[0], other[0]
-    return every, lengths
+    return threads.ahead(chunk_from, range(0, len(texts[0]), ROWS_AT_ONCE), THREADS)
 
 
 @dataclass(frozen=True)
@@ -246,7 +296,7 @@ class Texts:
         return cls(content, begins, sums, inverses)
 
 
-def char_ngrams_of(texts: Texts, bits: int, length: int) -> Chunk:
+def char_ngrams_of(texts: Texts, bits: int, length: int) -> Group:
     """The buckets of all sequences of `length` bytes within a row, including spaces and the marks around columns."""
     every = max(len(texts.content) - length + 1, 0)
     hashes = (texts.sums[length : length + every] - texts.sums[:every]) * texts.inverses[:every]
@@ -255,10 +305,10 @@ def char_ngrams_of(texts: Texts, bits: int, length: int) -> Chunk:
     within[beyond[beyond >= 0]] = False
     found = np.compress(within[:every], hashes)
     counts = np.maximum(np.diff(texts.begins) - length + 1, 0)
-    return ((found ^ CHAR_NGRAM) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts[:, None]
+    return ((found ^ CHAR_NGRAM) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts
 
 
-def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Chunk:
+def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Group:
     """The buckets of words, of pairs and of the words of titles."""
     hashes, places = words_of(texts)
     lengths = np.diff(places)
@@ -273,7 +323,7 @@ def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Chunk:
         title = np.repeat(closed[ending], lengths[lengths > 0]) - closed >= 2
         buckets[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
     known = buckets.ravel() != NONE
-    return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])[:, None]
+    return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])
 
 
 def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:

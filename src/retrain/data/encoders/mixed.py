@@ -15,7 +15,7 @@ from statistics import pstdev
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from retrain.data.encoders import Arrays, EncoderParameters, Rows
-from retrain.data.encoders._ngrams import Bags, Bits, NgramLength, chunks_of, inverse_frequencies
+from retrain.data.encoders._ngrams import Bags, Bits, NgramLength, chunks_of, counted, inverse_frequencies
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne, Names, Section
 
@@ -395,14 +395,10 @@ def text_encoder(rows: "pd.DataFrame", columns: tuple[str, ...], parameters: Par
     if not columns:
         return None
     texts = {name: texts_of(rows[name], "") for name in columns}
-    chunks = chunks_of(texts, columns, parameters.hash_bits, parameters.char_ngrams)
-    counts = np.zeros(1 << parameters.hash_bits, np.int64)
-    for buckets, _ in chunks:
-        counts += np.bincount(buckets, minlength=len(counts))
-    frequent = np.flatnonzero(counts >= parameters.minimum_count)
-    if not len(frequent):
+    bits, char_ngrams = parameters.hash_bits, parameters.char_ngrams
+    chunks = list(chunks_of(texts, columns, bits, char_ngrams))
+    buckets, counts = counted(chunks, np.zeros(len(rows), np.int64), bits, parameters.minimum_count)
+    if not len(buckets):
         return None
-    weights = inverse_frequencies(counts[frequent][:, None], len(rows)).astype("<f2")
-    return Bags(
-        columns, parameters.hash_bits, parameters.char_ngrams, frequent.astype("<i4").tobytes(), weights.tobytes()
-    )
+    weights = inverse_frequencies(counts, len(rows)).astype("<f2")
+    return Bags(columns, bits, char_ngrams, buckets.tobytes(), weights.tobytes())

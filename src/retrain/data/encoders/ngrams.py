@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Self
 
 from retrain.data.encoders import Arrays, EncoderParameters
 from retrain.data.encoders._ngrams import (
-    NONE,
     Bags,
     Bits,
     Chunk,
     NgramLength,
     chunks_of,
+    counted,
     inverse_frequencies,
-    looked_up,
-    table_of,
+    runs_of,
 )
+from retrain.data.encoders._ragged import places_of
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne
 
@@ -68,19 +68,12 @@ class Encoder(Bags):
         cls, columns: tuple[str, ...], chunks: Sequence[Chunk], targets: np.ndarray, parameters: Parameters
     ) -> Self:
         """Learn from the `chunks` of `chunks_of`; see `fit_encode`."""
-        classes = targets if targets.dtype.kind == "i" else targets > targets.mean()
-        found = np.concatenate([buckets for buckets, _ in chunks])
-        labels = np.repeat(classes.astype(np.int32), np.concatenate([lengths.sum(axis=1) for _, lengths in chunks]))
-        frequent = np.flatnonzero(np.bincount(found, minlength=1 << parameters.hash_bits) >= parameters.minimum_count)
+        classes = targets if targets.dtype.kind == "i" else (targets > targets.mean()).ravel().astype(np.int64)
+        frequent, counts = counted(chunks, classes, parameters.hash_bits, parameters.minimum_count)
         if not len(frequent):
             raise RetrainError(
                 WHERE, f"no feature occurs {parameters.minimum_count:,} times in the train split", "lower minimum_count"
             )
-        features = looked_up(table_of(frequent, parameters.hash_bits), found)
-        known = features != NONE
-        shape = (len(frequent), int(classes.max()) + 1)
-        cells = np.compress(known, features) * np.int64(shape[1]) + np.compress(known, labels)
-        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
         log_ratios = largest_log_ratios(counts)
         feature_weights = (log_ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
         telling = (log_ratios >= parameters.min_log_ratio) & (feature_weights > 0)
@@ -90,6 +83,35 @@ class Encoder(Bags):
             )
         buckets, feature_weights = frequent[telling].astype("<i4"), feature_weights[telling]
         return cls(columns, parameters.hash_bits, parameters.char_ngrams, buckets.tobytes(), feature_weights.tobytes())
+
+    @staticmethod
+    def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """A batch as a sparse matrix, by rows for the outputs of a network and by features for its gradients.
+
+        A row has a bag of features for each group, so there are batch x groups bags.
+
+        Returns:
+            `features`: int32, (features of all bags,), and `offsets`, the start of each bag in them: int32, (bags,);
+            `distinct`, the features of the batch in ascending order, and
+            `squares`, their squared weights: int32 and float32, (distinct,); `bags`, those of the first distinct
+            feature, then those of the second and so on: int32, like `features`, and `starts`, the start of each distinct
+            feature in them: int32, (distinct,); `scales`, of each bag: float32, (batch, groups).
+        """
+        count, groups = arrays["scales"].shape
+        places, lengths, offsets = places_of(arrays["offsets"], (rows[:, None] + np.arange(groups) * count).ravel())
+        features = arrays["features"].take(places, mode="clip")
+        bits = max(len(lengths) - 1, 1).bit_length()
+        key = np.uint32 if len(arrays["feature_weights"]) >> (32 - bits) == 0 else np.uint64
+        keys = np.left_shift(features.view(np.uint32), bits, dtype=key) | np.repeat(
+            np.arange(len(lengths), dtype=key), lengths
+        )
+        keys.sort()
+        distinct, uses = runs_of(keys >> key(bits))
+        bags = (keys & key((1 << bits) - 1)).astype(np.int32)
+        starts = (np.cumsum(uses) - uses).astype(np.int32)
+        distinct = distinct.astype(np.int32)
+        squares = np.square(arrays["feature_weights"].take(distinct, mode="clip"))
+        return features, offsets.astype(np.int32), distinct, squares, bags, starts, arrays["scales"][rows]
 
 
 def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
@@ -104,7 +126,9 @@ def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
         float64, (features,).
     """
     smoothing = 0.5
-    inside, outside = counts + smoothing, counts.sum(axis=1, keepdims=True) - counts + smoothing
-    ratios = np.log(inside) - np.log(outside) - np.log(inside.sum(axis=0)) + np.log(outside.sum(axis=0))
+    totals = counts.sum(axis=1, keepdims=True)
+    logs = np.log(np.arange(totals.max() + 1) + smoothing)  # the same few counts occur again and again
+    inside, outside = ((part + smoothing).sum(axis=0) for part in (counts, totals - counts))
+    ratios = logs.take(counts) - logs.take(totals - counts) - np.log(inside) + np.log(outside)
     largest: np.ndarray = np.abs(ratios).max(axis=1)
     return largest

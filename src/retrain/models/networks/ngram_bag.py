@@ -1,12 +1,15 @@
-"""The weighted sum of the feature vectors of a text, and one linear layer: the model of fastText, with weights."""
+"""One weight for each feature of a text and each output, and a bias: linear, as in NB-SVM (Wang and Manning 2012)."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from retrain.models import networks
 from retrain.models.networks import NetworkParameters
-from retrain.schema import AtLeastOne, PositiveNumber
+from retrain.schema import PositiveNumber
 
+import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
 
 __all__ = ["Network", "Parameters"]
 
@@ -14,35 +17,55 @@ __all__ = ["Network", "Parameters"]
 class Parameters(NetworkParameters):
     """Parameters of `name: ngram_bag`."""
 
-    embedding_dim: AtLeastOne
-    embedding_init: PositiveNumber
-    """Initial feature vectors are uniform between minus this value and this value."""
-    output_init: PositiveNumber
-    """The same for the weights of the linear layer; its biases are zero."""
+    scale: PositiveNumber
+    """The factor of the sums of weights. Rows have unit length, so without it their weights would need a learning rate of
+    hundreds, but the biases one of about 1."""
     sparse: bool
-    """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it.
+    """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it."""
 
-    With `rowwise_adagrad`, a feature that a batch has twice counts twice in the sum of squared gradients of its row.
+
+class WeightedSums(Function):
+    """The sum of the weights of each row's features, where every group of features has its scale.
+
+    A weight is kept as the product of the feature's own weight and what is learned. So the output is a plain sum, and a
+    step of gradient descent for what is learned is a step for the product, times the square of the feature's weight.
+    That step is what the backward pass gives. It adds up the features of the batch in their order, by sorted lists that
+    `gather` prepares; torch would look up every feature of every row twice.
     """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, sparse: bool, *batch: Tensor) -> Tensor:  # noqa: FBT001 (`apply` has no names)
+        """The outputs, (batch, outputs), from `weight`, (features, outputs), and what `Encoder.gather` returns."""
+        features, offsets, *transposed, scales = batch
+        ctx.save_for_backward(weight, *transposed, scales)
+        ctx.sparse = sparse
+        sums = functional.embedding_bag(features, weight, offsets, mode="sum")
+        return (sums.view(*scales.shape, -1) * scales.unsqueeze(2)).sum(dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of `weight`: (features, outputs), sparse if the network is."""
+        weight, distinct, squares, bags, starts, scales = ctx.saved_tensors
+        of_bags = (gradients[0].unsqueeze(1) * scales.unsqueeze(2)).flatten(0, 1)
+        of_features = functional.embedding_bag(bags, of_bags, starts, mode="sum").mul_(squares.unsqueeze(1))
+        gradient = torch.sparse_coo_tensor(
+            distinct.long().unsqueeze(0), of_features, weight.shape, is_coalesced=True, check_invariants=False
+        )
+        return gradient if ctx.sparse else gradient.to_dense(), *[None] * 8
 
 
 class Network(networks.Network):
-    """Embedding bag (weighted sum) and linear layer."""
+    """The weighted sum of the features, times `scale`, and a bias. All begin at zero: the loss is convex in them."""
 
     takes: ClassVar[str] = "ngrams"
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
         super().__init__()
-        self.embedding = nn.EmbeddingBag(size, parameters.embedding_dim, mode="sum", sparse=parameters.sparse)
-        self.linear = nn.Linear(parameters.embedding_dim, outputs)
-        nn.init.uniform_(self.embedding.weight, -parameters.embedding_init, parameters.embedding_init)
-        nn.init.uniform_(self.linear.weight, -parameters.output_init, parameters.output_init)
-        nn.init.zeros_(self.linear.bias)
+        self.weight = nn.Parameter(torch.zeros(size, outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale, self.sparse = parameters.scale, parameters.sparse
 
-    def forward(self, features: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        """`features`: int64, those of all rows, concatenated; `weights`: float32, one per feature.
-
-        `offsets`: int64, (batch,), the start of each row. Returns (batch, outputs).
-        """
-        outputs: Tensor = self.linear(self.embedding(features, offsets, per_sample_weights=weights))
-        return outputs
+    def forward(self, *batch: Tensor) -> Tensor:
+        """`batch`: what `Encoder.gather` of the encoder `ngrams` returns. Returns (batch, outputs)."""
+        sums: Tensor = WeightedSums.apply(self.weight, self.sparse, *batch)  # type: ignore[no-untyped-call]
+        return self.scale * sums + self.bias
