@@ -77,7 +77,7 @@ def keep_memory() -> None:
     """Use memory again for arrays of some MB, where the C library is glibc. It must come before the first thread.
 
     By default glibc returns such an array to the system as soon as it is not used, and getting it again takes longer than
-    many operations on it: a seventh of the time from rows of AG News to a model.
+    many operations on it.
     """
     import ctypes
 

@@ -197,6 +197,13 @@ def test_error_is_the_only_line(elsewhere):
     assert error_line(ended.stderr).startswith("column 'b': row 2 has 1e+09, more than ")
 
 
+def test_late_error_comes_before_the_first_answer(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("a,b,c\n" + "1,2,3\n" * 1500 + "1,1e9,3\n")
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert error_line(ended.stderr).startswith("column 'b': row 1501 has 1e+09, more than ")
+
+
 class Trap:
     """Unpickling one makes a file."""
 

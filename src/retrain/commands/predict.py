@@ -118,8 +118,8 @@ def batches(
     if file is not None and file.suffix.lower() != ".txt":
         with on_disk(file) as (path, shown):
             rows = table(predictor, path, shown, skip=skip)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            yield {name: listed(rows[name][start : start + ROWS_AT_ONCE]) for name in predictor.encoder.columns}
+        if len(rows):  # as a whole, so that an error comes before the first answer
+            yield {name: listed(rows[name]) for name in predictor.encoder.columns}
         # After the answers: where there are none, the error is the only line.
         warn_of_strange_numbers(predictor, rows, shown)
         warn_of_strange_values(predictor, rows, shown)

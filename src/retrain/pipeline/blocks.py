@@ -35,6 +35,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 STEPS = 1_200
 """About so many batches make a training, within the bounds of the epochs; fewer end the training of larger tables too early."""
 FEWEST_EPOCHS, MOST_EPOCHS = 24, 60
+TEXT_BATCHES = 64
+"""About so many batches make an epoch of texts."""
 KINDS = ("numbers", "categories", "dates", "texts")
 
 
@@ -171,15 +173,15 @@ def text_lines(dataset: Dataset) -> list[str]:
             "      loss: {name: mean_squared_error}",
             "      loop: {epochs: 6, batch_size: 256, learning_rate: 0.2, best_by: loss, patience: 6}",
         ]
-    batch = int(min(1024, max(32, 2 ** round(math.log2(max(1.0, dataset.learned / 64))))))
+    batch = int(min(1024, max(32, 2 ** round(math.log2(max(1.0, dataset.learned / TEXT_BATCHES))))))
     batch = max(1, min(batch, int(dataset.learned / 4)))
-    epochs, per_row = (4, 320) if is_large else (8, 160) if dataset.learned > SMALL else (12, 64)
-    # Few rows give few steps, and with many classes each step tells less.
-    rate = batch / per_row * math.sqrt(len(dataset.classes) / 2)
+    # Few rows give few steps, so each is larger; with many classes, a row says less about each of them.
+    epochs, rate_of_row = (4, 1 / 320) if is_large else (8, 1 / 160) if dataset.learned > SMALL else (12, 1 / 64)
+    rate = batch * rate_of_row * math.sqrt(len(dataset.classes) / 2)
     return [
         *lines,
         "      network: {name: ngram_bag}",
-        "      optimizer: {name: sgd, momentum: 0.0, weight_decay: 0.0}",
+        "      optimizer: {name: sgd}",
         "      schedule: {name: linear}",
         "      loss: {name: cross_entropy}",
         f"      loop: {{epochs: {epochs}, batch_size: {batch}, learning_rate: {rate:.2g}, best_by: loss, patience: {epochs}}}",

@@ -143,7 +143,7 @@ class EagerOptimizer(Optimizer):
 class EagerSGD(EagerOptimizer, optim.SGD):
     """`torch.optim.SGD`, which is faster for sparse gradients whose indices are distinct."""
 
-    others = inspect.unwrap(optim.SGD.step)
+    step_of_torch = inspect.unwrap(optim.SGD.step)
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
@@ -152,10 +152,10 @@ class EagerSGD(EagerOptimizer, optim.SGD):
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.grad.is_sparse:
                     rows, values = parameter.grad._indices()[0], parameter.grad._values()  # noqa: SLF001
-                    if (rows[1:] > rows[:-1]).all():  # distinct, which autograd does not remember
+                    if (rows[1:] > rows[:-1]).all():  # so they are distinct; autograd drops the gradient's own flag
                         move_rows(parameter, rows, values.mul_(-group["lr"]))
                         parameter.grad = None
-        self.others()
+        self.step_of_torch()
 
 
 def move_rows(parameter: Tensor, rows: Tensor, steps: Tensor) -> None:

@@ -19,7 +19,7 @@ from retrain.schema import Names, Section
 import numpy as np
 from pydantic import Field, model_validator
 
-__all__ = ["Bags", "Bits", "Chunk", "NgramLength", "chunks_of", "counted", "inverse_frequencies", "runs_of"]
+__all__ = ["Bags", "Bits", "Chunk", "NgramLength", "bags_of", "chunks_of", "counted", "inverse_frequencies", "runs_of"]
 
 
 SPACE, WORD, MARK = 0, 1, 2
@@ -169,12 +169,16 @@ class Bags(OfText):
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The batch's features (int64), their scaled weights (float32), and the start of each row (int64, (batch,))."""
-        count, groups = arrays["scales"].shape
-        bags = (rows[:, None] + np.arange(groups) * count).ravel()
-        places, lengths, begins = places_of(arrays["offsets"], bags)
-        features = arrays["features"][places].astype(np.int64)
+        features, lengths, begins = bags_of(arrays, rows)
         weights = arrays["feature_weights"][features] * np.repeat(arrays["scales"][rows].ravel(), lengths)
-        return features, weights, begins[::groups]
+        return features.astype(np.int64), weights, begins[:: arrays["scales"].shape[1]]
+
+
+def bags_of(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The features of a batch in one array, int32; the number of features of each row and group, and their start: int64."""
+    count, groups = arrays["scales"].shape
+    places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] + np.arange(groups) * count).ravel())
+    return arrays["features"].take(places, mode="clip"), lengths, begins
 
 
 def decoded(text: str) -> bytes:

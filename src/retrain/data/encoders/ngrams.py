@@ -12,12 +12,12 @@ from retrain.data.encoders._ngrams import (
     Bits,
     Chunk,
     NgramLength,
+    bags_of,
     chunks_of,
     counted,
     inverse_frequencies,
     runs_of,
 )
-from retrain.data.encoders._ragged import places_of
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne
 
@@ -92,14 +92,12 @@ class Encoder(Bags):
 
         Returns:
             `features`: int32, (features of all bags,), and `offsets`, the start of each bag in them: int32, (bags,);
-            `distinct`, the features of the batch in ascending order, and
-            `squares`, their squared weights: int32 and float32, (distinct,); `bags`, those of the first distinct
-            feature, then those of the second and so on: int32, like `features`, and `starts`, the start of each distinct
-            feature in them: int32, (distinct,); `scales`, of each bag: float32, (batch, groups).
+            `distinct`, the features of the batch in ascending order, and `squares`, their squared weights: int32 and
+            float32, (distinct,); `bags`, the bags that have the first distinct feature, then those that have the second,
+            and so on: int32, like `features`, and `starts`, the start of each distinct feature in them: int32,
+            (distinct,); `scales`, of each bag: float32, (batch, groups).
         """
-        count, groups = arrays["scales"].shape
-        places, lengths, offsets = places_of(arrays["offsets"], (rows[:, None] + np.arange(groups) * count).ravel())
-        features = arrays["features"].take(places, mode="clip")
+        features, lengths, offsets = bags_of(arrays, rows)
         bits = max(len(lengths) - 1, 1).bit_length()
         key = np.uint32 if len(arrays["feature_weights"]) >> (32 - bits) == 0 else np.uint64
         keys = np.left_shift(features.view(np.uint32), bits, dtype=key) | np.repeat(
