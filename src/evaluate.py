@@ -1,17 +1,18 @@
 """Evaluate: the saved model is evaluated on the test split, and compared with a trivial baseline.
 
 Reads `datasets.<name>.evaluate`. Writes `reports/<name>/`: `metrics.json`, `predictions.csv` (one row per test row), and
-`tables/` (`classes.csv` and `confusion.csv` for a classification, `errors.csv` for a regression).
+`tables/` (`classes.csv`, `confusion.csv` and `calibration.csv` for a classification, `errors.csv` for a regression).
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain import cli, environment, files, params
-from retrain.data.report_csv import Columns, in_short, write_columns
+from retrain.data.report_csv import Columns, write_columns
 from retrain.data.split_table import read_split
 from retrain.errors import RetrainError
-from retrain.evaluation.metrics import evaluate_outputs, prediction_table
+from retrain.evaluation.evidence import evidence_of
+from retrain.evaluation.metrics import prediction_table
 from retrain.evaluation.parameters import Evaluate
 from retrain.models.description import restore_hint
 from retrain.models.result import Result
@@ -44,8 +45,6 @@ def main(dataset: str) -> None:
     from retrain import devices
     from retrain.models import predictor
 
-    import torch
-
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.section_path(dataset, "evaluate"))
     split = Path("data", dataset, "splits", "test.parquet")
@@ -53,22 +52,17 @@ def main(dataset: str) -> None:
     check_fit(model, test, files.sha256(split), result.model)
     target = model.description.task.column
     inputs, targets = {name: test[name] for name in model.encoder.columns}, test[target]
-    evaluated, predictions = evaluate_outputs(model, model.outputs(inputs, parameters.batch_size), targets)
-    baseline, _ = evaluate_outputs(model, torch.tensor([model.task.baseline]).expand(len(targets), -1), targets)
+    found = evidence_of(model, model.outputs(inputs, parameters.batch_size), targets, parameters)
 
     names = ("metrics.json", "predictions.csv", "tables")
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, folder):
-        files.write_json(metrics, {"test": evaluated.metrics, "baseline": baseline.metrics})
-        write_columns(predicted, prediction_table(inputs, targets, predictions))
+        files.write_json(metrics, found.metrics)
+        write_columns(predicted, prediction_table(inputs, targets, found.predictions))
         folder.mkdir()
-        for name, table in evaluated.tables.items():
+        for name, table in found.tables.items():
             write_columns(folder / name, table)
     recording.finish(result, "evaluate")
-    values = [
-        f"{name} {in_short(value)} (baseline {in_short(baseline.metrics[name])})"
-        for name, value in evaluated.metrics.items()
-    ]
-    click.echo(f"evaluate {dataset}: {len(targets):,} test rows; {', '.join(values)}")
+    click.echo(f"evaluate {dataset}: {len(targets):,} test rows; {found.summary}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, files, params, processes
 from retrain.data.report_csv import write_rows
 from retrain.errors import RetrainError
-from retrain.models import description
+from retrain.models import calibration, description
+from retrain.models.calibration import Calibration, CalibrationOptions
 from retrain.models.description import Description
 from retrain.models.result import Result
 from retrain.tracking import recording
@@ -67,15 +68,26 @@ def finish_epoch(training: Training, epoch: "EpochResult") -> dict[str, float]:
     return row
 
 
-def write_result(result: Result, training: Training, described: Description, saved_dtype: str, where: str) -> None:
+def calibrated(training: Training, options: CalibrationOptions) -> Calibration:
+    """What the validation rows say about the outputs of the best epoch."""
+    from retrain.training.loop import outputs_for
+
+    network = training.state.evaluated
+    network.load_state_dict(training.history.best.weights)
+    outputs, targets = outputs_for(network, training.data.validation, training.config)
+    return calibration.fit(outputs, targets, training.data.task, options)
+
+
+def write_result(result: Result, training: Training, described: Description, parameters: Train, where: str) -> None:
     """Write the model and the history, both or neither, and flush them to the disk."""
     from retrain.models.weights import save_weights
 
     best = training.history.best
+    learned = {"best_epoch": best.epoch, "calibration": calibrated(training, parameters.calibration)}
     with files.replacing(result.model, result.history) as (model, history):
         model.mkdir()
-        save_weights(model / description.WEIGHTS, best.weights, saved_dtype, where)
-        trained = described.model_copy(update={"best_epoch": best.epoch})
+        save_weights(model / description.WEIGHTS, best.weights, parameters.saved_dtype, where)
+        trained = described.model_copy(update=learned)
         files.write_json(model / description.FILE, trained.model_dump(mode="json"))
         write_rows(history, training.history.rows)
     files.flush(result.model, result.history)
@@ -106,7 +118,7 @@ def main(dataset: str, save_seconds: float) -> None:
     ):
         training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
         run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
-        write_result(result, training, described, parameters.saved_dtype, where)
+        write_result(result, training, described, parameters, where)
         checkpoint.finish(say)
         run.result(result)
     click.echo(f"train {dataset}: {training.summary}")

@@ -197,7 +197,7 @@ def mixed_block(task: str) -> dict:
         "optimizer": {
             "name": "adamw_rowwise", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "sparse_learning_rate": 0.3,
         },
-        "schedule": {"name": "warm_cosine", "warmup": 0.05}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
+        "schedule": {"name": "warm_cosine", "warmup": 0.05}, "calibration": {"probabilities": True, "threshold": "half", "at_least": 0.9, "level": 0.9}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
         "loop": {
             "epochs": 12, "batch_size": 16, "learning_rate": 0.02, "clip_norm": None, "ema_decay": 0.9,
             "best_by": "macro_f1" if task == "classification" else "loss", "patience": 12, "seed": 1,

@@ -282,7 +282,7 @@ def train_section(network: dict, loss: str, learning_rate: float) -> dict:
     """A train section of three quick epochs."""
     smoothing = {"label_smoothing": 0.0, "class_weights": "none"} if loss == "cross_entropy" else {}
     return {
-        "network": network, "loss": {"name": loss, **smoothing}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
+        "network": network, "loss": {"name": loss, **smoothing}, "calibration": {"probabilities": True, "threshold": "half", "at_least": 0.9, "level": 0.9}, "device": "cpu", "threads": 1, "saved_dtype": "float32",
         "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0}, "schedule": {"name": "linear"},
         "loop": {"epochs": 3, "batch_size": 8, "learning_rate": learning_rate, "clip_norm": 1.0,
             "ema_decay": None, "best_by": "accuracy" if loss == "cross_entropy" else "loss", "patience": 3, "seed": 1,
@@ -303,7 +303,7 @@ def block(prepare: dict, encoder: str, task: str, train: dict) -> dict:
         "prepare": prepare,
         "split": {"validation": 0.2, "test": 0.2, "seed": 1, "task": task, "encoder": {"name": encoder, **learned}},
         "train": train,
-        "evaluate": {"batch_size": 32},
+        "evaluate": {"batch_size": 32, "calibration_bins": 10},
         "plot": {"dots_per_inch": 50},
     }
 

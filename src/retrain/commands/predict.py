@@ -56,8 +56,8 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bo
     """Predict with a trained model.
 
     Reads TEXTS, a file, or standard input (one text per line, or a table for a model of columns), and uses the model in
-    models/DATASET/. Prints a line of JSON per row, in order: `label` and `probabilities`, or `number`. Columns that the
-    model does not use are ignored.
+    models/DATASET/. Prints a line of JSON per row, in order: `label` and `probabilities`, or `number` with the interval
+    from `low` to `high`. Columns that the model does not use are ignored.
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
@@ -73,7 +73,7 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bo
             name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name]
             for name, kind in zip(predictor.encoder.columns, kinds, strict=True)
         }
-        for answer in predictor.task.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
+        for answer in predictor.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
             click.echo(line_of(answer))
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a model's predictions on the test split."""
+"""Metrics of a model's predictions on the test split, and tables that say more."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
+from retrain.evaluation.intervals import Judged
 from retrain.models.description import restore_hint
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["evaluate_outputs", "prediction_table"]
+__all__ = ["Evaluation", "calibration_table", "evaluate_outputs", "prediction_table", "tables_of"]
 
 
 ERROR_GROUPS = 5
@@ -24,66 +25,91 @@ ERROR_GROUPS = 5
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics over all test rows, and more detailed tables by their file names."""
+    """Predictions of some rows, and their metrics.
 
+    Attributes:
+        judged: the rows as numbers.
+        predictions: the columns of `predictions.csv` that a model adds.
+        metrics: each metric by its name.
+    """
+
+    judged: Judged
+    predictions: Columns
     metrics: dict[str, float]
-    tables: dict[str, Columns]
 
 
-def of_classes(targets: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> Evaluation:
-    """Accuracy and macro F1; a table of the classes, and the confusion matrix with one row per pair of classes.
+def evaluate_outputs(
+    predictor: "Predictor", outputs: "Tensor", targets: Sequence[Any], bins: int, *, calibrated: bool = True
+) -> Evaluation:
+    """The predictions from a network's outputs, and their metrics.
+
+    Args:
+        predictor: the model.
+        outputs: (rows, outputs).
+        targets: the targets of the rows.
+        bins: the number of bins of the calibration error.
+        calibrated: whether the model's calibration is applied.
+
+    Raises:
+        RetrainError: a metric is not finite, or there is only one test row of numbers.
+    """
+    import torch
+
+    description, task = predictor.description, predictor.task
+    classes = description.task.learned.get("classes")
+    if not classes and len(targets) < 2:
+        raise RetrainError("the test split", "has a single row", "add data, or raise split.test")
+    used = predictor.calibrated(outputs) if calibrated else outputs.double()
+    predictions = predictor.predictions(outputs) if calibrated else task.predictions(used)
+    judged = Judged.of_predictions(targets, predictions, classes)
+    values = judged.values()
+    if classes:
+        values["calibration_error"] = calibration_error(judged, bins)
+    values["loss"] = predictor.loss.plain(used.float(), torch.from_numpy(task.encode(targets))).item()
+    metrics = {name: significant(value) for name, value in values.items()}
+    infinite = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if infinite:
+        where, hint = f"the model of {description.dataset}", restore_hint(Path(description.dataset))
+        raise RetrainError(where, f"has a {infinite[0]} that is not finite", hint)
+    return Evaluation(judged, predictions, metrics)
+
+
+def tables_of(judged: Judged, classes: Sequence[str] | None) -> dict[str, Columns]:
+    """Tables about the rows, by their file names: of the classes, or of the errors of a regression."""
+    return tables_of_classes(judged, classes) if classes else {"errors.csv": errors_by_target(judged)}
+
+
+def tables_of_classes(judged: Judged, names: Sequence[str]) -> dict[str, Columns]:
+    """A table of the classes, and the confusion matrix with one row per pair of classes.
 
     The precision of a class that was never predicted is 0. So is the recall of a class without test rows.
-    F1 is 0 where precision and recall are. Macro F1 is the mean of the classes that have test rows or were predicted.
+    F1 is 0 where precision and recall are.
     """
     import numpy as np
 
-    numbers = {name: number for number, name in enumerate(names)}
-    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(matrix, ([numbers[name] for name in targets], [numbers[name] for name in predicted]), 1)
+    count = len(names)
+    pairs = judged.targets * count + judged.predicted
+    matrix = np.bincount(pairs, minlength=count**2).reshape(count, count)
     hits, support, answers = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     precision, recall, f1 = hits / answers.clip(1), hits / support.clip(1), 2 * hits / (support + answers).clip(1)
     rates = {"precision": precision, "recall": recall, "f1": f1}
     shortened = {name: list(map(significant, rate.tolist())) for name, rate in rates.items()}
-    classes: Columns = {"class": names, **shortened, "support": support}
     confusion: Columns = {
         "target": [name for name in names for _ in names],
         "predicted": [name for _ in names for name in names],
         "rows": matrix.ravel(),
     }
-    metrics = {"accuracy": float(hits.sum() / matrix.sum()), "macro_f1": float(f1[support + answers > 0].mean())}
-    return Evaluation(metrics, {"classes.csv": classes, "confusion.csv": confusion})
+    return {"classes.csv": {"class": names, **shortened, "support": support}, "confusion.csv": confusion}
 
 
-def of_numbers(targets: "np.ndarray", predicted: "np.ndarray") -> Evaluation:
-    """Root mean squared error and mean absolute error, in units of the target, and the coefficient of determination.
-
-    Raises:
-        RetrainError: there is only one test row.
-    """
-    import numpy as np
-
-    if len(targets) < 2:
-        raise RetrainError("the test split", "has a single row", "add data, or raise split.test")
-    errors, distances = predicted - targets, targets - targets.mean()
-    unit = max(np.abs(errors).max(), np.abs(distances).max()) or 1.0  # squares of tiny numbers would be zero
-    variance = float(np.square(distances / unit).mean())
-    mean_square = float(np.square(errors / unit).mean())
-    metrics = {
-        "rmse": float(unit * math.sqrt(mean_square)),
-        "mae": float(np.abs(errors).mean()),
-        "r2": 1.0 - mean_square / variance if variance else float(mean_square == 0),
-    }
-    return Evaluation(metrics, {"errors.csv": errors_by_target(targets, errors)})
-
-
-def errors_by_target(targets: "np.ndarray", errors: "np.ndarray") -> Columns:
+def errors_by_target(judged: Judged) -> Columns:
     """The errors of five groups of test rows, from the smallest targets to the largest; sizes differ by one at most.
 
     A mean error above 0 says that the predictions are too high.
     """
     import numpy as np
 
+    targets, errors = judged.targets, judged.predicted - judged.targets
     groups = np.array_split(np.argsort(targets, kind="stable"), min(ERROR_GROUPS, len(targets)))
     return {
         "from": [targets[group[0]] for group in groups],
@@ -94,29 +120,54 @@ def errors_by_target(targets: "np.ndarray", errors: "np.ndarray") -> Columns:
     }
 
 
-def evaluate_outputs(predictor: "Predictor", outputs: "Tensor", targets: Sequence[Any]) -> tuple[Evaluation, Columns]:
-    """The metrics of a network's outputs, and its predictions.
+def calibration_table(judged: Judged, bins: int) -> Columns:
+    """Rows by the probability of their predicted class, in bins of equal width: mean probability and accuracy.
 
-    Raises:
-        RetrainError: a metric is not finite.
+    Bins without rows are there, without values.
     """
     import numpy as np
-    import torch
 
-    description, task = predictor.description, predictor.task
-    predictions = task.predictions(outputs)
-    predicted = predictions["predicted"]
-    classes = description.task.learned.get("classes")
-    evaluated = (
-        of_classes(targets, predicted, classes) if classes else of_numbers(np.asarray(targets), np.asarray(predicted))
-    )
-    loss = predictor.loss.plain(outputs, torch.from_numpy(task.encode(targets))).item()
-    metrics = {name: significant(value) for name, value in {**evaluated.metrics, "loss": loss}.items()}
-    infinite = [name for name, value in metrics.items() if not math.isfinite(value)]
-    if infinite:
-        where, hint = f"the model of {description.dataset}", restore_hint(Path(description.dataset))
-        raise RetrainError(where, f"has a {infinite[0]} that is not finite", hint)
-    return Evaluation(metrics, evaluated.tables), predictions
+    confidence, correct = confidences(judged)
+    places = (confidence * bins).astype(int).clip(max=bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    return {
+        "from": [significant(place / bins) for place in range(bins)],
+        "to": [significant((place + 1) / bins) for place in range(bins)],
+        "rows": counts,
+        "confidence": binned(confidence, places, counts),
+        "accuracy": binned(correct, places, counts),
+    }
+
+
+def binned(values: "np.ndarray", places: "np.ndarray", counts: "np.ndarray") -> list[float]:
+    """The mean value of each bin; not a number where a bin has no rows."""
+    import numpy as np
+
+    sums = np.bincount(places, values, len(counts)).tolist()
+    return [
+        significant(total / count) if count else math.nan for total, count in zip(sums, counts.tolist(), strict=True)
+    ]
+
+
+def confidences(judged: Judged) -> "tuple[np.ndarray, np.ndarray]":
+    """The probability of each predicted class, and whether it is right: (rows,) each."""
+    import numpy as np
+
+    confidence = np.asarray(judged.probabilities)[np.arange(len(judged)), judged.predicted]
+    return confidence, judged.targets == judged.predicted
+
+
+def calibration_error(judged: Judged, bins: int) -> float:
+    """The expected calibration error: how far mean probability and accuracy of a bin are apart, by rows.
+
+    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
+    Few rows in a bin make it too large, so a perfect model does not reach 0.
+    """
+    import numpy as np
+
+    confidence, correct = confidences(judged)
+    places = (confidence * bins).astype(int).clip(max=bins - 1)
+    return float(np.abs(np.bincount(places, confidence - correct, bins)).sum() / len(judged))
 
 
 def prediction_table(inputs: Columns, targets: Sequence[Any], predictions: Columns) -> Columns:

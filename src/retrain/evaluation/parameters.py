@@ -13,6 +13,8 @@ class Evaluate(Section):
     """Parameters of the stage evaluate."""
 
     batch_size: AtLeastOne
+    calibration_bins: Annotated[int, Field(ge=2, le=1000)]
+    """The number of bins of the calibration error and of its table."""
 
 
 class Plot(Section):

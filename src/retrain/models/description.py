@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from retrain import files, schema
 from retrain.data.encoding_file import DataFacts
+from retrain.models.calibration import Calibration
 from retrain.schema import Count, DatasetName, Section, Threads
 
 from pydantic import ConfigDict
@@ -35,6 +36,8 @@ class Description(DataFacts):
     train: TrainParameters
     data_sha256: str
     best_epoch: Count
+    calibration: Calibration = Calibration()
+    """Models of earlier versions have none."""
 
 
 def read(folder: Path) -> Description:

@@ -7,9 +7,11 @@ from typing import Any
 from retrain import schema
 from retrain.data import encoders, tasks
 from retrain.data.encoders import Encoder, Rows
+from retrain.data.report_csv import Columns
 from retrain.data.tasks import Task
 from retrain.errors import RetrainError
 from retrain.models import description, losses, networks, weights
+from retrain.models.calibration import Calibration
 from retrain.models.description import Description
 from retrain.models.losses import Loss
 
@@ -30,6 +32,27 @@ class Predictor:
     task: Task
     loss: Loss
     description: Description
+
+    @property
+    def calibration(self) -> Calibration:
+        """What was learned from validation rows."""
+        return self.description.calibration
+
+    def baseline(self, rows: int) -> Tensor:
+        """The outputs of the best network that ignores its inputs: (rows, outputs)."""
+        return torch.tensor([self.task.baseline]).expand(rows, -1)
+
+    def predictions(self, outputs: Tensor) -> Columns:
+        """The predictions from the network's outputs, calibrated: see `Task.predictions` and `Calibration.decided`."""
+        return self.calibration.decided(self.task.predictions(self.calibrated(outputs)))
+
+    def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """The same predictions as the JSON objects that `retrain predict` prints."""
+        return self.calibration.answered(self.predictions(outputs), self.task.answers(self.calibrated(outputs)))
+
+    def calibrated(self, outputs: Tensor) -> Tensor:
+        """Outputs of the network whose softmax are calibrated probabilities; those of a regression are left as they are."""
+        return self.calibration.apply(outputs.double())
 
     def outputs(self, rows: Rows, batch_size: int) -> Tensor:
         """The outputs of the network for raw rows, in the order of the rows: (rows, outputs).

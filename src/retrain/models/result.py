@@ -12,6 +12,8 @@ from retrain.models import description
 from retrain.models.description import Description
 from retrain.schema import Section
 
+from pydantic import Field
+
 __all__ = ["Content", "Result"]
 
 
@@ -21,10 +23,14 @@ NAMING = (f"model/{description.WEIGHTS}", f"model/{description.FILE}", "history.
 
 
 class Metrics(Section):
-    """The figures of the model and of the trivial baseline on the test split; `metrics.json`."""
+    """The metrics of the model and of the trivial baseline on the test split; `metrics.json`."""
 
     test: dict[str, float]
     baseline: dict[str, float]
+    uncalibrated: dict[str, float] = Field(default_factory=dict)
+    """Those of the model's probabilities before calibration."""
+    intervals: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """The 95 % interval of each metric of the model: `low` and `high`."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,10 @@ class Result:
         path = self.reports / "metrics.json"
         parts = schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
         figures = {f"test/{name}": value for name, value in parts["test"].items()}
-        figures |= {f"test_baseline/{name}": value for name, value in parts["baseline"].items()}
+        for part in ("baseline", "uncalibrated"):
+            figures |= {f"test_{part}/{name}": value for name, value in parts[part].items()}
+        for name, ends in parts["intervals"].items():
+            figures |= {f"test_{end}/{name}": value for end, value in ends.items()}
         return {"train_best_epoch": described.best_epoch, **figures}
 
     def artifacts(self) -> dict[str, Artifact]:

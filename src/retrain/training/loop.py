@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["EpochResult", "LoopConfig", "NotFiniteError", "State", "train_epochs"]
+__all__ = ["EpochResult", "LoopConfig", "NotFiniteError", "State", "outputs_for", "train_epochs"]
 
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -179,6 +179,18 @@ def evaluate(network: nn.Module, batches: Iterator[Batch], config: LoopConfig) -
             raise NotFiniteError(f"the loss on the validation split is {totals.loss}")
         yield
     return totals
+
+
+def outputs_for(network: nn.Module, examples: Examples, config: LoopConfig) -> tuple[Tensor, Tensor]:
+    """The outputs of a network for examples in their order, (rows, outputs), and their targets, on the CPU."""
+    network.eval()
+    outputs, targets = [], []
+    with torch.no_grad():
+        for batch in ordered_batches(examples, config.batch_size):
+            inputs, wanted = on_device(batch, config.device)
+            outputs.append(network(*inputs).cpu())
+            targets.append(wanted.cpu())
+    return torch.cat(outputs), torch.cat(targets)
 
 
 def for_each_head(targets: Tensor, outputs: int) -> Tensor:

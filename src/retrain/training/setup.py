@@ -11,6 +11,7 @@ from retrain import files, schema
 from retrain.data import encoding_file
 from retrain.data.encoding_file import DataFacts, Encoding
 from retrain.errors import RetrainError
+from retrain.models.calibration import CalibrationOptions
 from retrain.models.description import Description, TrainParameters
 from retrain.schema import AtLeastOne, Chosen, PositiveNumber, Section, Seed, Share, Threads
 from retrain.training.history import History, history_columns
@@ -58,6 +59,7 @@ class Train(Section):
     schedule: Chosen
     loss: Chosen
     loop: Loop
+    calibration: CalibrationOptions
     device: str
     """`cpu`, `cuda`, or `cuda:1` and so on. Results are reproducible to the byte on `cpu` only."""
     threads: Threads

@@ -1,0 +1,108 @@
+"""How often 95 % intervals contain the true value of a metric, and conformal intervals a new target.
+
+`python benchmarks/coverage.py` draws test splits of known worlds, and prints a table of Markdown for each question. No data is needed.
+"""
+
+import itertools
+import statistics
+
+from retrain.evaluation.intervals import Judged, interval, resamples, wilson
+from retrain.models.calibration import conformal
+
+import click
+import numpy as np
+import torch
+
+ROUNDS = 1000
+MANY = 1_000_000
+"""Rows from which the true value of a metric comes."""
+RESAMPLES = 400
+
+
+def classes(generator, rows, accuracy, count):
+    """Calibrated predictions: labels are drawn from the probabilities. One class is rarer than the others."""
+    share = np.linspace(1, 3, count)
+    main = generator.choice(count, rows, p=share / share.sum())
+    sure = generator.beta(12 * accuracy, 12 * (1 - accuracy), rows)
+    rest = np.full((rows, count), 1.0) * ((1 - sure) / (count - 1))[:, None]
+    rest[np.arange(rows), main] = sure
+    targets = (rest.cumsum(axis=1) < generator.random(rows)[:, None]).sum(axis=1).clip(max=count - 1)
+    return Judged(targets, rest.argmax(axis=1), rest)
+
+
+def numbers(generator, rows, heavy):
+    """Numbers with errors of a normal distribution, or of a t distribution with three degrees of freedom."""
+    signal = generator.normal(size=rows)
+    noise = generator.standard_t(3, rows) if heavy else generator.normal(size=rows)
+    return Judged(signal + 0.7 * noise, signal)
+
+
+WORLDS = {
+    "4 classes, accuracy 0.90": lambda generator, rows: classes(generator, rows, 0.90, 4),
+    "4 classes, accuracy 0.98": lambda generator, rows: classes(generator, rows, 0.98, 4),
+    "numbers, normal errors": lambda generator, rows: numbers(generator, rows, heavy=False),
+    "numbers, heavy tails": lambda generator, rows: numbers(generator, rows, heavy=True),
+}
+
+
+def plain(samples, _rows):
+    """Percentiles as they are."""
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return {"low": low, "high": high}
+
+
+def covered(world, rows, generator):
+    """The share of rounds in which each kind of interval has the true value, by metric."""
+    truth = WORLDS[world](generator, MANY).values()
+    hits = {}
+    for round_number in range(ROUNDS):
+        judged = WORLDS[world](generator, rows)
+        weights = itertools.islice(itertools.chain.from_iterable(resamples(rows, round_number)), RESAMPLES)
+        samples, values = judged.metrics(np.stack(list(weights))), judged.values()
+        for name, true in truth.items():
+            kinds = {"percentiles": plain(samples[name], rows), "widened": interval(samples[name], rows)}
+            if name == "accuracy":
+                kinds["Wilson"] = wilson(values[name], rows)
+            for kind, found in kinds.items():
+                hits.setdefault((name, kind), []).append(float(found["low"] <= true <= found["high"]))
+    return {key: statistics.mean(inside) for key, inside in hits.items()}
+
+
+def conformal_coverage(level, validation, generator, heavy):
+    """The mean share of new targets within the interval that some validation rows give."""
+    shares = []
+    for _ in range(ROUNDS):
+        known, new = numbers(generator, validation, heavy), numbers(generator, 1000, heavy)
+        found = conformal(torch.from_numpy(np.abs(known.targets - known.predicted)), level)
+        shares.append(float((np.abs(new.targets - new.predicted) <= found.margin).mean()))
+    return statistics.mean(shares)
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--rows", "sizes", multiple=True, type=int, default=(30, 100, 400, 2000), show_default=True, help="Test rows."
+)
+def main(sizes):
+    """Print the tables."""
+    generator = np.random.default_rng(1)
+    click.echo("| world | metric | interval | " + " | ".join(f"{rows:,} rows" for rows in sizes) + " |")
+    click.echo("|---|---|---|" + "---|" * len(sizes))
+    for world in WORLDS:
+        columns = [covered(world, rows, generator) for rows in sizes]
+        for name, kind in columns[0]:
+            click.echo(
+                f"| {world} | {name} | {kind} | " + " | ".join(f"{column[name, kind]:.1%}" for column in columns) + " |"
+            )
+    click.echo("\n| errors | level | " + " | ".join(f"{rows} validation rows" for rows in (50, 200, 1000)) + " |")
+    click.echo("|---|---|---|---|---|")
+    for heavy, level in itertools.product((False, True), (0.8, 0.9)):
+        shares = [conformal_coverage(level, rows, generator, heavy) for rows in (50, 200, 1000)]
+        click.echo(
+            f"| {'heavy tails' if heavy else 'normal'} | {level:.0%} | "
+            + " | ".join(f"{share:.1%}" for share in shares)
+            + " |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""All that the stage evaluate finds out about a model: the content of `metrics.json`, `predictions.csv` and `tables/`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrain.data.report_csv import Columns, in_short
+from retrain.evaluation.intervals import intervals
+from retrain.evaluation.metrics import Evaluation, calibration_table, evaluate_outputs, tables_of
+from retrain.evaluation.parameters import Evaluate
+
+if TYPE_CHECKING:
+    from retrain.models.predictor import Predictor
+
+    from torch import Tensor
+
+__all__ = ["evidence_of"]
+
+
+CHANGED_BY_CALIBRATION = ("log_loss", "brier", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What evaluate writes.
+
+    Attributes:
+        metrics: by the parts of `metrics.json`: `test`, `baseline` and so on.
+        predictions: the columns of `predictions.csv` that the model adds.
+        tables: tables by their file names.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    predictions: Columns
+    tables: dict[str, Columns]
+
+    @property
+    def summary(self) -> str:
+        """The metrics with their intervals, and those of the baseline, in words."""
+        test, baseline = self.metrics["test"], self.metrics["baseline"]
+        return ", ".join(
+            f"{name} {in_short(test[name])} [{in_short(ends['low'])} to {in_short(ends['high'])}]"
+            + (f" (baseline {in_short(baseline[name])})" if name in baseline else "")
+            for name, ends in self.metrics["intervals"].items()
+        )
+
+
+def evidence_of(model: "Predictor", outputs: "Tensor", targets: Sequence[Any], parameters: Evaluate) -> Evidence:
+    """Judge a model by its outputs for the test rows.
+
+    Args:
+        model: the model.
+        outputs: its outputs before calibration, (rows, outputs).
+        targets: the targets of the rows.
+        parameters: the section evaluate.
+
+    Raises:
+        RetrainError: a metric is not finite.
+    """
+    bins, classes = parameters.calibration_bins, model.description.task.learned.get("classes")
+    test = evaluate_outputs(model, outputs, targets, bins)
+    baseline = evaluate_outputs(model, model.baseline(len(targets)), targets, bins, calibrated=False)
+    metrics: dict[str, dict[str, Any]] = {
+        "test": test.metrics,
+        "baseline": baseline.metrics,
+        "intervals": {**intervals(test.judged)},
+    }
+    tables = tables_of(test.judged, classes)
+    if classes:
+        before = evaluate_outputs(model, outputs, targets, bins, calibrated=False)
+        metrics["uncalibrated"] = {name: before.metrics[name] for name in CHANGED_BY_CALIBRATION}
+        tables["calibration.csv"] = before_and_after(before, test, bins)
+    return Evidence(metrics, test.predictions, tables)
+
+
+def before_and_after(before: Evaluation, after: Evaluation, bins: int) -> Columns:
+    """The calibration table, with columns of the probabilities before calibration at its end."""
+    earlier, table = calibration_table(before.judged, bins), calibration_table(after.judged, bins)
+    return table | {f"{name}_before": earlier[name] for name in ("rows", "confidence", "accuracy")}

@@ -1,0 +1,208 @@
+"""Metrics of judged rows, and how far they may be from those of all rows that there could be.
+
+The intervals are for 95 %. Accuracy and coverage are shares of rows, whose interval is known: Wilson's. All other metrics
+have a bootstrap interval over the test rows: percentiles, widened for few rows. `benchmarks/coverage.py` measures how often
+the intervals contain the true value, and compares them with others.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrain.data.report_csv import Columns, significant
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Judged", "intervals"]
+
+
+LEVEL = 0.95
+Z = 1.959964
+"""95 % of a normal distribution are within this many standard deviations."""
+SEED = 1
+MOST_SAMPLES, FEWEST_SAMPLES, DRAWS = 1000, 200, 10_000_000
+"""Resamples, and how many rows they may have together."""
+MOST_ROWS = 100_000
+"""Rows that are resampled. The interval of more rows is that of some of them, narrowed by the square root of their share."""
+CHUNK = 2_000_000
+"""Weights in memory at once."""
+SMALLEST = 1e-15
+"""The probability of a target that is taken for an impossible one."""
+SHARES = ("accuracy", "coverage")
+"""Metrics that are a share of the rows."""
+NO_INTERVAL = ("calibration_error", "loss")
+"""A resample has rows twice, so its calibration error is larger than that of the rows. The loss is one of the others."""
+
+Interval = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Test rows with what was predicted.
+
+    Attributes:
+        targets: float64 numbers, or int64 numbers of classes, (rows,).
+        predicted: the same for the predictions.
+        probabilities: of each class, float64, (rows, classes); None for numbers.
+        low, high: the intervals of predicted numbers, float64, (rows,), or None.
+    """
+
+    targets: "np.ndarray"
+    predicted: "np.ndarray"
+    probabilities: "np.ndarray | None" = None
+    low: "np.ndarray | None" = None
+    high: "np.ndarray | None" = None
+
+    @classmethod
+    def of_predictions(cls, targets: Sequence[Any], predictions: Columns, classes: Sequence[str] | None) -> "Judged":
+        """The rows of a table of predictions, whose columns are as in `predictions.csv`."""
+        import numpy as np
+
+        if classes is None:
+            known = [name for name in ("predicted", "low", "high") if name in predictions]
+            numbers = {name: np.asarray(predictions[name], dtype=np.float64) for name in known}
+            return cls(np.asarray(targets, dtype=np.float64), **numbers)
+        places = {name: place for place, name in enumerate(classes)}
+        actual, predicted = (
+            np.array([places[name] for name in names], dtype=np.int64) for names in (targets, predictions["predicted"])
+        )
+        columns = [np.asarray(predictions[f"probability_{name}"], dtype=np.float64) for name in classes]
+        return cls(actual, predicted, np.stack(columns, axis=1))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def some(self, most: int) -> "Judged":
+        """Evenly spaced rows, not more than `most`."""
+        every = math.ceil(len(self) / most)
+        if every == 1:
+            return self
+        parts: dict[str, Any] = {name: None if part is None else part[::every] for name, part in vars(self).items()}
+        return Judged(**parts)
+
+    def values(self) -> dict[str, float]:
+        """The metrics, where each row counts once."""
+        import numpy as np
+
+        return {name: values.item() for name, values in self.metrics(np.ones((1, len(self)))).items()}
+
+    def metrics(self, weights: "np.ndarray") -> "dict[str, np.ndarray]":
+        """The metrics where each row counts as often as its weight says.
+
+        Args:
+            weights: whole numbers as float64, (samples, rows).
+
+        Returns:
+            Each metric by its name: (samples,).
+        """
+        return self.of_classes(weights) if self.probabilities is not None else self.of_numbers(weights)
+
+    def of_classes(self, weights: "np.ndarray") -> "dict[str, np.ndarray]":
+        """`accuracy`, `macro_f1`, `log_loss` and `brier` (the squared error of all probabilities of a row, 0 to 2).
+
+        Macro F1 is the mean of the classes that occur or are predicted.
+        """
+        import numpy as np
+
+        probabilities = np.asarray(self.probabilities)
+        count, rows = probabilities.shape[1], np.arange(len(self))
+        chances = probabilities[rows, self.targets]
+        brier = np.square(probabilities).sum(axis=1) - 2 * chances + 1
+        correct = self.targets == self.predicted
+        means = np.stack([correct, -np.log(chances.clip(min=SMALLEST)), brier], axis=1)
+        accuracy, log_loss, squared = (weights @ means / weights.sum(axis=1, keepdims=True)).T
+        macro = []
+        for weight in weights:
+            hits = np.bincount(self.targets, weight * correct, count)
+            both = np.bincount(self.targets, weight, count) + np.bincount(self.predicted, weight, count)
+            macro.append((2 * hits / both.clip(min=1))[both > 0].mean())
+        return {"accuracy": accuracy, "macro_f1": np.array(macro), "log_loss": log_loss, "brier": squared}
+
+    def of_numbers(self, weights: "np.ndarray") -> "dict[str, np.ndarray]":
+        """`rmse`, `mae`, `r2`, and `coverage` where there are intervals: the share of targets within them."""
+        import numpy as np
+
+        errors, centre = self.predicted - self.targets, self.targets.mean()
+        unit = (
+            max(np.abs(errors).max(), np.abs(self.targets - centre).max()) or 1.0
+        )  # squares of tiny numbers would be zero
+        scaled, distances = errors / unit, (self.targets - centre) / unit
+        columns = [np.square(scaled), np.abs(scaled), distances, np.square(distances)]
+        if self.low is not None:
+            columns.append((self.low <= self.targets) & (self.targets <= self.high))
+        means = weights @ np.stack(columns, axis=1) / weights.sum(axis=1, keepdims=True)
+        squares, sizes, middle, spread, *inside = means.T
+        variance = spread - np.square(middle)
+        explained = np.where(variance > 0, 1 - squares / np.where(variance > 0, variance, 1), squares == 0)
+        metrics = {"rmse": unit * np.sqrt(squares), "mae": unit * sizes, "r2": explained}
+        return metrics | ({"coverage": inside[0]} if inside else {})
+
+
+def resamples(rows: int, seed: int = SEED) -> "Iterator[np.ndarray]":
+    """How often each row is drawn in each resample of as many rows, with replacement: float64, (samples, rows), in chunks."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    left = min(MOST_SAMPLES, max(FEWEST_SAMPLES, DRAWS // rows))
+    while left:
+        samples = min(left, max(CHUNK // rows, 1))
+        drawn = generator.integers(0, rows, (samples, rows)) + np.arange(samples)[:, None] * rows
+        yield np.bincount(drawn.ravel(), minlength=samples * rows).reshape(samples, rows).astype(np.float64)
+        left -= samples
+
+
+def intervals(judged: Judged) -> dict[str, Interval]:
+    """The interval of each metric of some test rows."""
+    import numpy as np
+
+    rows, some = len(judged), judged.some(MOST_ROWS)
+    values, centres = judged.values(), some.values()
+    parts = [some.metrics(weights) for weights in resamples(len(some))]
+    narrowed = math.sqrt(len(some) / rows)
+    found = {}
+    for name, value in values.items():
+        samples = np.concatenate([part[name] for part in parts])
+        found[name] = interval(value + (samples - centres[name]) * narrowed, rows)
+    return found | {name: wilson(values[name], rows) for name in values if name in SHARES}
+
+
+def interval(samples: "np.ndarray", rows: int) -> Interval:
+    """The percentiles of a metric of resamples that are its 95 % interval.
+
+    They are those of a t distribution, times sqrt(n / (n - 1)): plain percentiles are too narrow for few rows (T. Hesterberg,
+    "What teachers should know about the bootstrap", The American Statistician 69, 2015, section 5.2).
+    """
+    import numpy as np
+
+    tail = normal_tail(t_quantile(max(rows - 1, 1)) * math.sqrt(rows / max(rows - 1, 1)))
+    low, high = np.quantile(samples, [tail, 1 - tail]).tolist()
+    return {"low": significant(low), "high": significant(high)}
+
+
+def normal_tail(deviations: float) -> float:
+    """The share of a normal distribution that is above so many standard deviations."""
+    return math.erfc(deviations / math.sqrt(2)) / 2
+
+
+def t_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of a t distribution, by the series of Abramowitz and Stegun (1964), 26.7.5; exact to 1 % from 3 on."""
+    z = Z
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return math.fsum([z, *(term / freedom**power for power, term in enumerate(terms, start=1))])
+
+
+def wilson(share: float, rows: int) -> Interval:
+    """Wilson's score interval of a share, which also holds near 0 and 1.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), pages 209-212.
+    """
+    scale = 1 + Z**2 / rows
+    middle = (share + Z**2 / (2 * rows)) / scale
+    margin = Z * math.sqrt(share * (1 - share) / rows + (Z / (2 * rows)) ** 2) / scale
+    return {"low": significant(max(middle - margin, 0.0)), "high": significant(min(middle + margin, 1.0))}
