@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from retrain import cli, environment, files, params, processes
 from retrain.commands import reset
@@ -60,34 +61,40 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         committed = dvc_lock.of_commit(workspace, "HEAD")
     except RetrainError:
         committed = Lock()
-    rows = [("dataset", "metric", "test", "baseline")]
+    rows = [("dataset", "metric", "test", "95 % interval", "baseline")]
     sentences = []
     for dataset in datasets:
         metrics = files.read_json(
             workspace / "reports" / dataset / "metrics.json", f"run: dvc repro evaluate@{dataset}"
         )
-        test, baseline = metrics["test"], metrics["baseline"]
-        rows += [
-            (dataset, name, report_csv.in_short(value), report_csv.in_short(baseline[name]))
-            for name, value in test.items()
-        ]
-        sentences.append(f"{dataset}: {sentence(workspace, dataset, test, baseline)}.")
+        rows += [(dataset, name, *cells_of(name, metrics)) for name in metrics["test"]]
+        sentences.append(f"{dataset}: {sentence(workspace, dataset, metrics)}.")
         sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
-        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}" for row in rows
+        "  ".join(
+            [f"{text:<{width}}" for text, width in zip(row[:2], widths[:2], strict=True)]
+            + [f"{text:>{width}}" for text, width in zip(row[2:], widths[2:], strict=True)]
+        )
+        for row in rows
     ]
     plots = " ".join(f"reports/{name}/plots/" for name in datasets)
     return [*table, "", *sentences, "", f"Look first at the plots: {plots}", "Compare runs in MLflow: make ui"]
 
 
-def sentence(workspace: Path, dataset: str, test: dict[str, float], baseline: dict[str, float]) -> str:
+def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, str, str]:
+    """A metric on the test split, its interval, and that of the baseline."""
+    test, baseline, ends = metrics["test"][name], metrics["baseline"].get(name), metrics["intervals"].get(name)
+    interval = f"{report_csv.in_short(ends['low'])} to {report_csv.in_short(ends['high'])}" if ends else ""
+    return report_csv.in_short(test), interval, "" if baseline is None else report_csv.in_short(baseline)
+
+
+def sentence(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) -> str:
     """What a dataset's metrics mean."""
     hint = f"run: dvc repro train@{dataset}"
     history = report_csv.read_numbers(workspace / "reports" / dataset / "history.csv", hint, ("validation_loss",))
     test_rows = description.read(workspace / "models" / dataset).splits["test"].rows
-    metric = next(iter(test))
-    return verdict(metric, test[metric], baseline[metric], test_rows, history["validation_loss"])
+    return verdict(metrics, test_rows, history["validation_loss"])
 
 
 def compared(committed: Lock, now: Lock, dataset: str) -> str:

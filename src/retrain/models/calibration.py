@@ -85,7 +85,7 @@ class Calibration(Section):
         if self.threshold is not None:
             (first, _), (second, probabilities) = list(predictions.items())[1:]
             names = [name.removeprefix("probability_") for name in (first, second)]
-            return {**predictions, "predicted": [names[chance >= self.threshold] for chance in probabilities]}
+            return {**predictions, "predicted": [names[int(chance >= self.threshold)] for chance in probabilities]}
         if self.interval is not None:
             low, high = ends_of(predictions["predicted"], self.interval.margin)
             return {**predictions, "low": low, "high": high}
