@@ -80,7 +80,9 @@ def test_columns_are_found_by_name(elsewhere):
     rows = number_rows(30, seed=9)
     write_csv(elsewhere.folder / "rows.csv", ["more", "c", "a", "b"], [["x", c, a, b] for a, b, c, _ in rows])
     found = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
-    assert [list(answer) for answer in found] == [["number"]] * 30
+    assert [list(answer) for answer in found] == [["number", "low", "high"]] * 30
+    assert len({round(answer["high"] - answer["low"], 6) for answer in found}) == 1
+    assert all(answer["low"] < answer["number"] < answer["high"] for answer in found)
     errors = [abs(answer["number"] - row[3]) for answer, row in zip(found, rows, strict=True)]
     assert sum(errors) / 30 < 4.0  # the target's deviation is about 8
 

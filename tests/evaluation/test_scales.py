@@ -7,7 +7,7 @@ from retrain.data.encoders import load as load_encoder
 from retrain.data.report_csv import in_short, read_numbers, significant, write_columns
 from retrain.data.tasks.classification import Task as Classification
 from retrain.data.tasks.regression import Task as Regression
-from retrain.evaluation.metrics import of_numbers
+from retrain.evaluation.intervals import Judged
 from retrain.pipeline.comparison import Status, compare
 
 import numpy as np
@@ -25,7 +25,7 @@ def evaluated(numbers: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     """Predictions of a network that always gives `OUTPUTS`, and their metrics."""
     task = Regression.fit(pd.Series(numbers), "here")
     predicted = task.predictions(torch.from_numpy(OUTPUTS))["predicted"]
-    return predicted, of_numbers(numbers, predicted).metrics
+    return predicted, Judged(numbers, predicted).values()
 
 
 @pytest.mark.parametrize(("unit", "offset"), UNITS)
