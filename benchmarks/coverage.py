@@ -7,6 +7,7 @@ import itertools
 import statistics
 
 from retrain.evaluation.intervals import Judged, interval, resamples, wilson
+from retrain.evaluation.metrics import calibration_error
 from retrain.models.calibration import conformal
 
 import click
@@ -102,6 +103,13 @@ def main(sizes):
             + " | ".join(f"{share:.1%}" for share in shares)
             + " |"
         )
+    sizes = (100, 400, 2000, 7600)
+    click.echo("\n| world | " + " | ".join(f"{rows:,} rows" for rows in sizes) + " |\n|---|---|---|---|---|")
+    for world in list(WORLDS)[:2]:
+        errors = [
+            statistics.mean(calibration_error(WORLDS[world](generator, rows), 15) for _ in range(100)) for rows in sizes
+        ]
+        click.echo(f"| {world} | " + " | ".join(f"{error:.3f}" for error in errors) + " |")
 
 
 if __name__ == "__main__":
