@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-__all__ = ["verdict"]
+__all__ = ["HIGHER_IS_BETTER", "verdict"]
 
 
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")
