@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "models": {"shared", "data"},
     "pipeline": {"shared", "data"},
     "training": {"shared", "data", "models"},
-    "tracking": {"shared", "data", "models"},
+    "tracking": {"shared", "data", "models", "evaluation"},
     "evaluation": {"shared", "data", "models"},
     "stages": {"shared", "data", "models", "training", "tracking", "evaluation"},
     "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline"},

@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from retrain import files, schema
 from retrain.data import report_csv
@@ -49,7 +50,8 @@ class Content:
         sha256: the digest that names the result: of weights, `model.json` and history.
         description: what `model.json` says.
         epochs: the figures of each epoch.
-        metrics: the final figures.
+        metrics: the final metrics, by the names that a run has for them.
+        judged: the content of `metrics.json`; empty before evaluation.
         artifacts: the files, by the names that a run keeps them under.
     """
 
@@ -57,6 +59,7 @@ class Content:
     description: Description
     epochs: dict[int, dict[str, float]]
     metrics: dict[str, float]
+    judged: dict[str, Any]
     artifacts: dict[str, Artifact]
 
 
@@ -92,7 +95,8 @@ class Result:
     def read(self) -> Content:
         """All of it; raises RetrainError where a file is missing or damaged."""
         artifacts, described = self.artifacts(), self.description()
-        return Content(digest_of(artifacts), described, self.epochs(), self.metrics(described), artifacts)
+        metrics, judged = self.metrics(described), self.judged()
+        return Content(digest_of(artifacts), described, self.epochs(), metrics, judged, artifacts)
 
     def kept_in(self, folder: Path) -> "Result":
         """The same result in another folder, where the next training does not replace its files.
@@ -142,14 +146,20 @@ class Result:
         """
         if "evaluate" not in self.stages:
             return {}
-        path = self.reports / "metrics.json"
-        parts = schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
+        parts = self.judged()
         figures = {f"test/{name}": value for name, value in parts["test"].items()}
         for part in ("baseline", "uncalibrated"):
             figures |= {f"test_{part}/{name}": value for name, value in parts[part].items()}
         for name, ends in parts["intervals"].items():
             figures |= {f"test_{end}/{name}": value for end, value in ends.items()}
         return {"train_best_epoch": described.best_epoch, **figures}
+
+    def judged(self) -> dict[str, Any]:
+        """The content of `metrics.json`; empty before evaluation. Raises RetrainError if the file is missing or damaged."""
+        if "evaluate" not in self.stages:
+            return {}
+        path = self.reports / "metrics.json"
+        return schema.check(files.read_json(path, RESTORE), Metrics, str(path)).model_dump()
 
     def artifacts(self) -> dict[str, Artifact]:
         """The files with their digests; raises RetrainError where one is missing."""

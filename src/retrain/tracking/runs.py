@@ -177,6 +177,7 @@ class Run:
             **digests,
             "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
             known_by: content.sha256,
+            "mlflow.note.content": naming.note(content, data.tags.get("git_commit")),
         }
         new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
         metrics = [Metric(k, v, at, 0) for k, v in content.metrics.items() if data.metrics.get(k) != v]
