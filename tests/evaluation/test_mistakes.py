@@ -122,7 +122,9 @@ def test_repeated_rows():
     test["colour"][0] = "other"
     test["w"][10] = 0.5 if np.isnan(test["w"][10]) else np.nan
     found = repeated_rows(test, train, KINDS)
-    assert {row: other for row, other, _ in found} == {row: other for row, other in copies.items() if row not in (0, 10)}
+    assert {row: other for row, other, _ in found} == {
+        row: other for row, other in copies.items() if row not in (0, 10)
+    }
     assert min(similarity for _, _, similarity in found) > 0.99
 
 
@@ -135,7 +137,7 @@ def test_rows_that_are_equal_by_chance_are_no_duplicates():
 def test_table_of_pairs():
     test = {"text": ["p", "q"], "target": [1.0, 2.0], "label": ["x", "y"]}
     train = {"text": ["r", "s"], "target": [3.0, 4.0], "label": ["y", "x"]}
-    assert near_duplicates([(0, 1, 0.85), (1, 0, 0.9)], test, train, "label") == {
+    assert near_duplicates([(0, 1, 0.85), (1, 0, 0.9)], test, train, ["text", "target"], "label") == {
         "test_row": [1, 0], "train_row": [0, 1], "similarity": [0.9, 0.85],
         "test_text": ["q", "p"], "train_text": ["r", "s"],
         "test_input_target": [2.0, 1.0], "train_input_target": [3.0, 4.0],

@@ -89,7 +89,13 @@ def test_texts_and_dates():
 def test_odd_columns():
     """Columns that are constant, missing in all rows or far away, and values that train does not have."""
     train = {"a": np.full(30, np.nan), "b": np.arange(30.0), "c": ["x"] * 30, "d": [None] * 30, "e": [None, ""] * 15}
-    test = {"a": np.array([1.0, np.nan]), "b": np.array([1e150, np.nan]), "c": ["y", None], "d": ["z", None], "e": ["!", None]}
+    test = {
+        "a": np.array([1.0, np.nan]),
+        "b": np.array([1e150, np.nan]),
+        "c": ["y", None],
+        "d": ["z", None],
+        "e": ["!", None],
+    }
     kinds = {"a": "number", "b": "number", "c": "category", "d": "category", "e": "text"}
     outputs = linear(train, test, kinds, np.arange(30) % 3, 5)
     assert outputs.shape == (2, 5)

@@ -5,11 +5,20 @@ from typing import Any, NamedTuple
 
 from retrain.data.report_csv import Columns, significant
 from retrain.evaluation.metrics import prediction_table
+from retrain.evaluation.slices import as_numbers
 from retrain.evaluation.words import Words
 
 import numpy as np
 
-__all__ = ["Split", "label_errors", "largest_errors", "near_duplicates", "repeated_rows", "repeated_texts"]
+__all__ = [
+    "FEWEST_WORDS",
+    "Split",
+    "label_errors",
+    "largest_errors",
+    "near_duplicates",
+    "repeated_rows",
+    "repeated_texts",
+]
 
 
 MISTAKES, LABELS, DUPLICATES = 20, 50, 50
@@ -109,14 +118,15 @@ def label_errors(splits: Mapping[str, Split], classes: Sequence[str]) -> tuple[C
 
 
 def near_duplicates(
-    pairs: Sequence[tuple[int, int, float]], test: Columns, train: Columns, target: str
+    pairs: Sequence[tuple[int, int, float]], test: Columns, train: Columns, columns: Sequence[str], target: str
 ) -> Columns:
     """A table of pairs of a test row, a train row and their similarity: at most 50, the most similar first.
 
     Args:
         pairs: from `repeated_texts` or `repeated_rows`.
-        test: the test split: inputs and target.
+        test: the test split.
         train: the train split.
+        columns: the names of the inputs.
         target: the name of the target's column.
 
     Returns:
@@ -129,7 +139,7 @@ def near_duplicates(
         "train_row": [pair[1] for pair in chosen],
         "similarity": [significant(pair[2]) for pair in chosen],
     }
-    inputs = renamed({name: name for name in test if name != target}, {"row", "target"})
+    inputs = renamed({name: name for name in columns}, {"row", "target"})
     for shown, name in {**inputs, "target": target}.items():
         table[f"test_{shown}"] = taken(test[name], table["test_row"])
         table[f"train_{shown}"] = taken(train[name], table["train_row"])
@@ -274,11 +284,3 @@ def matrices(test: Columns, train: Columns, kinds: Mapping[str, str]) -> tuple[n
             ])  # fmt: skip
     own, others = zip(*columns, strict=True)
     return np.stack(own, axis=1), np.stack(others, axis=1)
-
-
-def as_numbers(values: Any) -> np.ndarray:
-    """Numbers, or dates in seconds: float64, (rows,), NaN where a value is missing."""
-    values = np.asarray(values)
-    if values.dtype.kind != "M":
-        return values.astype(np.float64)
-    return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))

@@ -11,10 +11,11 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from retrain.data.encoders._ngrams import Bags, chunks_of, counted, inverse_frequencies
 from retrain.data.report_csv import Columns
+from retrain.evaluation.slices import as_numbers
 
 import numpy as np
 import torch
@@ -61,7 +62,9 @@ class Inputs:
         if not columns:
             return cls(own, None, None)
         places, numbers, values = sparse
-        return cls(own, matrix(places, numbers, values, (rows, columns)), matrix(numbers, places, values, (columns, rows)))
+        return cls(
+            own, matrix(places, numbers, values, (rows, columns)), matrix(numbers, places, values, (columns, rows))
+        )
 
     def times(self, weights: Tensor) -> Tensor:
         """The product with weights, (columns, outputs): (rows, outputs)."""
@@ -81,9 +84,8 @@ def matrix(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tup
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse matrices a beta version
-        return torch.sparse_csr_tensor(
-            *map(torch.from_numpy, (offsets, columns[order], values[order])), shape, check_invariants=False
-        )
+        starts, places, found = map(torch.from_numpy, (offsets, columns[order], values[order]))
+        return torch.sparse_csr_tensor(starts, places, found, shape, check_invariants=False)
 
 
 def linear(train: Columns, test: Columns, kinds: Mapping[str, str], targets: np.ndarray, outputs: int) -> Tensor:
@@ -114,23 +116,26 @@ def inputs_of(train: Columns, test: Columns, kinds: Mapping[str, str]) -> tuple[
     columns = 0
     for name, kind in kinds.items():
         if kind in ("number", "date"):
-            for own, added in zip(dense, standardised(*(as_numbers(split[name]) for split in splits)), strict=True):
-                own += added
+            for columns_of, added in zip(
+                dense, standardised(*(as_numbers(split[name]) for split in splits)), strict=True
+            ):
+                columns_of.extend(added)
         elif kind == "category":
             codes = {value: columns + number for number, value in enumerate(frequent(train[name]))}
             columns += len(codes)
-            for own, split in zip(sparse, splits, strict=True):
+            for parts, split in zip(sparse, splits, strict=True):
                 known = [(row, codes[value]) for row, value in enumerate(split[name]) if value in codes]
                 rows, numbers = np.array(known, np.int64).reshape(-1, 2).T
-                own.append((rows, numbers, np.ones(len(rows))))
+                parts.append((rows, numbers, np.ones(len(rows))))
     names = tuple(name for name, kind in kinds.items() if kind == "text")
     texts = [{name: [value or "" for value in split[name]] for name in names} for split in splits]
     if names and (bags := bags_of(texts[0], names)):
-        for own, split in zip(sparse, texts, strict=True):
+        for parts, split in zip(sparse, texts, strict=True):
             rows, numbers, values = entries(bags, split)
-            own.append((rows, columns + numbers, values))
+            parts.append((rows, columns + numbers, values))
         columns += bags.size
-    return tuple(Inputs.of(own, together(parts), columns) for own, parts in zip(dense, sparse, strict=True))  # type: ignore[return-value]
+    own, others = (Inputs.of(own, together(parts), columns) for own, parts in zip(dense, sparse, strict=True))
+    return own, others
 
 
 def together(parts: list[Sparse]) -> Sparse:
@@ -138,14 +143,6 @@ def together(parts: list[Sparse]) -> Sparse:
     empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     rows, columns, values = (np.concatenate(arrays) for arrays in zip(empty, *parts, strict=True))
     return rows, columns, values
-
-
-def as_numbers(values: Any) -> np.ndarray:
-    """Numbers, or dates in seconds: float64, (rows,), NaN where a value is missing."""
-    values = np.asarray(values)
-    if values.dtype.kind != "M":
-        return values.astype(np.float64)
-    return np.where(np.isnat(values), np.nan, values.astype(np.int64).astype(np.float64))
 
 
 def standardised(train: np.ndarray, test: np.ndarray) -> list[list[np.ndarray]]:
@@ -188,7 +185,11 @@ def entries(bags: Bags, texts: Columns) -> Sparse:
     arrays = bags.encode(texts)
     features, lengths = arrays["features"], np.diff(arrays["offsets"])
     values = arrays["feature_weights"][features] * np.repeat(arrays["scales"][:, 0], lengths)
-    return np.repeat(np.arange(len(lengths)), lengths), features.astype(np.int64), TEXT_SCALE * values.astype(np.float64)
+    return (
+        np.repeat(np.arange(len(lengths)), lengths),
+        features.astype(np.int64),
+        TEXT_SCALE * values.astype(np.float64),
+    )
 
 
 Loss = Callable[[Tensor], tuple[float, Tensor, Callable[[Tensor], Tensor]]]
@@ -231,7 +232,7 @@ def minimum(inputs: Inputs, loss: Loss, outputs: int) -> Tensor:
         first = first or norm
         if norm <= TOLERANCE * first:
             break
-        step = solved(lambda change: inputs.back(curvature(inputs.times(change))) + penalty * change, gradient)
+        step = solved(partial(curved, inputs, curvature, penalty), gradient)
         moved, expected = inputs.times(step), float((gradient * step).sum())
         for halving in range(HALVINGS):
             factor = 0.5**halving
@@ -242,6 +243,11 @@ def minimum(inputs: Inputs, loss: Loss, outputs: int) -> Tensor:
                 break
         weights, predicted, total = tried, predicted - factor * moved, objective
     return weights
+
+
+def curved(inputs: Inputs, curvature: Callable[[Tensor], Tensor], penalty: Tensor, change: Tensor) -> Tensor:
+    """The product of the second derivatives with a change of the weights."""
+    return inputs.back(curvature(inputs.times(change))) + penalty * change
 
 
 def solved(times: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:

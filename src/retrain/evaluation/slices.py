@@ -14,7 +14,7 @@ from retrain.data.report_csv import Columns, significant
 
 import numpy as np
 
-__all__ = ["groupings", "rows_looked_at", "worst_slices"]
+__all__ = ["as_numbers", "groupings", "rows_looked_at", "worst_slices"]
 
 
 MOST_ROWS = 100_000
@@ -85,9 +85,7 @@ def worst_slices(groups: Sequence[Grouping], losses: np.ndarray, measure: str) -
 
 def over_slices(groups: Sequence[Grouping], weights: np.ndarray) -> np.ndarray:
     """The sum of a weight over the rows of each slice: float64, (slices,)."""
-    sums = [
-        np.bincount(group.codes + 1, weights=weights, minlength=len(group.names) + 1)[1:] for group in groups
-    ]
+    sums = [np.bincount(group.codes + 1, weights=weights, minlength=len(group.names) + 1)[1:] for group in groups]
     return np.concatenate([np.zeros(0), *sums])
 
 
@@ -100,7 +98,10 @@ def standardised(counts: np.ndarray, sums: np.ndarray, losses: np.ndarray) -> np
     variances = losses.var() * counts * (rows - counts) / max(rows - 1, 1)
     shape = (-1,) + (1,) * (sums.ndim - 1)
     usual = np.sqrt(variances).reshape(shape)
-    return np.divide(sums - (counts * losses.mean()).reshape(shape), usual, out=np.zeros_like(sums), where=usual > 0)
+    scores: np.ndarray = np.divide(
+        sums - (counts * losses.mean()).reshape(shape), usual, out=np.zeros_like(sums), where=usual > 0
+    )
+    return scores
 
 
 def largest_of_shuffled(groups: Sequence[Grouping], losses: np.ndarray) -> np.ndarray:
@@ -151,7 +152,9 @@ def groupings(
         if kind == "category":
             found.append(by_value(name, values))
         elif kind == "text":
-            lengths = np.array([np.nan if gone else len(text) for text, gone in zip(values, missing, strict=True)], np.float64)
+            lengths = np.array(
+                [np.nan if gone else len(text) for text, gone in zip(values, missing, strict=True)], np.float64
+            )
             found.append(by_quantile(f"length of {name}", lengths, " characters"))
         else:
             found.append(by_quantile(name, as_dates(values) if kind == "date" else np.asarray(values, np.float64)))
@@ -165,11 +168,18 @@ def groupings(
 
 def missing_in(values: Any, kind: str) -> np.ndarray:
     """Whether each value of a column is missing: bool, (rows,)."""
-    if kind == "number":
-        return np.isnan(np.asarray(values, np.float64))
-    if kind == "date":
-        return np.isnat(as_dates(values))
+    if kind in ("number", "date"):
+        return np.isnan(as_numbers(values))
     return np.array([not value for value in values], bool)
+
+
+def as_numbers(values: Any) -> np.ndarray:
+    """Numbers, or dates in seconds: float64, (rows,), NaN where a value is missing."""
+    numbers = np.asarray(values)
+    if numbers.dtype.kind != "M":
+        return numbers.astype(np.float64)
+    seconds: np.ndarray = np.where(np.isnat(numbers), np.nan, numbers.astype(np.int64).astype(np.float64))
+    return seconds
 
 
 def as_dates(values: Any) -> np.ndarray:
@@ -184,7 +194,9 @@ def by_value(name: str, values: Sequence[str | None]) -> Grouping:
     counts = Counter(value for value in values if value)
     frequent = [value for value, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]]
     codes = {value: code for code, value in enumerate(frequent)}
-    return Grouping([f"{name}: {value}" for value in frequent], np.array([codes.get(value, -1) for value in values]))
+    return Grouping(
+        [f"{name}: {value}" for value in frequent], np.array([codes.get(value or "", -1) for value in values])
+    )
 
 
 def by_quantile(name: str, values: np.ndarray, unit: str = "") -> Grouping:
@@ -204,7 +216,9 @@ def by_quantile(name: str, values: np.ndarray, unit: str = "") -> Grouping:
 
 def between(low: Any, high: Any) -> str:
     """A range in words."""
-    first, last = (f"{value:.4g}" if value.dtype.kind == "f" else str(value.astype("datetime64[D]")) for value in (low, high))
+    first, last = (
+        f"{value:.4g}" if value.dtype.kind == "f" else str(value.astype("datetime64[D]")) for value in (low, high)
+    )
     return first if first == last else f"from {first} to {last}"
 
 
@@ -220,4 +234,4 @@ def large_enough(group: Grouping) -> Grouping:
     kept = np.flatnonzero((counts >= smallest(rows)) & (counts < rows))
     codes = np.full(len(group.names) + 1, -1)
     codes[kept] = np.arange(len(kept))
-    return Grouping([group.names[number] for number in kept], codes[group.codes])
+    return Grouping([group.names[number] for number in kept.tolist()], codes[group.codes])
