@@ -33,12 +33,12 @@ def read_splits(model: "Predictor", dataset: str, folder: Path, every: int) -> d
     """
     task, hint, splits = model.description.task, f"run: dvc repro split@{dataset}", {}
     known, classes = {*model.encoder.columns, task.column}, task.learned.get("classes")
-    if "test" not in model.description.splits or "train" not in model.description.splits:
-        raise RetrainError(str(folder), "was trained on a different split", f"run: dvc repro train@{dataset}")
-    for name, facts in model.description.splits.items():
-        path = Path("data", dataset, "splits", f"{name}.parquet")
+    for name in ("test", "train", "validation"):
+        facts, path = model.description.splits.get(name), Path("data", dataset, "splits", f"{name}.parquet")
+        if facts is None and name == "validation":  # there are folds
+            continue
         splits[name] = read_split(path, hint, every if name == "train" else 1)
-        if facts.sha256 != files.sha256(path):
+        if facts is None or facts.sha256 != files.sha256(path):
             raise RetrainError(str(folder), "was trained on a different split", f"run: dvc repro train@{dataset}")
         if not known <= splits[name].keys() or (classes and not set(splits[name][task.column]) <= set(classes)):
             raise RetrainError(str(folder), f"does not fit the {name} split", restore_hint(folder))

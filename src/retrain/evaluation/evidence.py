@@ -52,7 +52,9 @@ class Evidence:
         return "; ".join(filter(None, (", ".join(values), self.found)))
 
 
-def evidence_of(model: "Predictor", outputs: "Tensor", splits: Mapping[str, Columns], parameters: Evaluate) -> Evidence:
+def evidence_of(
+    model: "Predictor", outputs: "Tensor", splits: Mapping[str, Columns], parameters: Evaluate, every: int
+) -> Evidence:
     """Judge a model by its outputs for the test rows.
 
     Args:

@@ -150,6 +150,8 @@ def standardised(train: np.ndarray, test: np.ndarray) -> list[list[np.ndarray]]:
     missing = np.isnan(train)
     if missing.all():
         return [[], []]
+    unit = np.abs(train[~missing]).max() or 1.0  # squares of tiny numbers would be zero
+    train, test = train / unit, test / unit
     median = np.median(train[~missing])
     filled = np.where(missing, median, train)
     mean, deviation = filled.mean(), filled.std()

@@ -62,15 +62,16 @@ def worst_slices(groups: Sequence[Grouping], losses: np.ndarray, measure: str) -
         are the same rows, the first is there.
     """
     names = [name for group in groups for name in group.names]
+    scaled = losses / (losses.max() or 1.0)  # squares of tiny numbers would be zero
     counts, sums = (over_slices(groups, weights) for weights in (np.ones(len(losses)), losses))
-    scores = standardised(counts, sums, losses)
+    scores = standardised(counts, over_slices(groups, scaled), scaled)
     places = over_slices(groups, np.random.default_rng(0).random(len(losses)))  # equal for equal rows alone
     worse = [number for number in np.argsort(-scores, kind="stable").tolist() if scores[number] > 0]
     listed: dict[tuple[float, float], int] = {}
     for number in worse:
         listed.setdefault((counts[number], places[number]), number)
     chosen = list(listed.values())[:LISTED]
-    largest = largest_of_shuffled(groups, losses) if chosen else np.zeros(0)
+    largest = largest_of_shuffled(groups, scaled) if chosen else np.zeros(0)
     others = [(losses.sum() - sums[number]) / (len(losses) - counts[number]) for number in chosen]
     return {
         "slice": [names[number] for number in chosen],
@@ -169,7 +170,8 @@ def groupings(
 def missing_in(values: Any, kind: str) -> np.ndarray:
     """Whether each value of a column is missing: bool, (rows,)."""
     if kind in ("number", "date"):
-        return np.isnan(as_numbers(values))
+        missing: np.ndarray = np.isnan(as_numbers(values))
+        return missing
     return np.array([not value for value in values], bool)
 
 
@@ -184,7 +186,8 @@ def as_numbers(values: Any) -> np.ndarray:
 
 def as_dates(values: Any) -> np.ndarray:
     """A column of dates in seconds."""
-    return np.asarray(values, "datetime64[s]")
+    dates: np.ndarray = np.asarray(values, "datetime64[s]")
+    return dates
 
 
 def by_value(name: str, values: Sequence[str | None]) -> Grouping:
