@@ -1,7 +1,8 @@
-"""Evaluate: the saved model is evaluated on the test split, and compared with a trivial baseline.
+"""Evaluate: the saved model is evaluated on the test split, and compared with a trivial baseline and a linear reference.
 
 Reads `datasets.<name>.evaluate`. Writes `reports/<name>/`: `metrics.json`, `predictions.csv` (one row per test row), and
-`tables/` (`classes.csv`, `confusion.csv` and `calibration.csv` for a classification, `errors.csv` for a regression).
+`tables/`: `slices.csv`, `mistakes.csv` and `near_duplicates.csv`; `classes.csv`, `confusion.csv`, `calibration.csv` and
+`label_errors.csv` for a classification, `errors.csv` for a regression.
 """
 
 from pathlib import Path
@@ -24,15 +25,24 @@ if TYPE_CHECKING:
     from retrain.models.predictor import Predictor
 
 
-def check_fit(model: "Predictor", test: Columns, sha256: str, folder: Path) -> None:
-    """Raise RetrainError if a model was trained on other splits, or does not know the columns or classes of this one."""
-    facts, task = model.description.splits.get("test"), model.description.task
-    if facts is None or facts.sha256 != sha256:
-        raise RetrainError(str(folder), "was trained on a different split", f"run: dvc repro train@{folder.name}")
-    known = {*model.encoder.columns, task.column} <= test.keys()
-    classes = task.learned.get("classes")
-    if not known or (classes and not set(test[task.column]) <= set(classes)):
-        raise RetrainError(str(folder), "does not fit the test split", restore_hint(folder))
+def read_splits(model: "Predictor", dataset: str, folder: Path, every: int) -> dict[str, Columns]:
+    """The tables of all splits that a model was trained with, checked; of the train split, the first of `every` rows.
+
+    Raises:
+        RetrainError: a model was trained on other splits, or does not know the columns or classes of these.
+    """
+    task, hint, splits = model.description.task, f"run: dvc repro split@{dataset}", {}
+    known, classes = {*model.encoder.columns, task.column}, task.learned.get("classes")
+    for name in ("test", "train", "validation"):
+        facts, path = model.description.splits.get(name), Path("data", dataset, "splits", f"{name}.parquet")
+        if facts is None and name == "validation":  # there are folds
+            continue
+        splits[name] = read_split(path, hint, every if name == "train" else 1)
+        if facts is None or facts.sha256 != files.sha256(path):
+            raise RetrainError(str(folder), "was trained on a different split", f"run: dvc repro train@{dataset}")
+        if not known <= splits[name].keys() or (classes and not set(splits[name][task.column]) <= set(classes)):
+            raise RetrainError(str(folder), f"does not fit the {name} split", restore_hint(folder))
+    return splits
 
 
 @cli.stage
@@ -43,16 +53,16 @@ def main(dataset: str) -> None:
     recording.start()
     environment.pin_cpu(result.description().train.threads)  # before torch is imported
     from retrain import devices
+    from retrain.evaluation import findings
     from retrain.models import predictor
 
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.section_path(dataset, "evaluate"))
-    split = Path("data", dataset, "splits", "test.parquet")
-    test = read_split(split, f"run: dvc repro split@{dataset}")
-    check_fit(model, test, files.sha256(split), result.model)
-    target = model.description.task.column
-    inputs, targets = {name: test[name] for name in model.encoder.columns}, test[target]
-    found = evidence_of(model, model.outputs(inputs, parameters.batch_size), targets, parameters)
+    every = findings.train_step(model) if parameters.reference == "none" else 1
+    splits = read_splits(model, dataset, result.model, every)
+    inputs = {name: splits["test"][name] for name in model.encoder.columns}
+    targets = splits["test"][model.description.task.column]
+    found = evidence_of(model, model.outputs(inputs, parameters.batch_size), splits, parameters, every)
 
     names = ("metrics.json", "predictions.csv", "tables")
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, folder):

@@ -475,6 +475,18 @@ def test_wide_tables_are_short_blocks(project, tmp_path):
     assert pd.read_parquet(project.folder / "data/wide/prepared/rows.parquet").shape == (90, 195)
 
 
+def test_large_tables_have_no_reference(project, tmp_path):
+    draw = random.Random(3)
+    rows = [
+        {"note": f"the {draw.choice('abc')} note of {i} and {draw.random()}", "label": i % 30} for i in range(2_200)
+    ]
+    path = str(write(tmp_path / "large.csv", rows))
+    added(project, "large", path, "--target", "label", "--predict", "label")
+    assert block(project, "large")["evaluate"] == {"reference": "none"}
+    added(project, "small", str(write(tmp_path / "small.csv", rows[:600])), "--target", "label", "--predict", "label")
+    assert block(project, "small")["evaluate"] == {}
+
+
 def test_check_finds_what_is_wrong(project, tmp_path):
     added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
     project.set("homes.train.loop.epochs", "many")

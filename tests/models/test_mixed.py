@@ -239,6 +239,8 @@ def test_mixed_table_from_file_to_prediction(warm, tmp_path, task):
     metrics = json.loads((tmp_path / "reports" / dataset / "metrics.json").read_text())
     better = metrics["test"]["loss"] / metrics["baseline"]["loss"]
     assert better < 0.6
+    assert metrics["reference"]["loss"] < 0.6 * metrics["baseline"]["loss"]
+    assert (tmp_path / "reports" / dataset / "tables" / "slices.csv").read_text().startswith("slice,rows,")
     (tmp_path / "new.csv").write_text(
         "a,town,street,day,note,more\n2,Ely,s1,2024-05-05,good,1\n,Mars,,,poor,2\n-2,Ware,s2,2024-01-01,poor,3\n"
     )

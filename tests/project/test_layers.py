@@ -33,7 +33,7 @@ HOMES = {
     "PIL": {"pipeline.comparison"},
     "requests": {"data.downloads", "tracking.store"},
     "torch": {
-        "data.loader", "devices", "evaluation.metrics", "models", "pipeline.causes", "pipeline.comparison", "training",
+        "data.loader", "devices", "evaluation.metrics", "evaluation.reference", "models", "pipeline.causes", "pipeline.comparison", "training",
     },
 }  # fmt: skip
 """The modules, or the packages, that may import a heavy library."""

@@ -303,7 +303,7 @@ def block(prepare: dict, encoder: str, task: str, train: dict) -> dict:
         "prepare": prepare,
         "split": {"validation": 0.2, "test": 0.2, "seed": 1, "task": task, "encoder": {"name": encoder, **learned}},
         "train": train,
-        "evaluate": {"batch_size": 32, "calibration_bins": 10},
+        "evaluate": {"batch_size": 32, "calibration_bins": 10, "reference": "linear"},
         "plot": {"dots_per_inch": 50},
     }
 

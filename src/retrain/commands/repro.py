@@ -62,7 +62,7 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         committed = dvc_lock.of_commit(workspace, "HEAD")
     except RetrainError:
         committed = Lock()
-    rows = [("dataset", "metric", "test", "95 % interval", "baseline")]
+    rows = [("dataset", "metric", "test", "95 % interval", "baseline", "reference")]
     sentences = []
     for dataset in datasets:
         metrics = files.read_json(
@@ -85,11 +85,13 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
     return [*table, "", *sentences, "", f"Look first at the plots: {plots}", "Compare runs in MLflow: make ui"]
 
 
-def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, str, str]:
-    """A metric on the test split, its interval, and that of the baseline."""
-    test, baseline, ends = metrics["test"][name], metrics["baseline"].get(name), metrics["intervals"].get(name)
+def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    """A metric on the test split, its interval, and those of baseline and reference."""
+    ends = metrics["intervals"].get(name)
     interval = f"{report_csv.in_short(ends['low'])} to {report_csv.in_short(ends['high'])}" if ends else ""
-    return report_csv.in_short(test), interval, "" if baseline is None else report_csv.in_short(baseline)
+    others = (metrics.get(part, {}).get(name) for part in ("baseline", "reference"))
+    shown = ("" if other is None else report_csv.in_short(other) for other in others)
+    return report_csv.in_short(metrics["test"][name]), interval, *shown
 
 
 def sentence(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) -> str:

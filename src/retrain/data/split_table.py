@@ -8,8 +8,13 @@ from retrain.data.report_csv import Columns
 __all__ = ["read_split"]
 
 
-def read_split(path: Path, hint: str) -> Columns:
+def read_split(path: Path, hint: str, every: int = 1) -> Columns:
     """Read a table of the split stage: numbers as float64 arrays, dates as datetime64 arrays, texts and classes as lists.
+
+    Args:
+        path: the file.
+        hint: what to do about a bad file.
+        every: 1 for all rows; 10 for the first of every ten rows, and so on.
 
     Raises:
         RetrainError: the file is missing or damaged; `hint` says what to do.
@@ -20,6 +25,8 @@ def read_split(path: Path, hint: str) -> Columns:
 
     with files.reading(path, "Parquet table", hint, Exception):
         table = ParquetFile(path).read()
+        if every > 1:
+            table = table.take(list(range(0, len(table), every)))  # of many rows: it imports pandas
     columns: Columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         columns[name] = column.to_pylist()

@@ -1,6 +1,6 @@
 """All that the stage evaluate finds out about a model: the content of `metrics.json`, `predictions.csv` and `tables/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,31 +33,44 @@ class Evidence:
     metrics: dict[str, dict[str, Any]]
     predictions: Columns
     tables: dict[str, Columns]
+    found: str
+    """What the tables about rows have, in words."""
 
     @property
     def summary(self) -> str:
-        """The metrics with their intervals, and those of the baseline, in words."""
-        test, baseline = self.metrics["test"], self.metrics["baseline"]
-        return ", ".join(
-            f"{name} {in_short(test[name])} [{in_short(ends['low'])} to {in_short(ends['high'])}]"
-            + (f" (baseline {in_short(baseline[name])})" if name in baseline else "")
-            for name, ends in self.metrics["intervals"].items()
-        )
+        """The metrics with their intervals, those of baseline and reference, and what was found, in words."""
+        test, others = self.metrics["test"], [name for name in ("baseline", "reference") if name in self.metrics]
+        values = []
+        for name, ends in self.metrics["intervals"].items():
+            known = [
+                f"{other} {in_short(self.metrics[other][name])}" for other in others if name in self.metrics[other]
+            ]
+            compared = f" ({', '.join(known)})" if known else ""
+            values.append(
+                f"{name} {in_short(test[name])} [{in_short(ends['low'])} to {in_short(ends['high'])}]{compared}"
+            )
+        return "; ".join(filter(None, (", ".join(values), self.found)))
 
 
-def evidence_of(model: "Predictor", outputs: "Tensor", targets: Sequence[Any], parameters: Evaluate) -> Evidence:
+def evidence_of(
+    model: "Predictor", outputs: "Tensor", splits: Mapping[str, Columns], parameters: Evaluate, every: int
+) -> Evidence:
     """Judge a model by its outputs for the test rows.
 
     Args:
         model: the model.
         outputs: its outputs before calibration, (rows, outputs).
-        targets: the targets of the rows.
+        splits: the tables of `test`, `train` and, unless there are folds, `validation`.
         parameters: the section evaluate.
+        every: 1, or 10 if the table of `train` has the first of every ten rows, and so on.
 
     Raises:
         RetrainError: a metric is not finite.
     """
+    from retrain.evaluation import findings
+
     bins, classes = parameters.calibration_bins, model.description.task.learned.get("classes")
+    targets = splits["test"][model.description.task.column]
     test = evaluate_outputs(model, outputs, targets, bins)
     baseline = evaluate_outputs(model, model.baseline(len(targets)), targets, bins, calibrated=False)
     metrics: dict[str, dict[str, Any]] = {
@@ -65,12 +78,16 @@ def evidence_of(model: "Predictor", outputs: "Tensor", targets: Sequence[Any], p
         "baseline": baseline.metrics,
         "intervals": {**intervals(test.judged)},
     }
-    tables = tables_of(test.judged, classes)
+    if parameters.reference == "linear":
+        fitted = findings.reference_outputs(model, splits)
+        metrics["reference"] = evaluate_outputs(model, fitted, targets, bins, calibrated=False).metrics
+    found = findings.findings_of(model, test.judged, splits, parameters.batch_size, every)
+    tables = tables_of(test.judged, classes) | found.tables
     if classes:
         before = evaluate_outputs(model, outputs, targets, bins, calibrated=False)
         metrics["uncalibrated"] = {name: before.metrics[name] for name in CHANGED_BY_CALIBRATION}
         tables["calibration.csv"] = before_and_after(before, test, bins)
-    return Evidence(metrics, test.predictions, tables)
+    return Evidence(metrics, test.predictions, tables, found.summary)
 
 
 def before_and_after(before: Evaluation, after: Evaluation, bins: int) -> Columns:

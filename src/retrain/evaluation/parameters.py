@@ -1,6 +1,6 @@
 """The parameters of the stages evaluate and plot."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from retrain.schema import AtLeastOne, Section
 
@@ -15,6 +15,8 @@ class Evaluate(Section):
     batch_size: AtLeastOne
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
     """The number of bins of the calibration error and of its table."""
+    reference: Literal["none", "linear"]
+    """`linear` also fits logistic or ridge regression on the train split, and evaluates it on the test split."""
 
 
 class Plot(Section):

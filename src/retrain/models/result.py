@@ -30,6 +30,8 @@ class Metrics(Section):
     baseline: dict[str, float]
     uncalibrated: dict[str, float] = Field(default_factory=dict)
     """Those of the model's probabilities before calibration."""
+    reference: dict[str, float] = Field(default_factory=dict)
+    """Those of a linear model that was fitted on the train split."""
     intervals: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The 95 % interval of each metric of the model: `low` and `high`."""
 
@@ -148,7 +150,7 @@ class Result:
             return {}
         parts = self.judged()
         figures = {f"test/{name}": value for name, value in parts["test"].items()}
-        for part in ("baseline", "uncalibrated"):
+        for part in ("baseline", "reference", "uncalibrated"):
             figures |= {f"test_{part}/{name}": value for name, value in parts[part].items()}
         for name, ends in parts["intervals"].items():
             figures |= {f"test_{end}/{name}": value for end, value in ends.items()}

@@ -37,6 +37,8 @@ STEPS = 1_200
 FEWEST_EPOCHS, MOST_EPOCHS = 24, 60
 TEXT_BATCHES = 64
 """About so many batches make an epoch of texts."""
+REFERENCE_CELLS, REFERENCE_TEXT_CELLS = 500_000, 50_000
+"""Rows times classes up to which fitting the reference takes about two seconds: without texts, and with them."""
 KINDS = ("numbers", "categories", "dates", "texts")
 
 
@@ -137,7 +139,10 @@ def block_lines(dataset: Dataset) -> list[str]:
     lines += [
         f"      {kind}: {scalar(name)}" for kind, name in (("group", dataset.group), ("time", dataset.time)) if name
     ]
-    return [*lines, *learning_lines(dataset), "    evaluate: {}", "    plot: {}"]
+    cells = dataset.learned * max(1, len(dataset.classes))
+    is_large = cells > (REFERENCE_TEXT_CELLS if dataset.of_kind("texts") else REFERENCE_CELLS)
+    evaluate = "{reference: none}" if is_large else "{}"
+    return [*lines, *learning_lines(dataset), f"    evaluate: {evaluate}", "    plot: {}"]
 
 
 def learning_lines(dataset: Dataset) -> list[str]:

@@ -45,6 +45,7 @@ USED_BY_SOME_CHOICES = (
     "src/retrain/data/encoders/_text.py",
     "src/retrain/data/report_csv.py",
     "src/retrain/data/sources",
+    "src/retrain/evaluation/reference.py",
     "src/retrain/threads.py",
 )
 """Modules that a stage declares for every dataset, although only some choices import them."""

@@ -19,7 +19,18 @@ from retrain.schema import Names, Section
 import numpy as np
 from pydantic import Field, model_validator
 
-__all__ = ["Bags", "Bits", "Chunk", "NgramLength", "bags_of", "chunks_of", "counted", "inverse_frequencies", "runs_of"]
+__all__ = [
+    "Bags",
+    "Bits",
+    "Chunk",
+    "NgramLength",
+    "Texts",
+    "bags_of",
+    "chunks_of",
+    "counted",
+    "inverse_frequencies",
+    "runs_of",
+]
 
 
 SPACE, WORD, MARK = 0, 1, 2

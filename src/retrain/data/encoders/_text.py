@@ -10,7 +10,7 @@ from retrain.data.encoders import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["OfText", "joined", "normalised", "signs_of"]
+__all__ = ["OfText", "encoded_content", "joined", "normalised", "signs_of"]
 
 
 WORD = re.compile(r"\w+")

@@ -1,0 +1,268 @@
+"""The reference: a strong simple model, fitted on the train split, that shows what a network adds.
+
+It is logistic regression for classes and ridge regression for numbers, on words and pairs of words weighted by TF-IDF,
+categories one-hot, and standardised numbers and dates. A missing number is the median, and has an indicator. Minima of these
+losses are the ones that scikit-learn finds (a test compares them). Importing scikit-learn would take longer than the fit of a
+small table, so this is a Newton method of a few lines: Lin, Weng and Keerthi, "Trust Region Newton Method for Large-Scale
+Logistic Regression", JMLR 9 (2008), with halved steps instead of a trust region.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from retrain.data.encoders._ngrams import Bags, chunks_of, counted, inverse_frequencies
+from retrain.data.report_csv import Columns
+from retrain.evaluation.slices import as_numbers
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["linear"]
+
+
+HASH_BITS = 22
+MINIMUM_COUNT = 2
+"""Values of a category, words and pairs that occur less often in the train split are left out."""
+MOST_VALUES = 1000
+"""The most frequent values of a category that have an input."""
+FARTHEST = 10.0
+"""A number further from the mean, in standard deviations, counts as this far, so that a prediction is never extreme."""
+TEXT_SCALE = 10.0**0.5
+"""The length of a row's TF-IDF, with which texts are regularised like C = 10 in scikit-learn, and other inputs like C = 1."""
+STEPS, SOLVER_STEPS, HALVINGS = 20, 50, 10
+ACCURACY = 0.1
+"""The part of its norm to which a step reduces the residual of Newton's linear system."""
+TOLERANCE = 1e-3
+"""The part of its first norm to which the gradient is reduced."""
+
+
+Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Rows, columns and values of the entries of a sparse matrix: int64, int64, float64, (entries,)."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of some rows: dense columns, of which the first is 1, and then sparse ones."""
+
+    dense: Tensor
+    """float64, (rows, dense columns)."""
+    sparse: Tensor | None
+    """float64, (rows, sparse columns), or None if there are none."""
+    transposed: Tensor | None
+
+    @classmethod
+    def of(cls, dense: list[np.ndarray], sparse: Sparse, columns: int) -> "Inputs":
+        """Arrange the columns; `columns` is the number of the sparse ones."""
+        rows = len(dense[0])
+        own = torch.from_numpy(np.stack(dense, axis=1))
+        if not columns:
+            return cls(own, None, None)
+        places, numbers, values = sparse
+        return cls(
+            own, matrix(places, numbers, values, (rows, columns)), matrix(numbers, places, values, (columns, rows))
+        )
+
+    def times(self, weights: Tensor) -> Tensor:
+        """The product with weights, (columns, outputs): (rows, outputs)."""
+        width = self.dense.shape[1]
+        products = self.dense @ weights[:width]
+        return products if self.sparse is None else products + self.sparse @ weights[width:]
+
+    def back(self, residuals: Tensor) -> Tensor:
+        """The product of the transposed columns with residuals, (rows, outputs): (columns, outputs)."""
+        products = self.dense.T @ residuals
+        return products if self.transposed is None else torch.cat([products, self.transposed @ residuals])
+
+
+def matrix(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    """A sparse matrix by rows (CSR)."""
+    order = np.argsort(rows, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse matrices a beta version
+        starts, places, found = map(torch.from_numpy, (offsets, columns[order], values[order]))
+        return torch.sparse_csr_tensor(starts, places, found, shape, check_invariants=False)
+
+
+def linear(train: Columns, test: Columns, kinds: Mapping[str, str], targets: np.ndarray, outputs: int) -> Tensor:
+    """The outputs of the reference for the test rows, as a network would give them: float64, (test rows, outputs).
+
+    Args:
+        train: the input columns of the train split.
+        test: those of the test split.
+        kinds: what each column holds: `number`, `category`, `text` or `date`.
+        targets: the targets of the train split as the task encodes them.
+        outputs: the number of classes, or 1.
+    """
+    inputs, others = inputs_of(train, test, kinds)
+    if targets.dtype.kind == "f":
+        weights = minimum(inputs, squared_errors(torch.from_numpy(targets).double()), outputs)
+    else:
+        wanted = torch.nn.functional.one_hot(torch.from_numpy(targets), outputs).double()
+        weights = minimum(inputs, cross_entropies(wanted), outputs)
+    return others.times(weights)
+
+
+def inputs_of(train: Columns, test: Columns, kinds: Mapping[str, str]) -> tuple[Inputs, Inputs]:
+    """The inputs of both splits, by what the train split has."""
+    splits = (train, test)
+    sizes = [len(next(iter(split.values()))) for split in splits]
+    dense = [[np.ones(size)] for size in sizes]
+    sparse: list[list[Sparse]] = [[], []]
+    columns = 0
+    for name, kind in kinds.items():
+        if kind in ("number", "date"):
+            for columns_of, added in zip(
+                dense, standardised(*(as_numbers(split[name]) for split in splits)), strict=True
+            ):
+                columns_of.extend(added)
+        elif kind == "category":
+            codes = {value: columns + number for number, value in enumerate(frequent(train[name]))}
+            columns += len(codes)
+            for parts, split in zip(sparse, splits, strict=True):
+                known = [(row, codes[value]) for row, value in enumerate(split[name]) if value in codes]
+                rows, numbers = np.array(known, np.int64).reshape(-1, 2).T
+                parts.append((rows, numbers, np.ones(len(rows))))
+    names = tuple(name for name, kind in kinds.items() if kind == "text")
+    texts = [{name: [value or "" for value in split[name]] for name in names} for split in splits]
+    if names and (bags := bags_of(texts[0], names)):
+        for parts, split in zip(sparse, texts, strict=True):
+            rows, numbers, values = entries(bags, split)
+            parts.append((rows, columns + numbers, values))
+        columns += bags.size
+    own, others = (Inputs.of(own, together(parts), columns) for own, parts in zip(dense, sparse, strict=True))
+    return own, others
+
+
+def together(parts: list[Sparse]) -> Sparse:
+    """The entries of all parts."""
+    empty = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    rows, columns, values = (np.concatenate(arrays) for arrays in zip(empty, *parts, strict=True))
+    return rows, columns, values
+
+
+def standardised(train: np.ndarray, test: np.ndarray) -> list[list[np.ndarray]]:
+    """The columns of a number in both splits: itself, unless it is constant, and an indicator if it is ever missing."""
+    missing = np.isnan(train)
+    if missing.all():
+        return [[], []]
+    unit = np.abs(train[~missing]).max() or 1.0  # squares of tiny numbers would be zero
+    train, test = train / unit, test / unit
+    median = np.median(train[~missing])
+    filled = np.where(missing, median, train)
+    mean, deviation = filled.mean(), filled.std()
+    columns: list[list[np.ndarray]] = [[], []]
+    for own, values in zip(columns, (train, test), strict=True):
+        if deviation > 0:
+            own.append(((np.where(np.isnan(values), median, values) - mean) / deviation).clip(-FARTHEST, FARTHEST))
+        if missing.any():
+            own.append(np.isnan(values).astype(np.float64))
+    return columns
+
+
+def frequent(values: Sequence[str | None]) -> list[str | None]:
+    """The frequent values of a category, in order; a missing one is a value."""
+    counts = Counter(values)
+    chosen = [value for value, count in counts.items() if count >= MINIMUM_COUNT]
+    return sorted(chosen, key=lambda value: (-counts[value], value or ""))[:MOST_VALUES]
+
+
+def bags_of(texts: Columns, names: tuple[str, ...]) -> Bags | None:
+    """The frequent words and pairs of words, weighted by inverse frequency; None if there are none."""
+    rows = len(texts[names[0]])
+    chunks = list(chunks_of(texts, names, HASH_BITS, 0))
+    buckets, counts = counted(chunks, np.zeros(rows, np.int64), HASH_BITS, MINIMUM_COUNT)
+    if not len(buckets):
+        return None
+    weights = inverse_frequencies(counts, rows).astype("<f2")
+    return Bags(names, HASH_BITS, 0, buckets.tobytes(), weights.tobytes())
+
+
+def entries(bags: Bags, texts: Columns) -> Sparse:
+    """The TF-IDF of texts, where each row has the length `TEXT_SCALE`."""
+    arrays = bags.encode(texts)
+    features, lengths = arrays["features"], np.diff(arrays["offsets"])
+    values = arrays["feature_weights"][features] * np.repeat(arrays["scales"][:, 0], lengths)
+    return (
+        np.repeat(np.arange(len(lengths)), lengths),
+        features.astype(np.int64),
+        TEXT_SCALE * values.astype(np.float64),
+    )
+
+
+Loss = Callable[[Tensor], tuple[float, Tensor, Callable[[Tensor], Tensor]]]
+"""From outputs to the sum of losses, its gradient, and the function that multiplies by its second derivatives."""
+
+
+def squared_errors(targets: Tensor) -> Loss:
+    """Half the squared errors."""
+    return lambda outputs: (float((outputs - targets).square().sum()) / 2, outputs - targets, lambda change: change)
+
+
+def cross_entropies(targets: Tensor) -> Loss:
+    """Cross entropies of the softmax; targets are one-hot."""
+
+    def loss(outputs: Tensor) -> tuple[float, Tensor, Callable[[Tensor], Tensor]]:
+        logarithms = outputs.log_softmax(dim=1)
+        shares = logarithms.exp()
+
+        def curvature(change: Tensor) -> Tensor:
+            weighted = shares * change
+            return weighted - shares * weighted.sum(dim=1, keepdim=True)
+
+        return -float((targets * logarithms).sum()), shares - targets, curvature
+
+    return loss
+
+
+def minimum(inputs: Inputs, loss: Loss, outputs: int) -> Tensor:
+    """The weights with the smallest sum of losses and half the squared weights, but for that of the constant column."""
+    width = inputs.back(torch.zeros(len(inputs.dense), 1, dtype=torch.float64)).shape[0]
+    penalty = torch.ones(width, 1, dtype=torch.float64)
+    penalty[0] = 0.0
+    weights = torch.zeros(width, outputs, dtype=torch.float64)
+    predicted = inputs.times(weights)
+    total, slope, curvature = loss(predicted)
+    first = 0.0
+    for _ in range(STEPS):
+        gradient = inputs.back(slope) + penalty * weights
+        norm = float(gradient.norm())
+        first = first or norm
+        if norm <= TOLERANCE * first:
+            break
+        step = solved(partial(curved, inputs, curvature, penalty), gradient)
+        moved, expected = inputs.times(step), float((gradient * step).sum())
+        for halving in range(HALVINGS):
+            factor = 0.5**halving
+            tried = weights - factor * step
+            new, slope, curvature = loss(predicted - factor * moved)
+            objective = new + float((penalty * tried.square()).sum()) / 2
+            if objective <= total - 1e-4 * factor * expected:
+                break
+        weights, predicted, total = tried, predicted - factor * moved, objective
+    return weights
+
+
+def curved(inputs: Inputs, curvature: Callable[[Tensor], Tensor], penalty: Tensor, change: Tensor) -> Tensor:
+    """The product of the second derivatives with a change of the weights."""
+    return inputs.back(curvature(inputs.times(change))) + penalty * change
+
+
+def solved(times: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:
+    """About the solution of a linear system, by conjugate gradients; `times` multiplies by its matrix."""
+    solution, residual, direction = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
+    size = start = float(residual.square().sum())
+    for _ in range(SOLVER_STEPS):
+        product = times(direction)
+        length = size / max(float((direction * product).sum()), 1e-300)
+        solution += length * direction
+        residual -= length * product
+        previous, size = size, float(residual.square().sum())
+        if size <= ACCURACY**2 * start:
+            break
+        direction = residual + size / previous * direction
+    return solution
