@@ -138,8 +138,13 @@ def main(dataset: str) -> None:
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     cut = f" in {parameters.folds} folds" if parameters.folds else ""
-    leaked = f"; left out {left:,} rows that are also in the test file" if left else ""
-    click.echo(f"split {dataset}: {sizes} rows{cut}{leaked}; {encoder.describe()}, {task.describe()}")
+    why = (
+        "that are also in the test file"
+        if parameters.train_share is None
+        else f"(train_share {parameters.train_share:g})"
+    )
+    without = f"; left out {left:,} rows {why}" if left else ""
+    click.echo(f"split {dataset}: {sizes} rows{cut}{without}; {encoder.describe()}, {task.describe()}")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,23 @@ def test_new_rows_move_no_old_row(texts, more, seed):
 
 
 @unhurried
+@given(TEXTS, st.sampled_from([None, 3]), st.integers(0, 2**32 - 1))
+def test_train_share_leaves_out_train_rows_alone(texts, folds, seed):
+    others = {"seed": seed, "folds": folds, "validation": None if folds else 0.2}
+    less, more, everything = (splits_of(texts, train_share=share, **others) for share in (0.3, 0.6, None))
+    assert set(less["train"]) <= set(more["train"]) <= set(everything["train"])
+    for name in everything.keys() - {"train"}:
+        assert less[name] == more[name] == everything[name]
+
+
+def test_train_share_is_about_that_share():
+    texts = [f"text {number}" for number in range(2000)]
+    whole = len(splits_of(texts)["train"])
+    for share in (0.1, 0.5):
+        assert len(splits_of(texts, train_share=share)["train"]) / whole == pytest.approx(share, abs=0.04)
+
+
+@unhurried
 @given(TEXTS, TEXTS)
 def test_texts_of_the_test_file_leave_the_others(texts, official):
     splits = splits_of(texts, [*official, *official], test=None)

@@ -34,6 +34,8 @@ class Split(Section):
     the other folds."""
     test: Fraction | None = None
     """Absent if the data has an official test file."""
+    train_share: Fraction | None = None
+    """The share of the train rows to learn from; the others are left out. Absent for all of them."""
     seed: Seed
     task: str
     """What is predicted: `classification` or `regression`."""
@@ -64,6 +66,14 @@ def draws_of(contents: Iterable[bytes], seed: int) -> "np.ndarray":
         own.update(content)
         digests += own.digest()
     return np.frombuffer(digests, ">u8") / 2**64
+
+
+def kept_draws(units: Iterable[bytes], seed: int) -> "np.ndarray":
+    """Numbers from 0 to 1 that decide which train rows are kept, independent of those for the splits and the folds.
+
+    The rows of a smaller share are among those of a larger one.
+    """
+    return draws_of((b"train_share " + unit for unit in units), seed)
 
 
 def contents_of_groups(groups: Iterable[str]) -> list[bytes]:
@@ -156,6 +166,8 @@ def split(
         assigned[copies(rows, contents, *official)] = ""
     if times is None and (moved := needed_to_train(rows.iloc[:, -1], units, assigned, parameters.seed)):
         assigned[[bool(own) and unit in moved for own, unit in zip(assigned, units, strict=True)]] = "train"
+    if parameters.train_share is not None:
+        assigned[(assigned == "train") & (kept_draws(units, parameters.seed) >= parameters.train_share)] = ""
     parts = {name: rows[assigned == name] for name in names}
     return parts if official is None else {**parts, "test": official[0]}
 
@@ -261,9 +273,12 @@ def not_empty(splits: dict[str, "pd.DataFrame"], parameters: Split, where: str) 
     """Raise RetrainError if a split is empty."""
     total = sum(map(len, splits.values()))
     for name, rows in splits.items():
-        fraction = {"validation": parameters.validation, "test": parameters.test}.get(name)
+        fraction = {
+            "train": parameters.train_share, "validation": parameters.validation, "test": parameters.test,
+        }.get(name)  # fmt: skip
         if rows.empty:
-            fractions = "" if fraction is None else f" at {name} = {fraction:g}"
-            hint = "lower validation or test" if fraction is None else f"raise {name}"
+            parameter = "train_share" if name == "train" else name
+            fractions = "" if fraction is None else f" at {parameter} = {fraction:g}"
+            hint = "lower validation or test" if fraction is None else f"raise {parameter}"
             fact = f"has an empty {name} split (0 of {total:,} rows{fractions})"
             raise RetrainError(where, fact, f"{hint}, or add rows")
