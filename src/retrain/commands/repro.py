@@ -9,6 +9,7 @@ from retrain import cli, environment, files, params, processes
 from retrain.commands import reset
 from retrain.data import report_csv
 from retrain.errors import RetrainError
+from retrain.evaluation import seeds
 from retrain.evaluation.verdict import verdict
 from retrain.models import description
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
@@ -69,6 +70,8 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         )
         rows += [(dataset, name, *cells_of(name, metrics)) for name in metrics["test"]]
         sentences.append(f"{dataset}: {sentence(workspace, dataset, metrics)}.")
+        if noted := remark(workspace, dataset, metrics):
+            sentences.append(f"{dataset}: {noted}.")
         sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
@@ -95,6 +98,14 @@ def sentence(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) 
     history = report_csv.read_numbers(workspace / "reports" / dataset / "history.csv", hint, ("validation_loss",))
     test_rows = description.read(workspace / "models" / dataset).splits["test"].rows
     return verdict(metrics, test_rows, history["validation_loss"])
+
+
+def remark(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) -> str:
+    """What the spread over seeds says about the difference to the reference, or else to the baseline; nothing if it is larger."""
+    metric, value = next(iter(metrics["test"].items()))
+    other = next(name for name in ("reference", "baseline") if metric in (metrics.get(name) or {}))
+    path, described = workspace / "reports" / dataset / seeds.FILE, description.read(workspace / "models" / dataset)
+    return seeds.remark(path, described, metric, value - metrics[other][metric], f"the difference to the {other}")
 
 
 def compared(committed: Lock, now: Lock, dataset: str) -> str:

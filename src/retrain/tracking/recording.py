@@ -30,7 +30,7 @@ import click
 import psutil
 from filelock import FileLock, Timeout
 
-__all__ = ["Outbox", "Recording", "finish", "note_path", "now", "start", "sweep", "training"]
+__all__ = ["Outbox", "Recording", "check_store", "finish", "is_on", "note_path", "now", "start", "sweep", "training"]
 
 
 SWITCH = "RETRAIN_TRACKING"
@@ -186,9 +186,14 @@ def start() -> None:
         RetrainError: `MLFLOW_TRACKING_URI`, or the folder of the project, can't be the address of a store.
     """
     if is_on():
-        store.check_uri(os.environ.get("MLFLOW_TRACKING_URI") or store.own_uri(environment.root()))
+        check_store()
         with suppress(OSError):  # the first message reports it
             Outbox.of_environment().start()
+
+
+def check_store() -> None:
+    """Raise RetrainError if `MLFLOW_TRACKING_URI`, or the folder of the project, can't be the address of a store."""
+    store.check_uri(os.environ.get("MLFLOW_TRACKING_URI") or store.own_uri(environment.root()))
 
 
 def finish(result: Result, stage: str, training: str = "") -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
 
-__all__ = ["Epoch", "Run", "RunFacts", "claim", "newest", "record"]
+__all__ = ["Epoch", "Run", "RunFacts", "claim", "create", "newest", "record"]
 
 
 LARGEST_BATCH = 1000
@@ -154,12 +154,13 @@ class Run:
             if new:
                 self.client.log_batch(self.run_id, tags=new)
 
-    def fill(self, content: Content, times: Sequence[int]) -> None:
+    def fill(self, content: Content, times: Sequence[int], known_by: str = "result_sha256") -> None:
         """Bring it up to what a result's files say. Nothing that it has already is written again.
 
         Args:
             content: what the files say.
             times: when the epochs ended, from the first one on, as far as that is known.
+            known_by: the tag with the digest of the result; another one keeps the run from being taken for the project's own.
         """
         from mlflow.entities import Metric, RunTag
 
@@ -175,7 +176,7 @@ class Run:
         tags = {
             **digests,
             "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
-            "result_sha256": content.sha256,
+            known_by: content.sha256,
         }
         new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
         metrics = [Metric(k, v, at, 0) for k, v in content.metrics.items() if data.metrics.get(k) != v]
