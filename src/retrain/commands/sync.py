@@ -13,6 +13,7 @@ from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, LockedStage
+from retrain.pipeline.revisions import Revision, content_of
 from retrain.tracking import recording, runs, store
 from retrain.tracking.recording import Outbox
 from retrain.tracking.store import StoreError
@@ -27,33 +28,6 @@ __all__ = ["command"]
 
 RECORDED = ("train", "evaluate", "plot")
 """The stages whose outputs a run contains."""
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A commit, or the working tree."""
-
-    folder: Path
-    commit: str
-    """Empty for the working tree."""
-
-    @property
-    def name(self) -> str:
-        """Its name in messages."""
-        return f"commit {self.commit[:7]}" if self.commit else "the working tree"
-
-    def read(self, path: str) -> bytes | None:
-        """The content of a file that git stores, or None if there is none."""
-        if not self.commit:
-            return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
-        try:
-            return git.run(self.folder, "show", f"{self.commit}:./{path}")
-        except RetrainError:
-            return None
-
-    def lock(self) -> Lock:
-        """Its dvc.lock; raises RetrainError if it is damaged."""
-        return dvc_lock.of_commit(self.folder, self.commit) if self.commit else dvc_lock.read(self.folder)
 
 
 @dataclass(frozen=True)
@@ -221,12 +195,3 @@ def collect_files(found: RecordedResult, finder: OutputFinder, folder: Path) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
     return ""
-
-
-def content_of(path: str, digest: str, revision: Revision, finder: OutputFinder) -> bytes | None:
-    """A file's content from DVC's cache or the workspace, else from git."""
-    where = finder.file(path, digest)
-    if where:
-        return where.read_bytes()
-    content = revision.read(path)
-    return content if content is not None and dvc_cache.digest(content) == digest else None

@@ -1,0 +1,93 @@
+"""Commits, DVC experiments and the working tree, as places that results are read from."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrain import git
+from retrain.errors import RetrainError
+from retrain.pipeline import dvc_cache, dvc_lock
+from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline.dvc_lock import Lock
+
+__all__ = ["WORKSPACE", "Revision", "content_of", "named"]
+
+
+WORKSPACE = "workspace"
+"""What DVC calls the working tree, too."""
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")
+"""Where DVC keeps an experiment: the commit that it started from, and its name."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit, or the working tree."""
+
+    folder: Path
+    commit: str
+    """Empty for the working tree."""
+    experiment: str = ""
+    """The name of the DVC experiment whose commit it is, if it was asked for by that."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        if self.experiment:
+            return f"experiment {self.experiment}"
+        return f"commit {self.commit[:7]}" if self.commit else "the working tree"
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file that git stores, or None if there is none."""
+        if not self.commit:
+            return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
+        try:
+            return git.run(self.folder, "show", f"{self.commit}:./{path}")
+        except RetrainError:
+            return None
+
+    def lock(self) -> Lock:
+        """Its dvc.lock; raises RetrainError if it is damaged."""
+        return dvc_lock.of_commit(self.folder, self.commit) if self.commit else dvc_lock.read(self.folder)
+
+
+def named(folder: Path, text: str) -> Revision:
+    """What a user means by `HEAD~1`, `main`, `1a2b3c4`, the name of a DVC experiment, or `workspace`.
+
+    Raises:
+        RetrainError: there is no such commit or experiment, or several experiments have that name; or there is no repository.
+    """
+    if text == WORKSPACE:
+        return Revision(folder, "")
+    git.run(folder, "rev-parse", "--git-dir")
+    try:
+        commit = git.text(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}")
+        return Revision(folder, commit.strip())
+    except RetrainError:
+        return experiment(folder, text)
+
+
+def experiment(folder: Path, name: str) -> Revision:
+    """The DVC experiment with a name: that of the last commit if there is one, else the only one."""
+    head = git.text(folder, "rev-parse", "HEAD").strip()
+    found: dict[str, str] = {}
+    for line in git.text(folder, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+        commit, _, ref = line.partition(" ")
+        match = EXPERIMENT.fullmatch(ref)
+        if match and match[2] == name:
+            found[match[1].replace("/", "")] = commit
+    if not found:
+        fact = "is neither a commit nor a DVC experiment"
+        raise RetrainError(f"revision '{name}'", fact, "to list them: git log --oneline; dvc exp list --all-commits")
+    if head not in found and len(found) > 1:
+        commits = ", ".join(sorted(commit[:7] for commit in found.values()))
+        raise RetrainError(f"experiment '{name}'", "exists more than once", f"name its commit: {commits}")
+    return Revision(folder, found.get(head, next(iter(found.values()))), name)
+
+
+def content_of(path: str, digest: str, revision: Revision, finder: OutputFinder) -> bytes | None:
+    """A file's content from DVC's cache or the workspace, else from git; None if it is in neither."""
+    where = finder.file(path, digest)
+    if where:
+        return where.read_bytes()
+    content = revision.read(path)
+    return content if content is not None and dvc_cache.digest(content) == digest else None
