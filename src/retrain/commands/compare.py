@@ -1,0 +1,315 @@
+"""`retrain compare`: two results, and whether the difference between them means anything."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from retrain import cli, environment, files, params, schema
+from retrain.data import report_csv
+from retrain.data.report_csv import in_short
+from retrain.errors import RetrainError, printable
+from retrain.evaluation import seeds
+from retrain.models import description
+from retrain.models.description import Description
+from retrain.models.result import Result
+from retrain.pipeline import dvc_cache, dvc_lock, revisions
+from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline.dvc_lock import Lock
+from retrain.pipeline.revisions import WORKSPACE, Revision
+from retrain.text_tables import table
+
+import click
+
+if TYPE_CHECKING:
+    from retrain.evaluation.intervals import Judged
+    from retrain.evaluation.paired import Difference
+
+__all__ = ["command"]
+
+
+NOT_SET = "(not set)"
+RESULT = "reports/{}/metrics.json"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A dataset's result in a revision; its files are copied into a folder of its own when they are asked for."""
+
+    revision: Revision
+    shown: str
+    """What the user calls the revision."""
+    dataset: str
+    lock: Lock
+    """The dataset's part of dvc.lock."""
+    finder: OutputFinder
+    folder: Path
+
+    @property
+    def result(self) -> Result:
+        """The files of the result, as far as they were copied."""
+        return Result(self.dataset, self.folder, ())
+
+    def copied(self, path: str) -> Path | None:
+        """A copy of a file that dvc.lock records, or None if it is neither in git nor in DVC's cache."""
+        digest = self.lock.outputs().get(path)
+        if digest is None:  # a file of a folder
+            folder, _, name = path.rpartition("/")
+            listing = self.finder.listing(folder, self.lock.outputs().get(folder, "")) or {}
+            digest = listing.get(name)
+        content = revisions.content_of(path, digest, self.revision, self.finder) if digest else None
+        return None if content is None else self.kept(path, content)
+
+    def kept(self, path: str, content: bytes) -> Path:
+        """A file in the folder."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """The metrics on the test split; raises RetrainError if they are not those that dvc.lock records."""
+        path = self.copied(RESULT.format(self.dataset))
+        if path is None:
+            where = f"{RESULT.format(self.dataset)} of {self.revision.name}"
+            raise RetrainError(where, "is not the one that dvc.lock records", f"run: dvc repro plot@{self.dataset}")
+        metrics: dict[str, float] = files.read_json(path, "")["test"]
+        return metrics
+
+    @cached_property
+    def description(self) -> Description | None:
+        """What `model.json` says, if that is available."""
+        return description.read(self.result.model) if self.copied(f"models/{self.dataset}/model.json") else None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that the result was made with, flat, with the defaults filled in."""
+        recorded = {name: value for stage in self.lock.stages.values() for name, value in stage.parameters().items()}
+        block = {stage: recorded.get(f"datasets.{self.dataset}.{stage}") or {} for stage in params.STAGES}
+        start = f"{params.DEFAULTS}."
+        shared = {name.removeprefix(start): value for name, value in recorded.items() if name.startswith(start)}
+        return params.flat(params.with_defaults(block, shared))
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the working tree's params.yaml has changed since its result was made."""
+        here = self.revision.folder
+        if self.revision.commit or self.dataset not in params.datasets(here):
+            return False
+        return params.flat(params.dataset_block(here, self.dataset)) != self.parameters
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The digests of the modules and of the list of packages that the result was made with."""
+        entries = {entry.path: entry.md5 for stage in self.lock.stages.values() for entry in stage.deps}
+        return {path: md5 for path, md5 in entries.items() if path.startswith(("src/", "requirements"))}
+
+    def judged(self) -> "Judged | str":
+        """The rows of the predictions; or why there are none, in words."""
+        from retrain.evaluation.intervals import Judged
+
+        path = self.copied(f"reports/{self.dataset}/predictions.csv")
+        if self.description is None or path is None:
+            lacking = "model.json" if self.description is None else "predictions.csv"
+            return f"{lacking} of {self.revision.name} is not in DVC's cache; run: {self.to_get_files}"
+        columns = report_csv.read_columns(path, self.to_get_files, ("target", "predicted"))
+        classes = self.description.task.learned.get("classes")
+        if classes and not all(f"probability_{name}" in columns for name in classes):
+            return f"an earlier version of Retrain wrote the predictions of {self.revision.name}, without probabilities"
+        return Judged.of_predictions(columns["target"], columns, classes)
+
+    @property
+    def to_get_files(self) -> str:
+        """The command that gets files that are not in DVC's cache."""
+        if self.revision.experiment:
+            return f"dvc exp pull origin {self.revision.experiment}"
+        return "dvc fetch --all-commits" if self.revision.commit else f"dvc repro plot@{self.dataset}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of a dataset."""
+
+    first: Side
+    second: Side
+    markdown: bool
+
+    def lines(self) -> Iterator[str]:
+        """All there is to say, the verdict first."""
+        title = f"{self.first.dataset}: {self.first.shown} -> {self.second.shown}"
+        yield from ["### " + title, ""] if self.markdown else [title]
+        headline, other = next(iter(self.first.metrics)), next(iter(self.second.metrics))
+        if headline != other:
+            yield f"The results can't be compared: one has {headline}, the other {other}."
+            return
+        paired, problem = self.differences()
+        yield self.verdict(headline, paired)
+        yield from filter(None, (self.over_seeds(headline), problem))
+        yield from ["", *self.metric_table(paired), "", *self.parameter_table(), f"data: {self.data()}."]
+        if code := self.code():
+            yield from [*([""] if self.markdown else []), f"code: {code}."]
+
+    def differences(self) -> "tuple[Mapping[str, Difference], str]":
+        """The paired differences; or none, and a sentence that says why."""
+        from retrain.evaluation import paired
+
+        first, second = self.first.judged(), self.second.judged()
+        if isinstance(first, str) or isinstance(second, str):
+            return {}, f"The difference has no interval: {first if isinstance(first, str) else second}"
+        if not self.same_rows("test"):
+            return {}, "The difference has no interval: the test rows differ, so they can't be paired"
+        return paired.differences(first, second), ""
+
+    def same_rows(self, split: str) -> bool:
+        """Whether a split has the same rows in the same order."""
+        first, second = self.first.description, self.second.description
+        facts = [side.splits.get(split) for side in (first, second) if side]
+        return len(facts) == 2 and facts[0] is not None and facts[0] == facts[1]
+
+    def verdict(self, metric: str, paired: "Mapping[str, Difference]") -> str:
+        """What the first metric says."""
+        first, second = self.first.metrics[metric], self.second.metrics[metric]
+        values = f"{metric} {in_short(first)} -> {in_short(second)}"
+        if metric not in paired:
+            return f"{values}, difference {signed(second - first)}."
+        found = paired[metric]
+        interval = f"95 % interval {signed(found.low)} to {signed(found.high)}, on the same test rows"
+        start = f"**{found.verdict}**" if self.markdown else found.verdict
+        return f"{start}: {values}, difference {signed(found.value)} ({interval})."
+
+    def over_seeds(self, metric: str) -> str:
+        """How the difference compares with the spread over seeds, if that of one of the results is known."""
+        difference = self.second.metrics[metric] - self.first.metrics[metric]
+        for side in (self.second, self.first):
+            path = RESULT.format(side.dataset).replace("metrics.json", seeds.FILE)
+            content = side.revision.read(path)
+            found = None if content is None else seeds.read(side.kept(path, content))
+            fits = found and side.description and found.made_with == seeds.made_with(side.description)
+            if found and fits and metric in found.whole.spread:
+                return f"The difference is {seeds.sizes(found, metric, difference)}."
+        return ""
+
+    def metric_table(self, paired: "Mapping[str, Difference]") -> list[str]:
+        """The metrics that both results have."""
+        rows = [["metric", self.first.shown, self.second.shown, "difference", "95 % interval", ""]]
+        for name, then in self.first.metrics.items():
+            if name in self.second.metrics:
+                now, found = self.second.metrics[name], paired.get(name)
+                judged = [f"{signed(found.low)} to {signed(found.high)}", found.verdict] if found else ["", ""]
+                rows.append([name, in_short(then), in_short(now), signed(now - then), *judged])
+        return table(rows if paired else [row[:4] for row in rows], left=1, markdown=self.markdown)
+
+    def parameter_table(self) -> list[str]:
+        """The parameters that differ."""
+        first, second = self.first.parameters, self.second.parameters
+        names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+        if not names:
+            return ["parameters: the same."]
+        cells = [
+            [name, *(printable(schema.shortened(side.get(name, NOT_SET), 60)) for side in (first, second))]
+            for name in names
+        ]
+        rows = [["parameter", self.first.shown, self.second.shown], *cells]
+        return [*table(rows, left=3, markdown=self.markdown), ""]
+
+    def data(self) -> str:
+        """Whether the rows of the splits are the same, and their numbers."""
+        first, second = self.first.description, self.second.description
+        if first is None or second is None:
+            path = f"data/{self.first.dataset}/splits"
+            same = self.first.lock.outputs().get(path) == self.second.lock.outputs().get(path)
+            return "the same rows in all splits" if same else "the rows of the splits differ"
+        parts = []
+        for name in dict.fromkeys((*first.splits, *second.splits)):
+            then, now = (
+                f"{splits[name].rows:,}" if name in splits else "none" for splits in (first.splits, second.splits)
+            )
+            change = then if then == now else f"{then} -> {now}"
+            parts.append(f"{name} {change}{'' if self.same_rows(name) else ' (different rows)'}")
+        same = all(map(self.same_rows, first.splits | second.splits))
+        return f"{'the same rows in all splits: ' if same else ''}{', '.join(parts)}"
+
+    def code(self) -> str:
+        """The modules that differ."""
+        first, second = self.first.code, self.second.code
+        changed = sorted(path for path in {*first, *second} if first.get(path) != second.get(path))
+        return f"{schema.some_of(changed)} differ{'s' if len(changed) == 1 else ''}" if changed else ""
+
+
+@click.command(
+    epilog=cli.examples(
+        "retrain compare HEAD", "retrain compare main my-experiment --dataset diabetes", "retrain compare HEAD~1 HEAD --markdown"
+    )
+)  # fmt: skip
+@click.argument("first", metavar="REV")
+@click.argument("second", metavar="[REV]", default=WORKSPACE)
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="NAME",
+    help="A dataset to compare; may be repeated.  [default: all]",
+)
+@click.option("--markdown", is_flag=True, help="Print Markdown, for a pull request.")
+@cli.one_line_errors
+def command(first: str, second: str, datasets: tuple[str, ...], markdown: bool) -> None:  # noqa: FBT001 (click gives it by name)
+    """Compare the results of two revisions.
+
+    A REV is a commit, a branch, a tag or the name of a DVC experiment; the second one is the workspace unless you name
+    another. Shows the metrics with their differences, and the parameters, data and code that differ. Where both models
+    were evaluated on the same test rows, each difference has a 95 % interval. Results come from git and DVC's cache.
+    """
+    workspace = environment.workspace()
+    shown = {name: revisions.named(workspace, name) for name in (first, second)}
+    locks = {name: revision.lock() for name, revision in shown.items()}
+    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    with TemporaryDirectory(prefix="retrain-compare-") as folder:
+        for number, dataset in enumerate(chosen(shown, locks, datasets)):
+            then, now = (
+                Side(
+                    shown[name], name, dataset, locks[name].of([dataset]), finder, Path(folder, str(number), str(place))
+                )
+                for place, name in enumerate((first, second))
+            )
+            for side in (then, now):
+                if side.is_old:
+                    click.echo(
+                        f"{params.FILE} has other parameters for {dataset} than its result; run: {side.to_get_files}",
+                        err=True,
+                    )
+            lines = list(Comparison(then, now, markdown=markdown).lines())
+            click.echo("\n".join(["", *lines] if number else lines))
+
+
+def chosen(shown: Mapping[str, Revision], locks: Mapping[str, Lock], datasets: tuple[str, ...]) -> list[str]:
+    """The datasets to compare.
+
+    Raises:
+        RetrainError: a revision has no result of one of them, or they have none in common.
+    """
+    evaluated = {
+        name: [dataset for dataset in lock.datasets() if f"evaluate@{dataset}" in lock.stages]
+        for name, lock in locks.items()
+    }
+    for name, known in evaluated.items():
+        for dataset in datasets:
+            if dataset not in known:
+                where = f"{dvc_lock.FILE} of {shown[name].name}"
+                raise RetrainError(where, f"has no result of '{dataset}'", schema.nearest(dataset, known))
+    common = [
+        dataset for dataset in evaluated[next(iter(shown))] if all(dataset in known for known in evaluated.values())
+    ]
+    if not common:
+        names = " and ".join(dict.fromkeys(revision.name for revision in shown.values()))
+        raise RetrainError(
+            dvc_lock.FILE, f"has no dataset with results in {names}", "run: make repro; then commit dvc.lock"
+        )
+    return list(dict.fromkeys(datasets)) or common
+
+
+def signed(number: float) -> str:
+    """A difference for people, with its sign."""
+    return f"{number:+.4f}" if number == 0 or 0.0001 <= abs(number) < 100_000 else f"{number:+.4g}"
