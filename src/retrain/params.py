@@ -30,6 +30,7 @@ __all__ = [
     "section_path",
     "unchecked_block",
     "value_at",
+    "with_defaults",
 ]
 
 

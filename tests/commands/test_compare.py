@@ -93,7 +93,7 @@ def test_experiment_is_found_by_name(finished):
     finished.run("git", "update-ref", "-d", f"refs/exps/{head[:2]}/{head[2:]}/wide-net")
     finished.run("git", "update-ref", f"refs/exps/{'0' * 2}/{'2' * 38}/wide-net", commit)
     said = finished.retrain_here("compare", "wide-net").stderr
-    assert said.startswith("Error: experiment 'wide-net' exists more than once; name its commit: ")
+    assert said.startswith("Error: 'wide-net' is the name of several experiments; name a commit: ")
 
 
 def test_other_rows_are_not_paired(finished):

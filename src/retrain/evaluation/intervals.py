@@ -15,7 +15,7 @@ from retrain.data.report_csv import Columns, significant
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Judged", "intervals"]
+__all__ = ["MOST_ROWS", "Judged", "interval", "intervals", "resamples"]
 
 
 LEVEL = 0.95

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["verdict"]
+__all__ = ["HIGHER_IS_BETTER", "verdict"]
 
 
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")

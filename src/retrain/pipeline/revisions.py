@@ -80,7 +80,7 @@ def experiment(folder: Path, name: str) -> Revision:
         raise RetrainError(f"revision '{name}'", fact, "to list them: git log --oneline; dvc exp list --all-commits")
     if head not in found and len(found) > 1:
         commits = ", ".join(sorted(commit[:7] for commit in found.values()))
-        raise RetrainError(f"experiment '{name}'", "exists more than once", f"name its commit: {commits}")
+        raise RetrainError(f"'{name}'", "is the name of several experiments", f"name a commit: {commits}")
     return Revision(folder, found.get(head, next(iter(found.values()))), name)
 
 
