@@ -344,7 +344,7 @@ def test_few_parameters_are_optional():
         "units",
     ]
     expected = [*(f"Parameters.{name}" for name in source), *(f"Format.{name}" for name in written)]
-    assert sorted(optional) == sorted([*expected, "Split.folds", "Split.test", "Split.validation"])
+    assert sorted(optional) == sorted([*expected, "Split.folds", "Split.test", "Split.train_share", "Split.validation"])
 
 
 def test_sections_are_frozen():
