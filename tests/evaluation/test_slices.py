@@ -45,12 +45,12 @@ def test_planted(planted, name):
 
 
 def test_chance_finds_nothing():
-    """Of 60 tables whose losses are random, about three have a slice with a p-value of at most 0.05."""
+    """Of 40 tables whose losses are random, about two have a slice with a p-value of at most 0.05."""
     smallest = [
         min(found(table(seed, 300), np.random.default_rng(seed + 100).random(300) < 0.1, seed + 200)["p_value"])
-        for seed in range(60)
+        for seed in range(40)
     ]
-    assert 0 < np.mean(np.array(smallest) <= 0.05) <= 0.12  # 0.12 and more has a probability of 1 %
+    assert np.mean(np.array(smallest) <= 0.05) <= 0.125  # more has a probability of 1 %
     assert np.median(smallest) == pytest.approx(0.5, abs=0.2)
 
 
