@@ -9,10 +9,11 @@ from pathlib import Path
 from retrain.data import report_csv
 from retrain.data.report_csv import read_columns, write_columns
 from retrain.evaluation import metrics, plots
+from retrain.evaluation.intervals import Judged
 from retrain.models import description
 from retrain.models.result import Result
 
-import pandas as pd
+import numpy as np
 import pytest
 from dvc import cli as dvc_cli
 from hypothesis import given, settings
@@ -121,9 +122,9 @@ HOSTILE = [
 def test_confusion_plots_take_any_name(tmp_path):
     path = tmp_path / "reports" / "mine" / "tables" / "confusion.csv"
     path.parent.mkdir(parents=True)
-    names = pd.Series(HOSTILE)
-    evaluation = metrics.of_classes(names, names[::-1].reset_index(drop=True), HOSTILE)
-    write_columns(path, evaluation.tables["confusion.csv"])
+    names = HOSTILE
+    places = np.arange(len(names))
+    write_columns(path, metrics.tables_of(Judged(places, places[::-1], np.eye(len(names))), HOSTILE)["confusion.csv"])
     folder = write_model(tmp_path / "mine", "text", "classification")
     learned = {"classes": HOSTILE, "counts": [1] * len(HOSTILE)}
     change(folder, "task", "learned", to=learned)

@@ -111,7 +111,7 @@ PARAMETERS = [
     ("tiny_news.split.target", "label", "tiny_news.split: 'target' is now called 'task'; write task: classification"),
     ("tiny_news.evaluate.batchsize", 8, "tiny_news.evaluate: unknown parameter 'batchsize'; did you mean 'batch_size'?"),
     ("tiny_news.plot.dots", 8, "tiny_news.plot: unknown parameter 'dots'; known are: dots_per_inch"),
-    ("tiny_news.train.zzz", 1, "tiny_news.train: unknown parameter 'zzz'; known are: device, loop, loss, network,"),
+    ("tiny_news.train.zzz", 1, "tiny_news.train: unknown parameter 'zzz'; known are: calibration, device, loop, loss, network,"),
     # unknown choices
     ("tiny_news.prepare.source", "filez", "tiny_news.prepare.source: unknown 'filez'; did you mean 'files'?"),
     ("tiny_news.prepare.repairs", ["entitys"], "tiny_news.prepare.repairs.0: unknown 'entitys'; did you mean 'entities'?"),

@@ -368,7 +368,9 @@ def test_lists_become_tuples():
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=6,
     ),
-    st.sampled_from(["network", "optimizer", "schedule", "loss", "loop", "device", "threads", "saved_dtype"]),
+    st.sampled_from(
+        ["network", "optimizer", "schedule", "loss", "loop", "calibration", "device", "threads", "saved_dtype"]
+    ),
 )
 def test_any_value_is_taken_or_named(value: Any, parameter):
     section = {**COMMITTED["diabetes"]["train"], parameter: value}

@@ -5,7 +5,7 @@ from, and the correction is kept in `model.json`: evaluation measures what is de
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -67,6 +67,14 @@ class Calibration(Section):
     threshold: Probability | None = None
     """The probability from which the second of two classes is predicted. None: the larger probability decides."""
     interval: Interval | None = None
+
+    def check(self, classes: Sequence[str] | None) -> None:
+        """Raise ValueError if this is not the calibration of a model with these classes, or of numbers (None)."""
+        fits_numbers = self.temperature == 1.0 and not self.curvature and self.threshold is None
+        if classes is None and not fits_numbers:
+            raise ValueError("the calibration is that of classes")
+        if classes is not None and (self.interval is not None or (self.threshold is not None and len(classes) != 2)):
+            raise ValueError("the calibration is not that of these classes")
 
     def apply(self, outputs: "Tensor") -> "Tensor":
         """The outputs whose softmax are the calibrated probabilities: (rows, classes). Their order within a row stays.

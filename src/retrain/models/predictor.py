@@ -100,6 +100,7 @@ def load(folder: Path) -> Predictor:
         encoder_class = encoders.load(described.encoder.name, where).Encoder
         encoder = encoder_class.from_json(described.encoder.learned)
         task = tasks.load(described.task.name, where).from_json(described.task.learned)
+        described.calibration.check(task.to_json().get("classes"))
         loss_class = losses.load(described.train.loss.get("name"), where)
         loss = schema.check(described.train.loss, loss_class, f"{where}: train.loss")
         file = networks.load(described.train.network.get("name"), where)
