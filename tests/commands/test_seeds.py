@@ -76,7 +76,9 @@ def test_summary_of_repro_reads_the_spread(finished):
     content["shares"][0]["spread"]["accuracy"] |= {"least": 0.0, "largest": 1.0}
     path.write_text(json.dumps(content))
     (found,) = [line for line in repro.summary(finished.folder, ["tiny_sign"]) if "seeds" in line]
-    assert found.startswith("tiny_sign: the difference to the baseline is smaller than the spread over seeds (accuracy")
+    assert found.startswith(
+        "tiny_sign: the difference to the reference is smaller than the spread over seeds (accuracy"
+    )
 
 
 def test_seeds_failure_leaves_nothing(finished, room):

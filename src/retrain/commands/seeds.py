@@ -143,7 +143,8 @@ def prepared(workspace: Path, block: Mapping[str, Any], plans: Sequence[Plan]) -
                 )
                 works.append(Work(plan.folder.parent, ("split",), ""))
         train = {**block["train"], "loop": {**block["train"]["loop"], "seed": plan.seed}}
-        own = {**block, "split": split, "train": train}
+        evaluate = {**block["evaluate"], "reference": "none"}  # it does not depend on the seed
+        own = {**block, "split": split, "train": train, "evaluate": evaluate}
         stage_runs.make_project(plan.folder, plan.dataset, own, [inputs / "splits", inputs / "examples"])
         title = f"seeds {plan.dataset}: {plan.name} ({number} of {len(plans)})"
         works.append(Work(plan.folder, ("train", "evaluate"), title))
