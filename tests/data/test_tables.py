@@ -14,6 +14,7 @@ from retrain.models import description
 from retrain.models.result import Result
 
 import numpy as np
+import pandas as pd
 import pytest
 from dvc import cli as dvc_cli
 from hypothesis import given, settings
