@@ -63,10 +63,10 @@ def test_colleague_gets_same_bytes(colleague, tmp_path, room):
         MLFLOW_TRACKING_URI=f"sqlite:///{nowhere}.db", DVC_STAGE="train@x", GIT_DIR=nowhere, PYTHONSAFEPATH="1",
     )  # fmt: skip
     assert ended.returncode == 0, ended.said
-    assert len(results(ended)) == 9
+    assert len(results(ended)) == 11
     assert set(results(ended).values()) == {"identical"}
     commit = colleague.run("git", "rev-parse", "--short", "HEAD").stdout.strip()
-    assert ended.stdout.splitlines()[-1] == f"Verified (commit {commit}). Outputs: 9 identical."
+    assert ended.stdout.splitlines()[-1] == f"Verified (commit {commit}). Outputs: 11 identical."
     assert "Changed since" not in ended.stdout
     assert colleague.run("git", "status", "--porcelain", "--ignored").stdout == ""
     assert list(room.iterdir()) == []

@@ -28,7 +28,7 @@ OWN = {
     "split": ("data/{}/splits/", "data/{}/examples/"),
     "train": ("models/{}/", "reports/{}/history.csv"),
     "evaluate": tuple(f"reports/{{}}/{name}" for name in ("metrics.json", "predictions.csv", "tables/")),
-    "plot": ("reports/{}/plots/",),
+    "plot": tuple(f"reports/{{}}/{name}" for name in ("plots/", "report.html", "MODEL_CARD.md")),
     "retrain": ("params.yaml",),
 }  # fmt: skip
 """What a command writes anew where it succeeds; `{}` is the dataset."""

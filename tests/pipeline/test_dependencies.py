@@ -56,7 +56,7 @@ def test_stage_declares_what_it_imports(dvc_stages, stage, dataset):
 
 @pytest.mark.parametrize("stage", params.STAGES)
 def test_stage_imports_what_it_declares(dvc_stages, stage):
-    listed = {path for name in DATASETS for path in dvc_stages[f"{stage}@{name}"] if path.startswith("src/")}
+    listed = {path for name in DATASETS for path in dvc_stages[f"{stage}@{name}"] if path.endswith(".py")}
     unused = sorted(listed - set().union(*(needed(stage, name) for name in DATASETS)))
     assert not unused, f"remove from the deps of '{stage}' in dvc.yaml: {unused}"
 

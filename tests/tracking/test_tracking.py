@@ -54,6 +54,7 @@ def test_run_has_everything_about_its_model(finished_project):
     assert len(set(run["inputs"].values())) == 3
     assert set(run["artifacts"]) == {
         "model", "params.json", "history.csv", "metrics.json", "predictions.csv", "tables", "plots",
+        "report.html", "MODEL_CARD.md",
     }  # fmt: skip
     tags = run["tags"]
     assert len(tags["result_sha256"]) == len(tags["model_sha256"]) == len(tags["data_sha256"]) == 64

@@ -81,8 +81,8 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         )
         for row in rows
     ]
-    plots = " ".join(f"reports/{name}/plots/" for name in datasets)
-    return [*table, "", *sentences, "", f"Look first at the plots: {plots}", "Compare runs in MLflow: make ui"]
+    reports = " ".join(f"reports/{name}/report.html" for name in datasets)
+    return [*table, "", *sentences, "", f"Look first at the report: {reports}", "Compare runs in MLflow: make ui"]
 
 
 def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, ...]:

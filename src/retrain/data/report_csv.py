@@ -103,20 +103,22 @@ def as_cell(value: Any) -> Any:
     return own if isinstance(own, int | float) else str(own)
 
 
-def read_columns(path: Path, hint: str, names: Iterable[str]) -> dict[str, list[str]]:
+def read_columns(path: Path, hint: str, names: Iterable[str], *, empty: bool = False) -> dict[str, list[str]]:
     """Read a CSV that a stage wrote, as columns of texts.
 
     Args:
         path: the file.
         hint: what to do if it is missing or not such a table.
         names: columns that must be there. Other columns are allowed.
+        empty: whether it may have no rows.
 
     Raises:
         RetrainError: it is missing or damaged, or a column is missing.
     """
     with files.reading(path, "CSV table", hint, csv.Error), path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file, strict=True)
-        columns = dict(zip(map(unescape_cell, header), map(list, zip(*rows, strict=True)), strict=True))
+        cells = [[] for _ in header] if empty and not rows else map(list, zip(*rows, strict=True))
+        columns = dict(zip(map(unescape_cell, header), cells, strict=True))
     for name in names:
         if name not in columns:
             raise RetrainError(str(path), f"has no column '{name}'", hint)

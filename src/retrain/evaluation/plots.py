@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-__all__ = ["plots_of", "read_plot_data", "size_of", "use_default_style"]
+__all__ = ["PlotData", "has_classes", "plots_of", "read_plot_data", "size_of", "use_default_style"]
 
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers

@@ -15,7 +15,7 @@ from retrain.schema import Section
 
 from pydantic import Field
 
-__all__ = ["Content", "Result"]
+__all__ = ["Content", "Metrics", "Result"]
 
 
 RESTORE = "restore it with dvc checkout"
@@ -28,6 +28,8 @@ class Metrics(Section):
 
     test: dict[str, float]
     baseline: dict[str, float]
+    reference: dict[str, float] = Field(default_factory=dict)
+    """Those of a strong simple model, if one was fitted."""
     uncalibrated: dict[str, float] = Field(default_factory=dict)
     """Those of the model's probabilities before calibration."""
     reference: dict[str, float] = Field(default_factory=dict)
@@ -177,6 +179,8 @@ class Result:
         folders = {"evaluate": "tables", "plot": "plots"}
         found = {f"model/{name}": self.model / name for name in (description.FILE, description.WEIGHTS)}
         found |= {name: self.reports / name for stage in self.stages for name in reports.get(stage, [])}
+        pages = [self.reports / name for name in ("report.html", "MODEL_CARD.md") if "plot" in self.stages]
+        found |= {path.name: path for path in pages if path.exists()}  # earlier versions wrote none
         kept = [self.reports / name for stage, name in folders.items() if stage in self.stages]
         return found | {f"{folder.name}/{path.name}": path for folder in kept for path in sorted(folder.iterdir())}
 

@@ -30,9 +30,7 @@ CANNOT_CHANGE_RESULTS = {
 READ_BY_NO_CODE = {
     **{(stage, "requirements.lock"): "the installed libraries influence every result" for stage in params.STAGES},
     ("evaluate", "reports/${key}/history.csv"): "the recorder reads it",
-    ("plot", "reports/${key}/metrics.json"): "the recorder reads it",
     ("plot", "reports/${key}/predictions.csv"): "the recorder reads it; a regression is plotted from it",
-    ("plot", "reports/${key}/tables"): "the recorder reads it; a classification is plotted from it",
     ("prepare", "data/raw/${key}"): "contains the data card, even if the data comes from elsewhere",
 }
 """What a stage may declare without reading it, and why."""

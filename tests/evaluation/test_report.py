@@ -1,0 +1,292 @@
+"""The report on one page, and the model card."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+from retrain.data.report_csv import write_columns
+from retrain.errors import RetrainError
+from retrain.evaluation.plots import read_plot_data
+from retrain.evaluation.report import Report, read_report
+from retrain.models.result import Result
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from support.browser import PROGRAM, Page, browser
+from support.model_folders import change, write_model
+
+LARGEST = 2 * 1024 * 1024
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "a|b `c` [d](e)",
+    "one\u202etwo\x00",
+    "{{ 7 * 7 }}",
+]
+TAGS = ("text-classification", "tabular-classification", "tabular-regression")
+
+
+def trained(folder: Path, task: str) -> Result:
+    """A model that nobody trained, with its history."""
+    model = write_model(folder / "models" / "mine", "text" if task == "classification" else "numbers", task)
+    facts = {"sha256": "1" * 64, "md5": "1" * 32}
+    rows = {"train": 400, "validation": 50, "test": 100}
+    change(model, "splits", to={name: {"rows": count, **facts} for name, count in rows.items()})
+    metric, epochs = "accuracy" if task == "classification" else "rmse", range(1, 4)
+    figures = [f"{split}_{name}" for name in ("loss", metric) for split in ("train", "validation")]
+    (folder / "reports" / "mine" / "tables").mkdir(parents=True)
+    columns = {name: [1 / (epoch + 1) for epoch in epochs] for name in figures}
+    write_columns(folder / "reports/mine/history.csv", {"epoch": list(epochs), **columns})
+    return Result("mine", folder, ("train", "evaluate", "plot"))
+
+
+def write_metrics(result: Result, test: dict[str, float], **others: dict) -> None:
+    """Metrics, as evaluate writes them."""
+    baseline = {name: value / 2 for name, value in test.items()}
+    (result.reports / "metrics.json").write_text(json.dumps({"test": test, "baseline": baseline, **others}))
+
+
+def of_classes(folder: Path, names: list[str], *, tables: bool = True) -> Result:
+    """A result of a classification, where every class is confused with the next one."""
+    result, count = trained(folder, "classification"), len(names)
+    change(result.model, "task", "learned", to={"classes": names, "counts": [100] * count})
+    matrix = 9 * np.eye(count, dtype=int) + np.roll(np.eye(count, dtype=int), 1, axis=1)
+    pairs = {"target": [name for name in names for _ in names], "predicted": names * count, "rows": matrix.ravel()}
+    write_columns(result.reports / "tables/confusion.csv", pairs)
+    accuracy = {"accuracy": 0.9, "macro_f1": 0.9}
+    write_metrics(result, accuracy)
+    if tables:
+        probabilities = {"log_loss": 0.3, "brier": 0.1, "calibration_error": 0.02}
+        intervals = {"accuracy": {"low": 0.85, "high": 0.94}}
+        write_metrics(
+            result, accuracy | probabilities, intervals=intervals, reference=accuracy, uncalibrated=probabilities
+        )
+        scores = {name: [0.9] * count for name in ("precision", "recall", "f1")}
+        write_columns(result.reports / "tables/classes.csv", {"class": names, **scores, "support": [10] * count})
+        bins, half = {"rows": [0, 5, 9], "confidence": [0.1, 0.5, 0.9], "accuracy": [0.0, 0.4, 0.95]}, [0.0, 0.5, 1.0]
+        before = {f"{name}_before": values for name, values in bins.items()}
+        ends = {"from": half, "to": half}
+        write_columns(result.reports / "tables/calibration.csv", {**ends, **bins, **before})
+        found = {
+            "slice": names[:2],
+            "rows": [20, 30],
+            "error_rate": [0.4, 0.2],
+            "others": [0.1, 0.1],
+            "p_value": [1e-4, 0.6],
+        }
+        write_columns(result.reports / "tables/slices.csv", found)
+        rows = {
+            "row": range(count),
+            "text": names,
+            "target": names,
+            "predicted": names[::-1],
+            "probability": [0.99] * count,
+        }
+        write_columns(result.reports / "tables/mistakes.csv", rows)
+        write_columns(
+            result.reports / "tables/near_duplicates.csv", {"test_row": [], "train_row": [], "similarity": []}
+        )
+    return result
+
+
+def of_numbers(folder: Path, rows: int) -> Result:
+    """A result of a regression."""
+    result = trained(folder, "regression")
+    targets = np.random.default_rng(1).normal(100, 20, rows)
+    predicted = targets + np.random.default_rng(2).normal(0, 10, rows)
+    table = {"row": range(rows), "a": targets, "target": targets, "predicted": predicted}
+    write_columns(result.reports / "predictions.csv", table)
+    write_metrics(result, {"rmse": 10.0, "mae": 8.0, "r2": 0.8})
+    return result
+
+
+def report_of(result: Result) -> Report:
+    """Its report."""
+    return read_report(result, read_plot_data(result))
+
+
+class Elements(HTMLParser):
+    """The tags of a page with their attributes, and its texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_equal_results_give_equal_bytes(tmp_path):
+    of_classes(tmp_path / "one", ["a", "b", "c"])
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    reports = [report_of(Result("mine", tmp_path / name, ("plot",))) for name in ("one", "two")]
+    assert reports[0].page() == reports[1].page()
+    assert reports[0].card() == reports[1].card()
+    assert str(tmp_path) not in reports[0].page() + reports[0].card()
+
+
+def test_sections_come_in_order(tmp_path):
+    tags = Elements(report_of(of_classes(tmp_path, ["a", "b"])).page()).tags
+    assert [attributes["id"] for tag, attributes in tags if tag == "h2"] == [
+        "verdict", "curves", "predictions", "calibration", "slices", "mistakes", "data", "training", "reproduce",
+    ]  # fmt: skip
+    levels = [int(tag[1]) for tag, _ in tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert levels.count(1) == 1
+
+
+def test_page_needs_nothing_else(tmp_path):
+    for tag, attributes in Elements(report_of(of_classes(tmp_path, ["a", "b"])).page()).tags:
+        assert tag not in ("script", "link", "img", "iframe", "object")
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+
+
+def test_hostile_texts_stay_texts(tmp_path):
+    report = report_of(of_classes(tmp_path, HOSTILE))
+    found = Elements(report.page())
+    assert not {"script", "img"} & {tag for tag, _ in found.tags}
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    text = "".join(found.texts)
+    assert HOSTILE[0] in text
+    assert HOSTILE[1] in text
+    assert HOSTILE[4] in text
+    assert "\u202e" not in report.page()
+    for content in (report.page(), report.card()):
+        content.encode("utf-8")
+    assert "<script" not in report.card()
+    assert r"a\|b \`c\` \[d\](e)" in report.card()
+
+
+def test_older_results_have_reports(tmp_path):
+    text = "".join(Elements(report_of(of_classes(tmp_path, ["a", "b"], tables=False)).page()).texts)
+    assert "did not measure the probabilities" in text
+    assert "did not look for groups of rows" in text
+    assert "did not look at single rows" in text
+    assert "95\N{NO-BREAK SPACE}% interval" not in text
+
+
+def test_slices_say_what_chance_explains(tmp_path):
+    text = "".join(Elements(report_of(of_classes(tmp_path, ["hats", "shoes"])).page()).texts)
+    assert (
+        "hats: error rate 40.0\N{NO-BREAK SPACE}% on 20 rows, 10.0\N{NO-BREAK SPACE}% on the other rows. Chance hardly"
+        in text
+    )
+    assert "on 30 rows, 10.0\N{NO-BREAK SPACE}% on the other rows. This may be chance (adjusted p-value 0.600)." in text
+
+
+@pytest.mark.parametrize(("classes", "cells"), [(4, 16), (12, 144), (60, 0), (150, 0)])
+def test_many_classes_stay_readable(classes, cells, tmp_path):
+    page = report_of(of_classes(tmp_path, [f"topic {number}" for number in range(classes)])).page()
+    tags = Elements(page).tags
+    assert len([tag for tag, attributes in tags if tag == "td" and " h" in (attributes.get("class") or "")]) == cells
+    assert ("confusion-title" in page) == (cells == 0)
+    assert ("Frequent confusions" in page) == (classes > 4)
+    assert len(page.encode()) < LARGEST
+
+
+def test_many_rows_stay_small(tmp_path):
+    page = report_of(of_numbers(tmp_path, 20_000)).page()
+    assert "of 20,000 test rows" in page
+    assert len(page.encode()) < LARGEST / 4
+
+
+@pytest.mark.parametrize("make", [lambda folder: of_classes(folder, ["a", "b"]), lambda folder: of_numbers(folder, 20)])
+def test_card_has_the_block_of_the_hub(make, tmp_path):
+    result = make(tmp_path)
+    _, block, text = report_of(result).card().split("---\n", 2)
+    card = YAML(typ="safe").load(block)
+    assert card["library_name"] == "pytorch"
+    assert card["pipeline_tag"] in TAGS
+    assert all(isinstance(tag, str) for tag in card["tags"])
+    (model,) = card["model-index"]
+    (measured,) = model["results"]
+    assert measured["task"]["type"] == card["pipeline_tag"]
+    assert measured["dataset"] == {"name": "mine", "type": "mine", "split": "test"}
+    values = [metric["value"] for metric in measured["metrics"]]
+    assert values == list(json.loads((result.reports / "metrics.json").read_text())["test"].values())
+    assert card["metrics"] == [metric["type"] for metric in measured["metrics"]]
+    assert text.startswith("\n# mine\n")
+    assert "| metric | model |" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "says"),
+    [
+        ("models/mine/model.safetensors", b"\xff" * 40, "is not a readable safetensors file"),
+        ("models/mine/model.safetensors", b"\2\0\0\0\0\0\0\0[]", "is not a readable safetensors file"),
+        ("reports/mine/metrics.json", b"{}", "missing"),
+        (
+            "reports/mine/tables/slices.csv",
+            b"slice,rows,error_rate,others,p_value\na,b,c,d,e\n",
+            "does not hold finite numbers",
+        ),
+        ("reports/mine/tables/mistakes.csv", b"row,text\n1\n", "is not a readable CSV table"),
+    ],
+)
+def test_damaged_files_are_named(path, content, says, tmp_path):
+    result = of_classes(tmp_path, ["a", "b"])
+    (tmp_path / path).write_bytes(content)
+    with pytest.raises(RetrainError, match=says) as error:
+        report_of(result)
+    assert Path(path).name in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Iterator[Page]:
+    """A tab of a browser."""
+    if PROGRAM is None:
+        pytest.skip("no Chromium is installed")
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> list[Path]:
+    """Reports of few classes, of many, of hostile ones, and of numbers."""
+    folder = tmp_path_factory.mktemp("pages")
+    results = {
+        "few": of_classes(folder / "few", ["a", "b", "c", "d"]),
+        "many": of_classes(folder / "many", [f"a topic with a long name, number {number}" for number in range(60)]),
+        "hostile": of_classes(folder / "hostile", [*HOSTILE, "x" * 500]),
+        "numbers": of_numbers(folder / "numbers", 200),
+    }
+    for name, result in results.items():
+        (folder / f"{name}.html").write_text(report_of(result).page(), encoding="utf-8")
+    return sorted(folder.glob("*.html"))
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_page_does_not_scroll_sideways(width, page, pages):
+    for path in pages:
+        page.open(path, width)
+        assert page.run("document.documentElement.scrollWidth <= innerWidth"), path.name
+        assert page.requests() == [path.resolve().as_uri()]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(dark, page, pages):
+    package = find_spec("axe_core_python")
+    if package is None:
+        pytest.skip("axe-core-python is not installed")
+    script = Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+    for path in pages:
+        if path.stem == "many":  # takes axe ten seconds, and differs from the others only in size
+            continue
+        page.open(path, 360, dark=dark)
+        assert page.run("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)"
+        )
+        page.run(f"{script};0")
+        assert page.run("axe.run().then(found => found.violations.map(one => [one.id, one.nodes[0].html]))") == []
