@@ -28,8 +28,6 @@ class Metrics(Section):
 
     test: dict[str, float]
     baseline: dict[str, float]
-    reference: dict[str, float] = Field(default_factory=dict)
-    """Those of a strong simple model, if one was fitted."""
     uncalibrated: dict[str, float] = Field(default_factory=dict)
     """Those of the model's probabilities before calibration."""
     reference: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,160 @@
+"""Tables, charts and numbers as the report shows them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from retrain.evaluation import svg
+
+__all__ = [
+    "MEANINGS",
+    "MOST_ROWS",
+    "NOTHING",
+    "PERCENT",
+    "Figure",
+    "Table",
+    "csv_table",
+    "in_words",
+    "number_cell",
+    "short",
+    "shortened",
+    "shown",
+    "thinned",
+]
+
+
+MEANINGS = {
+    "accuracy": "share of rows with the right class",
+    "macro_f1": "F1 score, averaged over the classes: a rare class counts as much as a frequent one",
+    "log_loss": "how surprised the probabilities are by the right class; 0 is best",
+    "brier": "mean squared error of the probabilities; 0 is best",
+    "calibration_error": "mean distance between the confidence and the share of right answers; 0 is best",
+    "rmse": "root mean squared error, in units of the target; large errors count more",
+    "mae": "mean absolute error, in units of the target",
+    "r2": "share of the target's variance that the model explains; 1 is best",
+    "coverage": "share of rows whose target is within the interval of its prediction",
+    "loss": "what the training minimises, without label smoothing",
+}
+PERCENT = {
+    "accuracy",
+    "macro_f1",
+    "coverage",
+    "probability",
+    "error_rate",
+    "others_rate",
+    "precision",
+    "recall",
+    "f1",
+    "share",
+    "similarity",
+}
+"""Numbers that are shares."""
+NOTHING = "—"
+"""A cell of a table without a value."""
+MOST_ROWS, LONGEST_TEXT = 50, 240
+"""Rows of a table, and characters of a text."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: texts only.
+
+    Attributes:
+        caption: what it shows, which no other table of the page says.
+        columns: the header.
+        rows: the cells; the first one of a row names it.
+        numeric: the columns that hold numbers.
+        left_out: the number of rows that are not shown.
+        levels: the colours of the cells of each row, without its first, if there are any.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[int] = frozenset()
+    left_out: int = 0
+    levels: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart of the page with its caption and legend.
+
+    Attributes:
+        image: the chart as SVG.
+        caption: a sentence.
+        legend: kinds of lines or marks with their names.
+        wide: whether it keeps its size and scrolls in its box.
+    """
+
+    image: str
+    caption: str
+    legend: Sequence[tuple[str, str]] = ()
+    wide: bool = False
+
+
+def shown(name: str, value: float) -> str:
+    """A number for people, by the name of its metric or column."""
+    if name == "p_value":
+        return "less than 0.001" if value < 0.001 else f"{value:.3f}"
+    return svg.percent(value) if name in PERCENT else short(value)
+
+
+def short(value: float) -> str:
+    """A number with four digits, or more where it is large and whole digits say how large."""
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def in_words(name: str) -> str:
+    """The name of a metric or column as words."""
+    known = {
+        "r2": "R²",
+        "rmse": "RMSE",
+        "mae": "MAE",
+        "macro_f1": "macro F1",
+        "f1": "F1",
+        "support": "test rows",
+        "brier": "Brier score",
+        "p_value": "p-value",
+    }
+    return known.get(name, name.replace("_", " "))
+
+
+def thinned(values: Sequence[Any], most: int) -> list[Any]:
+    """Values in equal distances, of which there are at most this many."""
+    return list(values[:: max(math.ceil(len(values) / most), 1)])
+
+
+def csv_table(caption: str, columns: Mapping[str, Sequence[str]], most: int) -> Table:
+    """A table of evaluate as the page shows it: short texts, and numbers for people."""
+    numeric = frozenset(place for place, cells in enumerate(columns.values()) if all(map(is_number, cells)))
+    shown_columns = [
+        [number_cell(name, cell) if place in numeric else shortened(cell) for cell in cells[:most]]
+        for place, (name, cells) in enumerate(columns.items())
+    ]
+    count = len(next(iter(columns.values())))
+    rows = [list(row) for row in zip(*shown_columns, strict=True)]
+    return Table(caption, [in_words(shortened(name)) for name in columns], rows, numeric, count - len(rows))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a finite number."""
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def number_cell(name: str, cell: str) -> str:
+    """A number of a table for people; whole ones as they are."""
+    value = float(cell)
+    if name in PERCENT or name == "p_value":
+        return shown(name, value)
+    return f"{int(value):,}" if cell.lstrip("-").isdigit() and not name.endswith("row") else f"{value:.5g}"
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_TEXT else f"{line[: LONGEST_TEXT - 1]}…"

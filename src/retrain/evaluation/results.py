@@ -1,0 +1,283 @@
+"""The parts of the report that show how good a model is: curves, predictions, calibration, slices and mistakes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrain.data import report_csv
+from retrain.evaluation import svg
+from retrain.evaluation.page import (
+    MEANINGS,
+    MOST_ROWS,
+    NOTHING,
+    PERCENT,
+    Figure,
+    Table,
+    csv_table,
+    in_words,
+    short,
+    shortened,
+    shown,
+    thinned,
+)
+from retrain.evaluation.plots import PlotData
+from retrain.evaluation.svg import Axis, Chart
+from retrain.models.result import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Reader", "class_results", "coverage", "curve", "mistakes", "number_results", "reliability", "slices"]
+
+
+MOST_WORST = 3
+"""Slices."""
+SIGNIFICANT = 0.05
+"""A p-value below this is taken as a finding."""
+MOST_POINTS = 2000
+"""Points of a chart."""
+FEW_CLASSES, MOST_CELLS, MOST_CLASSES = 4, 12, 100
+"""Classes of a matrix that needs no list of its largest numbers; of one with numbers in its cells; of any matrix."""
+GROUPS = 5
+"""Groups of predictions whose intervals are compared."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the tables of a result."""
+
+    result: Result
+    hint: str
+
+    def table(self, name: str) -> dict[str, list[str]]:
+        """The columns of a table of evaluate; empty if there is no such file."""
+        path = self.result.reports / "tables" / f"{name}.csv"
+        return report_csv.read_columns(path, self.hint, (), empty=True) if path.exists() else {}
+
+    def numbers(self, name: str, columns: Sequence[str], *, filled: bool = False) -> dict[str, list[float]]:
+        """Columns of numbers of a table, or only of the rows where they are filled; empty if the file or a column is missing."""
+        path, table = self.result.reports / "tables" / f"{name}.csv", self.table(name)
+        if not set(columns) <= table.keys():
+            return {}
+        rows = zip(*(table[column] for column in columns), strict=True)
+        kept = zip(*(row for row in rows if all(row) or not filled), strict=True)
+        return {
+            column: report_csv.numbers_of(cells, path, column, self.hint)
+            for column, cells in zip(columns, kept, strict=False)
+        }
+
+
+def curve(data: PlotData, metric: str) -> Figure:
+    """A metric by epoch."""
+    epochs, best = data.history["epoch"], data.description.best_epoch
+    series = {
+        split: data.history[f"{split}_{metric}"]
+        for split in ("train", "validation")
+        if f"{split}_{metric}" in data.history
+    }
+    axis = Axis.over(
+        in_words(metric), [value for values in series.values() for value in values], percent=metric in PERCENT
+    )
+    chart = Chart(Axis.over("epoch", [*epochs, best], whole=True), axis)
+    chart.vertical(best)
+    said = []
+    for (split, values), kind in zip(series.items(), ("s1", "s2"), strict=False):
+        points = thinned(list(zip(epochs, values, strict=True)), MOST_POINTS // 4)
+        chart.line(points, kind)
+        if len(points) <= 30:
+            chart.dots(points, kind)
+        said.append(f"{split} from {shown(metric, values[0])} to {shown(metric, values[-1])}")
+    title = f"{in_words(metric)} by epoch"
+    image = chart.render(
+        f"curve-{metric if metric == 'loss' else 'metric'}", title, f"{'; '.join(said)}; best epoch {best}"
+    )
+    legend = [*zip(("s1", "s2"), series, strict=False), ("mark", f"best epoch: {best}")]
+    return Figure(image, f"{title[0].upper()}{title[1:]}.", legend)
+
+
+def class_results(data: PlotData, reader: Reader) -> dict[str, Any]:
+    """The confusion matrix, the classes, and which are confused most often."""
+    matrix, names = data.results, list(data.description.task.learned["classes"])
+    found: dict[str, Any] = {"tables": [], "figure": None, "matrix": None}
+    if len(names) <= MOST_CELLS:
+        found["matrix"] = matrix_table(matrix, names)
+    else:
+        wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
+        kept = sorted(sorted(range(len(names)), key=lambda place: (-wrong[place], place))[:MOST_CLASSES])
+        rest = "" if len(kept) == len(names) else f", the {len(kept)} of {len(names)} classes with most mistakes"
+        title = f"Confusion matrix{rest}"
+        image = svg.heat_map(
+            "confusion", title, "The table of frequent confusions holds the largest numbers.",
+            [[int(matrix[i, j]) for j in kept] for i in kept], [names[place] for place in kept],
+        )  # fmt: skip
+        found["figure"] = Figure(image, f"{title}. Dark: a large share of the target's rows.", wide=True)
+    pairs = [(-int(matrix[i, j]), i, j) for i, j in zip(*matrix.nonzero(), strict=True) if i != j]
+    worst = sorted(pairs)[:10]
+    rows = [[names[i], names[j], f"{-count:,}", svg.percent(-count / matrix[i].sum())] for count, i, j in worst]
+    if rows and len(names) > FEW_CLASSES:
+        columns = ["target", "predicted", "rows", "share of the target"]
+        found["tables"].append(Table("Frequent confusions", columns, rows, frozenset({2, 3}), len(pairs) - len(rows)))
+    classes = reader.table("classes")
+    if classes:
+        order = sorted(range(len(classes["class"])), key=lambda place: (float(classes["f1"][place]), place))
+        weakest = {name: [cells[place] for place in order] for name, cells in classes.items()}
+        found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS))
+    return found
+
+
+def matrix_table(matrix: "np.ndarray", names: Sequence[str]) -> Table:
+    """A confusion matrix with numbers in its cells."""
+    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
+    rows = [
+        [name, *(f"{count:,}\n{svg.percent(share)}" for count, share in zip(counts, part, strict=True))]
+        for name, counts, part in zip(names, matrix, shares, strict=True)
+    ]
+    levels = [[svg.level_of(share) for share in part] for part in shares.tolist()]
+    numeric = frozenset(range(1, len(names) + 1))
+    return Table("Confusion matrix: targets down, predictions across", ["target", *names], rows, numeric, levels=levels)
+
+
+def number_results(data: PlotData, reader: Reader) -> dict[str, Any]:
+    """Predicted against target values, with the band of the intervals; and the errors by range of the target."""
+    rows, column, interval = (
+        data.results.T.tolist(),
+        data.description.task.column,
+        data.description.calibration.interval,
+    )
+    margin = math.inf if interval is None else interval.margin
+    axis = Axis.over("", [value for row in rows for value in row])
+    low, high = axis.low, axis.high
+    chart = Chart(Axis(f"target ({column})", low, high), Axis(f"predicted ({column})", low, high), square=True)
+    legend = [("s1 dots", "test row"), ("mark", "perfect prediction")]
+    if interval is not None:
+        chart.band([(low, low - margin), (high, high - margin), (high, high + margin), (low, low + margin)])
+        band = ("band", f"{svg.percent(interval.level, 0)} interval")
+        legend = [("s1 dots", "inside its interval"), ("s2 dots", "outside"), band, legend[-1]]
+    chart.line([(low, low), (high, high)], "mark")
+    points = thinned(rows, MOST_POINTS)
+    for kind, is_inside in (("s1", True), ("s2", False)):
+        chart.dots([(x, y) for x, y in points if (abs(x - y) <= margin) == is_inside], kind)
+    count = f"{len(points):,} of {len(rows):,}" if len(points) < len(rows) else f"{len(rows):,}"
+    said = f"Predicted against target, {count} test rows"
+    image = chart.render("predicted", said, "A point on the diagonal is a perfect prediction.")
+    errors = reader.table("errors")
+    tables = [csv_table("Errors by range of the target", errors, MOST_ROWS)] if errors else []
+    return {"figure": Figure(image, f"{said}.", legend), "matrix": None, "tables": tables}
+
+
+def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> dict[str, Any] | None:
+    """Confidence against the share of right answers, and the measures of calibration before and after."""
+    test, before = figures["test"], figures["uncalibrated"]
+    rows = [
+        [
+            in_words(name),
+            shown(name, before[name]) if name in before else NOTHING,
+            shown(name, test[name]),
+            MEANINGS[name],
+        ]
+        for name in ("log_loss", "brier", "calibration_error")
+        if name in test
+    ]
+    if not rows:
+        return None
+    return {
+        "table": Table("Calibration on the test split", ["measure", "before", "after", "meaning"], rows, frozenset({1, 2})),
+        "bins": len(reader.table("calibration").get("rows", ())),
+        "figure": reliability_diagram(reader),
+        "fitted": data.description.calibration,
+        "second": data.description.task.learned["classes"][-1],
+    }  # fmt: skip
+
+
+def reliability_diagram(reader: Reader) -> Figure | None:
+    """The share of right answers by confidence, before and after calibration; nothing if it was not measured."""
+    x, y = (Axis(name, -0.03, 1.03, percent=True) for name in ("confidence", "share of right answers"))
+    chart = Chart(x, y, square=True)
+    chart.line([(0.0, 0.0), (1.0, 1.0)], "mark")
+    legend = []
+    for kind, end, name in (("s2", "_before", "before calibration"), ("s1", "", "after calibration")):
+        columns = reader.numbers("calibration", (f"confidence{end}", f"accuracy{end}"), filled=True)
+        if columns:
+            points = list(zip(*columns.values(), strict=True))
+            chart.line(points, kind)
+            chart.dots(points, kind, 4.0)
+            legend.append((kind, name))
+    said = "A point on the diagonal: of the rows with this confidence, exactly this share is right."
+    image = chart.render("reliability", "Reliability diagram", said)
+    return Figure(image, f"Reliability diagram. {said}", [*legend, ("mark", "perfect calibration")]) if legend else None
+
+
+def coverage(figures: Mapping[str, Any], data: PlotData) -> dict[str, Any] | None:
+    """How many targets are within the intervals of their predictions, overall and by size of the prediction."""
+    interval = data.description.calibration.interval
+    if interval is None or "coverage" not in figures["test"]:
+        return None
+    ordered = sorted((predicted, target) for target, predicted in data.results.T.tolist())
+    size = math.ceil(len(ordered) / GROUPS)
+    rows = []
+    for start in range(0, len(ordered), size):
+        group = ordered[start : start + size]
+        inside = sum(abs(predicted - target) <= interval.margin for predicted, target in group)
+        ends = f"{short(group[0][0])} to {short(group[-1][0])}"
+        rows.append([ends, f"{len(group):,}", svg.percent(inside / len(group))])
+    return {
+        "table": Table("Coverage by size of the prediction", ["prediction", "rows", "inside"], rows, frozenset({1, 2})),
+        "margin": short(interval.margin),
+        "level": svg.percent(interval.level, 0),
+        "rows": interval.rows,
+        "inside": shown("coverage", figures["test"]["coverage"]),
+    }
+
+
+def slices(reader: Reader) -> dict[str, Any] | None:
+    """The groups of rows on which the model is worst, with a sentence for each; nothing if they were not looked for."""
+    columns = reader.table("slices")
+    if not columns:
+        return None
+    measure = next((name for name in ("error_rate", "mean_absolute_error") if name in columns), "")
+    names = ("rows", measure, "others", "p_value")
+    numbers = reader.numbers("slices", names)
+    sentences = []
+    for place, text in enumerate(columns["slice"][: MOST_WORST if numbers else 0]):
+        rows, worse, others, p_value = (numbers[name][place] for name in names)
+        unit = "share" if measure == "error_rate" else measure
+        compared = (
+            f"{in_words(measure)} {shown(unit, worse)} on {rows:,.0f} rows, {shown(unit, others)} on the other rows"
+        )
+        meaning = "Chance hardly explains this" if p_value < SIGNIFICANT else "This may be chance"
+        sentences.append((shortened(text), f"{compared}. {meaning} (adjusted p-value {shown('p_value', p_value)})."))
+    return {"sentences": sentences}
+
+
+MISTAKES = {
+    "mistakes": (
+        "Largest mistakes",
+        "Test rows on which the model was most wrong: by the probability of its answer, or by the size of the error.",
+    ),
+    "label_errors": (
+        "Likely wrong labels",
+        "Rows whose label the model finds so unlikely that a person should look at them; the model may be wrong too. The probability is that of the label.",
+    ),
+    "near_duplicates": (
+        "Test rows that are nearly in the train split",
+        "The model may have memorised these: they make the metrics look better than they are on new rows.",
+    ),
+}
+
+
+def mistakes(reader: Reader) -> list[dict[str, Any]]:
+    """The tables of single rows."""
+    found = []
+    for name, (title, note) in MISTAKES.items():
+        columns = reader.table(name)
+        if columns:
+            some = any(columns.values())
+            found.append(
+                {
+                    "title": title,
+                    "note": note,
+                    "table": csv_table(f"{title}, one row per line", columns, MOST_ROWS // 2) if some else None,
+                }
+            )
+    return found
