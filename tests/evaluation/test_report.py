@@ -238,6 +238,7 @@ def test_card_has_the_block_of_the_hub(make, tmp_path):
             b"slice,rows,error_rate,others,p_value\na,b,c,d,e\n",
             "does not hold finite numbers",
         ),
+        ("reports/mine/tables/classes.csv", b"class\na\n", "has no column 'f1'"),
         ("reports/mine/tables/mistakes.csv", b"row,text\n1\n", "is not a readable CSV table"),
     ],
 )
@@ -247,6 +248,16 @@ def test_damaged_files_are_named(path, content, says, tmp_path):
     with pytest.raises(RetrainError, match=says) as error:
         report_of(result)
     assert Path(path).name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "learned", [{"classes": ["a", "b"]}, {"classes": [1, 2], "counts": [1, 1]}, {"classes": 3, "counts": 1}]
+)
+def test_damaged_classes_are_an_error(learned, tmp_path):
+    result = of_classes(tmp_path, ["a", "b"])
+    change(result.model, "task", "learned", to=learned)
+    with pytest.raises(RetrainError, match="does not say what the task learned"):
+        report_of(result)
 
 
 @pytest.fixture(scope="module")

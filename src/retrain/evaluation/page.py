@@ -16,7 +16,6 @@ __all__ = [
     "Table",
     "csv_table",
     "in_words",
-    "number_cell",
     "short",
     "shortened",
     "shown",

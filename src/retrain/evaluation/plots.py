@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from retrain.data import report_csv, tasks
 from retrain.errors import RetrainError
-from retrain.models.description import FILE, Description
+from retrain.models.description import FILE, Description, restore_hint
 from retrain.models.result import Result
 
 if TYPE_CHECKING:
@@ -227,7 +227,13 @@ def run_evaluate(result: Result) -> str:
 def read_plot_data(result: Result) -> PlotData:
     """Read everything that is plotted; raises RetrainError if a file is missing or damaged."""
     described = result.description()
-    metric = next(iter(tasks.load(described.task.name, str(result.model / FILE)).metrics))
+    task = tasks.load(described.task.name, str(result.model / FILE))
+    try:
+        task.from_json(described.task.learned)
+    except ValueError:
+        hint = restore_hint(result.model)
+        raise RetrainError(str(result.model / FILE), "does not say what the task learned", hint) from None
+    metric = next(iter(task.metrics))
     columns = ("epoch", *(f"{split}_{name}" for name in ("loss", metric) for split in ("train", "validation")))
     history = report_csv.read_numbers(result.history, f"run: dvc repro train@{result.dataset}", columns)
     results = confusion_counts(result, described) if has_classes(described) else predicted_numbers(result)

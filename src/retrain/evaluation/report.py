@@ -24,7 +24,6 @@ from retrain.evaluation.page import (
     Figure,
     Table,
     in_words,
-    number_cell,
     short,
     shortened,
     shown,
@@ -117,7 +116,9 @@ def read_report(result: Result, data: PlotData) -> Report:
         raise RetrainError(where, "does not say how many rows the test split has", hint)
     reader = Reader(result, hint)
     metric = next(iter(figures["test"]), "")
-    if metric not in figures["baseline"] or not {"low", "high"} <= figures["intervals"].get(metric, {}).keys():
+    intervals = figures["intervals"]
+    whole = all(ends.keys() == {"low", "high"} for ends in intervals.values())
+    if not whole or metric not in intervals or metric not in figures["baseline"]:
         raise RetrainError(str(path), "lacks a metric with its interval and its baseline", reader.hint)
     digests = {name: files.sha256(result.model / name) for name in (WEIGHTS, FILE)}
     content: dict[str, Any] = {
@@ -201,15 +202,14 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     learned, found = described.task.learned, {"tables": tables, "classes": 0, "balance": "", "columns": len(columns)}
     if has_classes(described):
         names, counts = learned["classes"], learned["counts"]
-        support = reader.table("classes").get("support", [])
-        tests = dict(zip(reader.table("classes").get("class", []), support, strict=False))
+        support = data.results.sum(axis=1).tolist()
         order = sorted(range(len(names)), key=lambda place: (-counts[place], place))
         rows = [
             [
                 shortened(names[place]),
                 f"{counts[place]:,}",
                 svg.percent(counts[place] / sum(counts)),
-                number_cell("rows", tests.get(names[place], "0")),
+                f"{support[place]:,}",
             ]
             for place in order[:MOST_ROWS]
         ]
@@ -233,8 +233,9 @@ def columns_of(data: PlotData) -> list[tuple[str, str]]:
     encoder = data.description.encoder
     learned = encoder.learned
     known = {"numbers": "number", "text": "text", "ngrams": "text"}.get(encoder.name, "not recorded")
-    columns = [str(name) for name in learned.get("columns", ())]
-    kinds = [str(kind) for kind in learned.get("kinds", ())]
+    columns, kinds = (
+        list(map(str, found)) if isinstance(found := learned.get(name), list) else [] for name in ("columns", "kinds")
+    )
     return list(zip(columns, kinds if len(kinds) == len(columns) else [known] * len(columns), strict=True))
 
 

@@ -50,10 +50,10 @@ class Reader:
     result: Result
     hint: str
 
-    def table(self, name: str) -> dict[str, list[str]]:
-        """The columns of a table of evaluate; empty if there is no such file."""
+    def table(self, name: str, *columns: str) -> dict[str, list[str]]:
+        """A table of evaluate, which must have these columns; empty if there is no such file."""
         path = self.result.reports / "tables" / f"{name}.csv"
-        return report_csv.read_columns(path, self.hint, (), empty=True) if path.exists() else {}
+        return report_csv.read_columns(path, self.hint, columns, empty=True) if path.exists() else {}
 
     def numbers(self, name: str, columns: Sequence[str], *, filled: bool = False) -> dict[str, list[float]]:
         """Columns of numbers of a table, or only of the rows where they are filled; empty if the file or a column is missing."""
@@ -118,9 +118,10 @@ def class_results(data: PlotData, reader: Reader) -> dict[str, Any]:
     if rows and len(names) > FEW_CLASSES:
         columns = ["target", "predicted", "rows", "share of the target"]
         found["tables"].append(Table("Frequent confusions", columns, rows, frozenset({2, 3}), len(pairs) - len(rows)))
-    classes = reader.table("classes")
+    classes = reader.table("classes", "f1")
     if classes:
-        order = sorted(range(len(classes["class"])), key=lambda place: (float(classes["f1"][place]), place))
+        scores = reader.numbers("classes", ("f1",)).get("f1", [])
+        order = sorted(range(len(scores)), key=lambda place: (scores[place], place))
         weakest = {name: [cells[place] for place in order] for name, cells in classes.items()}
         found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS))
     return found
@@ -232,7 +233,7 @@ def coverage(figures: Mapping[str, Any], data: PlotData) -> dict[str, Any] | Non
 
 def slices(reader: Reader) -> dict[str, Any] | None:
     """The groups of rows on which the model is worst, with a sentence for each; nothing if they were not looked for."""
-    columns = reader.table("slices")
+    columns = reader.table("slices", "slice")
     if not columns:
         return None
     measure = next((name for name in ("error_rate", "mean_absolute_error") if name in columns), "")
