@@ -33,3 +33,18 @@ def test_verdict_of_training(case):
     metrics, losses, start, end = metrics_of(*case[:4]), case[4], case[5], case[-1]
     assert verdict(metrics, 1000, losses).startswith(start)
     assert verdict(metrics, 1000, losses).endswith(end if len(case) > 6 else ")")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "reference", "start"),
+    [
+        ("accuracy", 0.90, 0.85, "better than the baseline and the linear reference (accuracy 0.9 [0.88 to 0.92] on 1,000 test rows, baseline 0.5, reference 0.85)"),
+        ("accuracy", 0.90, 0.91, "better than the baseline, about as good as the linear reference ("),
+        ("accuracy", 0.90, 0.95, "better than the baseline, but worse than the linear reference ("),
+        ("log_loss", 0.90, 0.95, "better than the baseline and the linear reference ("),
+    ],
+)  # fmt: skip
+def test_verdict_names_the_reference(metric, value, reference, start):
+    baseline = 0.5 if metric == "accuracy" else 1.4
+    metrics = {**metrics_of(metric, value, baseline, (0.88, 0.92)), "reference": {metric: reference}}
+    assert verdict(metrics, 1000, FALLING).startswith(start)

@@ -21,9 +21,10 @@ def verdict(metrics: Mapping[str, Mapping[str, Any]], test_rows: int, validation
     """
     metric, value = next(iter(metrics["test"].items()))
     baseline, (low, high) = metrics["baseline"][metric], metrics["intervals"][metric].values()
-    numbers = f"{metric} {value:.4g} [{low:.4g} to {high:.4g}] on {test_rows:,} test rows, baseline {baseline:.4g}"
-    better = value > baseline if metric in HIGHER_IS_BETTER else value < baseline
-    if not better:
+    reference = metrics.get("reference", {}).get(metric)
+    others = f"baseline {baseline:.4g}" + ("" if reference is None else f", reference {reference:.4g}")
+    numbers = f"{metric} {value:.4g} [{low:.4g} to {high:.4g}] on {test_rows:,} test rows, {others}"
+    if not is_better(metric, value, baseline):
         return f"no better than the baseline ({numbers})"
     if low <= baseline <= high:
         return f"too few test rows to tell ({numbers})"
@@ -33,4 +34,19 @@ def verdict(metrics: Mapping[str, Mapping[str, Any]], test_rows: int, validation
         advice = "; still improving in the last epoch: train longer (raise train.loop.epochs)"
     elif earlier and min(validation_loss) == validation_loss[0]:
         advice = "; best in the first epoch: lower train.loop.learning_rate"
-    return f"better than the baseline ({numbers}){advice}"
+    linear = "" if reference is None else compared(metric, value, reference, low, high)
+    return f"better than the baseline{linear} ({numbers}){advice}"
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Whether a value of a metric is better than another one."""
+    return value > other if metric in HIGHER_IS_BETTER else value < other
+
+
+def compared(metric: str, value: float, reference: float, low: float, high: float) -> str:
+    """How a metric compares with that of the linear reference, in words."""
+    if low <= reference <= high:
+        return ", about as good as the linear reference"
+    return (
+        " and the linear reference" if is_better(metric, value, reference) else ", but worse than the linear reference"
+    )

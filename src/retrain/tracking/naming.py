@@ -1,4 +1,4 @@
-"""What a run is called, what its description says, and where its training ran."""
+"""What a run is called, and where its training ran: the changed parameters, the commit, the libraries."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -7,12 +7,10 @@ from typing import Any
 
 from retrain import git, params, yaml_files
 from retrain.errors import RetrainError
-from retrain.evaluation.verdict import verdict
-from retrain.models.result import Content
 
 import click
 
-__all__ = ["STAGES", "environment_tags", "note", "run_name"]
+__all__ = ["STAGES", "environment_tags", "run_name"]
 
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
@@ -41,25 +39,6 @@ def run_name(dataset: str, facts: Mapping[str, Any]) -> str:
     named = [in_words(name, short(name, parameters), parameters[name]) for name in changed]
     more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
     return ", ".join([*named[:NAMED], *more]) or "as committed"
-
-
-def note(content: Content, commit: str | None) -> str:
-    """The description of a run, in Markdown: the verdict, where the report is, and how to repeat the result.
-
-    Args:
-        content: what the result's files say.
-        commit: the commit of the training, if it is known.
-    """
-    dataset, lines = content.description.dataset, []
-    if content.judged.get("intervals"):  # evaluations of earlier versions have none
-        losses = [metrics["validation_loss"] for metrics in content.epochs.values()]
-        sentence = verdict(content.judged, content.description.splits["test"].rows, losses)
-        lines.append(f"**{dataset}: {sentence}.**")
-    if "report.html" in content.artifacts:
-        lines.append("The whole report is `report.html`, under Artifacts.")
-    there = f"`git checkout {commit}`, set the parameters of this run in `params.yaml`, and run" if commit else "run"
-    lines.append(f"To repeat it: {there} `dvc repro plot@{dataset}`.")
-    return "\n\n".join(lines)
 
 
 def in_words(parameter: str, name: str, value: str) -> str:

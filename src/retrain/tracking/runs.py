@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from retrain import files, params, schema
 from retrain.data.encoding_file import SplitFacts
 from retrain.errors import RetrainError
+from retrain.evaluation.verdict import verdict
 from retrain.models.description import WEIGHTS, Description
 from retrain.models.result import Content, Result
 from retrain.schema import Section
@@ -177,7 +178,7 @@ class Run:
             **digests,
             "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
             known_by: content.sha256,
-            "mlflow.note.content": naming.note(content, data.tags.get("git_commit")),
+            "mlflow.note.content": note(content, data.tags.get("git_commit")),
         }
         new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
         metrics = [Metric(k, v, at, 0) for k, v in content.metrics.items() if data.metrics.get(k) != v]
@@ -186,6 +187,25 @@ class Run:
                 self.client.log_batch(self.run_id, metrics, tags=new)
         if self.stored().info.status != "FINISHED":
             self.end("FINISHED")
+
+
+def note(content: Content, commit: str | None) -> str:
+    """The description of a run, in Markdown: the verdict, where the report is, and how to repeat the result.
+
+    Args:
+        content: what the result's files say.
+        commit: the commit of the training, if it is known.
+    """
+    dataset, lines = content.description.dataset, []
+    if content.judged.get("intervals"):  # evaluations of earlier versions have none
+        losses = [metrics["validation_loss"] for metrics in content.epochs.values()]
+        sentence = verdict(content.judged, content.description.splits["test"].rows, losses)
+        lines.append(f"**{dataset}: {sentence}.**")
+    if "report.html" in content.artifacts:
+        lines.append("The whole report is `report.html`, under Artifacts.")
+    there = f"`git checkout {commit}`, set the parameters of this run in `params.yaml`, and run" if commit else "run"
+    lines.append(f"To repeat it: {there} `dvc repro plot@{dataset}`.")
+    return "\n\n".join(lines)
 
 
 def dataset_inputs(facts: RunFacts) -> list[Any]:
