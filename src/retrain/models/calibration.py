@@ -88,6 +88,11 @@ class Calibration(Section):
         scaled = (outputs - outputs.mean(dim=1, keepdim=True)) / self.temperature
         return (scaled * self.curvature).asinh() / self.curvature if self.curvature else scaled
 
+    @property
+    def decides(self) -> bool:
+        """Whether there is a threshold or an interval."""
+        return self.threshold is not None or self.interval is not None
+
     def decided(self, predictions: Columns) -> Columns:
         """Predictions of a task with the threshold or the interval: other classes in `predicted`, or the columns `low`, `high`."""
         if self.threshold is not None:

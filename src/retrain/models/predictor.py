@@ -48,7 +48,8 @@ class Predictor:
 
     def answers(self, outputs: Tensor) -> list[dict[str, Any]]:
         """The same predictions as the JSON objects that `retrain predict` prints."""
-        return self.calibration.answered(self.predictions(outputs), self.task.answers(self.calibrated(outputs)))
+        answers = self.task.answers(self.calibrated(outputs))
+        return self.calibration.answered(self.predictions(outputs), answers) if self.calibration.decides else answers
 
     def calibrated(self, outputs: Tensor) -> Tensor:
         """Outputs of the network whose softmax are calibrated probabilities; those of a regression are left as they are."""
