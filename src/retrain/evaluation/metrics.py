@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Evaluation", "calibration_table", "evaluate_outputs", "prediction_table", "tables_of"]
+__all__ = ["Evaluation", "calibration_table", "evaluate_outputs", "prediction_table", "renamed", "tables_of"]
 
 
 ERROR_GROUPS = 5
@@ -175,11 +175,16 @@ def prediction_table(inputs: Columns, targets: Sequence[Any], predictions: Colum
 
     An input column whose name has another meaning here gets the prefix `input_`.
     """
-    reserved = {"row", "target", *predictions}
+    shown = renamed(inputs, {"row", "target", *predictions})
+    return {"row": range(len(targets)), **shown, "target": targets, **predictions}
+
+
+def renamed(columns: Columns, reserved: set[str]) -> Columns:
+    """Columns with the prefix `input_` where a name has another meaning."""
     shown: Columns = {}
-    for name, values in inputs.items():
+    for name, values in columns.items():
         unique = name
-        while unique in reserved or unique in shown or (unique != name and unique in inputs):
+        while unique in reserved or unique in shown or (unique != name and unique in columns):
             unique = f"input_{unique}"
         shown[unique] = values
-    return {"row": range(len(targets)), **shown, "target": targets, **predictions}
+    return shown

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from retrain.data.report_csv import Columns, significant
-from retrain.evaluation.metrics import prediction_table
+from retrain.evaluation.metrics import prediction_table, renamed
 from retrain.evaluation.slices import as_numbers
 from retrain.evaluation.words import Words
 
@@ -144,17 +144,6 @@ def near_duplicates(
         table[f"test_{shown}"] = taken(test[name], table["test_row"])
         table[f"train_{shown}"] = taken(train[name], table["train_row"])
     return table
-
-
-def renamed(columns: Columns, reserved: set[str]) -> Columns:
-    """Columns with the prefix `input_` where a name has another meaning."""
-    shown: Columns = {}
-    for name, values in columns.items():
-        unique = name
-        while unique in reserved or unique in shown or (unique != name and unique in columns):
-            unique = f"input_{unique}"
-        shown[unique] = values
-    return shown
 
 
 def taken(values: Any, rows: Sequence[int]) -> list[Any]:
