@@ -14,6 +14,7 @@ from retrain.evaluation.verdict import verdict
 from retrain.models import description
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_lock import Lock
+from retrain.text_tables import table
 
 import click
 
@@ -73,16 +74,9 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         if noted := remark(workspace, dataset, metrics):
             sentences.append(f"{dataset}: {noted}.")
         sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = [
-        "  ".join(
-            [f"{text:<{width}}" for text, width in zip(row[:2], widths[:2], strict=True)]
-            + [f"{text:>{width}}" for text, width in zip(row[2:], widths[2:], strict=True)]
-        )
-        for row in rows
-    ]
     reports = " ".join(f"reports/{name}/report.html" for name in datasets)
-    return [*table, "", *sentences, "", f"Look first at the report: {reports}", "Compare runs in MLflow: make ui"]
+    where = [f"Look first at the report: {reports}", "Compare runs in MLflow: make ui"]
+    return [*table(rows, left=2, markdown=False), "", *sentences, "", *where]
 
 
 def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, ...]:
