@@ -308,7 +308,8 @@ def repeated(data: PlotData, reader: Reader) -> str:
             f"{len(places):,} or more of {len(values):,} test rows nearly repeat a train row; evaluate prints how many."
         )
         which = f"the {len(places)} most similar rows"
-    text = f"{rows} The model may have memorised their answers, and then the metrics are too good."
+    alike = "" if data.description.encoder.name == "numbers" else " Similar texts have common words, in any order."
+    text = f"{rows}{alike} The model may have memorised their answers, and then the metrics are too good."
     rest = [value for place, value in enumerate(values) if place not in places]
     if not rest:
         return text
