@@ -10,6 +10,8 @@ from pathlib import Path
 
 from retrain.data.report_csv import write_columns
 from retrain.errors import RetrainError
+from retrain.evaluation.mistakes import DUPLICATES
+from retrain.evaluation.page import number_cell
 from retrain.evaluation.plots import read_plot_data
 from retrain.evaluation.report import Report, read_report
 from retrain.models.result import Result
@@ -68,7 +70,7 @@ def of_classes(folder: Path, names: list[str], *, tables: bool = True) -> Result
         scores = {name: [0.9] * count for name in ("precision", "recall", "f1")}
         write_columns(result.reports / "tables/classes.csv", {"class": names, **scores, "support": [10] * count})
         bins, half = (
-            {"rows": [0, 5, 9], "confidence": [np.nan, 0.5, 0.9], "accuracy": [np.nan, 0.4, 0.95]},
+            {"rows": [0, 50, 90], "confidence": [np.nan, 0.5, 0.9], "accuracy": [np.nan, 0.4, 0.95]},
             [0.0, 0.5, 1.0],
         )
         before = {f"{name}_before": values for name, values in bins.items()}
@@ -178,13 +180,68 @@ def test_older_results_have_reports(tmp_path):
     assert "did not look at single rows" in text
 
 
-def test_slices_say_what_chance_explains(tmp_path):
-    text = "".join(Elements(report_of(of_classes(tmp_path, ["hats", "shoes"])).page()).texts)
-    assert (
-        "hats: error rate 40.0\N{NO-BREAK SPACE}% on 20 rows, 10.0\N{NO-BREAK SPACE}% on the other rows. Chance hardly"
-        in text
-    )
-    assert "on 30 rows, 10.0\N{NO-BREAK SPACE}% on the other rows. This may be chance (adjusted p-value 0.600)." in text
+def text_of(result: Result) -> str:
+    """The texts of its page on one line, with usual spaces."""
+    return " ".join("".join(Elements(report_of(result).page()).texts).split())
+
+
+def test_slices_that_chance_explains_are_left_out(tmp_path):
+    result = of_classes(tmp_path, ["hats", "shoes"])
+    text = text_of(result)
+    assert "hats: error rate 40.0 % on 20 rows, 10.0 % on the other rows (adjusted p-value less than 0.001)." in text
+    assert "on 30 rows" not in text
+    path = result.reports / "tables/slices.csv"
+    path.write_text(path.read_text().replace("0.0001", "0.0501"))
+    assert "On no group of test rows is the model worse than chance explains." in text_of(result)
+
+
+def write_repeats(result: Result, rows: int, predicted: list) -> None:
+    """Near-duplicates of the first test rows, and predictions."""
+    columns = {"test_row": range(rows), "train_row": range(rows), "similarity": [0.9] * rows}
+    write_columns(result.reports / "tables/near_duplicates.csv", columns)
+    predictions = {"row": range(len(predicted)), "target": predicted[:1] * len(predicted), "predicted": predicted}
+    write_columns(result.reports / "predictions.csv", predictions)
+
+
+def test_repeats_come_with_the_metric_without_them(tmp_path):
+    classes, numbers = of_classes(tmp_path / "classes", ["a", "b"]), of_numbers(tmp_path / "numbers", 20)
+    write_repeats(classes, 2, [*"aaab"])
+    write_repeats(numbers, 1, [10.0, 16.0, 16.0])
+    assert "2 of 4 test rows (50.0 %) nearly repeat a train row." in text_of(classes)
+    assert "Without these rows, the accuracy is 50.0 % instead of 75.0 %." in text_of(classes)
+    assert "Without these rows, the MAE is 6.000 instead of 4.000." in text_of(numbers)
+    write_repeats(classes, DUPLICATES, [*"a" * 99, "b"])
+    assert "50 or more of 100 test rows nearly repeat a train row; evaluate prints how many." in text_of(classes)
+    assert "Without the 50 most similar rows, the accuracy is 98.0 % instead of 99.0 %." in text_of(classes)
+    write_repeats(classes, 2, ["a", "b"])
+    assert "Without" not in text_of(classes)
+
+
+def test_points_of_few_rows_are_not_drawn(tmp_path):
+    result = of_classes(tmp_path, ["a", "b"])
+    path = result.reports / "tables/calibration.csv"
+    assert "Reliability diagram" in text_of(result)
+    path.write_text(path.read_text().replace(",50,", ",9,").replace(",90,", ",9,"))
+    assert "Reliability diagram" not in text_of(result)
+
+
+def test_loss_that_is_the_log_loss_is_left_out(tmp_path):
+    result, row = of_classes(tmp_path, ["a", "b"]), "what the training minimises"
+    for loss, shown in ((0.3000001, False), (0.4, True)):
+        write_metrics(result, {"accuracy": 0.9, "log_loss": 0.3, "loss": loss})
+        assert (row in text_of(result)) == shown
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("0.00937728042", "0.00938"), ("0.44001", "0.44001"), ("0.440016098", "0.440"), ("57.3720659", "57.37"),
+        ("45.0", "45"), ("4.9488", "4.9488"), ("250000.0", "250,000"), ("123456.78", "123,457"), ("2512.3456", "2,512"),
+        ("-0.0499307372", "-0.0499"), ("1.23456789e-7", "1.23e-07"), ("0", "0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(cell, text):
+    assert number_cell("error", cell) == text
 
 
 @pytest.mark.parametrize(("classes", "cells"), [(4, 16), (12, 144), (60, 0), (150, 0)])

@@ -33,7 +33,6 @@ MEANINGS = {
     "mae": "mean absolute error, in units of the target",
     "r2": "share of the target's variance that the model explains; 1 is best",
     "coverage": "share of rows whose target is within the interval of its prediction",
-    "loss": "what the training minimises, without label smoothing",
 }
 PERCENT = {
     "accuracy",
@@ -51,7 +50,7 @@ PERCENT = {
 """Numbers that are shares."""
 NOTHING = "—"
 """A cell of a table without a value."""
-MOST_ROWS, LONGEST_TEXT = 50, 240
+MOST_ROWS, LONGEST_TEXT = 50, 120
 """Rows of a table, and characters of a text."""
 
 
@@ -101,8 +100,10 @@ def shown(name: str, value: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number with four digits, or more where it is large and whole digits say how large."""
-    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e9 else f"{value:.4g}"
+    """A number with three digits, or four from 1 on, or more where it is large and whole digits say how large."""
+    if 1_000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:#.{4 if abs(value) >= 1 else 3}g}"
 
 
 def in_words(name: str) -> str:
@@ -146,11 +147,14 @@ def is_number(cell: str) -> bool:
 
 
 def number_cell(name: str, cell: str) -> str:
-    """A number of a table for people; whole ones as they are."""
+    """A number of a table for people; whole ones and those with up to five digits as they are."""
     value = float(cell)
     if name in PERCENT or name == "p_value":
         return shown(name, value)
-    return f"{int(value):,}" if cell.lstrip("-").isdigit() and not name.endswith("row") else f"{value:.5g}"
+    if value.is_integer() and abs(value) < 1e9:
+        return f"{value:.0f}" if name.endswith("row") else f"{value:,.0f}"
+    digits = f"{value:.5g}"
+    return digits if float(digits) == value and abs(value) < 1e9 else short(value)
 
 
 def shortened(text: str) -> str:

@@ -55,6 +55,14 @@ LARGEST_HEADER = 1 << 24
 """Bytes of the header of a safetensors file, which names each tensor."""
 HUB_METRICS = {"macro_f1": "f1", "brier": "brier_score", "r2": "r_squared"}
 """The Hub's names of metrics, where they are different."""
+REPEATS = {
+    "keep": "All repeated rows were kept.",
+    "once": "Of repeated rows, one was kept.",
+    "majority": "Of rows with the same inputs, one was kept, with the target that most of them have.",
+}
+"""What `prepare.repeats` did."""
+FEW_INPUTS = 3
+"""Up to this many input columns are named at the top."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +138,12 @@ def read_report(result: Result, data: PlotData) -> Report:
         "verdict": verdict(figures, described.splits["test"].rows, data.history["validation_loss"]),
         "headline": headline(metric, figures),
         "interval": shown_interval(metric, figures),
-        "figures": figures_table(figures),
+        "figures": figures_table(figures, classes=classes),
         "curves": [curve(data, "loss"), curve(data, data.metric)],
         "results": class_results(data, reader) if classes else number_results(data, reader),
         "calibration": reliability(figures, data, reader) if classes else coverage(figures, data),
         "slices": slices(reader),
-        "mistakes": mistakes(reader),
+        "mistakes": mistakes(data, reader),
         "data": data_tables(data, reader),
         "training": training(data, weights_in(result.model / WEIGHTS)),
         "parameters": parameters_table(data),
@@ -166,22 +174,24 @@ def headline(metric: str, figures: Mapping[str, Any]) -> Figure:
     said += f"; 95 % interval of the model: {interval}" if interval else ""
     image = svg.ranges("headline", f"{in_words(metric)} on the test split", said, axis, rows)
     more = "higher is better" if metric in HIGHER_IS_BETTER else "lower is better"
-    return Figure(
-        image,
-        f"{in_words(metric)} on the test split ({more})" + (", with the model's 95 % interval." if interval else "."),
-    )
+    name = in_words(metric)
+    end = ", with the model's 95 % interval." if interval else "."
+    return Figure(image, f"{name[:1].upper()}{name[1:]} on the test split ({more}){end}")
 
 
-def figures_table(figures: Mapping[str, Any]) -> Table:
-    """All metrics of the test split."""
+def figures_table(figures: Mapping[str, Any], *, classes: bool) -> Table:
+    """All metrics of the test split, without a loss that is the log loss."""
     test, others = figures["test"], [name for name in ("reference", "baseline") if figures[name]]
     intervals = bool(figures["intervals"])
     columns = ["metric", "model", *(["95 % interval"] if intervals else []), *others, "meaning"]
-    rows = []
+    of = "without label smoothing" if classes else "of the standardised target"
+    meanings, rows = {**MEANINGS, "loss": f"what the training minimises, {of}"}, []
     for name, value in test.items():
+        if name == "loss" and math.isclose(value, test.get("log_loss", math.nan), rel_tol=1e-5):
+            continue
         cells = [in_words(name), shown(name, value), *([shown_interval(name, figures) or NOTHING] if intervals else [])]
         cells += [shown(name, figures[other][name]) if name in figures[other] else NOTHING for other in others]
-        rows.append([*cells, MEANINGS.get(name, "")])
+        rows.append([*cells, meanings.get(name, "")])
     return Table("Metrics on the test split", columns, rows, frozenset(range(1, len(columns) - 1)))
 
 
@@ -224,7 +234,8 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     prepare = described.prepare.model_dump()
     found["source"] = str(prepare.get("source", "unknown"))
     found["repairs"] = list(prepare["repairs"])
-    found["repeats"] = prepare.get("repeats")
+    found["repeats"] = REPEATS.get(str(prepare.get("repeats")), "")
+    found["inputs"] = [shortened(name) for name, _ in columns[:FEW_INPUTS]] if len(columns) <= FEW_INPUTS else []
     return found
 
 
@@ -256,7 +267,7 @@ def training(data: PlotData, weights: int) -> Table:
     loop = train.get("loop", {})
     facts = {
         "network": named(train["network"]),
-        "weights": f"{weights:,}",
+        "number of weights": f"{weights:,}",
         "encoder": data.description.encoder.name,
         "optimizer": named(train.get("optimizer", {})),
         "learning rate": f"{loop.get('learning_rate', NOTHING)}, schedule {named(train.get('schedule', {}))}",

@@ -1,14 +1,14 @@
 """The parts of the report that show how good a model is: curves, predictions, calibration, slices and mistakes."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from retrain.data import report_csv
 from retrain.evaluation import svg
 from retrain.evaluation.page import (
-    MEANINGS,
     MOST_ROWS,
     NOTHING,
     PERCENT,
@@ -21,7 +21,7 @@ from retrain.evaluation.page import (
     shown,
     thinned,
 )
-from retrain.evaluation.plots import PlotData
+from retrain.evaluation.plots import PlotData, has_classes
 from retrain.evaluation.svg import Axis, Chart
 from retrain.models.result import Result
 
@@ -34,7 +34,11 @@ __all__ = ["Reader", "class_results", "coverage", "curve", "mistakes", "number_r
 MOST_WORST = 3
 """Slices."""
 SIGNIFICANT = 0.05
-"""A p-value below this is taken as a finding."""
+"""A slice with a larger p-value is not shown: chance may explain it."""
+MOST_SINGLE, LISTED_REPEATS = 10, 50
+"""Single rows in a table of the page, and near-duplicates in the table of evaluate, which may have found more."""
+FEWEST_IN_BIN = 10
+"""Rows of a point of the reliability diagram: the share of right answers among fewer says little."""
 MOST_POINTS = 2000
 """Points of a chart."""
 FEW_CLASSES, MOST_CELLS, MOST_CLASSES = 4, 12, 100
@@ -171,19 +175,14 @@ def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> d
     """Confidence against the share of right answers, and the measures of calibration before and after."""
     test, before = figures["test"], figures["uncalibrated"]
     rows = [
-        [
-            in_words(name),
-            shown(name, before[name]) if name in before else NOTHING,
-            shown(name, test[name]),
-            MEANINGS[name],
-        ]
+        [in_words(name), shown(name, before[name]) if name in before else NOTHING, shown(name, test[name])]
         for name in ("log_loss", "brier", "calibration_error")
         if name in test
     ]
     if not rows:
         return None
     return {
-        "table": Table("Calibration on the test split", ["measure", "before", "after", "meaning"], rows, frozenset({1, 2})),
+        "table": Table("Calibration on the test split", ["measure", "before", "after"], rows, frozenset({1, 2})),
         "bins": len(reader.table("calibration").get("rows", ())),
         "figure": reliability_diagram(reader),
         "fitted": data.description.calibration,
@@ -198,13 +197,14 @@ def reliability_diagram(reader: Reader) -> Figure | None:
     chart.line([(0.0, 0.0), (1.0, 1.0)], "mark")
     legend = []
     for kind, end, name in (("s2", "_before", "before calibration"), ("s1", "", "after calibration")):
-        columns = reader.numbers("calibration", (f"confidence{end}", f"accuracy{end}"), filled=True)
-        if columns:
-            points = list(zip(*columns.values(), strict=True))
+        columns = reader.numbers("calibration", (f"rows{end}", f"confidence{end}", f"accuracy{end}"), filled=True)
+        points = [(x, y) for rows, x, y in zip(*columns.values(), strict=True) if rows >= FEWEST_IN_BIN]
+        if points:
             chart.line(points, kind)
             chart.dots(points, kind, 4.0)
             legend.append((kind, name))
-    said = "A point on the diagonal: of the rows with this confidence, exactly this share is right."
+    said = "A point on the diagonal: of the rows with this confidence, exactly this share is right. "
+    said += f"Groups of fewer than {FEWEST_IN_BIN} rows are left out."
     image = chart.render("reliability", "Reliability diagram", said)
     return Figure(image, f"Reliability diagram. {said}", [*legend, ("mark", "perfect calibration")]) if legend else None
 
@@ -228,11 +228,15 @@ def coverage(figures: Mapping[str, Any], data: PlotData) -> dict[str, Any] | Non
         "level": svg.percent(interval.level, 0),
         "rows": interval.rows,
         "inside": shown("coverage", figures["test"]["coverage"]),
+        "ends": [shown("coverage", end) for end in figures["intervals"].get("coverage", {}).values()],
     }
 
 
 def slices(reader: Reader) -> dict[str, Any] | None:
-    """The groups of rows on which the model is worst, with a sentence for each; nothing if they were not looked for."""
+    """The groups of rows on which the model is worse than chance explains, with a sentence for each.
+
+    None if they were not looked for.
+    """
     columns = reader.table("slices", "slice")
     if not columns:
         return None
@@ -240,45 +244,75 @@ def slices(reader: Reader) -> dict[str, Any] | None:
     names = ("rows", measure, "others", "p_value")
     numbers = reader.numbers("slices", names)
     sentences = []
-    for place, text in enumerate(columns["slice"][: MOST_WORST if numbers else 0]):
-        rows, worse, others, p_value = (numbers[name][place] for name in names)
+    for text, rows, worse, others, p_value in zip(columns["slice"], *numbers.values(), strict=False):
+        if p_value > SIGNIFICANT:
+            continue
         unit = "share" if measure == "error_rate" else measure
         compared = (
             f"{in_words(measure)} {shown(unit, worse)} on {rows:,.0f} rows, {shown(unit, others)} on the other rows"
         )
-        meaning = "Chance hardly explains this" if p_value < SIGNIFICANT else "This may be chance"
-        sentences.append((shortened(text), f"{compared}. {meaning} (adjusted p-value {shown('p_value', p_value)})."))
-    return {"sentences": sentences}
+        sentences.append((shortened(text), f"{compared} (adjusted p-value {shown('p_value', p_value)})."))
+    chosen = sentences[:MOST_WORST]
+    return {"sentences": chosen, "unknown": any("unknown words" in name for name, _ in chosen)}
 
 
-MISTAKES = {
-    "mistakes": (
-        "Largest mistakes",
-        "Test rows on which the model was most wrong: by the probability of its answer, or by the size of the error.",
-    ),
-    "label_errors": (
-        "Likely wrong labels",
-        "Rows whose label the model finds so unlikely that a person should look at them; the model may be wrong too. The probability is that of the label.",
-    ),
-    "near_duplicates": (
-        "Test rows that are nearly in the train split",
-        "The model may have memorised these: they make the metrics look better than they are on new rows.",
-    ),
-}
-
-
-def mistakes(reader: Reader) -> list[dict[str, Any]]:
-    """The tables of single rows."""
+def mistakes(data: PlotData, reader: Reader) -> list[dict[str, Any]]:
+    """The tables of single rows, each with what it means; those that evaluate did not write are left out."""
+    tables = {name: reader.table(name) for name in ("mistakes", "label_errors", "near_duplicates")}
+    wrong = (
+        "The probability is that of the wrong answer."
+        if has_classes(data.description)
+        else "The error is the prediction less the target."
+    )
+    said = {
+        "mistakes": ("Largest mistakes", wrong),
+        "label_errors": (
+            "Labels to check",
+            "The model finds these labels unlikely. Either the label is wrong or the model is. The probability is that of the label.",
+        ),
+        "near_duplicates": ("Test rows that are nearly in the train split", repeated(data, reader)),
+    }
     found = []
-    for name, (title, note) in MISTAKES.items():
-        columns = reader.table(name)
-        if columns:
-            some = any(columns.values())
-            found.append(
-                {
-                    "title": title,
-                    "note": note,
-                    "table": csv_table(f"{title}, one row per line", columns, MOST_ROWS // 2) if some else None,
-                }
-            )
+    for name, (title, note) in said.items():
+        columns = tables[name]
+        if not columns:
+            continue
+        table = csv_table(title, columns, MOST_SINGLE)
+        shown_table = (
+            replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
+        )
+        found.append({"title": title, "note": note, "table": shown_table, "file": name if table.left_out else ""})
     return found
+
+
+def repeated(data: PlotData, reader: Reader) -> str:
+    """How many test rows nearly repeat a train row, and the metric without them; empty if there are none.
+
+    Of more than evaluate lists, their number is not known here.
+    """
+    places = set(reader.numbers("near_duplicates", ("test_row",)).get("test_row", ()))
+    if not places:
+        return ""
+    path, names = reader.result.reports / "predictions.csv", ("target", "predicted")
+    cells = report_csv.read_columns(path, reader.hint, names)
+    if has_classes(data.description):
+        metric, pairs = "accuracy", zip(cells["target"], cells["predicted"], strict=True)
+        values = [float(target == predicted) for target, predicted in pairs]
+    else:
+        numbers = [report_csv.numbers_of(cells[name], path, name, reader.hint) for name in names]
+        metric, values = "mae", [abs(target - predicted) for target, predicted in zip(*numbers, strict=True)]
+    rows = f"{len(places):,} of {len(values):,} test rows ({svg.percent(len(places) / len(values))}) nearly repeat a train row."
+    which = "these rows"
+    if len(places) >= LISTED_REPEATS:
+        rows = (
+            f"{len(places):,} or more of {len(values):,} test rows nearly repeat a train row; evaluate prints how many."
+        )
+        which = f"the {len(places)} most similar rows"
+    alike = "" if data.description.encoder.name == "numbers" else " Similar texts have common words, in any order."
+    text = f"{rows}{alike} The model may have memorised their answers, and then the metrics are too good."
+    rest = [value for place, value in enumerate(values) if place not in places]
+    if not rest:
+        return text
+    without, whole = (shown(metric, statistics.fmean(some)) for some in (rest, values))
+    change = f"is still {whole}" if without == whole else f"is {without} instead of {whole}"
+    return f"{text} Without {which}, the {in_words(metric)} {change}."

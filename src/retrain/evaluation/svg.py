@@ -233,7 +233,7 @@ def ranges(
         parts.append(label(left - 10, y + 4, text, "end"))
         if interval:
             low, high = (number(across(end)) for end in interval)
-            bar = f"M{low},{number(y)}H{high}M{low},{number(y - 6)}v12M{high},{number(y - 6)}v12"
+            bar = f"M{low},{number(y)}H{high}M{low},{number(y - 9)}v18M{high},{number(y - 9)}v18"
             parts.append(f'<path class="line {kind}" d="{bar}"/>')
         parts.append(f'<circle class="dot {kind}" cx="{number(across(value))}" cy="{number(y)}" r="5"/>')
     parts.append(label((left + WIDTH - 24) / 2, bottom + 38, axis.label))
