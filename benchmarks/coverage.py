@@ -12,7 +12,6 @@ from retrain.models.calibration import conformal
 
 import click
 import numpy as np
-import torch
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
 
@@ -76,7 +75,7 @@ def conformal_coverage(level, validation, generator, heavy):
     shares = []
     for _ in range(ROUNDS):
         known, new = numbers(generator, validation, heavy), numbers(generator, 1000, heavy)
-        found = conformal(torch.from_numpy(np.abs(known.targets - known.predicted)), level)
+        found = conformal(np.abs(known.targets - known.predicted).tolist(), level)
         shares.append(float((np.abs(new.targets - new.predicted) <= found.margin).mean()))
     return statistics.mean(shares)
 
@@ -95,7 +94,7 @@ def coverage_of_patients(level):
         distances = {
             name: np.abs(model.predict(inputs[own]) - targets[own]) for name, own in (("v", validation), ("t", test))
         }
-        shares.append(float((distances["t"] <= conformal(torch.from_numpy(distances["v"]), level).margin).mean()))
+        shares.append(float((distances["t"] <= conformal(distances["v"].tolist(), level).margin).mean()))
     return statistics.mean(shares), statistics.stdev(shares)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from retrain.data.report_csv import write_columns
 from retrain.errors import RetrainError
-from retrain.evaluation.mistakes import DUPLICATES
 from retrain.evaluation.page import number_cell
 from retrain.evaluation.plots import read_plot_data
 from retrain.evaluation.report import Report, read_report
@@ -195,26 +194,22 @@ def test_slices_that_chance_explains_are_left_out(tmp_path):
     assert "On no group of test rows is the model worse than chance explains." in text_of(result)
 
 
-def write_repeats(result: Result, rows: int, predicted: list) -> None:
-    """Near-duplicates of the first test rows, and predictions."""
-    columns = {"test_row": range(rows), "train_row": range(rows), "similarity": [0.9] * rows}
-    write_columns(result.reports / "tables/near_duplicates.csv", columns)
-    predictions = {"row": range(len(predicted)), "target": predicted[:1] * len(predicted), "predicted": predicted}
-    write_columns(result.reports / "predictions.csv", predictions)
-
-
 def test_repeats_come_with_the_metric_without_them(tmp_path):
-    classes, numbers = of_classes(tmp_path / "classes", ["a", "b"]), of_numbers(tmp_path / "numbers", 20)
-    write_repeats(classes, 2, [*"aaab"])
-    write_repeats(numbers, 1, [10.0, 16.0, 16.0])
-    assert "2 of 4 test rows (50.0 %) nearly repeat a train row." in text_of(classes)
-    assert "Without these rows, the accuracy is 50.0 % instead of 75.0 %." in text_of(classes)
-    assert "Without these rows, the MAE is 6.000 instead of 4.000." in text_of(numbers)
-    write_repeats(classes, DUPLICATES, [*"a" * 99, "b"])
-    assert "50 or more of 100 test rows nearly repeat a train row; evaluate prints how many." in text_of(classes)
-    assert "Without the 50 most similar rows, the accuracy is 98.0 % instead of 99.0 %." in text_of(classes)
-    write_repeats(classes, 2, ["a", "b"])
-    assert "Without" not in text_of(classes)
+    result = of_classes(tmp_path, ["a", "b"])
+    path = result.reports / "metrics.json"
+    pairs = {"test_row": [0, 1], "train_row": [5, 6], "similarity": [1.0, 0.9]}
+    write_columns(result.reports / "tables/near_duplicates.csv", pairs)
+    content, rows = json.loads(path.read_text()), read_plot_data(result).description.splits["test"].rows
+    for found, sentence in [
+        ({"rows": 2, "accuracy_without": 0.85}, "Without these rows, the accuracy is 85.0 % instead of 90.0 %."),
+        ({"rows": 2, "accuracy_without": 0.9}, "Without these rows, the accuracy is still 90.0 %."),
+    ]:
+        path.write_text(json.dumps({**content, "near_duplicates": found}))
+        assert f"2 of {rows:,} test rows" in text_of(result)
+        assert sentence in text_of(result)
+    path.write_text(json.dumps({**content, "near_duplicates": {"rows": rows}}))
+    assert f"{rows:,} of {rows:,} test rows (100.0 %) nearly repeat a train row." in text_of(result)
+    assert "Without" not in text_of(result)
 
 
 def test_points_of_few_rows_are_not_drawn(tmp_path):

@@ -1,11 +1,11 @@
 """All that the stage evaluate finds out about a model: the content of `metrics.json`, `predictions.csv` and `tables/`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.report_csv import Columns, in_short
-from retrain.evaluation.intervals import intervals
+from retrain.data.report_csv import Columns, in_short, significant
+from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.metrics import Evaluation, calibration_table, evaluate_outputs, tables_of
 from retrain.evaluation.parameters import Evaluate
 
@@ -82,6 +82,7 @@ def evidence_of(
         fitted = findings.reference_outputs(model, splits)
         metrics["reference"] = evaluate_outputs(model, fitted, targets, bins, calibrated=False).metrics
     found = findings.findings_of(model, test.judged, splits, parameters.batch_size, every)
+    metrics["near_duplicates"] = without_repeats(test.judged, found.repeated)
     tables = tables_of(test.judged, classes) | found.tables
     if classes:
         before = evaluate_outputs(model, outputs, targets, bins, calibrated=False)
@@ -94,3 +95,12 @@ def before_and_after(before: Evaluation, after: Evaluation, bins: int) -> Column
     """The calibration table, with columns of the probabilities before calibration at its end."""
     earlier, table = calibration_table(before.judged, bins), calibration_table(after.judged, bins)
     return table | {f"{name}_before": earlier[name] for name in ("rows", "confidence", "accuracy")}
+
+
+def without_repeats(judged: Judged, rows: Sequence[int]) -> dict[str, float]:
+    """How many test rows almost repeat a train row, and the metrics without them, if there are any rows left."""
+    others = len(judged) - len(rows)
+    if not rows or not others:
+        return {"rows": len(rows)}
+    left = judged.without(rows).values()
+    return {"rows": len(rows), **{f"{name}_without": significant(value) for name, value in left.items()}}

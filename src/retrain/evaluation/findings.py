@@ -33,13 +33,13 @@ class Findings:
 
     tables: dict[str, Columns]
     labels_to_check: int
-    repeated: int
+    repeated: Sequence[int]
     """Test rows that almost repeat a train row."""
 
     @property
     def summary(self) -> str:
         """The numbers in words; empty if there is nothing to look at."""
-        counts = {"labels to check": self.labels_to_check, "near-duplicates of train rows": self.repeated}
+        counts = {"labels to check": self.labels_to_check, "near-duplicates of train rows": len(self.repeated)}
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
@@ -95,7 +95,7 @@ def findings_of(
         if "validation" in splits:
             judged_splits = {"validation": validation_of(model, splits["validation"], batch_size), **judged_splits}
         tables["label_errors.csv"], labels = mistakes.label_errors(judged_splits, classes)
-    return Findings(tables, labels, len(pairs))
+    return Findings(tables, labels, [pair[0] for pair in pairs])
 
 
 def rows_of(values: Any, rows: np.ndarray) -> Any:

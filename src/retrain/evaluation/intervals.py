@@ -79,7 +79,17 @@ class Judged:
         every = math.ceil(len(self) / most)
         if every == 1:
             return self
-        parts: dict[str, Any] = {name: None if part is None else part[::every] for name, part in vars(self).items()}
+        return self.rows(slice(None, None, every))
+
+    def without(self, rows: Sequence[int]) -> "Judged":
+        """All rows but these."""
+        import numpy as np
+
+        return self.rows(np.delete(np.arange(len(self)), rows))
+
+    def rows(self, chosen: "slice | np.ndarray") -> "Judged":
+        """Some rows."""
+        parts: dict[str, Any] = {name: None if part is None else part[chosen] for name, part in vars(self).items()}
         return Judged(**parts)
 
     def values(self) -> dict[str, float]:

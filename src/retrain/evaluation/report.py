@@ -143,7 +143,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         "results": class_results(data, reader) if classes else number_results(data, reader),
         "calibration": reliability(figures, data, reader) if classes else coverage(figures, data),
         "slices": slices(reader),
-        "mistakes": mistakes(data, reader),
+        "mistakes": mistakes(data, reader, figures),
         "data": data_tables(data, reader),
         "training": training(data, weights_in(result.model / WEIGHTS)),
         "parameters": parameters_table(data),

@@ -1,7 +1,6 @@
 """The parts of the report that show how good a model is: curves, predictions, calibration, slices and mistakes."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -35,8 +34,8 @@ MOST_WORST = 3
 """Slices."""
 SIGNIFICANT = 0.05
 """A slice with a larger p-value is not shown: chance may explain it."""
-MOST_SINGLE, LISTED_REPEATS = 10, 50
-"""Single rows in a table of the page, and near-duplicates in the table of evaluate, which may have found more."""
+MOST_SINGLE = 10
+"""Single rows in a table of the page."""
 FEWEST_IN_BIN = 10
 """Rows of a point of the reliability diagram: the share of right answers among fewer says little."""
 MOST_POINTS = 2000
@@ -256,7 +255,7 @@ def slices(reader: Reader) -> dict[str, Any] | None:
     return {"sentences": chosen, "unknown": any("unknown words" in name for name, _ in chosen)}
 
 
-def mistakes(data: PlotData, reader: Reader) -> list[dict[str, Any]]:
+def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The tables of single rows, each with what it means; those that evaluate did not write are left out."""
     tables = {name: reader.table(name) for name in ("mistakes", "label_errors", "near_duplicates")}
     wrong = (
@@ -270,7 +269,7 @@ def mistakes(data: PlotData, reader: Reader) -> list[dict[str, Any]]:
             "Labels to check",
             "The model finds these labels unlikely. Either the label is wrong or the model is. The probability is that of the label.",
         ),
-        "near_duplicates": ("Test rows that are nearly in the train split", repeated(data, reader)),
+        "near_duplicates": ("Test rows that are nearly in the train split", repeated(data, figures)),
     }
     found = []
     for name, (title, note) in said.items():
@@ -285,34 +284,19 @@ def mistakes(data: PlotData, reader: Reader) -> list[dict[str, Any]]:
     return found
 
 
-def repeated(data: PlotData, reader: Reader) -> str:
-    """How many test rows nearly repeat a train row, and the metric without them; empty if there are none.
-
-    Of more than evaluate lists, their number is not known here.
-    """
-    places = set(reader.numbers("near_duplicates", ("test_row",)).get("test_row", ()))
-    if not places:
+def repeated(data: PlotData, figures: Mapping[str, Any]) -> str:
+    """How many test rows nearly repeat a train row, and the metric without them; empty if there are none."""
+    found, test_rows = figures["near_duplicates"], data.description.splits["test"].rows
+    if not found.get("rows"):
         return ""
-    path, names = reader.result.reports / "predictions.csv", ("target", "predicted")
-    cells = report_csv.read_columns(path, reader.hint, names)
-    if has_classes(data.description):
-        metric, pairs = "accuracy", zip(cells["target"], cells["predicted"], strict=True)
-        values = [float(target == predicted) for target, predicted in pairs]
-    else:
-        numbers = [report_csv.numbers_of(cells[name], path, name, reader.hint) for name in names]
-        metric, values = "mae", [abs(target - predicted) for target, predicted in zip(*numbers, strict=True)]
-    rows = f"{len(places):,} of {len(values):,} test rows ({svg.percent(len(places) / len(values))}) nearly repeat a train row."
-    which = "these rows"
-    if len(places) >= LISTED_REPEATS:
-        rows = (
-            f"{len(places):,} or more of {len(values):,} test rows nearly repeat a train row; evaluate prints how many."
-        )
-        which = f"the {len(places)} most similar rows"
     alike = "" if data.description.encoder.name == "numbers" else " Similar texts have common words, in any order."
-    text = f"{rows}{alike} The model may have memorised their answers, and then the metrics are too good."
-    rest = [value for place, value in enumerate(values) if place not in places]
-    if not rest:
+    text = (
+        f"{found['rows']:,.0f} of {test_rows:,} test rows ({svg.percent(found['rows'] / test_rows)}) nearly repeat a train "
+        f"row.{alike} The model may have memorised their answers, and then the metrics are too good."
+    )
+    metric = next(iter(figures["test"]))
+    if f"{metric}_without" not in found:
         return text
-    without, whole = (shown(metric, statistics.fmean(some)) for some in (rest, values))
+    without, whole = shown(metric, found[f"{metric}_without"]), shown(metric, figures["test"][metric])
     change = f"is still {whole}" if without == whole else f"is {without} instead of {whole}"
-    return f"{text} Without {which}, the {in_words(metric)} {change}."
+    return f"{text} Without these rows, the {in_words(metric)} {change}."

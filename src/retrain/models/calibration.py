@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from retrain.data.report_csv import DIGITS, LARGEST, Columns
+from retrain.data.report_csv import DIGITS, LARGEST, Columns, significant
 from retrain.schema import Count, PositiveNumber, Section
 
 from pydantic import Field
@@ -133,18 +133,13 @@ def fit(outputs: "Tensor", targets: "Tensor", task: "Task", options: Calibration
     """
     classes = task.to_json().get("classes")
     if classes is None:
-        deviations = outputs.double() - targets.double()
-        return Calibration(interval=conformal(deviations.abs().flatten() * unit_of(task), options.level))
+        predicted, actual = (task.predictions(numbers)["predicted"] for numbers in (outputs, targets))
+        return Calibration(interval=conformal(abs(predicted - actual).tolist(), options.level))
     calibration = corrected(outputs.double(), targets) if options.probabilities else Calibration()
     if len(classes) != 2 or options.threshold == "half":
         return calibration
     chances = calibration.apply(outputs.double()).softmax(dim=1)[:, 1]
     return calibration.model_copy(update={"threshold": threshold_of(chances, targets == 1, options)})
-
-
-def unit_of(task: "Task") -> float:
-    """How much of the target's unit an output of 1 is."""
-    return float(task.to_json().get("deviation", 1.0))
 
 
 def corrected(outputs: "Tensor", targets: "Tensor") -> Calibration:
@@ -212,7 +207,7 @@ def kept(logarithm: float) -> float:
     return float(f"{math.exp(logarithm):.{KEPT_DIGITS}g}")
 
 
-def conformal(distances: "Tensor", level: float) -> Interval | None:
+def conformal(distances: Sequence[float], level: float) -> Interval | None:
     """The margin that a new row's distance stays within with the probability `level`, for every distribution.
 
     It is the smallest distance that is as large as `ceil((rows + 1) level)` of them (Vovk, Gammerman and Shafer,
@@ -221,8 +216,7 @@ def conformal(distances: "Tensor", level: float) -> Interval | None:
     rank = math.ceil((len(distances) + 1) * level)
     if rank > len(distances):
         return None
-    margin = distances.sort().values[rank - 1].item()
-    return Interval(level=level, margin=float(f"{margin:.{DIGITS}g}"), rows=len(distances))
+    return Interval(level=level, margin=significant(sorted(distances)[rank - 1]), rows=len(distances))
 
 
 def threshold_of(chances: "Tensor", is_second: "Tensor", options: CalibrationOptions) -> float | None:
@@ -250,4 +244,4 @@ def threshold_of(chances: "Tensor", is_second: "Tensor", options: CalibrationOpt
         place = places[-1] if options.threshold == "precision" else places[0]
     following = float(ordered[place + 1]) if place + 1 < len(ordered) else 0.0
     between = (float(ordered[place]) + following) / 2
-    return min(max(float(f"{between:.{DIGITS}g}"), 1e-9), 1 - 1e-9)
+    return min(max(significant(between), 1e-9), 1 - 1e-9)

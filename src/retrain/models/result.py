@@ -32,6 +32,8 @@ class Metrics(Section):
     """Those of the model's probabilities before calibration."""
     reference: dict[str, float] = Field(default_factory=dict)
     """Those of a linear model that was fitted on the train split."""
+    near_duplicates: dict[str, float] = Field(default_factory=dict)
+    """The test rows that almost repeat a train row (`rows`), and the model's metrics without them (`accuracy_without`)."""
     intervals: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The 95 % interval of each metric of the model: `low` and `high`."""
 
