@@ -34,7 +34,7 @@ def recorded(monkeypatch):
 def content(path: Path) -> dict[str, list[tuple]]:
     """All that a store holds."""
     connection = sqlite3.connect(path)
-    tables = ("runs", "metrics", "params", "tags", "inputs", "experiments", "latest_metrics")
+    tables = ("runs", "metrics", "params", "tags", "inputs", "experiments", "experiment_tags", "latest_metrics")
     try:
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=str) for table in tables}  # noqa: S608 (our names)
     finally:
@@ -51,7 +51,7 @@ def test_sync_recreates_all_runs_once(finished_project, forgotten):
         for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
             assert run[same] == original[same], same
         assert run["tags"]["recreated"] == "true"
-        for same in ("result_sha256", "model_sha256", "data_sha256", "threads", "device", "sha256.history.csv"):
+        for same in ("result_sha256", "model_sha256", "data_sha256", "threads", "device", "artifacts_sha256"):
             assert run["tags"][same] == original["tags"][same], same
     before = content(forgotten.folder / "mlflow.db")
     assert forgotten.retrain_here("sync").exit_code == 0

@@ -1,6 +1,7 @@
 """The process that writes runs to MLflow while the stages work."""
 
 import hashlib
+import json
 import resource
 import signal
 import subprocess
@@ -157,7 +158,7 @@ def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
         Recorder(run.outbox).deliver()
         assert not list(run.outbox.folder.glob("results/*"))
     new, _ = finished.runs(DATASET)
-    assert (new["status"], new["tags"]["sha256.history.csv"]) == ("FINISHED", digest)
+    assert (new["status"], json.loads(new["tags"]["artifacts_sha256"])["history.csv"]) == ("FINISHED", digest)
 
 
 def test_note_that_cannot_be_written_stops_nothing(finished, monkeypatch):

@@ -145,6 +145,7 @@ def test_moved_store_opens_on_this_machine_only(trained, anywhere):
         assert server.status(f"127.0.0.1:{server.port}", "https://evil.example") == 403
     said = (anywhere.folder / "said.txt").read_text()
     assert said.startswith("mlflow.db was made under another root")
+    assert f"  {DATASET}: http://127.0.0.1:{server.port}/#/experiments/" in said
     assert "Starlette" not in said
     assert "Registry store" not in said
 

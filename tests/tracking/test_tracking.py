@@ -3,10 +3,12 @@
 import copy
 import hashlib
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
 
+from retrain import params
 from retrain.tracking import naming, store
 
 import pytest
@@ -62,8 +64,32 @@ def test_run_has_everything_about_its_model(finished_project):
     assert (tags["git_dirty"], tags["threads"], tags["device"]) == ("false", "1", "cpu")
     assert {"version.torch", "version.mlflow"} <= set(tags)
     assert min(run["metrics"]) == "test/accuracy"  # MLflow shows the metrics in this order
+    assert {name.split("/")[0] for name in run["metrics"] if "/" in name} == {"test", "test_baseline", "test_reference"}
     model = hashlib.sha256((finished_project.folder / "models/tiny_news/model.safetensors").read_bytes()).hexdigest()
-    assert tags["sha256.model/model.safetensors"] == tags["model_sha256"] == model
+    assert json.loads(tags["artifacts_sha256"])["model/model.safetensors"] == tags["model_sha256"] == model
+
+
+def test_description_links_files_and_repeats_the_run(finished_project):
+    (run,) = finished_project.runs("tiny_numbers")
+    verdict, links, command = run["tags"]["mlflow.note.content"].split("\n\n")
+    assert re.match(r"\*\*tiny_numbers: .*rmse [0-9.]+ \[[0-9.]+ to [0-9.]+\]", verdict)
+    experiment = client_of(finished_project).get_run(run["id"]).info.experiment_id
+    for name in ("report.html", "MODEL_CARD.md", "model/model.json"):
+        assert f"[{name}](#/experiments/{experiment}/runs/{run['id']}/artifacts/{name})" in links
+    commit = run["tags"]["git_commit"][:12]
+    assert command == f"To repeat it: `git checkout {commit}`, then `dvc repro plot@tiny_numbers`."
+
+
+def test_list_of_runs_has_columns(finished_project):
+    experiment = client_of(finished_project).get_experiment_by_name("tiny_numbers")
+    state = json.loads(experiment.tags["mlflow.sharedViewState.metrics"])
+    metrics = json.loads((finished_project.folder / "reports/tiny_numbers/metrics.json").read_text())
+    shown = [*(f"test/{name}" for name in metrics["test"]), "test_baseline/rmse", "train_best_epoch"]
+    assert state["selectedColumns"] == [*(f"metrics.`{name}`" for name in shown), "attributes.`Duration`"]
+    (run,) = finished_project.runs("tiny_numbers")
+    charts = {name for name in run["metrics"] if re.search(state["chartsSearchFilter"], name)}
+    assert {"test/rmse", "train_loss", "validation_loss"} <= charts
+    assert not [name for name in charts if "baseline" in name]
 
 
 def test_dataset_inputs_name_the_split_by_its_md5(finished_project):
@@ -313,6 +339,33 @@ def test_run_name_starts_with_what_changed(finished, monkeypatch):
     assert naming.run_name("tiny_news", changed).startswith("repairs entities, spaces, ")
     changed["prepare"]["train"]["sha256"] = "a" * 64
     assert "train file changed" in naming.run_name("tiny_news", changed)
+
+
+def test_run_name_knows_defaults(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    content = finished.params()
+    del content["datasets"]["tiny_news"]["train"]["loop"]["seed"]
+    finished.write_params(content)
+    finished.commit()
+    block = params.dataset_block(finished.folder, "tiny_news")
+    assert block["train"]["loop"]["seed"] == 1
+    assert naming.run_name("tiny_news", block) == "as committed"
+    block["train"]["loop"]["seed"] = 2
+    assert naming.run_name("tiny_news", block) == "loop seed 2"
+
+
+def test_command_sets_what_changed(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    block = finished.params()["datasets"]["tiny_news"]
+    block["train"]["loop"].update(epochs=5, clip_norm=None)
+    sets = "-S ++datasets.tiny_news.train.loop.clip_norm=null -S ++datasets.tiny_news.train.loop.epochs=5"
+    command = naming.command("tiny_news", block, "HEAD")
+    assert command == f"`git checkout HEAD`, then `dvc exp run {sets} plot@tiny_news`"
+    block["prepare"]["repairs"] = ["entities", "spaces"]  # brackets mean something to a shell
+    for commit in ("HEAD", "f" * 40):
+        command = naming.command("tiny_news", block, commit)
+        assert command.endswith("set the parameters of this run in `params.yaml`, and run `dvc repro plot@tiny_news`")
+    assert naming.command("tiny_news", block, None) == "`dvc repro plot@tiny_news`"
 
 
 def test_run_name_counts_further_changes(finished, monkeypatch):

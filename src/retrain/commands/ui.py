@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrain import cli, environment
 from retrain.errors import RetrainError
+from retrain.tracking import runs
 from retrain.tracking.store import own_store
 
 import click
@@ -50,7 +51,9 @@ def command(port: int, store: Path | None) -> None:
                 f"port {port}", f"can't be used ({error.strerror})", f"use another one: make ui PORT={port + 1}"
             ) from None
     uri = own_store(folder)
-    click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C)")
+    click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C), or the runs of one dataset:")
+    for dataset, page in runs.pages(uri).items():
+        click.echo(f"  {dataset}: http://{HOST}:{port}/{page}")
     server = ["-m", "mlflow", "server", "--backend-store-uri", uri, "--registry-store-uri", uri]
     server += ["--default-artifact-root", (folder / "mlruns").as_uri()]
     options = ["--host", HOST, "--port", str(port), "--workers", "1"]

@@ -146,16 +146,15 @@ class Result:
     def metrics(self, described: Description) -> dict[str, float]:
         """The final metrics: `test/accuracy`, `test_baseline/accuracy`, `train_best_epoch` and so on; none before evaluation.
 
-        MLflow shows them in the order of their names: what people compare comes first.
+        MLflow shows them in the order of their names: what people compare comes first. Intervals and what calibration
+        changed are left out: each would be a chart with one bar.
         """
         if "evaluate" not in self.stages:
             return {}
         parts = self.judged()
         figures = {f"test/{name}": value for name, value in parts["test"].items()}
-        for part in ("baseline", "reference", "uncalibrated"):
+        for part in ("baseline", "reference"):
             figures |= {f"test_{part}/{name}": value for name, value in parts[part].items()}
-        for name, ends in parts["intervals"].items():
-            figures |= {f"test_{end}/{name}": value for end, value in ends.items()}
         return {"train_best_epoch": described.best_epoch, **figures}
 
     def judged(self) -> dict[str, Any]:

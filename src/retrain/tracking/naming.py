@@ -1,6 +1,7 @@
 """What a run is called, and where its training ran: the changed parameters, the commit, the libraries."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from retrain.errors import RetrainError
 
 import click
 
-__all__ = ["STAGES", "environment_tags", "run_name"]
+__all__ = ["STAGES", "command", "environment_tags", "run_name"]
 
 
 LIBRARIES = ("torch", "mlflow", "pandas", "numpy", "safetensors")
@@ -20,6 +21,10 @@ NAMED = 6
 """Changed parameters in a run's name; a recipe changes more."""
 LONGEST_VALUE = 36
 """Characters of a value in a run's name."""
+YAML = {"None": "null", "True": "true", "False": "false"}
+"""What `params.flat` writes otherwise than YAML."""
+PLAIN = r"[\w.+-]+"
+"""Values that neither a shell nor DVC reads as something else."""
 
 
 def run_name(dataset: str, facts: Mapping[str, Any]) -> str:
@@ -31,12 +36,11 @@ def run_name(dataset: str, facts: Mapping[str, Any]) -> str:
         dataset: its name.
         facts: the sections prepare, split and train; anything else in it is left out.
     """
-    parameters = params.flat({stage: facts[stage] for stage in STAGES})
-    committed = committed_parameters(dataset)
-    if not committed:
+    changed = changes(dataset, facts, os.environ.get("DVC_EXP_BASELINE_REV", "HEAD"))
+    if changed is None:
         return dataset
-    changed = [name for name in parameters if committed.get(name) != parameters[name]]
-    named = [in_words(name, short(name, parameters), parameters[name]) for name in changed]
+    parameters = params.flat({stage: facts[stage] for stage in STAGES})
+    named = [in_words(name, short(name, parameters), value) for name, value in changed.items()]
     more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
     return ", ".join([*named[:NAMED], *more]) or "as committed"
 
@@ -58,18 +62,44 @@ def short(parameter: str, parameters: Iterable[str]) -> str:
     return next(alone, parameter)
 
 
-def committed_parameters(dataset: str) -> dict[str, str]:
-    """The parameters in the commit that the workspace, or the DVC experiment, started from; empty outside of git.
+def changes(dataset: str, facts: Mapping[str, Any], revision: str) -> dict[str, str] | None:
+    """The parameters that differ from those of a commit, such as `train.loop.epochs`, with their values as text.
 
-    They are flat, such as `train.loop.epochs`.
+    Args:
+        dataset: its name.
+        facts: the sections prepare, split and train; anything else in it is left out.
+        revision: the commit.
+
+    Returns:
+        None if the commit or its parameters can't be read.
     """
-    committed = f"{os.environ.get('DVC_EXP_BASELINE_REV', 'HEAD')}:./{params.FILE}"
+    file = f"{revision}:./{params.FILE}"
     try:
-        content = yaml_files.parsed(git.run(Path(), "show", committed), committed)
-        block = content["datasets"][dataset]
-        return params.flat({stage: block[stage] for stage in STAGES})
-    except (RetrainError, KeyError, TypeError):
-        return {}
+        content = yaml_files.parsed(git.run(Path(), "show", file), file)
+        block = params.with_defaults(content["datasets"][dataset], content.get(params.DEFAULTS) or {})
+        committed = params.flat({stage: block[stage] for stage in STAGES})
+    except (RetrainError, KeyError, TypeError, AttributeError):
+        return None
+    parameters = params.flat({stage: facts[stage] for stage in STAGES})
+    return {name: value for name, value in parameters.items() if committed.get(name) != value}
+
+
+def command(dataset: str, facts: Mapping[str, Any], commit: str | None) -> str:
+    """How to repeat a training, in Markdown.
+
+    Args:
+        dataset: its name.
+        facts: the sections prepare, split and train; anything else in it is left out.
+        commit: the commit of the training, if it is known.
+    """
+    if commit is None:
+        return f"`dvc repro plot@{dataset}`"
+    there, changed = f"`git checkout {commit[:12]}`", changes(dataset, facts, commit)
+    values = {name: YAML.get(value, value) for name, value in (changed or {}).items()}
+    if changed is None or not all(re.fullmatch(PLAIN, value) for value in values.values()):
+        return f"{there}, set the parameters of this run in `params.yaml`, and run `dvc repro plot@{dataset}`"
+    sets = "".join(f" -S ++datasets.{dataset}.{name}={value}" for name, value in values.items())
+    return f"{there}, then `dvc {f'exp run{sets}' if sets else 'repro'} plot@{dataset}`"
 
 
 def environment_tags() -> dict[str, str]:

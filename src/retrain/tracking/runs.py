@@ -4,6 +4,7 @@ A run is found by its content: the tag `result_sha256` is a digest of the model'
 any file that DVC or git tracks.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from retrain import files, params, schema
 from retrain.data.encoding_file import SplitFacts
 from retrain.errors import RetrainError
 from retrain.evaluation.verdict import verdict
-from retrain.models.description import WEIGHTS, Description
+from retrain.models.description import FILE, WEIGHTS, Description
 from retrain.models.result import Content, Result
 from retrain.schema import Section
 from retrain.tracking import naming
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
 
-__all__ = ["Epoch", "Run", "RunFacts", "claim", "create", "newest", "record"]
+__all__ = ["Epoch", "Run", "RunFacts", "claim", "create", "newest", "pages", "record"]
 
 
 LARGEST_BATCH = 1000
@@ -35,10 +36,19 @@ MOST_PARAMS = 100
 """Parameters that MLflow takes in one call."""
 LONGEST_PARAM = 6000
 """Characters of a parameter that MLflow takes. The artifact `params.json` has all of them."""
+ARTIFACTS = "artifacts_sha256"
+"""The tag with the digests of a run's files, as JSON: one, because MLflow shows tags above the description."""
 SHOWN_AS = {"learning_rate": "train_learning_rate"}
 """MLflow shows metrics in the order of their names; those that people compare, `test/...`, come first."""
 EVALUATED = "train_best_epoch"
 """A metric that a run has once its model was evaluated."""
+VIEW = "metrics"
+"""The name of the view of an experiment, in the address of the list of its runs."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+CHARTS = "^(test/|train_|validation_)"
+"""The metrics with a chart in that view: MLflow puts the curves last, below the bars of baseline and reference."""
+NAME_WIDTH = 280
+"""Pixels of the column of names in that view; MLflow's own 190 cut off the second changed parameter."""
 
 
 class RunFacts(Section):
@@ -168,32 +178,74 @@ class Run:
         self.describe(RunFacts.of(content.description), {})
         known, at = dict(enumerate(times, start=1)), now()
         self.epochs({number: Epoch(metrics, known.get(number, at)) for number, metrics in content.epochs.items()}, None)
-        data = self.stored().data
-        digests = {f"sha256.{name}": artifact.sha256 for name, artifact in content.artifacts.items()}
+        stored = self.stored()
+        data, experiment = stored.data, stored.info.experiment_id
+        digests = {name: artifact.sha256 for name, artifact in content.artifacts.items()}
         with reachable():
+            uploaded = json.loads(data.tags.get(ARTIFACTS, "{}"))
             for name, artifact in content.artifacts.items():
-                if data.tags.get(f"sha256.{name}") != artifact.sha256:
+                if uploaded.get(name) != artifact.sha256:
                     self.client.log_artifact(self.run_id, str(artifact.path), name.rpartition("/")[0] or None)
         tags = {
-            **digests,
+            ARTIFACTS: json.dumps(digests),
             "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
             known_by: content.sha256,
-            "mlflow.note.content": note(content, data.tags.get("git_commit")),
+            "mlflow.note.content": note(
+                content, f"#/experiments/{experiment}/runs/{self.run_id}", data.tags.get("git_commit")
+            ),
         }
         new = [RunTag(name, value) for name, value in tags.items() if data.tags.get(name) != value]
         metrics = [Metric(k, v, at, 0) for k, v in content.metrics.items() if data.metrics.get(k) != v]
         with writing(self.client):
             if metrics or new:
                 self.client.log_batch(self.run_id, metrics, tags=new)
+        if content.judged:
+            show(self.client, experiment, view(content))
         if self.stored().info.status != "FINISHED":
             self.end("FINISHED")
 
 
-def note(content: Content, commit: str | None) -> str:
+def view(content: Content) -> str:
+    """The state of MLflow's page that shows the metrics of a result as columns, in their order in `metrics.json`.
+
+    Its charts are those of the test metrics and of the epochs.
+    """
+    first = next(iter(content.judged["test"]))
+    metrics = [*(f"test/{name}" for name in content.judged["test"]), f"test_baseline/{first}", EVALUATED]
+    columns = [*(f"metrics.`{name}`" for name in metrics), "attributes.`Duration`"]
+    name = "attributes.`Run Name`"
+    state = {"selectedColumns": columns, "columnOrder": [name, *columns], "columnWidths": {name: NAME_WIDTH}}
+    return json.dumps({**state, "chartsSearchFilter": CHARTS})
+
+
+def show(client: "MlflowClient", experiment: str, state: str) -> None:
+    """Store an experiment's view, as the button "Share view" of MLflow's page does."""
+    with reachable():
+        known = client.get_experiment(experiment).tags.get(VIEW_TAG)
+    if known != state:
+        with writing(client):
+            client.set_experiment_tag(experiment, VIEW_TAG, state)
+
+
+def pages(uri: str) -> dict[str, str]:
+    """The pages that show the views of experiments, by their names, without the address of the server."""
+    from mlflow import MlflowClient
+
+    with reachable():
+        experiments = MlflowClient(tracking_uri=uri).search_experiments(order_by=["name"])
+    return {
+        found.name: f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        for found in experiments
+        if VIEW_TAG in found.tags
+    }
+
+
+def note(content: Content, page: str, commit: str | None) -> str:
     """The description of a run, in Markdown: the verdict, where the report is, and how to repeat the result.
 
     Args:
         content: what the result's files say.
+        page: the address of the run in MLflow.
         commit: the commit of the training, if it is known.
     """
     dataset, lines = content.description.dataset, []
@@ -201,10 +253,10 @@ def note(content: Content, commit: str | None) -> str:
         losses = [metrics["validation_loss"] for metrics in content.epochs.values()]
         sentence = verdict(content.judged, content.description.splits["test"].rows, losses)
         lines.append(f"**{dataset}: {sentence}.**")
-    if "report.html" in content.artifacts:
-        lines.append("The whole report is `report.html`, under Artifacts.")
-    there = f"`git checkout {commit}`, set the parameters of this run in `params.yaml`, and run" if commit else "run"
-    lines.append(f"To repeat it: {there} `dvc repro plot@{dataset}`.")
+    files = [name for name in ("report.html", "MODEL_CARD.md", f"model/{FILE}") if name in content.artifacts]
+    lines.append("Open " + ", ".join(f"[{name}]({page}/artifacts/{name})" for name in files) + ".")
+    repeat = naming.command(dataset, RunFacts.of(content.description).sections, commit)
+    lines.append(f"To repeat it: {repeat}.")
     return "\n\n".join(lines)
 
 
