@@ -51,7 +51,16 @@ def test_sync_recreates_all_runs_once(finished_project, forgotten):
         for same in ("name", "status", "params", "metrics", "inputs", "artifacts", "epochs"):
             assert run[same] == original[same], same
         assert run["tags"]["recreated"] == "true"
-        for same in ("result_sha256", "model_sha256", "data_sha256", "threads", "device", "artifacts_sha256"):
+        for same in (
+            "result_sha256",
+            "model_sha256",
+            "data_sha256",
+            "threads",
+            "device",
+            "sha256.train",
+            "sha256.evaluate",
+            "sha256.plot",
+        ):
             assert run["tags"][same] == original["tags"][same], same
     before = content(forgotten.folder / "mlflow.db")
     assert forgotten.retrain_here("sync").exit_code == 0

@@ -1,13 +1,13 @@
 """The process that writes runs to MLflow while the stages work."""
 
 import hashlib
-import json
 import resource
 import signal
 import subprocess
 from contextlib import chdir
 from pathlib import Path
 
+from retrain import files
 from retrain.models import description
 from retrain.models.result import Result
 from retrain.tracking import recording
@@ -158,7 +158,9 @@ def test_result_is_recorded_as_it_was_sent(finished, monkeypatch):
         Recorder(run.outbox).deliver()
         assert not list(run.outbox.folder.glob("results/*"))
     new, _ = finished.runs(DATASET)
-    assert (new["status"], json.loads(new["tags"]["artifacts_sha256"])["history.csv"]) == ("FINISHED", digest)
+    model = {f"model/{path.name}": files.sha256(path) for path in (finished.folder / "models" / DATASET).iterdir()}
+    expected = files.combined_sha256({**model, "history.csv": digest})
+    assert (new["status"], new["tags"]["sha256.train"]) == ("FINISHED", expected)
 
 
 def test_note_that_cannot_be_written_stops_nothing(finished, monkeypatch):

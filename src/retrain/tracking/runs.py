@@ -36,8 +36,8 @@ MOST_PARAMS = 100
 """Parameters that MLflow takes in one call."""
 LONGEST_PARAM = 6000
 """Characters of a parameter that MLflow takes. The artifact `params.json` has all of them."""
-ARTIFACTS = "artifacts_sha256"
-"""The tag with the digests of a run's files, as JSON: one, because MLflow shows tags above the description."""
+MADE_BY = {"model": "train", "history.csv": "train", "plots": "plot", "report.html": "plot", "MODEL_CARD.md": "plot"}
+"""The stage of artifacts, by their first folder or name; all others are from evaluate."""
 SHOWN_AS = {"learning_rate": "train_learning_rate"}
 """MLflow shows metrics in the order of their names; those that people compare, `test/...`, come first."""
 EVALUATED = "train_best_epoch"
@@ -180,14 +180,14 @@ class Run:
         self.epochs({number: Epoch(metrics, known.get(number, at)) for number, metrics in content.epochs.items()}, None)
         stored = self.stored()
         data, experiment = stored.data, stored.info.experiment_id
-        digests = {name: artifact.sha256 for name, artifact in content.artifacts.items()}
+        digests = stage_digests(content)
         with reachable():
-            uploaded = json.loads(data.tags.get(ARTIFACTS, "{}"))
             for name, artifact in content.artifacts.items():
-                if uploaded.get(name) != artifact.sha256:
+                tag = stage_tag(name)
+                if data.tags.get(tag) != digests[tag]:
                     self.client.log_artifact(self.run_id, str(artifact.path), name.rpartition("/")[0] or None)
         tags = {
-            ARTIFACTS: json.dumps(digests),
+            **digests,
             "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
             known_by: content.sha256,
             "mlflow.note.content": note(
@@ -203,6 +203,19 @@ class Run:
             show(self.client, experiment, view(content))
         if self.stored().info.status != "FINISHED":
             self.end("FINISHED")
+
+
+def stage_tag(artifact: str) -> str:
+    """The tag with the digest of all artifacts of the stage that made one."""
+    return f"sha256.{MADE_BY.get(artifact.partition('/')[0], 'evaluate')}"
+
+
+def stage_digests(content: Content) -> dict[str, str]:
+    """The digest of the artifacts of each stage, by its tag."""
+    parts: dict[str, dict[str, str]] = {}
+    for name, artifact in content.artifacts.items():
+        parts.setdefault(stage_tag(name), {})[name] = artifact.sha256
+    return {tag: files.combined_sha256(digests) for tag, digests in parts.items()}
 
 
 def view(content: Content) -> str:
