@@ -68,14 +68,18 @@ def finish_epoch(training: Training, epoch: "EpochResult") -> dict[str, float]:
     return row
 
 
-def calibrated(training: Training, options: CalibrationOptions) -> Calibration:
+def calibrated(training: Training, options: CalibrationOptions, where: str) -> Calibration:
     """What the validation rows say about the outputs of the best epoch."""
     from retrain.training.loop import outputs_for
 
     network = training.state.evaluated
     network.load_state_dict(training.history.best.weights)
     outputs, targets = outputs_for(network, training.data.validation, training.config)
-    return calibration.fit(outputs, targets, training.data.task, options)
+    task, by_members = training.data.task, "folds" in training.data.encoding.split
+    found = calibration.fit(outputs, targets, task, options, by_members=by_members)
+    if unmet := found.unmet(options, task.to_json().get("classes")):
+        cli.warn(f"{where}.calibration: {unmet}")
+    return found
 
 
 def write_result(result: Result, training: Training, described: Description, parameters: Train, where: str) -> None:
@@ -83,7 +87,7 @@ def write_result(result: Result, training: Training, described: Description, par
     from retrain.models.weights import save_weights
 
     best = training.history.best
-    learned = {"best_epoch": best.epoch, "calibration": calibrated(training, parameters.calibration)}
+    learned = {"best_epoch": best.epoch, "calibration": calibrated(training, parameters.calibration, where)}
     with files.replacing(result.model, result.history) as (model, history):
         model.mkdir()
         save_weights(model / description.WEIGHTS, best.weights, parameters.saved_dtype, where)

@@ -74,3 +74,10 @@ def test_few_rows_widen():
 def test_wilson(share, rows, low, high):
     found = wilson(share, rows)
     assert (found["low"], found["high"]) == (pytest.approx(low, abs=2e-5), pytest.approx(high, abs=2e-5))
+
+
+@pytest.mark.parametrize("rows", [3, 31])
+def test_resamples_of_equal_targets_have_a_plain_r2(rows):
+    targets = np.array([*[0.1] * (rows - 1), 7.3])
+    found = intervals(Judged(targets, targets + np.linspace(-0.2, 0.2, rows)))
+    assert -1e6 < found["r2"]["low"] <= found["r2"]["high"] <= 1

@@ -36,15 +36,16 @@ def test_verdict_of_training(case):
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "reference", "start"),
+    ("metric", "difference", "start"),
     [
-        ("accuracy", 0.90, 0.85, "better than the baseline and the linear reference (accuracy 0.9 [0.88 to 0.92] on 1,000 test rows, baseline 0.5, reference 0.85)"),
-        ("accuracy", 0.90, 0.91, "better than the baseline, about as good as the linear reference ("),
-        ("accuracy", 0.90, 0.95, "better than the baseline, but worse than the linear reference ("),
-        ("log_loss", 0.90, 0.95, "better than the baseline and the linear reference ("),
+        ("accuracy", (0.01, 0.03), "better than the baseline and the linear reference (accuracy 0.9 [0.88 to 0.92] on 1,000 test rows, baseline 0.5, reference 0.89)"),
+        ("accuracy", (-0.01, 0.03), "better than the baseline, but not clearly different from the linear reference ("),
+        ("accuracy", (-0.03, -0.01), "better than the baseline, but worse than the linear reference ("),
+        ("log_loss", (-0.03, -0.01), "better than the baseline and the linear reference ("),
     ],
 )  # fmt: skip
-def test_verdict_names_the_reference(metric, value, reference, start):
-    baseline = 0.5 if metric == "accuracy" else 1.4
-    metrics = {**metrics_of(metric, value, baseline, (0.88, 0.92)), "reference": {metric: reference}}
+def test_verdict_names_the_reference(metric, difference, start):
+    metrics = metrics_of(metric, 0.9, 0.5 if metric == "accuracy" else 1.4, (0.88, 0.92))
+    ends = dict(zip(("low", "high"), difference, strict=True))
+    metrics |= {"reference": {metric: 0.89}, "reference_difference": {metric: ends}}
     assert verdict(metrics, 1000, FALLING).startswith(start)

@@ -123,3 +123,26 @@ def test_interval_at_any_scale(mean, margin):
         pytest.approx([mean - margin], rel=1e-12),
         pytest.approx([mean + margin], rel=1e-12),
     )
+
+
+def test_members_are_not_made_less_sure():
+    too_sure, too_modest = drawn(2000, 3, 3.0), drawn(2000, 3, 0.4)
+    assert fit(*too_sure, of_classes(3), options()).temperature > 1
+    assert fit(*too_sure, of_classes(3), options(), by_members=True) == Calibration()
+    found = fit(*too_modest, of_classes(3), options(), by_members=True)
+    assert (found.temperature, found.curvature) == (pytest.approx(0.4, rel=0.1), 0.0)
+
+
+@pytest.mark.parametrize("threshold", ["f1", "precision", "recall"])
+def test_no_threshold_without_rows_of_the_second_class(threshold):
+    outputs, asked = drawn(50, 2, 1.0)[0], options(threshold=threshold)
+    found = fit(outputs, torch.zeros(50, dtype=torch.int64), of_classes(2), asked)
+    assert found.threshold is None
+    assert f"no threshold reaches a {threshold}" in found.unmet(asked, ("a", "b"))
+
+
+def test_wishes_that_are_not_met_are_named():
+    assert Calibration().unmet(options(), ("a", "b")) == ""
+    assert Calibration(threshold=0.3).unmet(options(threshold="f1"), ("a", "b")) == ""
+    assert "is for two classes" in Calibration().unmet(options(threshold="f1"), ("a", "b", "c"))
+    assert "too few validation rows for an interval of level 0.9" in Calibration().unmet(options(), None)

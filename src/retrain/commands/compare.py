@@ -119,6 +119,8 @@ class Side:
         classes = self.description.task.learned.get("classes")
         if classes and not all(f"probability_{name}" in columns for name in classes):
             return f"an earlier version of Retrain wrote the predictions of {self.revision.name}, without probabilities"
+        if self.description.calibration.interval is None:  # these are inputs with such names
+            columns = {name: cells for name, cells in columns.items() if name not in ("low", "high")}
         return Judged.of_predictions(columns["target"], columns, classes)
 
     @property

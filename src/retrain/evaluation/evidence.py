@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.data.report_csv import Columns, in_short, significant
 from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.metrics import Evaluation, calibration_table, evaluate_outputs, tables_of
+from retrain.evaluation.paired import differences
 from retrain.evaluation.parameters import Evaluate
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def evidence_of(
     }
     if parameters.reference == "linear":
         fitted = findings.reference_outputs(model, splits)
-        metrics["reference"] = evaluate_outputs(model, fitted, targets, bins, calibrated=False).metrics
+        reference = evaluate_outputs(model, fitted, targets, bins, calibrated=False)
+        metrics["reference"] = reference.metrics
+        metrics["reference_difference"] = {
+            name: {"low": one.low, "high": one.high} for name, one in differences(reference.judged, test.judged).items()
+        }
     found = findings.findings_of(model, test.judged, splits, parameters.batch_size, every)
     metrics["near_duplicates"] = without_repeats(test.judged, found.repeated)
     tables = tables_of(test.judged, classes) | found.tables

@@ -30,6 +30,8 @@ CHUNK = 2_000_000
 """Weights in memory at once."""
 SMALLEST = 1e-15
 """The probability of a target that is taken for an impossible one."""
+ROUNDING = 1e-12
+"""A variance below this part of the mean square is that of equal numbers."""
 SHARES = ("accuracy", "coverage")
 """Metrics that are a share of the rows."""
 NO_INTERVAL = ("calibration_error", "loss")
@@ -145,6 +147,7 @@ class Judged:
         means = weights @ np.stack(columns, axis=1) / weights.sum(axis=1, keepdims=True)
         squares, sizes, middle, spread, *inside = means.T
         variance = spread - np.square(middle)
+        variance = np.where(variance > ROUNDING * spread, variance, 0.0)
         explained = np.where(variance > 0, 1 - squares / np.where(variance > 0, variance, 1), squares == 0)
         metrics = {"rmse": unit * np.sqrt(squares), "mae": unit * sizes, "r2": explained}
         return metrics | ({"coverage": inside[0]} if inside else {})

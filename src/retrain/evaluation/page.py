@@ -1,7 +1,7 @@
 """Tables, charts and numbers as the report shows them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,16 +126,26 @@ def thinned(values: Sequence[Any], most: int) -> list[Any]:
     return list(values[:: max(math.ceil(len(values) / most), 1)])
 
 
-def csv_table(caption: str, columns: Mapping[str, Sequence[str]], most: int) -> Table:
-    """A table of evaluate as the page shows it: short texts, and numbers for people."""
+def csv_table(
+    caption: str, columns: Mapping[str, Sequence[str]], most: int, own: Collection[str] | None = None
+) -> Table:
+    """A table of evaluate as the page shows it: short texts, and numbers for people.
+
+    `own` are the columns that evaluate named, if there are inputs as well: an input called `share` need not be one.
+    """
+    known = columns.keys() if own is None else own
     numeric = frozenset(place for place, cells in enumerate(columns.values()) if all(map(is_number, cells)))
     shown_columns = [
-        [number_cell(name, cell) if place in numeric else shortened(cell) for cell in cells[:most]]
+        [
+            number_cell(name if name in known else "", cell) if place in numeric else shortened(cell)
+            for cell in cells[:most]
+        ]
         for place, (name, cells) in enumerate(columns.items())
     ]
     count = len(next(iter(columns.values())))
     rows = [list(row) for row in zip(*shown_columns, strict=True)]
-    return Table(caption, [in_words(shortened(name)) for name in columns], rows, numeric, count - len(rows))
+    names = [in_words(name) if name in known else shortened(name) for name in columns]
+    return Table(caption, names, rows, numeric, count - len(rows))
 
 
 def is_number(cell: str) -> bool:

@@ -34,6 +34,11 @@ MOST_WORST = 3
 """Slices."""
 SIGNIFICANT = 0.05
 """A slice with a larger p-value is not shown: chance may explain it."""
+OWN = {
+    "row", "split", "target", "predicted", "probability", "error", "label", "suggested", "similarity", "test_row", "train_row",
+    "test_target", "train_target",
+}  # fmt: skip
+"""The columns of tables of rows that are not inputs."""
 MOST_SINGLE = 10
 """Single rows in a table of the page."""
 FEWEST_IN_BIN = 10
@@ -276,7 +281,7 @@ def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list
         columns = tables[name]
         if not columns:
             continue
-        table = csv_table(title, columns, MOST_SINGLE)
+        table = csv_table(title, columns, MOST_SINGLE, OWN)
         shown_table = (
             replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
         )

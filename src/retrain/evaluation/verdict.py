@@ -34,7 +34,8 @@ def verdict(metrics: Mapping[str, Mapping[str, Any]], test_rows: int, validation
         advice = "; still improving in the last epoch: train longer (raise train.loop.epochs)"
     elif earlier and min(validation_loss) == validation_loss[0]:
         advice = "; best in the first epoch: lower train.loop.learning_rate"
-    linear = "" if reference is None else compared(metric, value, reference, low, high)
+    difference = metrics.get("reference_difference", {}).get(metric)
+    linear = compared(metric, difference["low"], difference["high"]) if difference else ""
     return f"better than the baseline{linear} ({numbers}){advice}"
 
 
@@ -43,10 +44,8 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return value > other if metric in HIGHER_IS_BETTER else value < other
 
 
-def compared(metric: str, value: float, reference: float, low: float, high: float) -> str:
-    """How a metric compares with that of the linear reference, in words."""
-    if low <= reference <= high:
-        return ", about as good as the linear reference"
-    return (
-        " and the linear reference" if is_better(metric, value, reference) else ", but worse than the linear reference"
-    )
+def compared(metric: str, low: float, high: float) -> str:
+    """How a metric compares with that of the linear reference, in words; the ends are those of the difference."""
+    if low <= 0 <= high:
+        return ", but not clearly different from the linear reference"
+    return " and the linear reference" if is_better(metric, low, 0) else ", but worse than the linear reference"

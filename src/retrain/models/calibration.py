@@ -28,7 +28,7 @@ KEPT_DIGITS = 4
 """Significant digits of what is fitted. Further ones say nothing, and may differ between processors."""
 LARGEST_LOGARITHM = 13.0
 SMALLEST_STEP = 1e-3
-MOST_OUTPUTS = 2_000_000
+MOST_OUTPUTS = 200_000
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -88,6 +88,20 @@ class Calibration(Section):
         scaled = (outputs - outputs.mean(dim=1, keepdim=True)) / self.temperature
         return (scaled * self.curvature).asinh() / self.curvature if self.curvature else scaled
 
+    def unmet(self, options: CalibrationOptions, classes: Sequence[str] | None) -> str:
+        """What was asked for and is not there, in words; empty if nothing is missing."""
+        if classes is None:
+            few = f"too few validation rows for an interval of level {options.level:g}, so predictions have none"
+            return "" if self.interval else few
+        if options.threshold == "half" or self.threshold is not None:
+            return ""
+        if len(classes) != 2:
+            return f"threshold: {options.threshold} is for two classes; the largest probability decides"
+        goal = "" if options.threshold == "f1" else f" of at least {options.at_least:g}"
+        return (
+            f"no threshold reaches a {options.threshold}{goal} of '{classes[1]}' on the validation rows, so 0.5 stays"
+        )
+
     @property
     def decides(self) -> bool:
         """Whether there is a threshold or an interval."""
@@ -122,7 +136,9 @@ def ends_of(numbers: "np.ndarray", margin: float) -> Iterator[list[float]]:
         yield [number if places is None else round(number + sign * margin, places) for number in numbers.tolist()]
 
 
-def fit(outputs: "Tensor", targets: "Tensor", task: "Task", options: CalibrationOptions) -> Calibration:
+def fit(
+    outputs: "Tensor", targets: "Tensor", task: "Task", options: CalibrationOptions, *, by_members: bool = False
+) -> Calibration:
     """What validation rows say.
 
     Args:
@@ -130,19 +146,25 @@ def fit(outputs: "Tensor", targets: "Tensor", task: "Task", options: Calibration
         targets: their targets as the task encodes them: int64, (rows,), or float32, (rows, 1).
         task: the task, which has `classes` or not.
         options: what is asked for.
+        by_members: whether each row's output is that of some members of an ensemble, and a new row has that of all. Their
+            average is less sure than a member, so a correction that makes members less sure does not carry over.
     """
     classes = task.to_json().get("classes")
     if classes is None:
         predicted, actual = (task.predictions(numbers)["predicted"] for numbers in (outputs, targets))
         return Calibration(interval=conformal(abs(predicted - actual).tolist(), options.level))
-    calibration = corrected(outputs.double(), targets) if options.probabilities else Calibration()
+    calibration = Calibration()
+    if options.probabilities:
+        calibration = corrected(outputs.double(), targets, curved=not by_members)
+        if by_members and calibration.temperature > 1:
+            calibration = Calibration()
     if len(classes) != 2 or options.threshold == "half":
         return calibration
     chances = calibration.apply(outputs.double()).softmax(dim=1)[:, 1]
     return calibration.model_copy(update={"threshold": threshold_of(chances, targets == 1, options)})
 
 
-def corrected(outputs: "Tensor", targets: "Tensor") -> Calibration:
+def corrected(outputs: "Tensor", targets: "Tensor", *, curved: bool = True) -> Calibration:
     """The temperature and curvature with the lowest log loss. A parameter that hardly lowers it stays out.
 
     "Hardly" is by Akaike's criterion (1974): a parameter must lower the log loss of all rows together by more than 1.
@@ -158,12 +180,14 @@ def corrected(outputs: "Tensor", targets: "Tensor") -> Calibration:
         return log_loss(calibration.apply(outputs), targets) + parameters
 
     straight = searched(cost, lambda logarithms: Calibration(temperature=kept(logarithms[0])), [0.0])
-    curved = searched(
+    if not curved:
+        return min((Calibration(), straight), key=cost)
+    bent = searched(
         cost,
         lambda logarithms: Calibration(temperature=kept(logarithms[0]), curvature=kept(logarithms[1])),
         [math.log(straight.temperature), 0.0],
     )
-    return min((Calibration(), straight, curved), key=cost)
+    return min((Calibration(), straight, bent), key=cost)
 
 
 def searched(
@@ -176,15 +200,8 @@ def searched(
     point, step = start, 1.0
     best = cost(made(point))
     while step > SMALLEST_STEP:
-        tried = [
-            [value + sign * step * (place == axis) for place, value in enumerate(point)]
-            for axis in range(len(point))
-            for sign in (1, -1)
-        ]
-        tried += [
-            [value + sign * step for sign, value in zip(signs, point, strict=True)]
-            for signs in product((1, -1), repeat=len(point))
-        ]
+        moves = [move for move in product((-1, 0, 1), repeat=len(point)) if any(move)]
+        tried = [[value + step * sign for value, sign in zip(point, move, strict=True)] for move in moves]
         costs = [cost(made(place)) for place in tried]
         least = min(costs)
         if least < best and max(map(abs, tried[costs.index(least)])) < LARGEST_LOGARITHM:
@@ -232,8 +249,9 @@ def threshold_of(chances: "Tensor", is_second: "Tensor", options: CalibrationOpt
     answers = ordered.new_ones(len(ordered)).cumsum(dim=0)
     last = ordered != ordered.roll(-1)  # rows with the same probability are predicted alike
     last[-1] = True
-    actual = hits[-1].clamp(min=1.0)
-    precision, recall, f1 = hits / answers, hits / actual, 2 * hits / (answers + actual)
+    if not hits[-1]:
+        return None
+    precision, recall, f1 = hits / answers, hits / hits[-1], 2 * hits / (answers + hits[-1])
     if options.threshold == "f1":
         place = int(f1.where(last, f1.new_zeros(())).argmax())
     else:

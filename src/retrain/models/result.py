@@ -28,6 +28,8 @@ class Metrics(Section):
 
     test: dict[str, float]
     baseline: dict[str, float]
+    reference_difference: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """The 95 % interval of how much larger each metric of the model is, on the same rows: `low` and `high`."""
     uncalibrated: dict[str, float] = Field(default_factory=dict)
     """Those of the model's probabilities before calibration."""
     reference: dict[str, float] = Field(default_factory=dict)

@@ -62,6 +62,8 @@ def record(client: "MlflowClient", group: Group, children: Mapping[str, Result])
             child = runs.create(client, group.dataset, name, {PARENT: parent.run_id})
             with ending(child):
                 child.fill(result.read(), (), known_by="group_result_sha256")
+                with writing(client):
+                    client.set_tag(child.run_id, "mlflow.note.content", f"{name}, by `retrain seeds {group.dataset}`")
         with writing(client):
             for metric, value in group.metrics.items():
                 client.log_metric(parent.run_id, metric, value)

@@ -20,7 +20,8 @@ class Loss(losses.Loss):
     label_smoothing: Share
     """The share of each target that is spread evenly over all classes (Szegedy et al. 2016)."""
     class_weights: Literal["none", "balanced"]
-    """`balanced` gives all classes the same total weight: a row counts in inverse proportion to the size of its class."""
+    """`balanced` gives all classes the same total weight: a row counts in inverse proportion to the size of its class.
+    Probabilities are then those of equally frequent classes."""
     _weights: tuple[float, ...] = PrivateAttr(())
 
     def fitted(self, task: Task) -> "Loss":
