@@ -76,7 +76,7 @@ audit: setup  ## check dvc.yaml against what the stages read (all datasets, or D
 	@$(BIN)/retrain audit $${DATASET:+"$$DATASET"}
 
 compare: setup  ## compare DVC experiments: changed parameters and test metrics
-	@COLUMNS=200 $(BIN)/dvc exp show --no-pager --only-changed --drop '^(Created|data/|src/|models/|reports/|requirements)|^(baseline|intervals|reference|uncalibrated)\.'
+	@COLUMNS=200 $(BIN)/dvc exp show --no-pager --only-changed --drop '^(Created|data/|src/|models/|reports/|requirements)|^(baseline|intervals|near_duplicates|reference|reference_difference|uncalibrated)\.'
 
 reset: setup  ## undo an experiment: take DATASET=name back to the last commit
 	@$(BIN)/retrain reset "$$DATASET"
