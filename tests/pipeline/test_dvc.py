@@ -159,7 +159,7 @@ def test_killed_temporary_experiment_resumes(finished, tmp_path):
             env=finished.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         ) as killed,
     ):  # fmt: skip
-        assert any(line.startswith("epoch   3/3 ") for line in killed.stdout)
+        assert any(line.startswith("epoch   2/3 ") for line in killed.stdout)
         os.killpg(killed.pid, signal.SIGKILL)
     assert len(list((finished.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))) == 1
     assert "continuing after epoch " in try_slow_rate(finished, "--temp")

@@ -39,7 +39,7 @@ def test_committed_results_need_no_network():
     assert {"diabetes", "docstrings"} <= set(lock.datasets())
     stages = lock.of(["diabetes"]).stages
     assert list(stages) == [f"{stage}@diabetes" for stage in ("prepare", "split", "train", "evaluate", "plot")]
-    assert len(lock.of(["diabetes"]).outputs()) == 9
+    assert len(lock.of(["diabetes"]).outputs()) == 11
 
 
 def test_missing_dvc_lock_is_empty(tmp_path):
