@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, files, params, processes
 from retrain.data.report_csv import write_rows
 from retrain.errors import RetrainError
-from retrain.models import calibration, description
-from retrain.models.calibration import Calibration, CalibrationOptions
+from retrain.models import description
 from retrain.models.description import Description
 from retrain.models.result import Result
 from retrain.tracking import recording
 from retrain.tracking.recording import Recording
+from retrain.training.calibrating import calibrated
 from retrain.training.history import history_row
 from retrain.training.progress import epoch_line, progress
 from retrain.training.resume import CheckpointSaver, fingerprint, restored
@@ -66,20 +66,6 @@ def finish_epoch(training: Training, epoch: "EpochResult") -> dict[str, float]:
     row = history_row(epoch, training.data.task)
     training.history.add(row, training.score(row), training.state.evaluated)
     return row
-
-
-def calibrated(training: Training, options: CalibrationOptions, where: str) -> Calibration:
-    """What the validation rows say about the outputs of the best epoch."""
-    from retrain.training.loop import outputs_for
-
-    network = training.state.evaluated
-    network.load_state_dict(training.history.best.weights)
-    outputs, targets = outputs_for(network, training.data.validation, training.config)
-    task, by_members = training.data.task, "folds" in training.data.encoding.split
-    found = calibration.fit(outputs, targets, task, options, by_members=by_members)
-    if unmet := found.unmet(options, task.to_json().get("classes")):
-        cli.warn(f"{where}.calibration: {unmet}")
-    return found
 
 
 def write_result(result: Result, training: Training, described: Description, parameters: Train, where: str) -> None:
