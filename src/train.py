@@ -18,7 +18,7 @@ from retrain.tracking import recording
 from retrain.tracking.recording import Recording
 from retrain.training.calibrating import calibrated
 from retrain.training.history import history_row
-from retrain.training.progress import epoch_line, progress
+from retrain.training.progress import epoch_line, progress, write
 from retrain.training.resume import CheckpointSaver, fingerprint, restored
 from retrain.training.setup import Train, Training, build, describe, read_data
 
@@ -48,7 +48,7 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
                     bar.update()
                 else:
                     run.epoch(finish_epoch(training, epoch))
-                    bar.write(epoch_line(training))
+                    write(bar, epoch_line(training))
                 if epoch or interruption.number or saver.is_due:
                     interruption.saving = True
                     saver.save(training)

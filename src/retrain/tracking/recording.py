@@ -65,7 +65,7 @@ class Outbox:
     def of_environment(cls) -> "Outbox":
         """The outbox for this environment."""
         settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("MLFLOW_"))
-        digest = hashlib.sha256(repr([FORMAT, settings, sys.prefix, environment.SCRIPTS]).encode()).hexdigest()
+        digest = hashlib.sha256(repr([FORMAT, settings, sys.prefix, code_of(environment.root())]).encode()).hexdigest()
         return cls(environment.root(), digest[:16])
 
     @property
@@ -131,7 +131,7 @@ class Outbox:
         """Start a recorder unless one runs. It outlives this process."""
         if records_here() or self.has_recorder():
             return
-        paths = [str(environment.SCRIPTS), os.environ.get("PYTHONPATH")]
+        paths = [str(code_of(self.root)), os.environ.get("PYTHONPATH")]
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "OMP_", "MKL_"))}
         variables |= {"DVC_ROOT": str(self.root), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -158,10 +158,22 @@ class Outbox:
                 tell(text)
 
 
+def code_of(root: Path) -> Path:
+    """The code that a recorder runs: that of the project, even where a stage runs in a temporary copy of it.
+
+    DVC deletes the copy of an experiment. A recorder of its own would lose its code, and nobody would deliver the messages
+    that it leaves when it is killed.
+    """
+    own = root / "src"
+    return own if (own / "retrain").is_dir() else environment.SCRIPTS
+
+
 def tell(text: str) -> None:
     """Print a line to standard error. If nobody reads it any more, that stops no stage."""
-    with suppress(OSError):
+    try:
         click.echo(text, err=True)
+    except OSError:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (or Python ends with exit code 120)
 
 
 def now() -> int:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from retrain.data.report_csv import in_short
 from retrain.training.setup import Training
 
+import click
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["epoch_line", "progress"]
+__all__ = ["epoch_line", "progress", "write"]
 
 
 @contextmanager
@@ -26,6 +28,12 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
     done, total = state.epoch * (train + validation) + state.batch, training.config.epochs * (train + validation)
     with tqdm(initial=done, total=total, unit="batch", disable=None, leave=False) as bar:
         yield bar
+
+
+def write(bar: "tqdm[Any]", line: str) -> None:
+    """Print a line above a progress bar at once, so that a log shows it while the training runs."""
+    with bar.external_write_mode():
+        click.echo(line)
 
 
 def epoch_line(training: Training) -> str:
