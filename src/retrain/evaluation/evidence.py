@@ -29,13 +29,13 @@ class Evidence:
         metrics: by the parts of `metrics.json`: `test`, `baseline` and so on.
         predictions: the columns of `predictions.csv` that the model adds.
         tables: tables by their file names.
+        found: what the tables about rows have, in words.
     """
 
     metrics: dict[str, dict[str, Any]]
     predictions: Columns
     tables: dict[str, Columns]
     found: str
-    """What the tables about rows have, in words."""
 
     @property
     def summary(self) -> str:

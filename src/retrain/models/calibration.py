@@ -5,7 +5,7 @@ from, and the correction is kept in `model.json`: evaluation measures what is de
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +18,6 @@ from pydantic import Field
 if TYPE_CHECKING:
     from retrain.data.tasks import Task
 
-    import numpy as np
     from torch import Tensor
 
 __all__ = ["Calibration", "CalibrationOptions", "fit"]
@@ -120,7 +119,7 @@ class Calibration(Section):
 
     def answered(self, predictions: Columns, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers of a task with the threshold or the interval that `decided` applied to its predictions."""
-        if self.interval is not None and "low" in predictions:
+        if self.interval is not None:
             ends = zip(answers, predictions["low"], predictions["high"], strict=True)
             return [{**answer, "low": low, "high": high} for answer, low, high in ends]
         if self.threshold is not None:
@@ -129,11 +128,11 @@ class Calibration(Section):
         return answers
 
 
-def ends_of(numbers: "np.ndarray", margin: float) -> Iterator[list[float]]:
+def ends_of(numbers: Iterable[float], margin: float) -> Iterator[list[float]]:
     """The lower and the upper end of the interval of each predicted number, with nine digits of the margin."""
     places = DIGITS - 1 - Decimal(margin).adjusted() if margin else None
     for sign in (-1, 1):
-        yield [number if places is None else round(number + sign * margin, places) for number in numbers.tolist()]
+        yield [number if places is None else round(number + sign * margin, places) for number in map(float, numbers)]
 
 
 def fit(
@@ -152,7 +151,8 @@ def fit(
     classes = task.to_json().get("classes")
     if classes is None:
         predicted, actual = (task.predictions(numbers)["predicted"] for numbers in (outputs, targets))
-        return Calibration(interval=conformal(abs(predicted - actual).tolist(), options.level))
+        distances = [abs(float(number) - float(target)) for number, target in zip(predicted, actual, strict=True)]
+        return Calibration(interval=conformal(distances, options.level))
     calibration = Calibration()
     if options.probabilities:
         calibration = corrected(outputs.double(), targets, curved=not by_members)
