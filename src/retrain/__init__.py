@@ -1,8 +1,15 @@
 """Retrain: a PyTorch training workflow whose results anyone can reproduce."""
 
 import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from retrain.environment import enter_project_environment, explain_missing_packages
+from retrain.environment import enter_project_environment, explain_missing_packages, pin_cpu
+
+if TYPE_CHECKING:
+    from retrain.models.model import Model
 
 __all__ = []
 
@@ -10,3 +17,17 @@ __all__ = []
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins takes time, and none is installed
 explain_missing_packages()
 enter_project_environment()
+
+
+def load(folder: str | Path) -> "Model":
+    """The model in a folder such as `models/reviews`, ready to predict: `retrain.load("models/reviews").predict(rows)`.
+
+    If torch is not imported yet, it will compute as in the training, so that predictions are the same to the last digit.
+
+    Raises:
+        RetrainError: a file is missing or damaged, or it does not describe a model of this program.
+    """
+    folder = Path(folder)
+    if "torch" not in sys.modules:
+        pin_cpu(import_module("retrain.models.description").read(folder).train.threads)
+    return cast("Model", import_module("retrain.models.model").load(folder))

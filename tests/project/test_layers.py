@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "training": {"shared", "data", "models"},
     "tracking": {"shared", "data", "models", "evaluation"},
     "evaluation": {"shared", "data", "models"},
+    "release": {"shared", "data", "models", "evaluation", "pipeline", "tracking"},
     "stages": {"shared", "data", "models", "training", "tracking", "evaluation"},
-    "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline"},
+    "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline", "release"},
 }
 """Which package may import which others. `shared` are the modules directly in src/retrain, `stages` the five scripts."""
 

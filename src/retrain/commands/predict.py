@@ -1,7 +1,6 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -11,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from retrain import cli, environment, files, params, schema
+from retrain import cli, environment, files, schema
 from retrain.errors import RetrainError
-from retrain.models import description
+from retrain.release import finding
 
 import click
 
@@ -62,8 +61,9 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bo
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
     from retrain.data.cleaning import tidy_texts
+    from retrain.models.model import BLOCK
 
-    predictor = load(environment.workspace(), dataset)
+    predictor = finding.load(environment.workspace(), dataset).predictor
     if file is None and not texts and predictor.encoder.holds != "text":
         file = Path("-")
     repairs = predictor.description.prepare.repairs
@@ -73,7 +73,7 @@ def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bo
             name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name]
             for name, kind in zip(predictor.encoder.columns, kinds, strict=True)
         }
-        for answer in predictor.answers(predictor.outputs(rows, ROWS_AT_ONCE)):
+        for answer in predictor.answers(predictor.outputs(rows, BLOCK, full=True)):
             click.echo(line_of(answer))
 
 
@@ -81,34 +81,6 @@ def line_of(answer: dict[str, Any]) -> str:
     """An answer as JSON; characters that a terminal would execute, or can't print, are escaped."""
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
-
-
-def load(workspace: Path, dataset: str) -> "Predictor":
-    """The dataset's model, on as many threads as it was trained with, so that it computes the same bits.
-
-    Raises:
-        RetrainError: there is none, or it is damaged.
-    """
-    models = workspace / "models"
-    if not re.fullmatch(schema.NAME, dataset) or not (models / dataset).is_dir():
-        raise no_model(workspace, dataset)
-    environment.pin_cpu(description.read(models / dataset).train.threads)
-    from retrain.models import predictor
-
-    return predictor.load(models / dataset)
-
-
-def no_model(workspace: Path, dataset: str) -> RetrainError:
-    """The error for a dataset without a model: its name is wrong, or it was never trained."""
-    datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
-    if dataset in datasets:
-        return RetrainError(f"dataset '{dataset}'", "has no trained model yet", f"run: make repro DATASET={dataset}")
-    trained = [folder.name for folder in (workspace / "models").glob("*") if folder.is_dir()]
-    if not datasets and not trained:
-        return RetrainError(str(workspace), "has no params.yaml and no models", "run this in the project's folder")
-    where = params.FILE if datasets else str(workspace / "models")
-    fact = f"has no {'dataset' if datasets else 'model'} '{dataset}'"
-    return RetrainError(where, fact, schema.nearest(dataset, {*datasets, *trained}))
 
 
 def batches(

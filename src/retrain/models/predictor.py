@@ -55,18 +55,27 @@ class Predictor:
         """Outputs of the network whose softmax are calibrated probabilities; those of a regression are left as they are."""
         return self.calibration.apply(outputs.double())
 
-    def outputs(self, rows: Rows, batch_size: int) -> Tensor:
+    def outputs(self, rows: Rows, batch_size: int, *, full: bool = False) -> Tensor:
         """The outputs of the network for raw rows, in the order of the rows: (rows, outputs).
+
+        Args:
+            rows: the encoder's columns.
+            batch_size: the rows that the network computes at once.
+            full: fill up the last batch with copies of its rows. Matrix products of other sizes round differently, so
+                otherwise the last digits of an output depend on how many rows there are.
 
         Raises:
             RetrainError: an output is not finite.
         """
         arrays = self.encoder.encode(rows)
+        gather = getattr(self.encoder, "gather_to_predict", self.encoder.gather)
         count = len(rows[self.encoder.columns[0]])
-        batches = np.split(np.arange(count), range(batch_size, count, batch_size))
-        with torch.no_grad():
-            gathered = (self.encoder.gather(arrays, batch) for batch in batches)
-            outputs = torch.cat([self.network(*map(torch.from_numpy, inputs)) for inputs in gathered])
+        parts = []
+        with torch.inference_mode():
+            for batch in np.split(np.arange(count), range(batch_size, count, batch_size)):
+                filled = np.resize(batch, batch_size) if full else batch
+                parts.append(self.network(*map(torch.from_numpy, gather(arrays, filled)))[: len(batch)])
+        outputs = torch.cat(parts)
         if not outputs.isfinite().all():
             where, hint = (
                 f"the model of {self.description.dataset}",

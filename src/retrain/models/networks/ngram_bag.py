@@ -39,8 +39,7 @@ class WeightedSums(Function):
         features, offsets, *transposed, scales = batch
         ctx.save_for_backward(weight, *transposed, scales)
         ctx.sparse = sparse
-        sums = functional.embedding_bag(features, weight, offsets, mode="sum")
-        return (sums.view(*scales.shape, -1) * scales.unsqueeze(2)).sum(dim=1)
+        return sums_of(weight, features, offsets, scales)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -66,6 +65,14 @@ class Network(networks.Network):
         self.scale, self.sparse = parameters.scale, parameters.sparse
 
     def forward(self, *batch: Tensor) -> Tensor:
-        """`batch`: what `Encoder.gather` of the encoder `ngrams` returns. Returns (batch, outputs)."""
+        """`batch`: what `gather` of the encoder `ngrams` returns, or `gather_to_predict`. Returns (batch, outputs)."""
+        if len(batch) == len(("features", "offsets", "scales")):
+            return self.scale * sums_of(self.weight, *batch) + self.bias
         sums: Tensor = WeightedSums.apply(self.weight, self.sparse, *batch)  # type: ignore[no-untyped-call]
         return self.scale * sums + self.bias
+
+
+def sums_of(weight: Tensor, features: Tensor, offsets: Tensor, scales: Tensor) -> Tensor:
+    """The sum of the weights of each row's features, where every group of features has its scale: (batch, outputs)."""
+    sums = functional.embedding_bag(features, weight, offsets, mode="sum")
+    return (sums.view(*scales.shape, -1) * scales.unsqueeze(2)).sum(dim=1)

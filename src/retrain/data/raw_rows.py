@@ -1,0 +1,195 @@
+"""Rows from another program, checked and turned into an encoder's columns: texts, mappings, or a table."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from functools import partial
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from retrain.data.cleaning import tidy_texts
+from retrain.data.report_csv import LARGEST
+from retrain.errors import RetrainError
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from retrain.data.encoders import Encoder
+
+    import pandas as pd
+
+__all__ = ["RawRows", "columns_of"]
+
+
+RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
+"""Texts; rows by column names; columns by name; or a table."""
+
+ROWS = "rows"
+ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
+
+
+class WrongValueError(ValueError):
+    """A value is not what its column holds. The text is a fact and a hint, with a semicolon between them."""
+
+
+def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
+    """The columns that an encoder takes, in its order.
+
+    Messages name row and column, but never repeat a value: a server sends them to its clients.
+
+    Args:
+        rows: the rows. Columns that the encoder does not take are ignored.
+        encoder: of the model.
+        repairs: what was repaired in texts before training.
+        dates: how dates are written besides ISO 8601, for strptime.
+
+    Raises:
+        RetrainError: a column is missing, or a value is not what its column holds.
+    """
+    table, incomplete = listed(rows, encoder), encoder.holds == "anything"
+    columns: dict[str, Any] = {}
+    for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
+        values = table[name]
+        if kind == "text":
+            several = incomplete or len(encoder.columns) > 1  # a row without any text has no answer
+            columns[name] = tidy_texts(converted(name, values, text, "" if several else None), repairs)
+        elif kind == "category":
+            known = encoder.known.get(name, frozenset())
+            columns[name] = converted(name, values, partial(category, known=known), math.nan)
+        elif kind == "date":
+            times = converted(name, values, lambda value: time(value, dates), np.datetime64("NaT"))
+            columns[name] = np.array(times, dtype="datetime64[s]")
+        else:
+            columns[name] = converted(name, values, number, math.nan if incomplete else None)
+    return columns
+
+
+def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
+    """The encoder's columns as lists of the same length, whose values are not checked yet."""
+    names = encoder.columns
+    if isinstance(rows, str | bytes):
+        raise RetrainError(ROWS, "must be a list", "for one text, give a list with this text")
+    if hasattr(rows, "columns") or isinstance(rows, Mapping):  # a table, or columns by name
+        table: Any = rows
+        there = list(table.columns) if hasattr(rows, "columns") else list(table)
+        for name in names:
+            require(name, there, ROWS)
+        parts = {name: table[name] for name in names}
+        if any(getattr(part, "ndim", 1) != 1 or isinstance(part, str | bytes | Mapping) for part in parts.values()):
+            raise RetrainError(ROWS, "must have one list of values for each column", "check the names of the columns")
+        lists: dict[str, list[Any]] = {
+            name: part.tolist() if hasattr(part, "tolist") else list(part) for name, part in parts.items()
+        }
+        if len({*map(len, lists.values())}) > 1:
+            raise RetrainError(ROWS, "has columns of different lengths", "give each column a value for each row")
+        return lists
+    several: list[Any] = list(rows)
+    if all(isinstance(row, str) for row in several):
+        return encoder.rows_of_texts(several) if several else {name: [] for name in names}
+    for place, row in enumerate(several, start=1):
+        if not isinstance(row, Mapping):
+            kinds = "texts or rows by column names, all of the same kind"
+            raise RetrainError(f"row {place}", "is not what the model takes", f"give {kinds}")
+        for name in names:
+            require(name, row, f"row {place}")
+    return {name: [row[name] for row in several] for name in names}
+
+
+def require(name: str, there: Iterable[str], where: str) -> None:
+    """Raise RetrainError if a column is not there."""
+    if name not in there:
+        raise RetrainError(where, f"has no column '{name}'", "give it; a missing value is null")
+
+
+def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any], missing: Any) -> list[Any]:
+    """Each value of a column converted; a missing one becomes `missing`, or is an error if that is None.
+
+    Raises:
+        RetrainError: a value is missing, or `convert` raises WrongValueError.
+    """
+    found = []
+    for place, value in enumerate(values, start=1):
+        try:
+            if is_missing(value):
+                found.append(required(missing))
+            else:
+                found.append(convert(value))
+        except WrongValueError as error:
+            fact, _, hint = str(error).partition("; ")
+            raise RetrainError(f"row {place}, column '{column}'", fact, hint) from None
+    return found
+
+
+def required(missing: Any) -> Any:
+    """What stands for a missing value; raises WrongValueError if nothing does."""
+    if missing is None:
+        raise WrongValueError("is missing; give a value")
+    return missing
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or the missing value of pandas or numpy."""
+    try:
+        return value is None or bool(value != value)  # noqa: PLR0124 (only what is missing differs from itself)
+    except TypeError:
+        return True  # pandas' NA: neither true nor false
+    except ValueError:
+        return False  # an array of several values
+
+
+def text(value: Any) -> str:
+    """A text; raises WrongValueError for anything else."""
+    if not isinstance(value, str):
+        raise WrongValueError("is not a text; put quotation marks around it")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise WrongValueError("is half of a character; send valid Unicode")
+    return value
+
+
+def category(value: Any, known: frozenset[str]) -> str:
+    """A category as the training file spelt it: 3 may be `3` or `3.0` there, and True may be `true`."""
+    if isinstance(value, str):
+        return text(value).strip()
+    if not isinstance(value, Real):
+        raise WrongValueError("is not a category; give a text or a number")
+    spellings = [str(value).lower(), str(value)]
+    if isinstance(value, float) and value.is_integer():
+        spellings.insert(0, str(int(value)))
+    return next((spelling for spelling in spellings if spelling in known), spellings[0])
+
+
+def number(value: Any) -> float:
+    """A finite number; raises WrongValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise WrongValueError("is not a number; give one without quotation marks")
+    found = float(value)
+    if not abs(found) <= LARGEST:
+        raise WrongValueError(f"is larger than {LARGEST:g}; correct the value")
+    return found
+
+
+def time(value: Any, dates: Sequence[str]) -> np.datetime64:
+    """A date, in UTC where it has an offset; raises WrongValueError for anything else."""
+    if isinstance(value, np.datetime64):
+        in_seconds: np.datetime64 = value.astype("datetime64[s]")
+        return in_seconds
+    if isinstance(value, str):
+        value = moment(value.strip(), dates)
+    if not isinstance(value, date):
+        raise WrongValueError(f"is not a date; {ISO}")
+    if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
+        value = value.replace(tzinfo=None) - offset
+    return np.datetime64(value, "s")
+
+
+def moment(value: str, dates: Sequence[str]) -> datetime:
+    """A written date; raises WrongValueError for anything else."""
+    for written in dates:
+        try:
+            return datetime.strptime(value, written)  # noqa: DTZ007 (an offset is part of the format if there is one)
+        except ValueError:
+            continue
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise WrongValueError(f"is not a date; {ISO}") from None

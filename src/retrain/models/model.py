@@ -1,0 +1,84 @@
+"""A saved model for other programs: raw rows in, answers out."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from retrain import files
+from retrain.data.encoders import Encoder
+from retrain.data.raw_rows import RawRows, columns_of
+from retrain.models import description, predictor
+from retrain.models.description import Description
+from retrain.models.predictor import Predictor
+
+__all__ = ["BLOCK", "Model", "load"]
+
+
+Answer = dict[str, Any]
+"""`label` and `probabilities` by class; or `number`, and the ends `low` and `high` of its interval if it has one."""
+
+BLOCK = 32
+"""Rows that the network computes at once, always as many: so an answer does not depend on the other rows."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, ready to answer."""
+
+    predictor: Predictor
+    sha256: str
+    """The digest of its files."""
+
+    @property
+    def description(self) -> Description:
+        """What `model.json` says."""
+        return self.predictor.description
+
+    @property
+    def name(self) -> str:
+        """The name of its dataset."""
+        return self.description.dataset
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of its inputs, which knows the names and kinds of its columns."""
+        return self.predictor.encoder
+
+    @cached_property
+    def repairs(self) -> list[str]:
+        """What was repaired in texts before training."""
+        return list(self.description.prepare.repairs)
+
+    @cached_property
+    def dates(self) -> list[str]:
+        """How dates are written besides ISO 8601, for strptime."""
+        written = self.description.prepare.model_dump().get("format") or {}
+        return [*written.get("dates", ()), *written.get("dates_in", {}).values()]
+
+    def predict(self, rows: RawRows) -> list[Answer]:
+        """The answers to rows, in their order.
+
+        An answer does not depend on the other rows.
+
+        Args:
+            rows: a list of texts (for a model of texts), a list of rows as mappings from column names to values, or a
+                pandas DataFrame. Other columns than the model's are ignored.
+
+        Raises:
+            RetrainError: a column is missing, or a value is not what its column holds.
+        """
+        columns = columns_of(rows, self.encoder, self.repairs, self.dates)
+        count = len(columns[self.encoder.columns[0]])
+        return self.predictor.answers(self.predictor.outputs(columns, BLOCK, full=True)) if count else []
+
+
+def load(folder: Path) -> Model:
+    """The model in a folder, on the CPU.
+
+    Raises:
+        RetrainError: a file is missing or damaged, or it does not describe a model of this program.
+    """
+    loaded = predictor.load(folder)
+    names = (description.FILE, description.WEIGHTS)
+    return Model(loaded, files.combined_sha256({name: files.sha256(folder / name) for name in names}))

@@ -1,0 +1,58 @@
+"""The model that a user names: a dataset of the project, or a folder."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrain import environment, params, schema
+from retrain.errors import RetrainError
+from retrain.models import description
+
+if TYPE_CHECKING:
+    from retrain.models.model import Model
+
+__all__ = ["load"]
+
+
+def load(workspace: Path, name: str) -> "Model":
+    """The model, on as many threads as it was trained with, so that it computes the same bits.
+
+    Raises:
+        RetrainError: there is none, or it is damaged.
+    """
+    folder = folder_of(workspace, name)
+    if "torch" not in sys.modules:
+        environment.pin_cpu(description.read(folder).train.threads)
+    from retrain.models import model
+
+    return model.load(folder)
+
+
+def folder_of(workspace: Path, name: str) -> Path:
+    """The folder of a model; raises RetrainError if there is none.
+
+    Args:
+        workspace: the project's folder.
+        name: a dataset, or a folder with `model.json`.
+    """
+    if re.fullmatch(schema.NAME, name) and (workspace / "models" / name).is_dir():
+        return workspace / "models" / name
+    if Path(name, description.FILE).exists():
+        return Path(name)
+    if re.fullmatch(schema.NAME, name):
+        raise no_model(workspace, name)
+    raise RetrainError(name, f"is not a folder with {description.FILE}", "name a dataset or the folder of a model")
+
+
+def no_model(workspace: Path, dataset: str) -> RetrainError:
+    """The error for a dataset without a model: its name is wrong, or it was never trained."""
+    datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
+    if dataset in datasets:
+        return RetrainError(f"dataset '{dataset}'", "has no trained model yet", f"run: make repro DATASET={dataset}")
+    trained = [folder.name for folder in (workspace / "models").glob("*") if folder.is_dir()]
+    if not datasets and not trained:
+        return RetrainError(str(workspace), "has no params.yaml and no models", "run this in the project's folder")
+    where = params.FILE if datasets else str(workspace / "models")
+    fact = f"has no {'dataset' if datasets else 'model'} '{dataset}'"
+    return RetrainError(where, fact, schema.nearest(dataset, {*datasets, *trained}))

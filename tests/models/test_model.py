@@ -1,0 +1,157 @@
+"""`retrain.load(folder).predict(rows)`: raw rows from a program, checked, answered one by one."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import retrain
+from retrain.data.encoders import mixed
+from retrain.data.raw_rows import columns_of
+from retrain.errors import RetrainError
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.model_folders import write_model
+
+TEXTS = [{"title": "the ship", "text": "an anchor"}, {"title": "the cow", "text": ""}, {"title": "", "text": "a tram"}]
+PATIENTS = [{"a": 1.0, "b": 0.5, "note": "x"}, {"a": 2, "b": -1}]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return retrain.load(write_model(tmp_path_factory.mktemp("texts") / "model", "ngrams", "classification"))
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    return retrain.load(str(write_model(tmp_path_factory.mktemp("numbers") / "model", "numbers", "regression")))
+
+
+@pytest.fixture(scope="module")
+def anything():
+    """An encoder of each kind of column."""
+    rows = pd.DataFrame({
+        "age": [1.0, 2.0, None, 5.0],
+        "size": pd.Categorical(["3", "3", "4", "4"]),
+        "sold": pd.to_datetime(["2024-01-02", "2024-03-04", "2024-05-06", "2024-07-08"]).astype("datetime64[s]"),
+        "note": pd.Series(["a ship", "a cow", "a ship", "a cow"], dtype="str"),
+    })  # fmt: skip
+    parameters = mixed.Parameters(name="mixed", bins=2, minimum_count=1, hash_bits=10, char_ngrams=0)
+    return mixed.Encoder.fit_encode(rows, np.zeros(4, np.int64), parameters)[0]
+
+
+def test_forms_of_rows_agree(texts, numbers):
+    for model, rows in ((texts, TEXTS), (numbers, PATIENTS)):
+        table = pd.DataFrame(rows)
+        columns = {name: table[name].tolist() for name in model.encoder.columns}
+        assert model.predict(rows) == model.predict(table) == model.predict(columns)
+        assert len(model.predict(rows)) == len(rows)
+    assert texts.predict(["a tram"]) == texts.predict([TEXTS[2]])
+
+
+def test_answers_have_the_task_s_fields(texts, numbers):
+    (answer, *_) = texts.predict(TEXTS)
+    assert list(answer) == ["label", "probabilities"]
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
+    assert list(numbers.predict(PATIENTS)[0]) == ["number"]
+
+
+def test_no_rows_no_answers(texts, numbers):
+    assert texts.predict([]) == numbers.predict([]) == numbers.predict(pd.DataFrame({"a": [], "b": []})) == []
+
+
+@pytest.mark.parametrize("encoder", ["text", "ngrams", "numbers"])
+def test_answers_do_not_depend_on_other_rows(tmp_path, encoder):
+    model = retrain.load(write_model(tmp_path / "model", encoder, "classification"))
+    generator = np.random.default_rng(1)
+    if encoder == "numbers":
+        rows = [dict(zip("ab", row, strict=True)) for row in generator.normal(size=(100, 2)).tolist()]
+    else:
+        words = ["ship", "cow", "tram", "barn", "anchor", "harbour", "the", "zzz"]
+        rows = [" ".join(generator.choice(words, length)) for length in generator.integers(0, 12, 100)]
+    together = model.predict(rows)
+    for count in (1, 2, 19, 31, 32, 33, 63):
+        assert model.predict(rows[:count]) == together[:count]
+    assert [model.predict([row])[0] for row in rows] == together
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        (["a ship"], "predict: this model takes numbers (a, b), not texts; give a table: --file rows.csv"),
+        ("a ship", "rows must be a list; for one text, give a list with this text"),
+        ([{"a": 1, "b": 2}, {"a": 1}], "row 2 has no column 'b'; give it; a missing value is null"),
+        ({"a": [1]}, "rows has no column 'b'; give it; a missing value is null"),
+        ({"a": [1], "b": [1, 2]}, "rows has columns of different lengths; give each column a value for each row"),
+        ([{"a": 1, "b": "2"}], "row 1, column 'b' is not a number; give one without quotation marks"),
+        ([{"a": 1, "b": True}], "row 1, column 'b' is not a number; give one without quotation marks"),
+        ([{"a": 1, "b": 2}, {"a": None, "b": 2}], "row 2, column 'a' is missing; give a value"),
+        ([{"a": 1, "b": float("inf")}], "row 1, column 'b' is larger than 1e+150; correct the value"),
+        ([{"a": 1, "b": [1]}], "row 1, column 'b' is not a number; give one without quotation marks"),
+        ([1.0, 2.0], "row 1 is not what the model takes; give texts or rows by column names, all of the same kind"),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows must have one list of values for each column; check the names of the columns"),
+    ],
+)  # fmt: skip
+def test_wrong_rows_are_named(numbers, rows, error):
+    with pytest.raises(RetrainError) as raised:
+        numbers.predict(rows)
+    assert str(raised.value) == error
+
+
+@pytest.mark.parametrize("value", [None, 3, float("nan"), ["a"], "\ud83d"])
+def test_texts_must_be_texts(tmp_path, value):
+    model = retrain.load(write_model(tmp_path / "model", "text", "classification"))
+    if value is None or value != value:  # noqa: PLR0124 (NaN); one of several texts may be missing
+        rows = [{"title": value, "text": "a ship"}]
+        assert model.predict(rows) == model.predict([{"title": "", "text": "a ship"}])
+    else:
+        with pytest.raises(RetrainError, match="row 1, column 'title'"):
+            model.predict([{"title": value, "text": "a ship"}])
+
+
+def test_values_are_read_as_in_training(anything):
+    rows = [
+        {"age": 1, "size": "3", "sold": "2024-03-04", "note": "a ship"},
+        {"age": None, "size": 3, "sold": "2024-03-04T00:00:00Z", "note": None},
+        {"age": np.float32(2), "size": 3.0, "sold": date(2024, 3, 4), "note": ""},
+        {"age": float("nan"), "size": None, "sold": datetime(2024, 3, 4, 1, tzinfo=UTC), "note": "x"},
+        {"age": 5, "size": True, "sold": None, "note": "x"},
+        {"age": 5, "size": " 4 ", "sold": pd.Timestamp("2024-03-04"), "note": "x"},
+        {"age": 5, "size": "9", "sold": "04.03.2024", "note": "x"},
+    ]
+    columns = columns_of(rows, anything, [], ["%d.%m.%Y"])
+    assert np.array_equal(columns["age"][:4], [1.0, np.nan, 2.0, np.nan], equal_nan=True)
+    assert columns["size"][:3] == ["3", "3", "3"]
+    assert columns["size"][4:] == ["true", "4", "9"]
+    assert [str(when) for when in columns["sold"]] == [
+        "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T01:00:00", "NaT",
+        "2024-03-04T00:00:00", "2024-03-04T00:00:00",
+    ]  # fmt: skip
+    assert columns["note"][1] == columns["note"][2] == ""
+    assert len(anything.encode(columns)["values"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("sold", "yesterday", "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
+        ("sold", 20240304, "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
+        ("size", ["3"], "row 1, column 'size' is not a category; give a text or a number"),
+        ("note", 3, "row 1, column 'note' is not a text; put quotation marks around it"),
+    ],
+)
+def test_errors_do_not_repeat_values(anything, column, value, error):
+    row = {"age": 1, "size": "3", "sold": None, "note": "a ship", column: value}
+    with pytest.raises(RetrainError) as raised:
+        columns_of([row], anything, [], [])
+    assert str(raised.value) == error
+
+
+def test_three_lines_in_another_program(tmp_path):
+    folder = write_model(tmp_path / "reviews", "ngrams", "classification")
+    program = f"import retrain\nmodel = retrain.load({str(folder)!r})\nimport json; print(json.dumps(model.predict(['a tram'])))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path("/"))
+    assert json.loads(ended.stdout) == retrain.load(folder).predict(["a tram"])
