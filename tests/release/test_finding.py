@@ -25,7 +25,10 @@ def test_dataset_or_folder(workspace):
     ("name", "error"),
     [
         ("new", "/models has no model 'new'; did you mean 'news'?"),
-        ("elsewhere/size", "elsewhere/size is not a folder with model.json; name a dataset or the folder of a model"),
+        (
+            "elsewhere/size",
+            "elsewhere/size is not a folder with model.json; name a dataset, a model's folder, or models:/NAME@champion",
+        ),
     ],
 )
 def test_other_names_are_told(workspace, name, error):

@@ -1,4 +1,4 @@
-"""The model that a user names: a dataset of the project, or a folder."""
+"""The model that a user names: a dataset of the project, a folder, or a registered model."""
 
 import re
 import sys
@@ -34,15 +34,21 @@ def folder_of(workspace: Path, name: str) -> Path:
 
     Args:
         workspace: the project's folder.
-        name: a dataset, or a folder with `model.json`.
+        name: a dataset, a folder with `model.json`, or a registered model as MLflow names it: `models:/reviews@champion`.
     """
+    if name.startswith("models:"):
+        from retrain.tracking import registry
+
+        return registry.folder_of(name)
     if re.fullmatch(schema.NAME, name) and (workspace / "models" / name).is_dir():
         return workspace / "models" / name
     if Path(name, description.FILE).exists():
         return Path(name)
     if re.fullmatch(schema.NAME, name):
         raise no_model(workspace, name)
-    raise RetrainError(name, f"is not a folder with {description.FILE}", "name a dataset or the folder of a model")
+    raise RetrainError(
+        name, f"is not a folder with {description.FILE}", "name a dataset, a model's folder, or models:/NAME@champion"
+    )
 
 
 def no_model(workspace: Path, dataset: str) -> RetrainError:

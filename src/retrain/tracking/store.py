@@ -34,6 +34,12 @@ __all__ = [
 ]
 
 
+PATHS = (
+    ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"), ("model_versions", "storage_location"),
+)  # fmt: skip
+"""The tables and columns of a store that hold paths of artifacts."""
+
+
 def own_uri(root: Path) -> str:
     """The tracking URI of a root's own store.
 
@@ -79,7 +85,7 @@ def relocate(root: Path) -> None:
     # Connect even if there is no file yet: if it can't be opened, this fails at once, MLflow only after a hundred seconds.
     with sqlite3.connect(root / "mlflow.db") as connection:
         for before, now in moved_folders(connection, root):
-            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            for table, column in PATHS:
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
                     (now, len(before) + 1, len(before), before),
@@ -151,6 +157,7 @@ def connect() -> "MlflowClient":
 def configure_mlflow() -> None:
     """Keep MLflow quiet, and short of patience with a server that does not answer; what the user set stays."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
     # No retry: a slow server may have created the run without answering.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
