@@ -12,6 +12,7 @@ from pathlib import Path
 
 from retrain.commands import predict
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from support.errors import error_line
@@ -264,6 +265,53 @@ def test_wrong_rows_are_one_line(elsewhere, arguments, stdin, expected):
     assert ended.stdout == ""
     assert ended.stderr.startswith(f"Error: {expected}")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("dataset", ["tiny_news", "tiny_numbers"])
+def test_answers_in_files(elsewhere, dataset):
+    rows = (
+        [[text] for text, _ in news_rows(1500, seed=5)]
+        if dataset == "tiny_news"
+        else [[n % 7, n % 5, n % 3] for n in range(1500)]
+    )
+    write_csv(elsewhere.folder / "rows.csv", ["text"] if dataset == "tiny_news" else ["a", "b", "c"], rows)
+    expected = answers(elsewhere, dataset, "--file", "rows.csv")
+    flat = [
+        {name: value for name, value in answer.items() if name != "probabilities"}
+        | {f"probability_{name}": value for name, value in answer.get("probabilities", {}).items()}
+        for answer in expected
+    ]  # fmt: skip
+    for ending in ("jsonl", "csv", "parquet"):
+        assert answers(elsewhere, dataset, "--file", "rows.csv", "--output", f"answers.{ending}") == []
+    lines = (elsewhere.folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert list(map(json.loads, lines)) == expected
+    for table in (pd.read_csv(elsewhere.folder / "answers.csv"), pd.read_parquet(elsewhere.folder / "answers.parquet")):
+        assert table.to_dict("records") == flat
+
+
+def test_failed_command_leaves_no_file(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("a,b,c\n" + "1,2,3\n" * 1500 + "1,1e9,3\n")
+    (elsewhere.folder / "answers.csv").write_text("earlier\n")
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--output", "answers.csv")
+    assert (ended.exit_code, error_line(ended.stderr).partition(",")[0]) == (1, "column 'b': row 1501 has 1e+09")
+    assert (elsewhere.folder / "answers.csv").read_text() == "earlier\n"
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--output", "answers.xlsx")
+    assert error_line(ended.stderr) == "answers.xlsx has an unknown ending; use one of .jsonl, .csv, .parquet"
+    assert sorted(path.name for path in elsewhere.folder.iterdir()) == ["answers.csv", "models", "rows.csv"]
+
+
+def test_folder_of_a_model(elsewhere):
+    expected = answers(elsewhere, "tiny_news", *TEXTS)
+    (elsewhere.folder / "models" / "tiny_news").rename(elsewhere.folder / "copy")
+    assert answers(elsewhere, "./copy", *TEXTS) == answers(elsewhere, "copy", *TEXTS) == expected
+
+
+def test_parquet_in_parts(elsewhere):
+    rows = pd.DataFrame([[n % 7, n % 5, n % 3] for n in range(3000)], columns=["a", "b", "c"])
+    rows.to_parquet(elsewhere.folder / "rows.parquet", row_group_size=700)
+    rows.to_csv(elsewhere.folder / "rows.csv", index=False)
+    expected = answers(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert answers(elsewhere, "tiny_numbers", "--file", "rows.parquet") == expected
 
 
 def test_texts_and_file_are_rejected(elsewhere):

@@ -1,22 +1,27 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
+import csv
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from retrain import cli, environment, files, schema
+from retrain.data.report_csv import escape_cell
 from retrain.errors import RetrainError
 from retrain.release import finding
 
 import click
 
 if TYPE_CHECKING:
+    from retrain.data.encoders import Encoder
     from retrain.data.table_files import Format
     from retrain.models.predictor import Predictor
 
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+Write: TypeAlias = "Callable[[list[dict[str, Any]]], None]"
+"""Takes answers, some at a time."""
+Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
+"""Gives the rows of a table, some at a time; it can be asked again."""
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
@@ -40,71 +49,182 @@ KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts"
         "retrain predict diabetes --file rows.jsonl --skip",
         "cat texts.txt | retrain predict docstrings",
         "cat rows.csv | retrain predict diabetes --file -",
+        "retrain predict models:/reviews@champion --file rows.parquet --output answers.csv",
     )
 )
-@click.argument("dataset")
+@click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
     help="A .txt file with one text per line, or a table with named columns (CSV, JSON lines, Parquet); - is a table on standard input.",
 )
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the answers into a file instead: .jsonl, .csv or .parquet. It appears when it is complete.",
+)
 @click.option("--skip", is_flag=True, help="Answer the other rows of a table if some can't be read, and list those.")
 @cli.one_line_errors
-def command(dataset: str, texts: tuple[str, ...], file: Path | None, *, skip: bool) -> None:
+def command(model: str, texts: tuple[str, ...], file: Path | None, output: Path | None, *, skip: bool) -> None:
     """Predict with a trained model.
 
-    Reads TEXTS, a file, or standard input (one text per line, or a table for a model of columns), and uses the model in
-    models/DATASET/. Prints a line of JSON per row, in order: `label` and `probabilities`, or `number` with the interval
-    from `low` to `high`. Columns that the model does not use are ignored.
+    MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. Reads TEXTS, a file,
+    or standard input (one text per line, or a table for a model of columns). Gives an answer per row, in order: `label` and
+    `probabilities`, or `number` with the interval from `low` to `high`. Columns that the model does not use are ignored.
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
+    predictor = finding.load(environment.workspace(), model).predictor
+    if file is None and not texts and predictor.encoder.holds != "text":
+        file = Path("-")
+    with ExitStack() as stack:
+        write = stack.enter_context(writing(output)) if output else echo
+        if file is not None and file.suffix.lower() != ".txt":
+            path, shown = stack.enter_context(on_disk(file))
+            answer_table(predictor, path, shown, write, skip=skip)
+        else:
+            for some in batches(texts, file):
+                write(answers(predictor, predictor.encoder.rows_of_texts(some)))
+
+
+def answers(predictor: "Predictor", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:
+    """The answers to some rows, whose columns are checked already."""
     from retrain.data.cleaning import tidy_texts
     from retrain.models.model import BLOCK
 
-    predictor = finding.load(environment.workspace(), dataset).predictor
-    if file is None and not texts and predictor.encoder.holds != "text":
-        file = Path("-")
+    kinds = dict(zip(predictor.encoder.columns, predictor.encoder.kinds, strict=True))
     repairs = predictor.description.prepare.repairs
-    for raw in batches(predictor, texts, file, skip=skip):
-        kinds = predictor.encoder.kinds
-        rows = {
-            name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name]
-            for name, kind in zip(predictor.encoder.columns, kinds, strict=True)
-        }
-        for answer in predictor.answers(predictor.outputs(rows, BLOCK, full=True)):
-            click.echo(line_of(answer))
+    rows: dict[str, Any] = {
+        name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name] for name, kind in kinds.items()
+    }
+    return predictor.answers(predictor.outputs(rows, BLOCK, full=True))
+
+
+def answer_table(predictor: "Predictor", path: Path, shown: str, write: Write, *, skip: bool) -> None:
+    """Answer all rows of a table, some at a time; what is wrong with them comes before the first answer.
+
+    Args:
+        predictor: the model.
+        path: the file.
+        shown: how errors name it.
+        write: takes the answers.
+        skip: leave out rows that can't be read, and list them, instead of an error.
+
+    Raises:
+        RetrainError: a column is missing, or a value is not what the column holds.
+    """
+    from tqdm import tqdm
+
+    with table(predictor, path, shown, skip=skip) as (count, parts):
+        if predictor.encoder.holds == "numbers":
+            check_numbers(predictor, parts)
+        strange = Strange(predictor.encoder)
+        with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+            for rows in parts():
+                write(answers(predictor, {name: listed(rows[name]) for name in predictor.encoder.columns}))
+                strange.add(rows)
+                bar.update(len(rows))
+    strange.warn(shown)  # after the answers: where there are none, the error is the only line
+
+
+def check_numbers(predictor: "Predictor", parts: Parts) -> None:
+    """Raise RetrainError, which names the row, if a number is too far from those of the training."""
+    import pandas as pd
+
+    for place, rows in enumerate(parts()):
+        try:
+            predictor.encoder.encode(rows)
+        except RetrainError:
+            predictor.encoder.encode(pd.concat(islice(parts(), place + 1)))  # names the row as the file counts it
+            raise
+
+
+def echo(found: list[dict[str, Any]]) -> None:
+    """Print answers."""
+    click.echo("".join(f"{line_of(answer)}\n" for answer in found), nl=False)
 
 
 def line_of(answer: dict[str, Any]) -> str:
     """An answer as JSON; characters that a terminal would execute, or can't print, are escaped."""
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
-def batches(
-    predictor: "Predictor", texts: tuple[str, ...], file: Path | None, *, skip: bool
-) -> Iterator[dict[str, list[Any]]]:
-    """The rows to predict, as named columns, some at a time."""
-    if file is not None and file.suffix.lower() != ".txt":
-        with on_disk(file) as (path, shown):
-            rows = table(predictor, path, shown, skip=skip)
-        if len(rows):  # as a whole, so that an error comes before the first answer
-            yield {name: listed(rows[name]) for name in predictor.encoder.columns}
-        # After the answers: where there are none, the error is the only line.
-        warn_of_strange_numbers(predictor, rows, shown)
-        warn_of_strange_values(predictor, rows, shown)
-        return
+@contextmanager
+def writing(output: Path) -> Iterator[Write]:
+    """Takes answers for a file, which appears at the end; raises RetrainError if its ending is unknown."""
+    formats = {".jsonl": json_lines, ".csv": csv_rows, ".parquet": parquet_rows}
+    if output.suffix.lower() not in formats:
+        raise RetrainError(str(output), "has an unknown ending", f"use one of {', '.join(formats)}")
+    with files.replacing(output) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
+        yield write
+
+
+@contextmanager
+def json_lines(path: Path) -> Iterator[Write]:
+    """Writes a line of JSON per answer."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda found: file.writelines(f"{line_of(answer)}\n" for answer in found)
+
+
+@contextmanager
+def csv_rows(path: Path) -> Iterator[Write]:
+    """Writes a row per answer, with a column for the probability of each class."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+
+        def write(found: list[dict[str, Any]]) -> None:
+            rows = list(map(flat, found))
+            if rows and not file.tell():
+                writer.writerow(map(escape_cell, rows[0]))
+            writer.writerows(
+                [escape_cell(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows
+            )
+
+        yield write
+
+
+@contextmanager
+def parquet_rows(path: Path) -> Iterator[Write]:
+    """Writes a row per answer, with a column for the probability of each class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        writers: list[Any] = []
+
+        def write(found: list[dict[str, Any]]) -> None:
+            if found:
+                rows = pa.Table.from_pylist(list(map(flat, found)))
+                if not writers:
+                    writers.append(stack.enter_context(pq.ParquetWriter(path, rows.schema)))
+                writers[0].write_table(rows)
+
+        yield write
+        if not writers:
+            pq.write_table(pa.table({}), path)
+
+
+def flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer with a column for the probability of each class."""
+    probabilities = answer.get("probabilities", {})
+    own = {name: value for name, value in answer.items() if name != "probabilities"}
+    return own | {f"probability_{name}": value for name, value in probabilities.items()}
+
+
+def batches(texts: tuple[str, ...], file: Path | None) -> Iterator[list[str]]:
+    """The texts to predict, some at a time."""
     if not texts and file is None and sys.stdin.isatty():
         click.echo("reading texts, one per line; Ctrl-D ends", err=True)
-    lines = iter(
-        map(checked, texts)
-        if texts
-        else (list(lines_of(file)) if file is not None else decoded(sys.stdin.buffer, "standard input"))
-    )
+    if file is not None:  # as a whole, so that an error comes before the first answer
+        for _ in lines_of(file):
+            pass
+    lines = map(checked, texts) if texts else lines_of(file) if file else decoded(sys.stdin.buffer, "standard input")
     while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield predictor.encoder.rows_of_texts(some)
+        yield some
 
 
 @contextmanager
@@ -127,17 +247,11 @@ def listed(column: "pd.Series[Any]") -> Any:
     return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
 
 
-def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.DataFrame":
-    """The model's input columns of a file, read as the training file was.
+@contextmanager
+def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts]]":
+    """The number of rows of a file, and the model's input columns, some rows at a time, read as the training file was.
 
-    Args:
-        predictor: the model.
-        path: the file.
-        shown: how errors name it.
-        skip: leave out rows that can't be read, and list them, instead of an error.
-
-    Raises:
-        RetrainError: a column is missing, or a value is not what the column holds.
+    For the arguments and errors see `answer_table`.
     """
     from retrain.data.table_files import Expected, Format, lines_before_header, open_table
 
@@ -150,7 +264,7 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
     given = given.model_copy(update={"skip": skipped})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
-    with open_table(path, shown, given, Expected(without_header, names)) as opened:
+    with open_table(path, shown, given, Expected(without_header, names), on_disk=True) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
         incomplete = () if predictor.encoder.holds == "anything" else by_kind["numbers"]
         bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)
@@ -158,8 +272,7 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "pd.
             raise bad[min(bad)]
         for row in sorted(bad):
             click.echo(f"skipped: {bad[row]}", err=True)
-        rows = opened.frame(**by_kind, without=list(bad))
-    return rows.assign(**{name: rows[name].astype("category") for name in by_kind["categories"]})
+        yield len(opened) - len(bad), partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
 
 
 def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -> Sequence[str] | None:
@@ -170,27 +283,48 @@ def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -
         return None if {*opened.names} & {*columns} or len(opened.names) != len(columns) else columns
 
 
-def warn_of_strange_numbers(predictor: "Predictor", rows: "pd.DataFrame", shown: str) -> None:
-    """Warn of columns whose numbers are far from those of the training, as in another unit."""
-    for name, (low, high) in predictor.encoder.ranges.items():
-        far = rows[name][(rows[name] < low) | (rows[name] > high)]
-        if len(far):
+@dataclass
+class Strange:
+    """Counts values that the model does not know: numbers as in another unit, categories as in another spelling."""
+
+    encoder: "Encoder"
+    rows: int = 0
+    numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Of each column, the number of strange values, and the first one."""
+    categories: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, rows: "pd.DataFrame") -> None:
+        """Count those of some rows."""
+        self.rows += len(rows)
+        for name, (low, high) in self.encoder.ranges.items():
+            far = rows[name][(rows[name] < low) | (rows[name] > high)]
+            count(self.numbers, name, far)
+        for name, known in self.encoder.known.items():
+            there = rows[name].dropna()
+            count(self.categories, name, there[~there.isin(known)])
+
+    def warn(self, shown: str) -> None:
+        """Warn of columns with strange numbers, and of those where most categories are strange."""
+        for name, (some, first) in self.numbers.items():
+            low, high = self.encoder.ranges[name]
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
             cli.warn(
-                f"{shown}, column '{name}': {len(far):,} of {len(rows):,} rows, such as {far.iloc[0]:g}, are far "
+                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
             )
+        for name, (some, value) in self.categories.items():
+            if some > self.rows / 2:
+                cli.warn(
+                    f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
+                    f"such as {schema.shown(value)}; check their spelling"
+                )
 
 
-def warn_of_strange_values(predictor: "Predictor", rows: "pd.DataFrame", shown: str) -> None:
-    """Warn of categories that the model does not know, if most rows have one: as in another encoding or spelling."""
-    for name, known in predictor.encoder.known.items():
-        strange = rows[name].dropna()[~rows[name].dropna().isin(known)]
-        if len(strange) > len(rows) / 2:
-            cli.warn(
-                f"{shown}, column '{name}': the model does not know the values of {len(strange):,} of {len(rows):,} rows, "
-                f"such as {schema.shown(strange.iloc[0])}; check their spelling"
-            )
+def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:
+    """Add the number of some values of a column; the first one stays."""
+    if len(values):
+        before, first = found.get(name, (0, values.iloc[0]))
+        found[name] = before + len(values), first
 
 
 def checked(text: str) -> str:

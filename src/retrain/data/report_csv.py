@@ -19,6 +19,7 @@ __all__ = [
     "DIGITS",
     "LARGEST",
     "Columns",
+    "escape_cell",
     "in_short",
     "numbers_of",
     "read_columns",

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -58,6 +58,10 @@ KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "j
 BACKSLASH = '\\"'
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA = re.compile(r"[+-]?\d+,\d+")
+MEMORY = "512MB"
+"""What DuckDB may use for rows that are kept on the disk."""
+PARQUET_ROWS = 1 << 16
+"""Rows of a Parquet file that are read at once."""
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 
 
@@ -238,6 +242,33 @@ class Table:
         """
         if not without and (found := self.unreadable(numbers, dates)):
             raise found[min(found)]
+        query = self.query(texts=texts, categories=categories, numbers=numbers, dates=dates, without=without)
+        return typed(self.to_pandas(f"{query} order by rowid"), categories, dates)
+
+    def frames(
+        self,
+        rows: int,
+        without: Sequence[int],
+        categories: Sequence[str],
+        dates: Sequence[str],
+        **others: Sequence[str],
+    ) -> "Iterator[pd.DataFrame]":
+        """The parts of `frame` with at most so many rows, in their order; `unreadable` must have found nothing else."""
+        # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
+        query = self.query(**others, categories=categories, dates=dates, without=without)
+        for batch in self.connection.cursor().sql(query).to_arrow_reader(rows):
+            yield typed(batch.to_pandas(), categories, dates)
+
+    def query(
+        self,
+        *,
+        texts: Sequence[str],
+        categories: Sequence[str],
+        numbers: Sequence[str],
+        dates: Sequence[str],
+        without: Sequence[int],
+    ) -> str:
+        """The query for the columns of `frame`; raises RetrainError if there is no such column."""
         expressions = {
             **{name: self.column(name) for name in texts},
             **{name: self.value(name) for name in categories},
@@ -246,11 +277,7 @@ class Table:
         }
         columns = ", ".join(f"{expression} as {identifier(name)}" for name, expression in expressions.items())
         rows = f"where rowid not in ({', '.join(map(str, without))})" if without else ""
-        table = self.to_pandas(f"select {columns} from rows {rows} order by rowid")
-        return table.assign(
-            **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
-            **{name: table[name].astype("datetime64[s]") for name in dates},
-        )
+        return f"select {columns} from rows {rows}"
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
         """The error of a value that is not a date."""
@@ -320,6 +347,14 @@ def records(
         raise csv.Error(last + 1) from None
 
 
+def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]) -> "pd.DataFrame":
+    """A table from the database with the types that `Table.frame` promises."""
+    return table.assign(
+        **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
+        **{name: table[name].astype("datetime64[s]") for name in dates},
+    )
+
+
 def literal(text: str) -> str:
     """A text as SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -362,7 +397,9 @@ class Expected:
 
 
 @contextmanager
-def open_table(path: Path, shown: str, given: Format, expected: "Expected | None" = None) -> Iterator[Table]:
+def open_table(
+    path: Path, shown: str, given: Format, expected: "Expected | None" = None, *, on_disk: bool = False
+) -> Iterator[Table]:
     """The rows of a CSV, JSON lines or Parquet file, which may be compressed by gzip or zstd.
 
     Args:
@@ -370,6 +407,7 @@ def open_table(path: Path, shown: str, given: Format, expected: "Expected | None
         shown: how errors name it.
         given: what is known about its format.
         expected: what is known about its columns.
+        on_disk: keep the rows in a temporary file, for files that are larger than the memory.
 
     Yields:
         The table. It can be used until the context ends.
@@ -386,7 +424,10 @@ def open_table(path: Path, shown: str, given: Format, expected: "Expected | None
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=settings) as connection:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
+        limits = {"memory_limit": MEMORY, "temp_directory": folder} if on_disk else {}
+        connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
         connection.execute("set enable_progress_bar = false")
         kind = kind_of(Path(shown), start)
         try:
@@ -599,14 +640,15 @@ def parquet_table(
     connection: "duckdb.DuckDBPyConnection", path: Path, shown: str, given: Format, section: str
 ) -> Table:
     """The rows of a Parquet file, with numbers and dates as text."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with reading(path, shown, Exception):
-        content = pq.read_table(path)
-    names = tuple(content.column_names)
-    source = content.rename_columns([f"c{place}" for place in range(len(names))])
-    connection.register("source", source)
-    fill(connection, "source", len(names))
+    with reading(path, shown, Exception), pq.ParquetFile(path) as content:
+        names = tuple(content.schema_arrow.names)
+        schema = pa.schema([field.with_name(f"c{place}") for place, field in enumerate(content.schema_arrow)])
+        batches = (batch.rename_columns(schema.names) for batch in content.iter_batches(PARQUET_ROWS))
+        connection.register("source", pa.RecordBatchReader.from_batches(schema, batches))
+        fill(connection, "source", len(names))
     return Table(connection, names, given, shown, None, has_header=False, skipped=0, section=section)
 
 
