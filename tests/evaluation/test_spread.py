@@ -27,10 +27,13 @@ def written(folder: Path, described: Description, *accuracies: float) -> Path:
 
 
 def test_spread_decides(tmp_path, described):
-    path = written(tmp_path, described, 0.80, 0.82, 0.84)
+    path = written(tmp_path, described, 0.80, 0.82, 0.84)  # t = 4.303 for three seeds, s = 0.02
     small = seeds.remark(path, described, "accuracy", -0.03, "the difference")
-    assert small == "the difference is smaller than the spread over seeds (accuracy 0.8000 to 0.8400 over 3 seeds)"
-    assert seeds.remark(path, described, "accuracy", 0.05, "the difference") == ""
+    assert small == (
+        "the difference is smaller than the spread over seeds (accuracy 0.8000 to 0.8400 over 3 seeds; 95 % of pairs differ by less than 0.1217)"
+    )
+    assert seeds.remark(path, described, "accuracy", 0.12, "x").startswith("x is smaller")
+    assert seeds.remark(path, described, "accuracy", 0.13, "the difference") == ""
     assert seeds.remark(path, described, "rmse", 0.0, "the difference") == ""
     assert seeds.remark(tmp_path / "none.json", described, "accuracy", 0.0, "the difference") == ""
 

@@ -15,7 +15,7 @@ from retrain.data.report_csv import Columns, significant
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MOST_ROWS", "Judged", "interval", "intervals", "resamples"]
+__all__ = ["MOST_ROWS", "Judged", "interval", "intervals", "resamples", "t_quantile"]
 
 
 LEVEL = 0.95
@@ -200,7 +200,14 @@ def normal_tail(deviations: float) -> float:
 
 
 def t_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of a t distribution, by the series of Abramowitz and Stegun (1964), 26.7.5; exact to 1 % from 3 on."""
+    """The 97.5 % quantile of a t distribution.
+
+    It is exact for 1 and 2 degrees of freedom, then to 1 %: the series of Abramowitz and Stegun (1964), 26.7.5.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * LEVEL / 2)
+    if freedom == 2:
+        return LEVEL * math.sqrt(2 / (1 - LEVEL**2))
     z = Z
     terms = (
         (z**3 + z) / 4,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 from retrain import files, schema
 from retrain.data.report_csv import in_short, significant
 from retrain.errors import RetrainError
+from retrain.evaluation.intervals import t_quantile
 from retrain.models.description import Description
 from retrain.schema import Count, Section, Seed
 
@@ -124,14 +126,19 @@ def remark(path: Path, description: Description, metric: str, difference: float,
     return f"{what} is {sizes(seeds, metric, difference)}" if is_noise(seeds, metric, difference) else ""
 
 
+def chance(seeds: Seeds, metric: str) -> float:
+    """How far two trainings with different seeds differ at most, in 95 % of all pairs: t s √2, for a sample's deviation s."""
+    return t_quantile(len(seeds.whole.runs) - 1) * seeds.whole.spread[metric].deviation * math.sqrt(2)
+
+
 def is_noise(seeds: Seeds, metric: str, difference: float) -> bool:
-    """Whether a difference is smaller than that between the best and the worst seed."""
-    spread = seeds.whole.spread[metric]
-    return abs(difference) < spread.largest - spread.least
+    """Whether a difference is one that another seed can make."""
+    return abs(difference) < chance(seeds, metric)
 
 
 def sizes(seeds: Seeds, metric: str, difference: float) -> str:
-    """How a difference compares with the spread: `smaller than the spread over seeds (rmse 55.5 to 58.4 over 5 seeds)`."""
+    """How a difference compares with the spread: `smaller than the spread over seeds (rmse 55.5 to 58.4 over 5 seeds; ...)`."""
     spread = seeds.whole.spread[metric]
     found = f"{metric} {in_short(spread.least)} to {in_short(spread.largest)} over {len(seeds.whole.runs)} seeds"
-    return f"{'smaller' if is_noise(seeds, metric, difference) else 'larger'} than the spread over seeds ({found})"
+    pairs = f"95 % of pairs differ by less than {in_short(chance(seeds, metric))}"
+    return f"{'smaller' if is_noise(seeds, metric, difference) else 'larger'} than the spread over seeds ({found}; {pairs})"
