@@ -25,6 +25,7 @@ SECTIONS = {
     "train": "retrain.training.setup.Train",
     "evaluate": "evaluate.Evaluate",
     "plot": "plot.Plot",
+    "gate": "retrain.release.parameters.Gate",
 }
 CHOICES = {
     "prepare.source": ("Sources", "Parameters"),
@@ -108,6 +109,7 @@ The five stage scripts are usually run by `dvc repro`; each also runs by itself.
 | 0 | success |
 | 1 | an error, printed as one line `Error: ...` on standard error; or, for checks, a difference was found |
 | 2 | a wrong command line |
+| 0, 1, 2 of `retrain gate` | pass, fail, cannot decide; only an answer prints something on standard output |
 | 128 + signal | interrupted: 130 after Ctrl-C, 143 after SIGTERM |
 
 ## Environment variables
@@ -172,6 +174,8 @@ def rerun_stages():
 
 def reruns(path):
     """The stages that run again when a parameter changes: the first that depends on it, and all later ones."""
+    if path.startswith(f"{params.GATE}."):
+        return "none"
     readers = rerun_stages()
     first = next(
         number

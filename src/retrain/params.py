@@ -18,6 +18,7 @@ __all__ = [
     "CHOICES",
     "DEFAULTS",
     "FILE",
+    "GATE",
     "STAGES",
     "check_choices",
     "check_name",
@@ -26,6 +27,7 @@ __all__ = [
     "dataset_block",
     "datasets",
     "flat",
+    "gate_section",
     "read",
     "section_path",
     "unchecked_block",
@@ -35,6 +37,8 @@ __all__ = [
 
 
 STAGES = ("prepare", "split", "train", "evaluate", "plot")
+GATE = "gate"
+"""The section that no stage reads: a change of it runs nothing again."""
 FILE = "params.yaml"
 CHOICES = {
     "prepare.source": "retrain.data.sources",
@@ -86,7 +90,7 @@ def check_name(name: Any) -> None:
 
 
 def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
-    """One dataset's block with the defaults filled in: a mapping with exactly the five stages as keys.
+    """One dataset's block with the defaults filled in: a mapping with exactly the five stages as keys, without the gate.
 
     Raises:
         RetrainError: there is no such dataset, or sections are missing or unknown. It names all of them.
@@ -94,13 +98,25 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     block, where = unchecked_block(folder, dataset), f"{FILE}: datasets.{dataset}"
     if not isinstance(block, Mapping):
         raise RetrainError(where, "is not a mapping", f"give it the sections {', '.join(STAGES)}")
-    unknown = [str(name) for name in block if name not in STAGES]
-    meant = {schema.nearest_name(name, STAGES) for name in unknown}
-    problems = [schema.unknown_name("section", "", name, STAGES) for name in unknown]
+    known = (*STAGES, GATE)
+    unknown = [str(name) for name in block if name not in known]
+    meant = {schema.nearest_name(name, known) for name in unknown}
+    problems = [schema.unknown_name("section", "", name, known) for name in unknown]
     problems += [schema.missing_parameter(stage) for stage in STAGES if stage not in block and stage not in meant]
     if problems:
         raise schema.combined(problems, where)
     return with_defaults(block, defaults(folder))
+
+
+def gate_section(folder: Path, dataset: str) -> Any:
+    """What params.yaml says of a dataset's gate, with the defaults filled in; None if it says nothing.
+
+    Raises:
+        RetrainError: see `dataset_block`.
+    """
+    dataset_block(folder, dataset)
+    own, shared = unchecked_block(folder, dataset).get(GATE), defaults(folder).get(GATE)
+    return shared if own is None else merged(shared, own)
 
 
 def defaults(folder: Path) -> Mapping[str, Any]:
@@ -110,7 +126,7 @@ def defaults(folder: Path) -> Mapping[str, Any]:
         RetrainError: a name in it is unknown.
     """
     shared = load_yaml(folder / FILE, FILE, "run this inside the repository").get(DEFAULTS) or {}
-    known = (*STAGES, *PARTS)
+    known = (*STAGES, GATE, *PARTS)
     unknown = [str(name) for name in shared if name not in known] if isinstance(shared, Mapping) else []
     if unknown:
         problems = [schema.unknown_name("section", "", name, known) for name in unknown]

@@ -51,7 +51,7 @@ def problems_of(workspace: Path, name: str) -> Iterator[str]:
     except RetrainError as error:
         yield str(error)
         return
-    for check in (check_prepare, check_split, check_train, check_rest):
+    for check in (check_prepare, check_split, check_train, check_rest, check_gate):
         try:
             check(workspace, name, block)
         except RetrainError as error:
@@ -105,6 +105,14 @@ def check_rest(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
     schema.check(block["evaluate"], Evaluate, params.section_path(name, "evaluate"))
     schema.check(block["plot"], Plot, params.section_path(name, "plot"))
+
+
+def check_gate(workspace: Path, name: str, _block: Mapping[str, Any]) -> None:
+    """Check the section gate, if there is one."""
+    from retrain.release import parameters
+
+    if params.gate_section(workspace, name) is not None:
+        parameters.read(workspace, name)
 
 
 def strangers(workspace: Path, blocks: Mapping[str, Any]) -> Iterator[str]:

@@ -2,141 +2,38 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retrain import cli, environment, files, params, schema
-from retrain.data import report_csv
+from retrain import cli, environment, params, schema
 from retrain.data.report_csv import in_short
 from retrain.errors import RetrainError, printable
 from retrain.evaluation import seeds
-from retrain.models import description
-from retrain.models.description import Description
-from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock, revisions
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
+from retrain.release.results import METRICS, RecordedResult
 from retrain.text_tables import table
 
 import click
 
 if TYPE_CHECKING:
-    from retrain.evaluation.intervals import Judged
     from retrain.evaluation.paired import Difference
 
 __all__ = ["command"]
 
 
 NOT_SET = "(not set)"
-RESULT = "reports/{}/metrics.json"
-
-
-@dataclass(frozen=True)
-class Side:
-    """A dataset's result in a revision; its files are copied into a folder of its own when they are asked for."""
-
-    revision: Revision
-    shown: str
-    """What the user calls the revision."""
-    dataset: str
-    lock: Lock
-    """The dataset's part of dvc.lock."""
-    finder: OutputFinder
-    folder: Path
-
-    @property
-    def result(self) -> Result:
-        """The files of the result, as far as they were copied."""
-        return Result(self.dataset, self.folder, ())
-
-    def copied(self, path: str) -> Path | None:
-        """A copy of a file that dvc.lock records, or None if it is neither in git nor in DVC's cache."""
-        digest = self.lock.outputs().get(path)
-        if digest is None:  # a file of a folder
-            folder, _, name = path.rpartition("/")
-            listing = self.finder.listing(folder, self.lock.outputs().get(folder, "")) or {}
-            digest = listing.get(name)
-        content = revisions.content_of(path, digest, self.revision, self.finder) if digest else None
-        return None if content is None else self.kept(path, content)
-
-    def kept(self, path: str, content: bytes) -> Path:
-        """A file in the folder."""
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        return target
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """The metrics on the test split; raises RetrainError if they are not those that dvc.lock records."""
-        path = self.copied(RESULT.format(self.dataset))
-        if path is None:
-            where = f"{RESULT.format(self.dataset)} of {self.revision.name}"
-            raise RetrainError(where, "is not the one that dvc.lock records", f"run: dvc repro plot@{self.dataset}")
-        metrics: dict[str, float] = files.read_json(path, "")["test"]
-        return metrics
-
-    @cached_property
-    def description(self) -> Description | None:
-        """What `model.json` says, if that is available."""
-        return description.read(self.result.model) if self.copied(f"models/{self.dataset}/model.json") else None
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The parameters that the result was made with, flat, with the defaults filled in."""
-        recorded = {name: value for stage in self.lock.stages.values() for name, value in stage.parameters().items()}
-        block = {stage: recorded.get(f"datasets.{self.dataset}.{stage}") or {} for stage in params.STAGES}
-        start = f"{params.DEFAULTS}."
-        shared = {name.removeprefix(start): value for name, value in recorded.items() if name.startswith(start)}
-        return params.flat(params.with_defaults(block, shared))
-
-    @property
-    def is_old(self) -> bool:
-        """Whether the working tree's params.yaml has changed since its result was made."""
-        here = self.revision.folder
-        if self.revision.commit or self.dataset not in params.datasets(here):
-            return False
-        return params.flat(params.dataset_block(here, self.dataset)) != self.parameters
-
-    @property
-    def code(self) -> dict[str, str]:
-        """The digests of the modules and of the list of packages that the result was made with."""
-        entries = {entry.path: entry.md5 for stage in self.lock.stages.values() for entry in stage.deps}
-        return {path: md5 for path, md5 in entries.items() if path.startswith(("src/", "requirements"))}
-
-    def judged(self) -> "Judged | str":
-        """The rows of the predictions; or why there are none, in words."""
-        from retrain.evaluation.intervals import Judged
-
-        path = self.copied(f"reports/{self.dataset}/predictions.csv")
-        if self.description is None or path is None:
-            lacking = "model.json" if self.description is None else "predictions.csv"
-            return f"{lacking} of {self.revision.name} is not in DVC's cache; run: {self.to_get_files}"
-        columns = report_csv.read_columns(path, self.to_get_files, ("target", "predicted"))
-        classes = self.description.task.learned.get("classes")
-        if classes and not all(f"probability_{name}" in columns for name in classes):
-            return f"an earlier version of Retrain wrote the predictions of {self.revision.name}, without probabilities"
-        if self.description.calibration.interval is None:  # these are inputs with such names
-            columns = {name: cells for name, cells in columns.items() if name not in ("low", "high")}
-        return Judged.of_predictions(columns["target"], columns, classes)
-
-    @property
-    def to_get_files(self) -> str:
-        """The command that gets files that are not in DVC's cache."""
-        if self.revision.experiment:
-            return f"dvc exp pull origin {self.revision.experiment}"
-        return "dvc fetch --all-commits" if self.revision.commit else f"dvc repro plot@{self.dataset}"
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two results of a dataset."""
 
-    first: Side
-    second: Side
+    first: RecordedResult
+    second: RecordedResult
     markdown: bool
 
     def lines(self) -> Iterator[str]:
@@ -186,7 +83,7 @@ class Comparison:
         """How the difference compares with the spread over seeds, if that of one of the results is known."""
         difference = self.second.metrics[metric] - self.first.metrics[metric]
         for side in (self.second, self.first):
-            path = RESULT.format(side.dataset).replace("metrics.json", seeds.FILE)
+            path = METRICS.format(side.dataset).replace("metrics.json", seeds.FILE)
             content = side.revision.read(path)
             found = None if content is None else seeds.read(side.kept(path, content))
             fits = found and side.description and found.made_with == seeds.made_with(side.description)
@@ -271,7 +168,7 @@ def command(first: str, second: str, datasets: tuple[str, ...], markdown: bool) 
     with TemporaryDirectory(prefix="retrain-compare-") as folder:
         for number, dataset in enumerate(chosen(shown, locks, datasets)):
             then, now = (
-                Side(
+                RecordedResult(
                     shown[name], name, dataset, locks[name].of([dataset]), finder, Path(folder, str(number), str(place))
                 )
                 for place, name in enumerate((first, second))

@@ -15,7 +15,7 @@ from retrain.data.report_csv import Columns, significant
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MOST_ROWS", "Judged", "interval", "intervals", "resamples", "t_quantile"]
+__all__ = ["CHUNK", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
 
 
 LEVEL = 0.95
@@ -199,16 +199,18 @@ def normal_tail(deviations: float) -> float:
     return math.erfc(deviations / math.sqrt(2)) / 2
 
 
-def t_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of a t distribution.
+def t_quantile(freedom: int, z: float = Z) -> float:
+    """A quantile of a t distribution: exact for 1 and 2 degrees of freedom, else by Abramowitz and Stegun (1964), 26.7.5.
 
-    It is exact for 1 and 2 degrees of freedom, then to 1 %: the series of Abramowitz and Stegun (1964), 26.7.5.
+    Args:
+        freedom: the degrees of freedom; the 97.5 % quantile is exact to 1 % from 3 on, the 99.9 % quantile from 5 on.
+        z: the same quantile of a normal distribution.
     """
+    middle = 1 - 2 * normal_tail(z)
     if freedom == 1:
-        return math.tan(math.pi * LEVEL / 2)
+        return math.tan(math.pi * middle / 2)
     if freedom == 2:
-        return LEVEL * math.sqrt(2 / (1 - LEVEL**2))
-    z = Z
+        return middle * math.sqrt(2 / (1 - middle**2))
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

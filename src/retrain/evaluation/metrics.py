@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Evaluation", "calibration_table", "evaluate_outputs", "prediction_table", "renamed", "tables_of"]
+__all__ = [
+    "Evaluation",
+    "calibration_table",
+    "confidences",
+    "evaluate_outputs",
+    "prediction_table",
+    "renamed",
+    "tables_of",
+]
 
 
 ERROR_GROUPS = 5

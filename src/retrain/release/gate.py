@@ -1,0 +1,317 @@
+"""From a question, whether a model may take the place of another one, to an answer with its figures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from retrain import params, schema
+from retrain.data.report_csv import significant
+from retrain.errors import RetrainError
+from retrain.evaluation import noninferiority
+from retrain.evaluation.intervals import intervals
+from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, FEWEST, HIGHER, METRICS, PASS, Answer, Drop, Errors
+from retrain.models.description import Description
+from retrain.release import ledger, pairs
+from retrain.release.parameters import Gate, Limits
+from retrain.release.results import RecordedResult
+from retrain.schema import Count, Section
+
+if TYPE_CHECKING:
+    from retrain.data.report_csv import Columns
+    from retrain.evaluation.intervals import Judged
+
+    import numpy as np
+
+__all__ = ["Check", "Decision", "decide"]
+
+
+ROUNDING = 1e-9
+"""Part of the error rate by which a sum of its parts may exceed it."""
+NONE = Drop(0.0, 0.0, 0.0, 0.0)
+"""The drop between a model and itself."""
+
+
+class Check(Section):
+    """One limit, and whether the candidate keeps to it. Figures that are not known are null."""
+
+    kind: Literal["floor", "drop"]
+    metric: str
+    where: str
+    """The rows: empty for all of them, or `target = World`."""
+    rows: Count
+    limit: float
+    answer: Answer
+    reason: str = ""
+    """Why the rows cannot decide, if it is not their number."""
+    against: float | None = None
+    """The metric of the other model."""
+    candidate: float | None = None
+    """That of the candidate."""
+    drop: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """The bounds of the drop; for a floor, the 95 % interval of the candidate's metric."""
+    decidable: float | None = None
+    """The smallest drop that these rows can decide."""
+
+    @property
+    def name(self) -> str:
+        """What lines call it."""
+        return f"{self.metric} where {self.where}" if self.where else self.metric
+
+
+class Decision(Section):
+    """A question and its answer, as the ledger keeps them. The same question has the same answer."""
+
+    answer: Answer
+    reason: str
+    """Why the two models can't be compared; empty if they were, or if there is no other one."""
+    test_sha256: str
+    """The digest of the table of test rows."""
+    test_rows: Count
+    question: dict[str, Any]
+    """DVC's digests of the two models' folders, and the parameters."""
+    error: float
+    """The part of the error rate that this use of the test rows took."""
+    use: Count
+    """Which use of them it was; 0 if it was not one."""
+    checks: tuple[Check, ...]
+    at: str = ""
+    """When it was answered first, in UTC; empty if it is not in the ledger."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the test rows and their limits."""
+
+    where: str
+    rows: "np.ndarray"
+    floors: dict[str, float]
+    drops: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a gate is about."""
+
+    candidate: RecordedResult
+    other: RecordedResult | None
+    gate: Gate
+
+    @cached_property
+    def described(self) -> Description:
+        """The candidate; raises RetrainError if its files are not available."""
+        if self.candidate.description is None:
+            raise self.unavailable(self.candidate.lacking("model.json"))
+        return self.candidate.description
+
+    @cached_property
+    def columns(self) -> "Columns":
+        """The candidate's predictions; raises RetrainError if its files are not available."""
+        if isinstance(self.candidate.predictions, str):
+            raise self.unavailable(self.candidate.predictions)
+        return self.candidate.predictions
+
+    def unavailable(self, why: str) -> RetrainError:
+        """The error for files of the candidate that are not available."""
+        fact, _, hint = why.partition("; ")
+        return RetrainError(self.candidate.dataset, fact, hint)
+
+    @cached_property
+    def bins(self) -> int:
+        """The number of bins of the calibration error."""
+        return int(self.candidate.parameters["evaluate.calibration_bins"])
+
+    @cached_property
+    def question(self) -> dict[str, Any]:
+        """What the answer depends on, in addition to the test rows."""
+        parts = [part for part in self.parts if part.floors or part.drops]
+        return {
+            "candidate": self.candidate.model_digest,
+            "against": self.other.model_digest if self.other else None,
+            "confidence": self.gate.confidence,
+            "uses": self.gate.uses,
+            "limits": [{"where": part.where, "floors": part.floors, "drops": part.drops} for part in parts],
+            "calibration_bins": self.bins,
+        }
+
+    @property
+    def error(self) -> float:
+        """The error rate of one use."""
+        return (1 - self.gate.confidence) / self.gate.uses
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All test rows, and the slices.
+
+        Raises:
+            RetrainError: the predictions have no such column, or there is nothing to check.
+        """
+        import numpy as np
+
+        where = params.section_path(self.candidate.dataset, params.GATE)
+        parts = [self.part("", np.ones(len(self.columns["target"]), bool), self.gate)]
+        for column, values in self.gate.slices.items():
+            if column not in self.columns:
+                raise RetrainError(
+                    f"{where}.slices", f"unknown column '{column}'", schema.nearest(column, self.columns)
+                )
+            cells = np.array(self.columns[column])
+            parts += [self.part(f"{column} = {value}", cells == value, limits) for value, limits in values.items()]
+        if not any(part.floors or part.drops for part in parts):
+            raise RetrainError(where, "has no limit for this dataset's metrics", "add floors or drops")
+        return parts
+
+    def part(self, where: str, rows: "np.ndarray", limits: Limits) -> Part:
+        """Some rows with the limits on metrics that this dataset has; the section `defaults` may have others."""
+        known = METRICS["classification" if pairs.classes_of(self.described) else "regression"]
+        floors, drops = (
+            {name: limit for name, limit in own.items() if limit is not None and name in known}
+            for own in (limits.floors, limits.drops)
+        )
+        return Part(where, rows, floors, drops)
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are limits on drops, and another model."""
+        return self.other is not None and any(part.drops for part in self.parts)
+
+    def floor_checks(self) -> Iterator[Check]:
+        """The floors, which compare the metrics themselves."""
+        judged = pairs.judged(self.columns, pairs.classes_of(self.described))
+        for part in self.parts:
+            own = judged.rows(part.rows)
+            values = metrics_of(own, self.bins) if part.floors and len(own) else {}
+            ends = intervals(own) if values else {}
+            for metric, floor in part.floors.items():
+                check = Check(
+                    kind="floor", metric=metric, where=part.where, rows=len(own), limit=floor, answer=CANNOT_DECIDE
+                )
+                if metric not in values:
+                    yield updated(check, reason=f"there is no {metric if len(own) else 'such test row'}")
+                    continue
+                passes = values[metric] >= floor if metric in HIGHER else values[metric] <= floor
+                yield updated(check, candidate=values[metric], answer=PASS if passes else FAIL, **ends.get(metric, {}))
+
+    def drop_checks(self, judged: "tuple[Judged, Judged] | str") -> Iterator[Check]:
+        """The limits on drops.
+
+        All of them must hold, so a false pass of one is the only way to a false pass of all (R. L. Berger, "Multiparameter
+        hypothesis testing and acceptance sampling", Technometrics 24, 1982). Each may block a good model, so they share
+        the error rate of that.
+
+        Args:
+            judged: the predictions of the other model and of the candidate; or why there are none.
+        """
+        errors = Errors(self.error, self.error / sum(len(part.drops) for part in self.parts))
+        for part in self.parts:
+            rows = int(part.rows.sum())
+            drops: dict[str, Drop] = {}
+            values: list[dict[str, float]] = [{}, {}]
+            if rows and not isinstance(judged, str):
+                first, second = (one.rows(part.rows) for one in judged)
+                drops = noninferiority.drops(first, second, part.drops, self.bins, errors)
+                values = [metrics_of(one, self.bins) for one in (first, second)]
+            if self.is_same:
+                drops = dict.fromkeys(drops, NONE)
+            for metric, limit in part.drops.items():
+                check = Check(
+                    kind="drop", metric=metric, where=part.where, rows=rows, limit=limit, answer=CANNOT_DECIDE
+                )
+                check = updated(check, against=values[0].get(metric), candidate=values[1].get(metric))
+                if drop := drops.get(metric):
+                    figures = {name: significant(figure) for name, figure in vars(drop).items()}
+                    yield updated(
+                        check, answer=noninferiority.answer(drop, limit), drop=figures.pop("value"), **figures
+                    )
+                else:
+                    few = f"fewer than {FEWEST} test rows" if rows < FEWEST else f"no {metric} of both models"
+                    yield updated(check, reason=judged if isinstance(judged, str) else few)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether a model is compared with itself."""
+        return self.other is not None and self.other.model_digest == self.candidate.model_digest
+
+
+def updated(check: Check, **figures: Any) -> Check:
+    """A check with what was found."""
+    return check.model_copy(update=figures)
+
+
+def metrics_of(judged: "Judged", bins: int) -> dict[str, float]:
+    """The metrics of some rows."""
+    import numpy as np
+
+    found = noninferiority.metrics_of(judged, np.ones((1, len(judged))), bins)
+    return {name: significant(values.item()) for name, values in found.items()}
+
+
+def decide(folder: Path, candidate: RecordedResult, other: RecordedResult | None, gate: Gate) -> Decision:
+    """Answer whether the candidate may take the place of another model, and write it into the ledger.
+
+    A question that the ledger has is answered from there. An answer that did not need the test rows is not written.
+
+    Args:
+        folder: the project's folder.
+        candidate: the model in question.
+        other: the one that it is compared with; None to check the floors only.
+        gate: the parameters.
+
+    Raises:
+        RetrainError: the candidate's files are not available, there is nothing to check, or the ledger is damaged.
+    """
+    asked, dataset = Asked(candidate, other, gate), candidate.dataset
+    test = asked.described.splits["test"]
+    with ledger.locked(folder, dataset):
+        entries = [entry for entry in ledger.read(folder, dataset) if entry["event"] == "gate"]
+        earlier = [
+            schema.check({name: entry[name] for name in Decision.model_fields if name in entry}, Decision, ledger.path_of(dataset))
+            for entry in entries
+            if entry.get("test_sha256") == test.sha256
+        ]  # fmt: skip
+        if known := next((one for one in earlier if one.question == asked.question), None):
+            return known
+        judged: tuple[Judged, Judged] | str = ""
+        if other is not None and asked.compares:
+            judged = spent(earlier, asked) or pairs.paired(candidate, other)
+        checks = [*asked.floor_checks(), *(asked.drop_checks(judged) if asked.compares else ())]
+        uses = asked.compares and not asked.is_same and not isinstance(judged, str)
+        decision = Decision(
+            answer=overall(checks),
+            reason=judged if isinstance(judged, str) else "",
+            test_sha256=test.sha256,
+            test_rows=test.rows,
+            question=asked.question,
+            error=asked.error if uses else 0.0,
+            use=1 + sum(one.use > 0 for one in earlier) if uses else 0,
+            checks=tuple(checks),
+        )
+        if uses or not asked.compares:
+            entry = ledger.append(folder, dataset, "gate", decision.model_dump(mode="json", exclude={"at"}))
+            return decision.model_copy(update={"at": entry["at"]})
+    return decision
+
+
+def spent(earlier: list[Decision], asked: Asked) -> str:
+    """Why these test rows may not be used again, in words; empty if they may.
+
+    Each use takes an equal part of the error rate, so that all together are wrong with that rate at most, if no question
+    depends on an earlier answer. C. Renggli et al., "Continuous integration of machine learning models with ease.ml/ci",
+    MLSys 2019.
+    """
+    taken, all_uses = sum(one.error for one in earlier), 1 - asked.gate.confidence
+    if taken + asked.error <= all_uses * (1 + ROUNDING):
+        return ""
+    count = sum(one.use > 0 for one in earlier)
+    return f"the error rate of these test rows is spent after {count} use{'s' if count > 1 else ''}; evaluate on new test rows"
+
+
+def overall(checks: list[Check]) -> Answer:
+    """The answer of all checks together."""
+    answers = {check.answer for check in checks}
+    if FAIL in answers:
+        return FAIL
+    return CANNOT_DECIDE if CANNOT_DECIDE in answers else PASS

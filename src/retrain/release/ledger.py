@@ -1,0 +1,104 @@
+"""`releases/<dataset>.jsonl`: what was asked of the test rows, and which model was in use when. It is kept in git."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from retrain import files, schema
+from retrain.errors import RetrainError
+from retrain.schema import Section
+
+from filelock import FileLock
+from pydantic import ConfigDict, StringConstraints
+from pydantic_core import from_json
+
+__all__ = ["append", "champion", "locked", "path_of", "read"]
+
+
+class Entry(Section):
+    """What every line has, in addition to its own content."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event: Literal["gate", "promoted", "refused", "demoted", "challenger"]
+    at: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    """When, in UTC."""
+
+
+def path_of(dataset: str) -> str:
+    """The file of a dataset, from the project's folder."""
+    return f"releases/{dataset}.jsonl"
+
+
+@contextmanager
+def locked(folder: Path, dataset: str) -> Iterator[None]:
+    """Keep other processes from appending, so that what was read still holds when something is appended to it."""
+    lock = folder / ".retrain" / f"releases-{dataset}.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with FileLock(lock, is_singleton=True):  # so that `append` may take it again
+        yield
+
+
+def read(folder: Path, dataset: str) -> list[dict[str, Any]]:
+    """The entries in the order of their times; none if there is no file.
+
+    git joins the lines of two branches (`merge=union`), which may leave them in another order.
+
+    Args:
+        folder: the project's folder.
+        dataset: its name.
+
+    Raises:
+        RetrainError: a line is damaged.
+    """
+    path = folder / path_of(dataset)
+    if not path.exists():
+        return []
+    hint = f"correct the line, or restore the file: git checkout {path_of(dataset)}"
+    with files.reading(path, "list of JSON lines", hint):
+        lines = path.read_bytes().splitlines()
+    entries = [parsed(line, f"{path_of(dataset)}, line {number}", hint) for number, line in enumerate(lines, 1) if line]
+    return sorted(entries, key=lambda entry: str(entry["at"]))
+
+
+def parsed(line: bytes, where: str, hint: str) -> dict[str, Any]:
+    """The entry in a line; raises RetrainError if it is damaged."""
+    try:
+        entry = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise RetrainError(where, f"is not JSON ({error})", hint) from None
+    return schema.check(entry, Entry, where, hint).model_dump()
+
+
+def append(folder: Path, dataset: str, event: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Add an entry, and return it. The file is replaced as a whole, so a kill leaves it as it was.
+
+    Args:
+        folder: the project's folder.
+        dataset: its name.
+        event: one of those of `Entry`.
+        content: what else the entry says, as JSON.
+
+    Raises:
+        RetrainError: a line of the file is damaged, or it can't be written.
+    """
+    entry = {"event": event, "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **content}
+    path = folder / path_of(dataset)
+    line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with locked(folder, dataset):
+        read(folder, dataset)
+        before = path.read_bytes() if path.exists() else b""
+        end = b"\n" if before and not before.endswith(b"\n") else b""
+        with files.replacing(path) as (draft,), files.writing(draft):
+            draft.write_bytes(before + end + line)
+            files.flush(draft)
+    return parsed(line, path_of(dataset), "")
+
+
+def champion(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The entry of the model that is in use; None if there is none."""
+    changes = [entry for entry in entries if entry["event"] in ("promoted", "demoted")]
+    return changes[-1] if changes and changes[-1].get("model_sha256") else None
