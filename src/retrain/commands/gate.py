@@ -21,7 +21,7 @@ from retrain.text_tables import table
 
 import click
 
-__all__ = ["command"]
+__all__ = ["Shown", "ask", "command"]
 
 
 CHAMPION = "champion"
@@ -144,16 +144,8 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     """
     if as_json and markdown:
         raise click.UsageError("give --json or --markdown, not both")
-    workspace = environment.workspace()
-    limits = parameters.read(workspace, dataset)
-    results.check_current(workspace, dataset)
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
-    with TemporaryDirectory(prefix="retrain-gate-") as folder:
-        here = Revision(workspace, "")
-        lock = dvc_lock.read(workspace).of([dataset])
-        candidate = RecordedResult(here, WORKSPACE, dataset, lock, finder, Path(folder, "candidate"))
-        other = other_model(workspace, dataset, against, finder, Path(folder, "other"))
-        decision = gate.decide(workspace, candidate, other, limits)
+    with TemporaryDirectory(prefix="retrain-gate-") as copies:
+        _, other, decision = ask(environment.workspace(), dataset, against, Path(copies))
     shown = f"{other.shown} ({other.revision.name})" if other else ""
     if as_json:
         content = {"dataset": dataset, "against": other.shown if other else None, **decision.model_dump(mode="json")}
@@ -161,6 +153,23 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     else:
         click.echo("\n".join(Shown(dataset, shown, decision, markdown).lines()))
     sys.exit(CODES[decision.answer])
+
+
+def ask(
+    workspace: Path, dataset: str, against: str | None, copies: Path
+) -> tuple[RecordedResult, RecordedResult | None, Decision]:
+    """The candidate, the other model, and whether the candidate may take its place.
+
+    Raises:
+        RetrainError: the candidate is out of date, or the other model does not exist.
+    """
+    limits = parameters.read(workspace, dataset)
+    results.check_current(workspace, dataset)
+    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    lock = dvc_lock.read(workspace).of([dataset])
+    candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, finder, copies / "candidate")
+    other = other_model(workspace, dataset, against, finder, copies / "other")
+    return candidate, other, gate.decide(workspace, candidate, other, limits)
 
 
 def other_model(

@@ -1,0 +1,54 @@
+"""`retrain promote`: proposes a model, asks the gate, and puts the model into use if it passes."""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from retrain import cli, environment
+from retrain.commands import gate
+from retrain.evaluation.noninferiority import PASS
+from retrain.release import champions, ledger
+from retrain.tracking import registry, store
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(
+    epilog=cli.examples("retrain promote reviews", "retrain promote reviews --override 'first model, checked by hand'")
+)
+@click.argument("dataset")
+@click.option(
+    "--override", metavar="REASON", default="", help="Promote although the gate does not pass. The reason is recorded."
+)
+@cli.one_line_errors
+def command(dataset: str, override: str) -> None:
+    """Put a model into use, if the gate passes.
+
+    Registers the committed result of DATASET in MLflow as models:/DATASET@challenger: a model that answers raw rows, with
+    its metrics, report and card. Then asks the gate (see retrain gate). If it passes, the model becomes
+    models:/DATASET@champion. The outcome and its evidence are written into releases/DATASET.jsonl, which belongs in git.
+
+    Exit codes are those of retrain gate. Safe to repeat.
+    """
+    workspace = environment.workspace()
+    with TemporaryDirectory(prefix="retrain-promote-") as copies:
+        candidate, other, decision = gate.ask(workspace, dataset, None, Path(copies))
+        proposal = champions.proposed(candidate, workspace)
+        client = store.connect()
+        if proposal.is_champion:
+            version = champions.align(client, workspace, dataset)
+            click.echo(f"{dataset}: this model is the champion already, version {version.version if version else '?'}")
+            return
+        champions.align(client, workspace, dataset, proposal)
+        click.echo(next(gate.Shown(dataset, other.shown if other else "", decision, markdown=False).lines()))
+        promoted = champions.record(proposal, decision, override)
+        version = champions.align(client, workspace, dataset, None if promoted else proposal)
+    if promoted and version:
+        reason = "" if decision.answer == PASS else f" by override ({override})"
+        click.echo(f"promoted{reason}: models:/{dataset}@champion is version {version.version}")
+    else:
+        click.echo(f"not promoted: the model stays models:/{dataset}@{registry.CHALLENGER}")
+    click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Release of {dataset}'")
+    sys.exit(0 if promoted else gate.CODES[decision.answer])

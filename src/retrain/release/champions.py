@@ -1,0 +1,157 @@
+"""Which model is in use: proposed, approved by the gate, replaced, restored. The ledger in git decides; MLflow follows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from retrain import git
+from retrain.errors import RetrainError
+from retrain.evaluation.noninferiority import PASS
+from retrain.models.result import Result
+from retrain.pipeline import dvc_cache, dvc_lock
+from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.release import ledger, results
+from retrain.release.gate import Decision
+from retrain.release.results import RecordedResult
+from retrain.tracking import registry, runs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["Proposal", "align", "demote", "proposed", "record"]
+
+
+MODEL = ("model_sha256", "result_sha256", "commit", "outputs")
+"""The fields of an entry that say which model it is about."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A committed result that may become the champion."""
+
+    folder: Path
+    dataset: str
+    entry: Mapping[str, Any]
+    """What the ledger says about it: the fields of `MODEL`."""
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether it is in use already."""
+        current = ledger.champion(ledger.read(self.folder, self.dataset))
+        return current is not None and current["result_sha256"] == self.entry["result_sha256"]
+
+
+def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
+    """The working tree's result, if git has it.
+
+    Args:
+        candidate: the result.
+        folder: the project's folder.
+
+    Raises:
+        RetrainError: the result is not that of the last commit, or its files are not available.
+    """
+    dataset, outputs = candidate.dataset, dict(candidate.lock.outputs())
+    commit = git.text(folder, "rev-parse", "HEAD").strip()
+    if dvc_lock.of_commit(folder, commit).of([dataset]).outputs() != outputs:
+        raise RetrainError(
+            f"the result of '{dataset}'",
+            "is not that of the last commit",
+            f"commit it: git add dvc.lock reports && git commit -m '{dataset}'",
+        )
+    content = complete(candidate).read()
+    weights = content.artifacts["model/model.safetensors"].sha256
+    entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}
+    return Proposal(folder, dataset, entry)
+
+
+def complete(recorded: RecordedResult) -> Result:
+    """The result with all of its files; raises RetrainError if one is not available."""
+    if lacking := recorded.collected():
+        fact, _, hint = recorded.lacking(lacking).partition("; ")
+        raise RetrainError(recorded.dataset, fact, hint)
+    return recorded.result
+
+
+def record(proposal: Proposal, decision: Decision, override: str) -> bool:
+    """Write the outcome into the ledger, and return whether the model is the champion now. The same refusal is written once.
+
+    Args:
+        proposal: the model.
+        decision: of the gate.
+        override: why it shall be promoted although the gate does not pass; empty to follow the gate.
+    """
+    evidence = {**proposal.entry, "gate": decision.model_dump(mode="json")}
+    if promoted := decision.answer == PASS or bool(override):
+        overridden = {} if decision.answer == PASS else {"override": override}
+        ledger.append(proposal.folder, proposal.dataset, "promoted", {**evidence, **overridden})
+    else:
+        entries = ledger.read(proposal.folder, proposal.dataset)
+        last: Mapping[str, Any] = next((one for one in reversed(entries) if one["event"] != "gate"), {})
+        if any(last.get(name) != value for name, value in (("event", "refused"), *evidence.items())):
+            ledger.append(proposal.folder, proposal.dataset, "refused", evidence)
+    return promoted
+
+
+def demote(folder: Path, dataset: str, reason: str) -> Mapping[str, Any]:
+    """Restore the previous champion in the ledger, and return the new entry; without one, there is no champion any more.
+
+    Raises:
+        RetrainError: there is no champion.
+    """
+    with ledger.locked(folder, dataset):
+        line = succession(ledger.read(folder, dataset))
+        if not line:
+            raise RetrainError(f"dataset '{dataset}'", "has no champion", f"promote a model: retrain promote {dataset}")
+        previous = line[-2] if len(line) > 1 else {}
+        model = {name: previous[name] for name in MODEL if name in previous}
+        replaced = {"replaced": line[-1]["result_sha256"], "reason": reason}
+        return ledger.append(folder, dataset, "demoted", {**model, **replaced})
+
+
+def succession(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The champions that a further `demote` would restore, and the current one, which is the last."""
+    line: list[Mapping[str, Any]] = []
+    for entry in entries:
+        if entry["event"] == "promoted":
+            line.append(entry)
+        elif entry["event"] == "demoted" and line:
+            line.pop()
+    return line
+
+
+def align(
+    client: "MlflowClient", folder: Path, dataset: str, challenger: Proposal | None = None
+) -> "ModelVersion | None":
+    """Let MLflow's aliases say what the ledger says, and return the champion's version.
+
+    A model that this store does not have yet is registered, from the files in DVC's cache.
+
+    Args:
+        client: of the store.
+        folder: the project's folder.
+        dataset: its name.
+        challenger: a model that was proposed and is not in use.
+
+    Raises:
+        RetrainError: the champion's files are not available.
+        StoreError: the store fails.
+    """
+    entry = ledger.champion(ledger.read(folder, dataset))
+    champion = None if entry is None else version(client, folder, dataset, entry)
+    proposed = None if challenger is None else version(client, folder, dataset, challenger.entry)
+    registry.point(client, dataset, {registry.CHALLENGER: proposed, registry.CHAMPION: champion})
+    return champion
+
+
+def version(client: "MlflowClient", folder: Path, dataset: str, entry: Mapping[str, Any]) -> "ModelVersion":
+    """The version of the registered model for an entry of the ledger; see `align`."""
+    if found := registry.version_of(client, dataset, entry["result_sha256"]):
+        return found
+    finder = OutputFinder(dvc_cache.cache_folder(folder), (folder,))
+    with TemporaryDirectory(prefix="retrain-release-") as copies:
+        result = complete(results.champion(folder, dataset, entry, finder, Path(copies)))
+        return registry.register(client, result, runs.record(client, result))
