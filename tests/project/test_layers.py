@@ -33,6 +33,7 @@ HOMES = {
     "duckdb": {"data.table_files"},
     "safetensors": {"models.weights", "pipeline.comparison"},
     "PIL": {"pipeline.comparison"},
+    "onnxruntime": {"models.onnx_export"},
     "requests": {"data.downloads", "tracking.store"},
     "torch": {
         "data.loader", "devices", "evaluation.metrics", "evaluation.reference", "models", "pipeline.causes", "pipeline.comparison", "training",
@@ -52,6 +53,7 @@ HEAVY = {
     "requests",
     "sqlalchemy",
     "tqdm",
+    "onnxruntime",
 }
 
 

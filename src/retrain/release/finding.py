@@ -12,7 +12,7 @@ from retrain.models import description
 if TYPE_CHECKING:
     from retrain.models.model import Model
 
-__all__ = ["load"]
+__all__ = ["folder_of", "load"]
 
 
 def load(workspace: Path, name: str) -> "Model":

@@ -57,7 +57,7 @@ class Bag(nn.EmbeddingBag):
     def forward(self, features: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[override]
         """The sums, by member: (folds, batch, dim)."""
         sums: Tensor = super().forward(features, offsets, per_sample_weights=weights)
-        return sums.view(len(offsets), self.folds, -1).transpose(0, 1)
+        return sums.view(offsets.shape[0], self.folds, -1).transpose(0, 1)
 
 
 class Network(networks.Network):
@@ -124,18 +124,19 @@ class Network(networks.Network):
             together. Otherwise an average, (batch, outputs): of the heads that did not learn from the row, or of all heads
             where the folds are unknown.
         """
+        linear, vectors = self.linear_part(codes, (features, weights, offsets) if self.has_texts else None)
+        if folds is None:
+            deep = self.heads_of(values.expand(self.folds, -1, -1), vectors)
+            return average((deep + linear).transpose(0, 1).flatten(1, 2).contiguous())  # the layout decides last digits
         members = torch.arange(self.folds, device=values.device)[:, None]
-        used = torch.ones(self.folds, len(values), dtype=torch.bool, device=values.device)
-        if folds is not None:
-            used = members != folds if self.training else members == folds
+        used = members != folds if self.training else members == folds
         # A member computes its rows only. The longest list of rows decides; the shorter ones end with rows that are not used.
         rows = used.byte().argsort(dim=1, descending=True, stable=True)[:, : int(used.sum(dim=1).max())]
-        linear, vectors = self.linear_part(codes, (features, weights, offsets) if self.has_texts else None)
         outputs = values.new_zeros(self.folds, len(values), self.heads, self.outputs)
         deep = self.heads_of(values[rows], None if vectors is None else vectors[members, rows])
         outputs = outputs.index_put((members, rows), deep) + linear
         chosen = outputs.transpose(0, 1)[used.T]
-        if folds is not None and self.training:
+        if self.training:
             return chosen.flatten(0, 1)
         return average(chosen.view(len(values), -1, self.outputs))
 
