@@ -270,6 +270,26 @@ def test_single_rows_are_encoded_the_same(width):
     assert np.array_equal(np.diff(arrays["offsets"]), [row["offsets"][1] for row in alone])
 
 
+@unhurried
+@given(
+    st.lists(st.lists(TEXTS | NEWS | st.none(), min_size=3, max_size=3), min_size=1, max_size=8),
+    st.sampled_from([0, 3, 5]),
+)
+def test_the_short_path_gives_the_same_bits(rows, length):
+    some = np.delete(np.arange(256, dtype="<i4"), [3, 77])
+    weights = (1 + some % 7 / 3).astype("<f2")
+    for width in (1, 3):
+        encoder = Encoder(("a", "b", "c")[:width], 8, length, some.tobytes(), weights.tobytes())
+        for row in rows:
+            columns = {name: [value] for name, value in zip(encoder.columns, row[:width], strict=True)}
+            chunks = ngrams.chunks_of(columns, encoder.columns, encoder.hash_bits, length)
+            expected, arrays = encoder.arrays_of(chunks), encoder.arrays_of_row(row[:width])
+            for name, array in expected.items():
+                assert (array.dtype, array.shape, array.tobytes()) == (
+                    arrays[name].dtype, arrays[name].shape, arrays[name].tobytes()
+                )  # fmt: skip
+
+
 def test_threads_change_nothing(monkeypatch):
     rows = [(text, text[:9]) for text, _ in news_rows(5 * ROWS_AT_ONCE, seed=6)]
     labels = [number % 3 for number in range(len(rows))]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.model_folders import write_model
+from support.service import model_that_answers
 
 TEXTS = [{"title": "the ship", "text": "an anchor"}, {"title": "the cow", "text": ""}, {"title": "", "text": "a tram"}]
 PATIENTS = [{"a": 1.0, "b": 0.5, "note": "x"}, {"a": 2, "b": -1}]
@@ -78,10 +79,19 @@ def test_answers_do_not_depend_on_other_rows(tmp_path, encoder):
     assert [model.predict([row])[0] for row in rows] == together
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_single_rows_give_the_same_bits(tmp_path, task):
+    model = retrain.load(model_that_answers(tmp_path / "model", "ngrams", task))
+    generator = np.random.default_rng(2)
+    words = ["ship", "cow", "tram", "barn", "anchor", "harbour", "the", "zzz", "over", "near", "a", "—", "é"]
+    rows = [" ".join(generator.choice(words, length)) for length in generator.integers(0, 40, 1500)]
+    assert [model.predict([row])[0] for row in rows] == model.predict(rows)
+
+
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
-        (["a ship"], "predict: this model takes numbers (a, b), not texts; give a table: --file rows.csv"),
+        (["a ship"], "rows: this model takes numbers (a, b), not texts; give rows by column names"),
         ("a ship", "rows must be a list; for one text, give a list with this text"),
         ([{"a": 1, "b": 2}, {"a": 1}], "row 2 has no column 'b'; give it; a missing value is null"),
         ({"a": [1]}, "rows has no column 'b'; give it; a missing value is null"),

@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "tracking": {"shared", "data", "models", "evaluation"},
     "evaluation": {"shared", "data", "models"},
     "release": {"shared", "data", "models", "evaluation", "pipeline", "tracking"},
+    "serving": {"shared", "data", "models", "release"},
     "stages": {"shared", "data", "models", "training", "tracking", "evaluation"},
-    "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline", "release"},
+    "commands": {"shared", "data", "models", "training", "tracking", "evaluation", "pipeline", "release", "serving"},
 }
 """Which package may import which others. `shared` are the modules directly in src/retrain, `stages` the five scripts."""
 
@@ -34,6 +35,7 @@ HOMES = {
     "safetensors": {"models.weights", "pipeline.comparison"},
     "PIL": {"pipeline.comparison"},
     "onnxruntime": {"models.onnx_export"},
+    "uvicorn": {"serving.connections", "serving.server"},
     "requests": {"data.downloads", "tracking.store"},
     "torch": {
         "data.loader", "devices", "evaluation.metrics", "evaluation.reference", "models", "pipeline.causes", "pipeline.comparison", "training",
@@ -54,6 +56,7 @@ HEAVY = {
     "sqlalchemy",
     "tqdm",
     "onnxruntime",
+    "uvicorn",
 }
 
 

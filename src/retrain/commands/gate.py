@@ -21,7 +21,7 @@ from retrain.text_tables import table
 
 import click
 
-__all__ = ["Shown", "ask", "command"]
+__all__ = ["CODES", "Shown", "ask", "command"]
 
 
 CHAMPION = "champion"

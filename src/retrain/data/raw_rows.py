@@ -1,6 +1,7 @@
 """Rows from another program, checked and turned into an encoder's columns: texts, mappings, or a table."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -25,6 +26,7 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 """Texts; rows by column names; columns by name; or a table."""
 
 ROWS = "rows"
+SURROGATE = re.compile("[\ud800-\udfff]")
 ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
 
 
@@ -85,7 +87,7 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         return lists
     several: list[Any] = list(rows)
     if all(isinstance(row, str) for row in several):
-        return encoder.rows_of_texts(several) if several else {name: [] for name in names}
+        return of_texts(several, encoder) if several else {name: [] for name in names}
     for place, row in enumerate(several, start=1):
         if not isinstance(row, Mapping):
             kinds = "texts or rows by column names, all of the same kind"
@@ -93,6 +95,14 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         for name in names:
             require(name, row, f"row {place}")
     return {name: [row[name] for row in several] for name in names}
+
+
+def of_texts(texts: Sequence[str], encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
+    """The columns of bare texts; raises RetrainError if the model needs more than one text."""
+    try:
+        return encoder.rows_of_texts(texts)
+    except RetrainError as error:
+        raise RetrainError(ROWS, error.fact, "give rows by column names") from None
 
 
 def require(name: str, there: Iterable[str], where: str) -> None:
@@ -141,7 +151,7 @@ def text(value: Any) -> str:
     """A text; raises WrongValueError for anything else."""
     if not isinstance(value, str):
         raise WrongValueError("is not a text; put quotation marks around it")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not value.isascii() and SURROGATE.search(value):
         raise WrongValueError("is half of a character; send valid Unicode")
     return value
 

@@ -12,14 +12,18 @@ from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
 
-__all__ = ["BLOCK", "Model", "load"]
+__all__ = ["BLOCK", "Answer", "Columns", "Model", "load", "sha256_of"]
 
 
+Columns = dict[str, Any]
+"""The values of each column: a list, or an array of dates."""
 Answer = dict[str, Any]
 """`label` and `probabilities` by class; or `number`, and the ends `low` and `high` of its interval if it has one."""
 
 BLOCK = 32
 """Rows that the network computes at once, always as many: so an answer does not depend on the other rows."""
+ROWS_AT_ONCE = 1024
+"""The same for networks whose outputs do not depend on the number of rows anyway; it limits memory."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,20 @@ class Model:
         Raises:
             RetrainError: a column is missing, or a value is not what its column holds.
         """
-        columns = columns_of(rows, self.encoder, self.repairs, self.dates)
+        return self.answers(self.columns_of(rows))
+
+    def columns_of(self, rows: RawRows) -> Columns:
+        """The columns that the model reads, checked and repaired; see `predict`."""
+        return columns_of(rows, self.encoder, self.repairs, self.dates)
+
+    def answers(self, columns: Columns) -> list[Answer]:
+        """The answers to what `columns_of` returns, or to several of them put together."""
         count = len(columns[self.encoder.columns[0]])
-        return self.predictor.answers(self.predictor.outputs(columns, BLOCK, full=True)) if count else []
+        if not count:
+            return []
+        if getattr(self.predictor.network, "rowwise", False):
+            return self.predictor.answers(self.predictor.outputs(columns, ROWS_AT_ONCE))
+        return self.predictor.answers(self.predictor.outputs(columns, BLOCK, full=True))
 
 
 def load(folder: Path) -> Model:
@@ -80,5 +95,14 @@ def load(folder: Path) -> Model:
         RetrainError: a file is missing or damaged, or it does not describe a model of this program.
     """
     loaded = predictor.load(folder)
-    names = (description.FILE, description.WEIGHTS)
-    return Model(loaded, files.combined_sha256({name: files.sha256(folder / name) for name in names}))
+    network = loaded.network
+    # The weights are in the file itself, mapped into memory: without a copy, a program that overwrites it changes them.
+    network.load_state_dict({name: tensor.clone() for name, tensor in network.state_dict().items()}, assign=True)
+    return Model(loaded, sha256_of(folder))
+
+
+def sha256_of(folder: Path) -> str:
+    """The digest of a model's files."""
+    return files.combined_sha256(
+        {name: files.sha256(folder / name) for name in (description.FILE, description.WEIGHTS)}
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Proposal", "align", "demote", "proposed", "record"]
+__all__ = ["align", "demote", "proposed", "record"]
 
 
 MODEL = ("model_sha256", "result_sha256", "commit", "outputs")

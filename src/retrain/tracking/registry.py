@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["folder_of"]
+__all__ = ["CHALLENGER", "CHAMPION", "folder_of", "point", "register", "version_of"]
 
 
 SCHEME = "models:/"

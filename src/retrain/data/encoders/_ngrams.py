@@ -5,6 +5,8 @@ by operations on whole arrays of bytes. No Python object is made per word, so th
 """
 
 import base64
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -20,10 +22,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 __all__ = [
+    "NONE",
     "Bags",
     "Bits",
     "Chunk",
     "NgramLength",
+    "RowParts",
     "Texts",
     "bags_of",
     "chunks_of",
@@ -45,6 +49,12 @@ PUNCTUATION = (0xE2, 0x80)
 
 FIRST, LAST = "\x02", "\x03"
 """Marks at the start and the end of each column. With them, the first word of a headline is a feature of its own."""
+
+WORDS = re.compile(
+    rb"\xe2\x80[\0-\xff]|(?:[0-9A-Za-z_\x80-\xe1\xe3-\xff]+|\xe2(?!\x80))+"
+    rb"|(?<= )(?<!  ) |[^ \t\v\f\r0-9A-Za-z_\x80-\xff]",
+)
+"""The words of `words_of` as a regular expression, which is faster for a single row."""
 
 BASE = np.uint64(0x100000001B3)
 """The base of the polynomial hash. It is odd, so it has an inverse modulo 2**64."""
@@ -146,6 +156,9 @@ class Bags(OfText):
 
     def encode(self, rows: Rows) -> Arrays:
         """The features of the rows, and what scales them; see `arrays_of`."""
+        texts = texts_of(rows, self.columns)
+        if len(texts[0]) == 1:
+            return self.arrays_of_row([column[0] for column in texts])
         return self.arrays_of(chunks_of(rows, self.columns, self.hash_bits, self.char_ngrams))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
@@ -166,6 +179,24 @@ class Bags(OfText):
             "features": np.concatenate([part[0] for parts in groups for part in parts]),
             "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
             "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
+            "feature_weights": self.weights,
+        }
+
+    def arrays_of_row(self, row: Sequence[str | None]) -> Arrays:
+        """The same as `arrays_of` for a single row, bit for bit, with a third of the calls to numpy, which take most of the time."""
+        parts = RowParts.of(row, self.hash_bits, self.char_ngrams, titles=len(self.columns) > 1)
+        features, squares = [], []
+        for buckets in (parts.words[parts.words != NONE], parts.char_ngrams)[: self.groups]:
+            found = self.table.take(buckets, mode="clip")
+            features.append(found[found != NONE])
+            weights = self.squares.take(features[-1], mode="clip")
+            squares.append(float(np.add.reduceat(weights, [0], dtype=np.float64)[0]) if len(weights) else 0.0)
+        filled = sum(square > 0.0 for square in squares)
+        ends = [0, len(features[0]), sum(map(len, features))][: self.groups + 1]
+        return {
+            "features": np.concatenate(features),
+            "offsets": np.array(ends),
+            "scales": np.array([[1.0 / (math.sqrt(square * filled) or 1.0) for square in squares]], dtype=np.float32),
             "feature_weights": self.weights,
         }
 
@@ -273,17 +304,26 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, char_ngrams: int)
     Each word has a bucket, one for the pair with the next word of the row, and one as the word of a title if a later
     column of the row has text. Each n-gram of `char_ngrams` bytes has one too, if `char_ngrams` is not 0.
     """
-    texts = [getattr(rows[name], "array", rows[name]) for name in columns]
+    texts = texts_of(rows, columns)
 
     def chunk_from(begin: int) -> Chunk:
         some = zip(*(np.asarray(column[begin : begin + ROWS_AT_ONCE], dtype=object) for column in texts), strict=True)
-        marked = ("".join([f"{FIRST}{part}{LAST}" for part in row if part]) for row in some)
-        encoded = [row.lower().encode() for row in marked]
+        encoded = list(map(content_of, some))
         parts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
         words = buckets_of(parts, bits, titles=len(columns) > 1)
         return (words, char_ngrams_of(parts, bits, char_ngrams)) if char_ngrams else (words,)
 
     return threads.ahead(chunk_from, range(0, len(texts[0]), ROWS_AT_ONCE), THREADS)
+
+
+def texts_of(rows: Rows, columns: tuple[str, ...]) -> list[Any]:
+    """The columns, each as a sequence of texts."""
+    return [getattr(rows[name], "array", rows[name]) for name in columns]
+
+
+def content_of(row: Iterable[str | None]) -> bytes:
+    """The columns of a row in one text, in UTF-8."""
+    return "".join([f"{FIRST}{part}{LAST}" for part in row if part]).lower().encode()
 
 
 @dataclass(frozen=True)
@@ -309,6 +349,40 @@ class Texts:
         sums = np.zeros(len(content) + 1, np.uint64)
         np.cumsum(content * powers[: len(content)], out=sums[1:])
         return cls(content, begins, sums, inverses)
+
+
+@dataclass(frozen=True)
+class RowParts:
+    """The buckets of a single row, with their places."""
+
+    content: bytes
+    """The row in UTF-8."""
+    spans: np.ndarray
+    """Where each word begins and ends in `content`: int64, (words, 2)."""
+    words: np.ndarray
+    """The buckets of each word, of its pair with the next one and, with titles, of the word as one of a title, or NONE: int32, (words, 2 or 3)."""
+    char_ngrams: np.ndarray
+    """The bucket of the n-gram that begins at each byte: int32, (n-grams,)."""
+
+    @classmethod
+    def of(cls, row: Iterable[str | None], bits: int, length: int, *, titles: bool) -> "RowParts":
+        """Find the same buckets as `chunks_of`, in the same order."""
+        content = content_of(row)
+        texts = Texts.of(np.frombuffer(content, np.uint8), np.array([0, len(content)]))
+        spans = np.array([word.span() for word in WORDS.finditer(content)], dtype=np.int64).reshape(-1, 2)
+        first, last = spans.T
+        hashes = (texts.sums[last] - texts.sums[first]) * texts.inverses[first]
+        shift = np.uint64(64 - bits)
+        words = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
+        words[:, 0] = hashes * SPREAD >> shift
+        words[:-1, 1] = (hashes[:-1] * PAIR + hashes[1:]) * SPREAD >> shift
+        if titles:
+            closed = np.cumsum(hashes == ord(LAST))
+            title = closed[-1:] - closed >= 2
+            words[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
+        every = max(len(content) - length + 1, 0) if length else 0
+        hashes = (texts.sums[length : length + every] - texts.sums[:every]) * texts.inverses[:every]
+        return cls(content, spans, words, ((hashes ^ CHAR_NGRAM) * SPREAD >> shift).astype(np.int32))
 
 
 def char_ngrams_of(texts: Texts, bits: int, length: int) -> Group:

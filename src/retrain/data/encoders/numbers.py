@@ -129,9 +129,9 @@ class Encoder:
         far = np.argwhere(~(np.abs(values) <= FARTHEST))
         if len(far):
             row, column = far[0]
-            far_away = f"more than {FARTHEST:g} standard deviations from the mean of the train split"
-            fact = f"row {row + 1} has {raw[row, column]:g}, {far_away}"
-            raise RetrainError(f"column '{self.columns[column]}'", fact, "correct the value")
+            where = f"row {row + 1}, column '{self.columns[column]}'"
+            fact = f"is more than {FARTHEST:g} standard deviations from the mean of the train split"
+            raise RetrainError(where, fact, "correct the value")
         return {"values": values.astype(np.float32)}
 
     @staticmethod

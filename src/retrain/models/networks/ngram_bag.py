@@ -57,6 +57,8 @@ class Network(networks.Network):
     """The weighted sum of the features, times `scale`, and a bias. All begin at zero: the loss is convex in them."""
 
     takes: ClassVar[str] = "ngrams"
+    rowwise: ClassVar[bool] = True
+    """The outputs of a row do not depend on the number of rows: there is no product of matrices."""
 
     def __init__(self, size: int, outputs: int, parameters: Parameters) -> None:
         super().__init__()

@@ -1,0 +1,112 @@
+"""The rows in the body of a request, in the formats of MLflow's scoring protocol: JSON and CSV."""
+
+import csv
+import io
+from typing import Any, cast
+
+from retrain.data.encoders import Encoder
+from retrain.data.raw_rows import RawRows
+from retrain.serving.limits import RefusedError
+
+import orjson
+
+__all__ = ["count_of", "rows_of"]
+
+
+JSON, CSV = "application/json", "text/csv"
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+
+def rows_of(body: bytes, content_type: str, encoder: Encoder) -> RawRows:
+    """The rows of a body; their columns and values are not checked yet.
+
+    Raises:
+        RefusedError: the server does not read this content type, or the body is not in its format.
+    """
+    media, *parameters = [part.strip() for part in content_type.split(";")]
+    for parameter in filter(None, parameters):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() != "charset" or value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
+            raise RefusedError(415, "the content type has a parameter that is not supported; use charset=utf-8 or none")
+    if media.lower() == JSON:
+        return of_json(body)
+    if media.lower() == CSV:
+        return of_csv(body, encoder)
+    raise RefusedError(415, f"the content type must be {JSON} or {CSV}")
+
+
+def count_of(rows: Any) -> int:
+    """How many rows there are; a mapping has its columns by name."""
+    return len(next(iter(rows.values()), ())) if isinstance(rows, dict) else len(rows)
+
+
+def of_json(body: bytes) -> RawRows:
+    """The rows of one of the four forms that MLflow's clients send; other keys, such as `params`, are ignored."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, f"the body is not JSON: {error}") from None
+    given = [form for form in FORMS if form in content] if isinstance(content, dict) else []
+    if len(given) != 1:
+        raise RefusedError(400, f"the body must be a JSON object with exactly one of the keys {', '.join(FORMS)}")
+    (form,) = given
+    rows = content[form]
+    if form == "dataframe_split":
+        return of_split(rows)
+    if form == "dataframe_records":
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise RefusedError(400, "dataframe_records must be a list of objects, one per row")
+        return cast("list[dict[str, Any]]", rows)
+    if isinstance(rows, list):
+        return rows
+    if not isinstance(rows, dict) or not rows:
+        raise RefusedError(400, f"{form} must be a list of rows, or an object with the values of each column")
+    lists = sum(isinstance(values, list) for values in rows.values())
+    if lists not in {0, len(rows)}:
+        raise RefusedError(400, f"{form} must have a list for each column, or a single value for each")
+    return rows if lists else {name: [value] for name, value in rows.items()}
+
+
+def of_split(split: Any) -> dict[str, list[Any]]:
+    """The columns of `{"columns": [...], "data": [[...], ...]}`."""
+    names, data = (split.get("columns"), split.get("data")) if isinstance(split, dict) else (None, None)
+    if not isinstance(names, list) or not isinstance(data, list):
+        raise RefusedError(400, "dataframe_split must be an object with columns and data, both lists")
+    check_names(names, "dataframe_split")
+    for place, row in enumerate(data, start=1):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise RefusedError(400, f"dataframe_split: row {place} must be a list of {len(names)} values")
+    return {name: [row[place] for row in data] for place, name in enumerate(names)}
+
+
+def of_csv(body: bytes, encoder: Encoder) -> dict[str, list[Any]]:
+    """The columns of a table with a header, comma-separated as in RFC 4180. An empty value is missing."""
+    try:
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names, *rows = [row for row in lines if row] or [[]]
+    except UnicodeDecodeError:
+        raise RefusedError(400, "the body is not UTF-8") from None
+    except csv.Error as error:
+        raise RefusedError(400, f"the body is not CSV: line {lines.line_num}: {error}") from None
+    check_names(names, "the header")
+    for place, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise RefusedError(400, f"row {place} has {len(row)} values, but the header has {len(names)}")
+    kinds = dict(zip(encoder.columns, encoder.kinds, strict=True))
+    return {name: [value_of(row[place], kinds.get(name, "")) for row in rows] for place, name in enumerate(names)}
+
+
+def value_of(text: str, kind: str) -> Any:
+    """A value of CSV: a number where it is one and the column holds numbers."""
+    if not text:
+        return None
+    try:
+        return float(text) if kind == "number" and "_" not in text else text
+    except ValueError:
+        return text  # the model says where it is
+
+
+def check_names(names: list[Any], where: str) -> None:
+    """Raise RefusedError if these are not different names."""
+    if not names or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise RefusedError(400, f"{where} must have a different name for each column")

@@ -1,0 +1,93 @@
+"""The model that answers, and its change to a new one between two requests."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from retrain.errors import RetrainError
+from retrain.models import description
+from retrain.models.model import Model, sha256_of
+from retrain.release import finding
+from retrain.serving.counters import Counters
+
+__all__ = ["Served"]
+
+
+SHOWN = 12
+"""Characters of a digest that are shown."""
+
+
+class Served:
+    """What a user named, and the model that it stands for now."""
+
+    def __init__(self, workspace: Path, name: str, model: Model) -> None:
+        self.workspace, self.name = workspace, name
+        self.model, self.since = model, time.time()
+        check(model)
+
+    @property
+    def sha256(self) -> str:
+        """The start of the model's digest."""
+        return self.model.sha256[:SHOWN]
+
+    async def watch(self, seconds: float, counters: Counters, log: Callable[[str], None]) -> None:
+        """Change to a new model as soon as its files are complete; a broken one changes nothing.
+
+        Args:
+            seconds: the time between two looks.
+            counters: count the changes.
+            log: prints a line.
+        """
+        used = seen = None
+        while True:
+            await asyncio.sleep(seconds)
+            before, seen = seen, await asyncio.to_thread(self.state)
+            if seen is None or seen == used or seen != before:  # files that still change are not complete
+                continue
+            used = seen
+            try:
+                model = await asyncio.to_thread(self.load_if_new)
+            except Exception as error:  # noqa: BLE001 (the model that answers must not suffer from another one)
+                counters.failed_swaps += 1
+                fact = str(error) if isinstance(error, RetrainError) else type(error).__name__
+                log(f"the new model of {self.name} is not used, model {self.sha256} keeps answering: {fact}")
+                continue
+            if model is not None and await asyncio.to_thread(self.state) == used:
+                earlier, self.model, self.since = self.sha256, model, time.time()
+                counters.swaps += 1
+                log(f"changed from model {earlier} to model {self.sha256}")
+
+    def load_if_new(self) -> Model | None:
+        """The model that the name stands for, checked; None if it is the one that answers."""
+        if sha256_of(finding.folder_of(self.workspace, self.name)) == self.model.sha256:
+            return None
+        model = finding.load(self.workspace, self.name)
+        check(model)
+        return model
+
+    def state(self) -> tuple[Any, ...] | None:
+        """Changes when the name stands for other files; None where there are none."""
+        try:
+            folder = finding.folder_of(self.workspace, self.name)
+            stats = [(folder / name).stat() for name in (description.FILE, description.WEIGHTS)]
+        except (OSError, RetrainError):
+            return None
+        return (str(folder), *((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats))
+
+
+def check(model: Model) -> None:
+    """Let a model answer once: a broken one raises, and the first client does not wait for tables."""
+    model.predict([example_of(model)])
+
+
+def example_of(model: Model) -> dict[str, Any]:
+    """A row that the model can answer."""
+    encoder = model.encoder
+    values = {"text": "a text", "date": "2024-12-31", "category": ""}
+    row: dict[str, Any] = {}
+    for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
+        low, high = encoder.ranges.get(name, (0.0, 0.0))
+        row[name] = (low + high) / 2 if kind == "number" else min(encoder.known.get(name, ()), default=values[kind])
+    return row
