@@ -26,7 +26,6 @@ import click
 import pandas as pd
 import psutil
 import requests
-from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -166,10 +165,16 @@ def memory(process):
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / 1e6
 
 
+def cpu_seconds(process):
+    """What a process and its children have used of the processor."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
 def measure(rounds, seconds):
     """All figures, by server and load."""
     found = {server: {load: [] for load in LOADS} for server in SERVERS}
-    half = []
+    half, busy = [], []
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         prepare(folder)
@@ -183,15 +188,19 @@ def measure(rounds, seconds):
         for number in range(rounds):
             for load, (clients, rows) in LOADS.items():
                 for server in SERVERS:
-                    found[server][load].append(wrk(folder, ports[server], clients, rows, seconds))
+                    before = cpu_seconds(processes[server])
+                    rate, median, last = wrk(folder, ports[server], clients, rows, seconds)
+                    used = 1000 * (cpu_seconds(processes[server]) - before) / (rate * seconds)
+                    found[server][load].append((rate, median, last, used))
             limit = found["retrain"]["32 clients"][-1][0]
             half.append((limit, *hey(folder, ports["retrain"], limit / 2, seconds)))
-            click.echo(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", err=True)
+            busy.append(os.getloadavg()[0])
+            click.echo(f"round {number + 1} of {rounds}, load {busy[-1]:.1f}", err=True)
         sizes = {server: memory(process) for server, process in processes.items()}
-    return found, half, sizes
+    return found, half, sizes, busy
 
 
-def tables(found, half, sizes):
+def tables(found, half, sizes, busy):
     """The tables as lines of Markdown."""
     middle = statistics.median
     names = {"retrain": "`retrain serve`", "mlflow": "`mlflow models serve`", "fasttext": "fastText, no checks"}
@@ -218,6 +227,20 @@ def tables(found, half, sizes):
             for server in SERVERS
         ]
         yield f"| {load} | {' | '.join(cells)} |"
+    yield ""
+    yield (
+        "| processor milliseconds per request | "
+        + " | ".join(names[server] for server in SERVERS)
+        + " | MLflow / Retrain |"
+    )
+    yield "|---|---|---|---|---|"
+    for load in LOADS:
+        used = {server: middle(one[3] for one in found[server][load]) for server in SERVERS}
+        cells = " | ".join(f"{used[server]:.2f}" for server in SERVERS)
+        yield f"| {load} | {cells} | {used['mlflow'] / used['retrain']:.1f} |"
+    yield ""
+    yield "| | " + " | ".join(names[server] for server in SERVERS) + " |"
+    yield "|---|---|---|---|"
     yield f"| memory in MB, at the end | {' | '.join(f'{sizes[server]:,.0f}' for server in SERVERS)} |"
     yield ""
     limit, got, last = (middle(column) for column in zip(*half, strict=True))
@@ -225,11 +248,18 @@ def tables(found, half, sizes):
         f"Half of its limit: 16 clients of hey that asked for {limit / 2:,.0f} requests per second got {got:,.0f}, with a "
         f"99th percentile of {last:.1f} ms (medians of {len(half)} rounds)."
     )
+    yield ""
+    yield (
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {len(busy)} rounds. The load average was {min(busy):.1f} to "
+        f"{max(busy):.1f}; this benchmark alone causes about 2, the rest is other work."
+    )
 
 
 def soak(seconds):
     """Send requests of several sizes for some time, with changes of the model; each answer must be that of one model."""
-    pin_cpu(1)
+    pin_cpu(1)  # before safetensors imports torch
+    from safetensors.torch import load_file, save_file
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         texts = prepare(folder)

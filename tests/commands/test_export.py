@@ -8,6 +8,7 @@ from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
+import retrain
 from retrain.commands import main
 from retrain.errors import RetrainError
 from retrain.models import onnx_export, predictor
@@ -185,6 +186,7 @@ def export(folder: Path, *arguments: str) -> str:
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
+    write_model(tmp_path / "models/ships", "text", "classification")
     line = export(tmp_path, "--to", "onnx")
     assert line == (
         "retrain export needs onnx and onnxscript; run: .venv/bin/python -m pip install --editable '.[onnx]'"
@@ -201,4 +203,16 @@ def test_other_format_is_refused(tmp_path):
     with chdir(tmp_path):
         ended = CliRunner().invoke(main, ["export", "ships", "--to", "pickle"])
     assert ended.exit_code == 2
-    assert "'pickle' is not 'onnx'" in ended.stderr
+    assert "'pickle' is not one of 'onnx', 'folder'" in ended.stderr
+
+
+def test_folder_is_the_model_s_files(tmp_path):
+    project = Project(tmp_path)
+    source = write_model(tmp_path / "models" / "numbers", "numbers", "regression")
+    ended = project.retrain_here("export", "numbers", "--to", "folder", "--output", "copy")
+    assert ended.exit_code == 0, ended.output
+    assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    rows = [{"a": 1.0, "b": 2.0}]
+    assert retrain.load(tmp_path / "copy").predict(rows) == retrain.load(source).predict(rows)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import prepare
 from retrain.data import cleaning
+from retrain.data.repairs import tidy_texts
 from retrain.data.sources import SourceParameters, SourceRows, docstrings
 
 import pandas as pd
@@ -67,21 +68,21 @@ def table(*rows: tuple[str, str]) -> pd.DataFrame:
     ],
 )
 def test_entities_and_backslashes_are_repaired(raw, clean):
-    assert cleaning.tidy_texts([raw], ALL) == [clean]
+    assert tidy_texts([raw], ALL) == [clean]
 
 
 def test_without_repairs_texts_are_stripped():
-    assert cleaning.tidy_texts([" Bush #39;s   \\ lead \n"], ()) == ["Bush #39;s   \\ lead"]
+    assert tidy_texts([" Bush #39;s   \\ lead \n"], ()) == ["Bush #39;s   \\ lead"]
 
 
 def test_backslashes_become_line_breaks():
-    assert cleaning.tidy_texts([r"two\\breaks\of a line, \$5"], ("backslashes",)) == ["two\nbreaks\nof a line, $5"]
+    assert tidy_texts([r"two\\breaks\of a line, \$5"], ("backslashes",)) == ["two\nbreaks\nof a line, $5"]
 
 
 @unhurried
 @given(st.text(st.characters(categories=("L", "N", "Z"), max_codepoint=0x2FFF), max_size=30))
 def test_other_words_are_not_changed(text):
-    assert cleaning.tidy_texts([text], ALL) == [" ".join(text.split())]
+    assert tidy_texts([text], ALL) == [" ".join(text.split())]
 
 
 def test_empty_and_repeated_rows_are_dropped():

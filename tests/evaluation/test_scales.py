@@ -1,10 +1,11 @@
 """Numbers are right in any unit: pascals, farads or dollars."""
 
 import json
+import math
 
 from retrain.commands.curves import plain
 from retrain.data.encoders import load as load_encoder
-from retrain.data.report_csv import in_short, read_numbers, significant, write_columns
+from retrain.data.report_csv import all_significant, in_short, read_numbers, significant, write_columns
 from retrain.data.tasks.classification import Task as Classification
 from retrain.data.tasks.regression import Task as Regression
 from retrain.evaluation.intervals import Judged
@@ -87,6 +88,14 @@ def test_written_numbers_keep_digits(tmp_path):
 )
 def test_digits_are_significant(number, kept, shown, drawn):
     assert (significant(number), in_short(number), plain(number)) == (kept, shown, drawn)
+
+
+def test_all_digits_are_significant():
+    generator = np.random.default_rng(1)
+    numbers = generator.normal(size=3000) * 10.0 ** generator.integers(-320, 300, 3000)
+    several = [*numbers.tolist(), 0.0, -0.0, 1.0, 0.1 + 0.2, math.inf, math.nan]
+    assert list(map(repr, all_significant(several))) == list(map(repr, map(significant, several)))
+    assert all_significant([]) == []
 
 
 @pytest.mark.parametrize(("now", "status"), [(2.00001e-13, Status.EQUAL), (9e-13, Status.DIFFERENT)])

@@ -1,38 +1,54 @@
 """`retrain promote` and `retrain demote`: the ledger in git says which model is in use, and MLflow follows."""
 
 import json
-import shutil
 from contextlib import chdir
+from pathlib import Path
 
 import retrain
 from retrain.release import finding, ledger
 
 import pytest
+import requests
 from mlflow import MlflowClient
 from support.errors import error_line
-from support.project import Project
+from support.project import Project, number_rows, write_csv
+from support.servers import wait
+from support.service import serve
 
 pytestmark = pytest.mark.slow
 
 DATASET = "tiny_numbers"
-GATE = {"confidence": 0.95, "uses": 10, "floors": {}, "drops": {"rmse": 0.5}, "slices": {}}
+GATE = {"confidence": 0.95, "uses": 10, "floors": {}, "drops": {"rmse": 0.2}, "slices": {}}
+
+
+@pytest.fixture(scope="module")
+def trained(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished project with 100 test rows, and a tag for each of three results. Shared: look, don't touch."""
+    project = finished_project.copy(tmp_path_factory.mktemp("champions") / "finished")
+    write_csv(project.folder / f"data/raw/{DATASET}/rows.csv", ["a", "b", "c", "y"], number_rows(500, seed=3))
+    project.set(f"{DATASET}.gate", GATE)
+    project.run_stages_here(DATASET, "prepare", "split")
+    for tag, epochs in (("good", 30), ("worse", 1), ("as-good", 31)):
+        project.set(f"{DATASET}.train.loop.epochs", epochs)
+        project.run_stages_here(DATASET, "train", "evaluate", "plot")
+        project.commit()
+        assert project.run("git", "tag", tag).returncode == 0
+    return project
 
 
 @pytest.fixture
-def approved(finished: Project) -> Project:
-    """A project whose gate asks for little, with a well-trained champion."""
-    finished.set(f"{DATASET}.gate", GATE)
-    train(finished, 30)
-    finished.commit()
-    ended = finished.retrain_here("promote", DATASET)
+def approved(trained: Project, tmp_path: Path) -> Project:
+    """A copy with a champion, which a test may change."""
+    project = trained.copy(tmp_path / "approved")
+    use(project, "good")
+    ended = project.retrain_here("promote", DATASET)
     assert ended.exit_code == 0, ended.output
-    return finished
+    return project
 
 
-def train(project: Project, epochs: int) -> None:
-    """Train for some epochs, and make the report."""
-    project.set(f"{DATASET}.train.loop.epochs", epochs)
-    project.run_stages_here(DATASET, "train", "evaluate", "plot")
+def use(project: Project, tag: str) -> None:
+    """Go to the commit of a result; its files are in DVC's cache."""
+    assert project.run("git", "checkout", "-q", tag).returncode == 0
 
 
 def aliases(project: Project) -> dict[str, int]:
@@ -48,8 +64,7 @@ def events(project: Project) -> list[str]:
 
 def test_better_model_becomes_champion(approved):
     assert (events(approved), aliases(approved)) == (["promoted"], {"champion": 1})
-    train(approved, 31)
-    approved.commit()
+    use(approved, "as-good")
     ended = approved.retrain_here("promote", DATASET)
     assert ended.exit_code == 0, ended.output
     verdict, promoted, git = ended.stdout.splitlines()
@@ -66,8 +81,7 @@ def test_better_model_becomes_champion(approved):
 
 
 def test_worse_model_stays_challenger(approved):
-    train(approved, 1)
-    approved.commit()
+    use(approved, "worse")
     for _ in range(2):  # the same refusal is written once
         ended = approved.retrain_here("promote", DATASET)
         assert ended.exit_code == 1
@@ -82,9 +96,7 @@ def test_worse_model_stays_challenger(approved):
 
 
 def test_demote_restores_the_previous_champion(approved):
-    before = (approved.folder / "models" / DATASET / "model.json").read_bytes()
-    train(approved, 31)
-    approved.commit()
+    use(approved, "as-good")
     assert approved.retrain_here("promote", DATASET).exit_code == 0
     ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays")
     assert ended.exit_code == 0, ended.output
@@ -92,7 +104,7 @@ def test_demote_restores_the_previous_champion(approved):
     assert ledger.read(approved.folder, DATASET)[-1]["reason"] == "wrong on Mondays"
     with chdir(approved.folder):
         folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
-        assert (folder / "model.json").read_bytes() == before
+        assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
         assert retrain.load(folder).predict([{"a": 1, "b": 2, "c": 3}])
     assert approved.retrain_here("demote", DATASET, "--reason", "all").stdout.startswith(
         f"demoted: {DATASET} has no champion now\n"
@@ -105,22 +117,39 @@ def test_demote_restores_the_previous_champion(approved):
     )
 
 
-def test_another_store_follows_the_ledger(approved):
-    train(approved, 31)
-    approved.commit()
+def test_server_follows_the_champion(approved):
+    def shown() -> str:
+        return requests.get(f"{service.url}/health", timeout=9).json()["sha256"]
+
+    rows = {"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}
+    use(approved, "as-good")
     assert approved.retrain_here("promote", DATASET).exit_code == 0
-    (approved.folder / "mlflow.db").unlink()
-    shutil.rmtree(approved.folder / "mlruns")
-    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays")
+    with chdir(approved.folder):
+        models = [retrain.load(finding.folder_of(approved.folder, f"models:/{DATASET}/{number}")) for number in (1, 2)]
+    with serve(approved.folder / "log", f"models:/{DATASET}@champion") as service:
+        for model in reversed(models):
+            wait(lambda sha256=model.sha256: sha256.startswith(shown()), 0.1)
+            answer = requests.post(f"{service.url}/invocations", json=rows, timeout=9).json()["predictions"]
+            assert answer == model.predict(rows["dataframe_records"])
+            if model is models[1]:
+                assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+
+
+def test_another_store_follows_the_ledger(approved, tmp_path, monkeypatch):
+    use(approved, "as-good")
+    assert approved.retrain_here("promote", DATASET).exit_code == 0
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.startswith(f"demoted: models:/{DATASET}@champion is version 1\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
     with chdir(approved.folder):
         folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
 
 
 def test_only_committed_results_are_promoted(approved):
-    train(approved, 31)
+    assert approved.run("git", "checkout", "-q", "as-good", "--", "params.yaml", "dvc.lock", "reports").returncode == 0
     ended = approved.retrain_here("promote", DATASET)
     assert ended.exit_code == 1
     assert error_line(ended.stderr).startswith(

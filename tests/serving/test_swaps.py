@@ -6,6 +6,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import retrain
+from retrain.models.result import Result
+from retrain.serving.watching import example_of
+from retrain.tracking import registry, runs, store
 
 import pytest
 import requests
@@ -83,3 +86,25 @@ def test_a_new_kind_of_model(folder, tmp_path):
         wait(lambda: new.sha256.startswith(shown(service)), 0.05)
         rows = [{"a": 1.0, "b": 2.0}]
         assert service.post(json.dumps({"inputs": rows}).encode()).json()["predictions"] == new.predict(rows)
+
+
+@pytest.mark.slow  # it needs the finished project
+def test_another_champion(finished_project, tmp_path, monkeypatch):
+    project = finished_project.copy(tmp_path / "finished")
+    monkeypatch.chdir(project.folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    client, models, versions = store.connect(), [], []
+    folder = project.folder / "models" / "tiny_numbers"
+    for seed in (1, 2):
+        reweigh(folder, seed)
+        models.append(retrain.load(folder))
+        result = Result("tiny_numbers", project.folder, ("train", "evaluate", "plot"))
+        versions.append(registry.register(client, result, runs.record(client, result)))
+    registry.point(client, "tiny_numbers", {"champion": versions[0]})
+    with serve(project.folder / "serve.log", "models:/tiny_numbers@champion") as service:
+        assert models[0].sha256.startswith(shown(service))
+        registry.point(client, "tiny_numbers", {"champion": versions[1]})
+        wait(lambda: models[1].sha256.startswith(shown(service)), 0.05)
+        row = example_of(models[1])
+        answer = service.post(json.dumps({"inputs": [row]}).encode()).json()
+        assert answer == {"predictions": models[1].predict([row])}

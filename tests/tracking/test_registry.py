@@ -16,16 +16,46 @@ from support.project import Project
 
 DATASETS = ("tiny_news", "tiny_numbers")
 ELSEWHERE = """
-import json, os, sys
+import json, os, re, sys
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+from packaging.requirements import Requirement
+
+def needed(lines, found):
+    for line in lines:
+        one = Requirement(line)
+        name = one.name.lower().replace("_", "-")
+        if name not in found and (one.marker is None or one.marker.evaluate({"extra": ""})):
+            try:
+                requires = distribution(name).requires or []
+            except ModuleNotFoundError:
+                continue  # not for this system
+            found.add(name)
+            needed(requires, found)
+    return found
+
+allowed = needed(Path(sys.argv[1], "requirements.txt").read_text().split(), set())
+hidden = {
+    module for module, names in packages_distributions().items()
+    if not {name.lower().replace("_", "-") for name in names} & allowed
+}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
-sys.modules["duckdb"] = sys.modules["dvc"] = None  # the model's own list of packages does without them
+assert {"dvc", "duckdb"} <= hidden
+hidden.discard("retrain")
 import mlflow, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 answers = model.predict(pd.DataFrame(json.loads(sys.argv[2])))
 import retrain
 print(json.dumps({"answers": answers.to_dict("records"), "code": retrain.__file__}))
 """
-"""Loads a model as another program does, without this repository."""
+"""Loads a model as another program does: without this repository, and without a package that the model does not ask for."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +113,7 @@ def test_model_answers_without_this_repository(client, registered, tmp_path, dat
     rows = rows_of(registered, dataset)
     location = logged_model(client, dataset).artifact_location
     ended = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, location, json.dumps(rows)],
+        [sys.executable, "-c", ELSEWHERE, str(registry.local(location)), json.dumps(rows)],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
     )  # fmt: skip

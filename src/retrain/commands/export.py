@@ -1,4 +1,4 @@
-"""`retrain export`: writes a trained model for programs that do not have torch."""
+"""`retrain export`: writes a trained model for programs that do not have torch, or for other machines."""
 
 import shutil
 from importlib.util import find_spec
@@ -21,23 +21,55 @@ ROWS = 1000
 """Test rows whose answers are compared."""
 
 
-@click.command(epilog=cli.examples("retrain export docstrings --to onnx"))
-@click.argument("dataset")
-@click.option("--to", type=click.Choice(["onnx"]), required=True, help="The format of the file.")
-@click.option("--output", type=click.Path(path_type=Path), help="The folder to write into. Default: exports/DATASET.")
+@click.command(
+    epilog=cli.examples(
+        "retrain export docstrings --to onnx",
+        "retrain export models:/reviews@champion --to folder --output exports/champion",
+    )
+)
+@click.argument("model")
+@click.option("--to", type=click.Choice(["onnx", "folder"]), required=True, help="What to write.")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder to write into. Default: exports/MODEL.")
 @cli.one_line_errors
-def command(dataset: str, to: str, output: Path | None) -> None:
-    """Write a trained model for programs that do not have PyTorch.
+def command(model: str, to: str, output: Path | None) -> None:
+    """Write a trained model for other programs or machines.
 
-    Writes `model.onnx`, with the network, the calibration and the task, and `model.json`, which the encoder needs. The
-    answers to 1,000 test rows are compared in onnxruntime first: labels must be equal, and numbers within 1e-5.
+    MODEL is a dataset, the folder of a model, or a registered model. `onnx` is for programs that do not have PyTorch:
+    `model.onnx`, with the network, the calibration and the task, and `model.json`, which the encoder needs. The answers
+    to 1,000 test rows are compared in onnxruntime first: labels must be equal, and numbers within 1e-5. `folder` is for
+    retrain serve and retrain.load elsewhere: the model's own two files.
+    """
+    here = environment.workspace()
+    source = finding.folder_of(here, model)
+    folder = output or here / "exports" / description.read(source).dataset
+    write_onnx(here, source, folder) if to == "onnx" else copy(source, folder)
+
+
+def copy(source: Path, folder: Path) -> None:
+    """Copy a model's files."""
+    names = (description.FILE, description.WEIGHTS)
+    with files.replacing(*(folder / name for name in names)) as drafts:
+        for name, draft in zip(names, drafts, strict=True):
+            with files.writing(draft):
+                shutil.copyfile(source / name, draft)
+    click.echo(f"wrote {folder}/{names[0]} and {names[1]}")
+
+
+def write_onnx(here: Path, source: Path, folder: Path) -> None:
+    """Write a model as ONNX.
+
+    Args:
+        here: the project's folder.
+        source: the model's folder.
+        folder: where to write.
+
+    Raises:
+        RetrainError: a package is missing, the model can't be exported, or an answer differs.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         fact = f"needs {schema.enumerated(missing)}"
         raise RetrainError("retrain export", fact, "run: .venv/bin/python -m pip install --editable '.[onnx]'")
-    here = environment.workspace()
-    source = finding.folder_of(here, dataset)
     model = finding.load(here, str(source)).predictor
     dataset, splits = model.description.dataset, model.description.splits
     path = here / "data" / dataset / "splits" / "test.parquet"
@@ -46,7 +78,6 @@ def command(dataset: str, to: str, output: Path | None) -> None:
         raise RetrainError(dataset, "was trained on a different split", f"run: dvc repro train@{dataset}")
     from retrain.models import onnx_export
 
-    folder = output or here / "exports" / dataset
     with files.replacing(folder / "model.onnx", folder / description.FILE) as (network, described):
         with files.writing(network):
             largest = onnx_export.write(model, rows, network)

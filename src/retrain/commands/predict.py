@@ -90,7 +90,7 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, output: Path 
 
 def answers(predictor: "Predictor", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:
     """The answers to some rows, whose columns are checked already."""
-    from retrain.data.cleaning import tidy_texts
+    from retrain.data.repairs import tidy_texts
     from retrain.models.model import BLOCK
 
     kinds = dict(zip(predictor.encoder.columns, predictor.encoder.kinds, strict=True))

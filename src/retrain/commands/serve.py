@@ -16,6 +16,7 @@ __all__ = ["command"]
     epilog=cli.examples(
         "retrain serve docstrings",
         "retrain serve models/docstrings --port 0",
+        "retrain serve models:/docstrings@champion",
         "curl -H 'content-type: application/json' -d '{\"inputs\": [\"a text\"]}' 127.0.0.1:5001/invocations",
     )
 )
@@ -45,8 +46,8 @@ def command(  # noqa: PLR0913 (one argument per option)
 ) -> None:  # fmt: skip
     """Serve a model over HTTP.
 
-    MODEL is a dataset or a folder. The server answers rows at /invocations as `mlflow models serve` does, and has a page
-    to try the model at /. When the model's files change, it changes to the new model without losing a request. It stops
+    MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. The server answers rows at /invocations as `mlflow models serve` does, and has a page
+    to try the model at /. When the model's files change, or the alias names another version, it changes to the new model without losing a request. It stops
     at Ctrl-C and SIGTERM, after it has answered what it has received.
     """
     workspace = environment.workspace()

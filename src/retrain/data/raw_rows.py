@@ -8,7 +8,7 @@ from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from retrain.data.cleaning import tidy_texts
+from retrain.data.repairs import tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
 

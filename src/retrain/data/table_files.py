@@ -242,7 +242,7 @@ class Table:
         """
         if not without and (found := self.unreadable(numbers, dates)):
             raise found[min(found)]
-        query = self.query(texts=texts, categories=categories, numbers=numbers, dates=dates, without=without)
+        query = self.selection(texts=texts, categories=categories, numbers=numbers, dates=dates, without=without)
         return typed(self.to_pandas(f"{query} order by rowid"), categories, dates)
 
     def frames(
@@ -255,11 +255,11 @@ class Table:
     ) -> "Iterator[pd.DataFrame]":
         """The parts of `frame` with at most so many rows, in their order; `unreadable` must have found nothing else."""
         # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
-        query = self.query(**others, categories=categories, dates=dates, without=without)
+        query = self.selection(**others, categories=categories, dates=dates, without=without)
         for batch in self.connection.cursor().sql(query).to_arrow_reader(rows):
             yield typed(batch.to_pandas(), categories, dates)
 
-    def query(
+    def selection(
         self,
         *,
         texts: Sequence[str],

@@ -200,17 +200,20 @@ def normal_tail(deviations: float) -> float:
 
 
 def t_quantile(freedom: int, z: float = Z) -> float:
-    """A quantile of a t distribution: exact for 1 and 2 degrees of freedom, else by Abramowitz and Stegun (1964), 26.7.5.
+    """A quantile of a t distribution.
+
+    It is exact for 1 and 2 degrees of freedom, then to 1 % (the 99.9 % quantile from 5 on): the series of Abramowitz and
+    Stegun (1964), 26.7.5.
 
     Args:
-        freedom: the degrees of freedom; the 97.5 % quantile is exact to 1 % from 3 on, the 99.9 % quantile from 5 on.
-        z: the same quantile of a normal distribution.
+        freedom: the degrees of freedom.
+        z: the same quantile of a normal distribution, above 0.
     """
-    middle = 1 - 2 * normal_tail(z)
+    inside = 1 - 2 * normal_tail(z)
     if freedom == 1:
-        return math.tan(math.pi * middle / 2)
+        return math.tan(math.pi * inside / 2)
     if freedom == 2:
-        return middle * math.sqrt(2 / (1 - middle**2))
+        return inside * math.sqrt(2 / (1 - inside**2))
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,

@@ -18,6 +18,8 @@ __all__ = ["SMALL_BYTES", "SMALL_ROWS", "Batches"]
 SMALL_ROWS, SMALL_BYTES = 128, 1 << 16
 """Requests with more rows, or with larger bodies, would keep all others waiting: they go to the thread."""
 ROWS_AT_ONCE = 256
+MOST_GATHERED = 64
+"""Requests that wait for further ones."""
 BUSY = {"retry-after": "1"}
 
 Result = TypeVar("Result")
@@ -51,13 +53,19 @@ class Batches:
         """
         loop = asyncio.get_running_loop()
         if not self.jobs:
-            loop.call_soon(self.work)
+            loop.call_soon(self.work, 0)
         job = Job(model, columns, rows, loop.create_future())
         self.jobs.append(job)
         return await job.answers
 
-    def work(self) -> None:
-        """Predict the jobs that wait, as many as fit into a batch; a new model starts a new batch."""
+    def work(self, seen: int) -> None:
+        """Predict the jobs that wait, as many as fit into a batch; a new model starts a new batch.
+
+        As long as each turn of the event loop brings further jobs, they wait for the next turn: it takes microseconds.
+        """
+        if seen < len(self.jobs) < MOST_GATHERED:
+            asyncio.get_running_loop().call_soon(self.work, len(self.jobs))
+            return
         total = 0
         some: list[Job] = []
         for job in self.jobs:
@@ -67,7 +75,7 @@ class Batches:
             total += job.rows
         del self.jobs[: len(some)]
         if self.jobs:
-            asyncio.get_running_loop().call_soon(self.work)
+            asyncio.get_running_loop().call_soon(self.work, len(self.jobs))
         self.answer(some, total)
 
     def answer(self, jobs: list[Job], total: int) -> None:

@@ -27,7 +27,7 @@ def page(model: Model, sha256: str) -> bytes:
         if known := encoder.known.get(name):
             column["known"] = sorted(known)[:MOST_KNOWN]
         if name in encoder.ranges:
-            column["low"], column["high"] = encoder.ranges[name]
+            column["middle"] = sum(encoder.ranges[name]) / 2
         columns.append(column)
     facts = {
         "model": model.name, "sha256": sha256, "columns": columns, "level": interval.level if interval else None,

@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from retrain.errors import RetrainError
 from retrain.serving.app import App
@@ -88,7 +88,8 @@ def run(
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             for connection in list(app.connections):
-                connection.check(loop.time())
+                with suppress(RuntimeError):  # of a connection that is closing
+                    connection.check(loop.time())
 
     async def serve() -> None:
         tasks = [asyncio.create_task(check_connections())]

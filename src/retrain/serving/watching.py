@@ -8,7 +8,7 @@ from typing import Any
 
 from retrain.errors import RetrainError
 from retrain.models import description
-from retrain.models.model import Model, sha256_of
+from retrain.models.model import Model, load, sha256_of
 from retrain.release import finding
 from retrain.serving.counters import Counters
 
@@ -61,18 +61,19 @@ class Served:
 
     def load_if_new(self) -> Model | None:
         """The model that the name stands for, checked; None if it is the one that answers."""
-        if sha256_of(finding.folder_of(self.workspace, self.name)) == self.model.sha256:
+        folder = finding.folder_of(self.workspace, self.name)
+        if sha256_of(folder) == self.model.sha256:
             return None
-        model = finding.load(self.workspace, self.name)
+        model = load(folder)
         check(model)
         return model
 
     def state(self) -> tuple[Any, ...] | None:
-        """Changes when the name stands for other files; None where there are none."""
+        """Changes when the name stands for other files; None where there are none, or where a look fails."""
         try:
             folder = finding.folder_of(self.workspace, self.name)
             stats = [(folder / name).stat() for name in (description.FILE, description.WEIGHTS)]
-        except (OSError, RetrainError):
+        except Exception:  # noqa: BLE001 (the next look may succeed, and the model that answers stays)
             return None
         return (str(folder), *((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats))
 

@@ -27,8 +27,10 @@ __all__ = ["save"]
 
 CODE = ("*.py", "data/**/*.py", "models/**/*.py")
 """The modules that answer, in `retrain/`: `models` and what it may import."""
-PACKAGES = ("mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch", "unicode-segmentation-rs")
-"""What those modules import. MLflow's own guess names builds of torch, such as 2.13.0+cpu, that no index of pip has."""
+PACKAGES = (
+    "mlflow", "numpy", "pandas", "psutil", "pydantic", "ruamel.yaml", "safetensors", "torch", "unicode-segmentation-rs",
+)  # fmt: skip
+"""What those modules import, as a test checks. MLflow's own guess names builds of torch, such as 2.13.0+cpu, that no index of pip has."""
 EXAMPLE_ROWS = 3
 TYPES = {"text": "string", "date": "datetime"}
 """MLflow's types of columns. Numbers and categories have its type `any`, and the model checks them: `double` would refuse whole

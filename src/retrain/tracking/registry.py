@@ -3,14 +3,16 @@
 A version is found by its content: its tag `result_sha256` is the digest of the result, as for runs.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from retrain import schema
+from retrain import environment, schema
 from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.result import Content, Result
@@ -119,31 +121,45 @@ def folder_of(uri: str) -> Path:
         RetrainError: there is no such version, or it is not a model of this program.
         StoreError: the store fails.
     """
-    client = store.connect()
     name, at, alias = uri.removeprefix(SCHEME).partition("@")
     if not at:
         name, _, alias = name.partition("/")
-    number = number_of(client, name, alias)
+    client = connected(environment.root(), os.environ.get("MLFLOW_TRACKING_URI"))
+    number = number_of(client, name, alias, is_alias=bool(at)) if re.fullmatch(schema.NAME, name) else None
     if number is None:
         raise RetrainError(uri, f"is not in MLflow ({client.tracking_uri})", f"run: retrain promote {name}")
-    with reachable():
-        folder = local(client.get_model_version_download_uri(name, number))
+    folder = files_of(client, name, number)
     found = next(iter(sorted(folder.glob(f"artifacts/*/{description.FILE}"))), None)
     if found is None:
         raise RetrainError(uri, "is not a model of Retrain", "name one that retrain promote registered")
     return found.parent
 
 
-def number_of(client: "MlflowClient", name: str, alias: str) -> str | None:
+@cache
+def connected(root: Path, uri: str | None) -> "MlflowClient":
+    """A client of the store; a server asks it every second."""
+    return store.connect()
+
+
+def number_of(client: "MlflowClient", name: str, alias: str, *, is_alias: bool) -> str | None:
     """The version of a registered model that an alias, or its own number, names; None if there is none."""
-    if not re.fullmatch(schema.NAME, name):
-        return None
+    from mlflow.exceptions import MlflowException
+
     with reachable():
-        for registered in client.search_registered_models(f"name = '{name}'"):
-            number = str(registered.aliases.get(alias, alias))
-            versions = client.search_model_versions(f"name = '{name}'")
-            return number if number in {str(version.version) for version in versions} else None
-    return None
+        try:
+            ask = client.get_model_version_by_alias if is_alias else client.get_model_version
+            return str(ask(name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+
+@cache
+def files_of(client: "MlflowClient", name: str, number: str) -> Path:
+    """The folder of a version, which never changes; it is downloaded once."""
+    with reachable():
+        return local(client.get_model_version_download_uri(name, number))
 
 
 def local(location: str) -> Path:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from retrain.data.report_csv import Columns, significant
+from retrain.data.report_csv import Columns, all_significant
 from retrain.errors import RetrainError
 from retrain.schema import Count, Names, Section
 
@@ -118,4 +118,4 @@ class Task:
 def probabilities_of(outputs: "Tensor") -> np.ndarray:
     """The softmax of each row, with nine significant digits: float64, (rows, classes)."""
     probabilities = outputs.double().softmax(dim=1)
-    return np.array(list(map(significant, probabilities.flatten().tolist()))).reshape(probabilities.shape)
+    return np.array(all_significant(probabilities.flatten().tolist())).reshape(probabilities.shape)
