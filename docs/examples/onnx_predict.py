@@ -20,7 +20,7 @@ model = description.read(folder)
 encoder = encoders.load(model.encoder.name, "model.json").Encoder.from_json(model.encoder.learned)
 session = onnxruntime.InferenceSession(folder / "model.onnx")
 
-given = [json.loads(line) for line in sys.stdin]
+given = [json.loads(line) for line in sys.stdin] or sys.exit("no rows on standard input")
 rows = columns_of(given, encoder, model.prepare.repairs, dates=())  # dates are in ISO 8601
 gather = getattr(encoder, "gather_to_predict", encoder.gather)
 batch = gather(encoder.encode(rows), np.arange(len(given)))

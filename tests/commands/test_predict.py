@@ -193,6 +193,20 @@ def test_numbers_in_another_unit_are_told(elsewhere):
     assert ended.stderr.startswith("Warning: rows.csv, column 'b': 1 of 2 rows, such as 2000, are far outside what")
 
 
+def test_scaled_numbers_are_told(elsewhere):
+    rows = [[a, b, c] for a, b, c, _ in number_rows(30, seed=9)]
+    middle = json.loads((elsewhere.folder / "models/tiny_numbers/model.json").read_text())["encoder"]["learned"]
+    shift = [6 * deviation for deviation in middle["deviations"]]
+    write_csv(
+        elsewhere.folder / "rows.csv",
+        ["a", "b", "c"],
+        [[m + s, *row[1:]] for row, m, s in zip(rows, [middle["means"][0]] * 30, [shift[0]] * 30, strict=True)],
+    )
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")
+    assert ended.exit_code == 0
+    assert ended.stderr.startswith("Warning: rows.csv, column 'a': 30 of 30 rows, such as ")
+
+
 def test_error_is_the_only_line(elsewhere):
     (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n1,1e9,3\n")
     ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv")

@@ -102,7 +102,9 @@ def test_single_rows_give_the_same_bits(tmp_path, task):
         ([{"a": 1, "b": float("inf")}], "row 1, column 'b' is larger than 1e+150; correct the value"),
         ([{"a": 1, "b": [1]}], "row 1, column 'b' is not a number; give one without quotation marks"),
         ([1.0, 2.0], "row 1 is not what the model takes; give texts or rows by column names, all of the same kind"),
-        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows must have one list of values for each column; check the names of the columns"),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
+        ({"a": 1, "b": 2}, "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
+        ([{"a": 10**400, "b": 2}], "row 1, column 'a' is larger than 1e+150; correct the value"),
     ],
 )  # fmt: skip
 def test_wrong_rows_are_named(numbers, rows, error):

@@ -1,6 +1,8 @@
 """`retrain promote` and `retrain demote`: the ledger in git says which model is in use, and MLflow follows."""
 
 import json
+import re
+import shutil
 from contextlib import chdir
 from pathlib import Path
 
@@ -115,6 +117,33 @@ def test_demote_restores_the_previous_champion(approved):
     assert (
         error_line(lacking.stderr) == f"dataset '{DATASET}' has no champion; promote a model: retrain promote {DATASET}"
     )
+
+
+def test_withdrawn_models_need_a_reason(approved):
+    use(approved, "as-good")
+    assert approved.retrain_here("promote", DATASET).exit_code == 0
+    assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+    ended = approved.retrain_here("promote", DATASET)
+    assert ended.exit_code == 1
+    assert re.search(r"^but this model was demoted on [\d-]+: wrong on Mondays$", ended.stdout, re.MULTILINE)
+    assert aliases(approved) == {"champion": 1, "challenger": 2}
+    assert approved.retrain_here("promote", DATASET, "--override", "fixed upstream").exit_code == 0
+    assert aliases(approved) == {"champion": 2}
+    client = MlflowClient(tracking_uri=f"sqlite:///{approved.folder / 'mlflow.db'}")
+    version = client.get_model_version(DATASET, "2")
+    assert version.description.startswith("Gate: pass. Promoted by override: fixed upstream.")
+    assert (version.tags["gate"], version.tags["demoted"]) == ("pass", "wrong on Mondays")
+
+
+def test_failed_demotion_changes_nothing(approved, tmp_path):
+    use(approved, "as-good")
+    assert approved.retrain_here("promote", DATASET).exit_code == 0
+    shutil.rmtree(approved.folder / ".dvc" / "cache" / "files")
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
+    assert ended.exit_code == 1
+    assert "is not in DVC's cache" in error_line(ended.stderr)
+    assert events(approved) == ["promoted", "promoted"]
 
 
 def test_server_follows_the_champion(approved):

@@ -20,7 +20,7 @@ def command(dataset: str, reason: str) -> None:
     Writes the change and the reason into releases/DATASET.jsonl, which belongs in git.
     """
     workspace, client = environment.workspace(), store.connect()
-    champions.demote(workspace, dataset, reason)
+    champions.demote(client, workspace, dataset, reason)
     version = champions.align(client, workspace, dataset)
     now = f"models:/{dataset}@champion is version {version.version}" if version else f"{dataset} has no champion now"
     click.echo(f"demoted: {now}")

@@ -42,7 +42,9 @@ class Shown:
     def lines(self) -> Iterator[str]:
         """The verdict, a table, and which question was answered."""
         found, name = self.decision, printable(f"{self.dataset}: {self.decision.answer}")
-        yield f"{f'**{name}**' if self.markdown else name}: {self.verdict()}."
+        verdict = self.verdict()
+        end = "" if "run: " in verdict else "."  # nothing sticks to a command
+        yield f"{f'**{name}**' if self.markdown else name}: {verdict}{end}"
         if found.checks:
             yield from ["", *table([HEADER, *map(cells, found.checks)], left=1, markdown=self.markdown), ""]
         yield from self.question()

@@ -291,21 +291,26 @@ class Strange:
     rows: int = 0
     numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Of each column, the number of strange values, and the first one."""
+    distant: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
     categories: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, rows: "pd.DataFrame") -> None:
         """Count those of some rows."""
         self.rows += len(rows)
         for name, (low, high) in self.encoder.ranges.items():
-            far = rows[name][(rows[name] < low) | (rows[name] > high)]
-            count(self.numbers, name, far)
+            centre, half = (low + high) / 2, (high - low) / 4
+            distant = rows[name][(rows[name] - centre).abs() > half]
+            count(self.distant, name, distant)
+            count(self.numbers, name, distant[(distant < low) | (distant > high)])
         for name, known in self.encoder.known.items():
             there = rows[name].dropna()
             count(self.categories, name, there[~there.isin(known)])
 
     def warn(self, shown: str) -> None:
         """Warn of columns with strange numbers, and of those where most categories are strange."""
-        for name, (some, first) in self.numbers.items():
+        most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
+        for name, (some, first) in (self.numbers | most).items():
             low, high = self.encoder.ranges[name]
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
             cli.warn(

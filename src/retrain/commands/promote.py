@@ -43,12 +43,16 @@ def command(dataset: str, override: str) -> None:
             return
         champions.align(client, workspace, dataset, proposal)
         click.echo(next(gate.Shown(dataset, other.shown if other else "", decision, markdown=False).lines()))
-        promoted = champions.record(proposal, decision, override)
+        if reserved := champions.reservation(proposal, decision):
+            click.echo(f"but {reserved}")
+        promoted = champions.record(client, proposal, decision, override)
         version = champions.align(client, workspace, dataset, None if promoted else proposal)
     if promoted and version:
-        reason = "" if decision.answer == PASS else f" by override ({override})"
+        reason = f" by override ({override})" if override and (reserved or decision.answer != PASS) else ""
         click.echo(f"promoted{reason}: models:/{dataset}@champion is version {version.version}")
     else:
-        click.echo(f"not promoted: the model stays models:/{dataset}@{registry.CHALLENGER}")
+        click.echo(
+            f"not promoted: the model stays models:/{dataset}@{registry.CHALLENGER}; to promote it all the same: --override REASON"
+        )
     click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Release of {dataset}'")
-    sys.exit(0 if promoted else gate.CODES[decision.answer])
+    sys.exit(0 if promoted else gate.CODES[decision.answer] or 1)

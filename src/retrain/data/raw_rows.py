@@ -77,8 +77,12 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         for name in names:
             require(name, there, ROWS)
         parts = {name: table[name] for name in names}
-        if any(getattr(part, "ndim", 1) != 1 or isinstance(part, str | bytes | Mapping) for part in parts.values()):
-            raise RetrainError(ROWS, "must have one list of values for each column", "check the names of the columns")
+        if any(
+            getattr(part, "ndim", 1) != 1 or not hasattr(part, "__iter__") or isinstance(part, str | bytes | Mapping)
+            for part in parts.values()
+        ):
+            hint = "check the names of the columns; for one row, give a list with this row"
+            raise RetrainError(ROWS, "must have one list of values for each column", hint)
         lists: dict[str, list[Any]] = {
             name: part.tolist() if hasattr(part, "tolist") else list(part) for name, part in parts.items()
         }
@@ -172,7 +176,10 @@ def number(value: Any) -> float:
     """A finite number; raises WrongValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise WrongValueError("is not a number; give one without quotation marks")
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
     if not abs(found) <= LARGEST:
         raise WrongValueError(f"is larger than {LARGEST:g}; correct the value")
     return found

@@ -76,40 +76,74 @@ def complete(recorded: RecordedResult) -> Result:
     return recorded.result
 
 
-def record(proposal: Proposal, decision: Decision, override: str) -> bool:
+def record(client: "MlflowClient", proposal: Proposal, decision: Decision, override: str) -> bool:
     """Write the outcome into the ledger, and return whether the model is the champion now. The same refusal is written once.
 
     Args:
+        client: of MLflow's store, where the proposal's version gets the outcome as its description.
         proposal: the model.
         decision: of the gate.
         override: why it shall be promoted although the gate does not pass; empty to follow the gate.
     """
     evidence = {**proposal.entry, "gate": decision.model_dump(mode="json")}
-    if promoted := decision.answer == PASS or bool(override):
-        overridden = {} if decision.answer == PASS else {"override": override}
+    reserved = reservation(proposal, decision)
+    passed = decision.answer == PASS and not reserved
+    if promoted := passed or bool(override):
+        overridden = {} if passed else {"override": override}
         ledger.append(proposal.folder, proposal.dataset, "promoted", {**evidence, **overridden})
     else:
         entries = ledger.read(proposal.folder, proposal.dataset)
         last: Mapping[str, Any] = next((one for one in reversed(entries) if one["event"] != "gate"), {})
-        if any(last.get(name) != value for name, value in (("event", "refused"), *evidence.items())):
+        same = {**evidence, "event": "refused", "commit": last.get("commit")}
+        if any(last.get(name) != value for name, value in same.items()):
             ledger.append(proposal.folder, proposal.dataset, "refused", evidence)
+    outcome = ("promoted" if passed else f"promoted by override: {override}") if promoted else "refused"
+    found = version(client, proposal.folder, proposal.dataset, proposal.entry)
+    described = f"Gate: {decision.answer}. {outcome[0].upper()}{outcome[1:]}. {reserved}\n\nEvidence: {ledger.path_of(proposal.dataset)} in git."
+    tags = {"gate": decision.answer, "outcome": outcome, "commit": proposal.entry["commit"]}
+    registry.tag(client, found, described, tags)
     return promoted
 
 
-def demote(folder: Path, dataset: str, reason: str) -> Mapping[str, Any]:
-    """Restore the previous champion in the ledger, and return the new entry; without one, there is no champion any more.
+def demote(client: "MlflowClient", folder: Path, dataset: str, reason: str) -> None:
+    """Restore the previous champion, in the ledger and in MLflow; without one, there is no champion any more.
 
     Raises:
-        RetrainError: there is no champion.
+        RetrainError: there is no champion, or the files of the previous one are not available. Nothing is changed then.
+        StoreError: the store fails.
     """
     with ledger.locked(folder, dataset):
         line = succession(ledger.read(folder, dataset))
         if not line:
             raise RetrainError(f"dataset '{dataset}'", "has no champion", f"promote a model: retrain promote {dataset}")
         previous = line[-2] if len(line) > 1 else {}
+        if previous:
+            version(client, folder, dataset, previous)
         model = {name: previous[name] for name in MODEL if name in previous}
         replaced = {"replaced": line[-1]["result_sha256"], "reason": reason}
-        return ledger.append(folder, dataset, "demoted", {**model, **replaced})
+        ledger.append(folder, dataset, "demoted", {**model, **replaced})
+    if withdrawn := registry.version_of(client, dataset, line[-1]["result_sha256"]):
+        registry.tag(client, withdrawn, f"Demoted: {reason}", {"demoted": reason})
+
+
+def reservation(proposal: Proposal, decision: Decision) -> str:
+    """Why the gate's "pass" is not enough for a model, in words; empty if it is.
+
+    A champion that was demoted passes against the model before it, as it did the first time; and a model that was refused
+    passes where nothing is left to compare it with.
+    """
+    about = [
+        entry
+        for entry in ledger.read(proposal.folder, proposal.dataset)
+        if proposal.entry["result_sha256"]
+        == (entry.get("replaced") or (entry["event"] != "gate" and entry.get("result_sha256")))
+    ]
+    last = about[-1] if about else {}
+    if last.get("event") == "demoted":
+        return f"this model was demoted on {last['at'][:10]}: {last['reason']}"
+    if last.get("event") == "refused" and not decision.checks:
+        return f"this model was refused on {last['at'][:10]}, and there is no other one to compare it with now"
+    return ""
 
 
 def succession(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -143,7 +177,11 @@ def align(
     entry = ledger.champion(ledger.read(folder, dataset))
     champion = None if entry is None else version(client, folder, dataset, entry)
     proposed = None if challenger is None else version(client, folder, dataset, challenger.entry)
-    registry.point(client, dataset, {registry.CHALLENGER: proposed, registry.CHAMPION: champion})
+    registry.point(
+        client, dataset, {registry.CHAMPION: champion} | ({registry.CHALLENGER: proposed} if proposed else {})
+    )
+    if champion and registry.alias_of(client, dataset, registry.CHALLENGER) == str(champion.version):
+        registry.point(client, dataset, {registry.CHALLENGER: None})
     return champion
 
 

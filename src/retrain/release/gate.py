@@ -159,6 +159,10 @@ class Asked:
                     f"{where}.slices", f"unknown column '{column}'", schema.nearest(column, self.columns)
                 )
             cells = np.array(self.columns[column])
+            for value in values:
+                if value not in cells:
+                    fact = f"no test row has '{value}' in column '{column}'"
+                    raise RetrainError(f"{where}.slices", fact, schema.nearest(value, dict.fromkeys(cells.tolist())))
             parts += [self.part(f"{column} = {value}", cells == value, limits) for value, limits in values.items()]
         if not any(part.floors or part.drops for part in parts):
             raise RetrainError(where, "has no limit for this dataset's metrics", "add floors or drops")

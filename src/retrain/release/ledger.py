@@ -87,9 +87,9 @@ def append(folder: Path, dataset: str, event: str, content: Mapping[str, Any]) -
     """
     entry = {"event": event, "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **content}
     path = folder / path_of(dataset)
-    line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     with locked(folder, dataset):
-        read(folder, dataset)
+        entry["at"] = max([entry["at"], *(one["at"] for one in read(folder, dataset)[-1:])])  # clocks may differ
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         before = path.read_bytes() if path.exists() else b""
         end = b"\n" if before and not before.endswith(b"\n") else b""
         with files.replacing(path) as (draft,), files.writing(draft):

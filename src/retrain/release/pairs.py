@@ -124,7 +124,7 @@ def is_same_kind(name: str, first: "pd.DataFrame", second: "pd.DataFrame") -> bo
 def remedy(dataset: str, now: Description, then: Description) -> str:
     """What to do where a model has learned from the test rows."""
     changed = [
-        f"-S datasets.{dataset}.split.{name}={value}"
+        f"-S ++datasets.{dataset}.split.{name}={value}"
         for name, value in then.split.items()
         if name in now.split and now.split[name] != value and isinstance(value, int | float | str)
     ]

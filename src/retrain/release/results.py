@@ -65,7 +65,7 @@ class RecordedResult:
             if not path.startswith(wanted):
                 continue
             names = self.finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else [""]
-            for name in ["?"] if names is None else names:
+            for name in [""] if names is None else names:
                 file = f"{path}/{name}" if name else path
                 if self.copied(file) is None:
                     return file

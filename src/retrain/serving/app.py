@@ -197,6 +197,8 @@ class App:
         served = self.served
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(served.since))
         facts = {"status": "ok", "model": served.model.name, "sha256": served.sha256, "since": since}
+        if served.problem:
+            facts["problem"] = served.problem
         return Answer(200, orjson.dumps(facts) + b"\n")
 
     def metrics(self) -> Answer:

@@ -25,6 +25,8 @@ class Served:
     def __init__(self, workspace: Path, name: str, model: Model) -> None:
         self.workspace, self.name = workspace, name
         self.model, self.since = model, time.time()
+        self.problem = ""
+        """Why the name stands for no model now, such as a champion that was demoted; empty if it does."""
         check(model)
 
     @property
@@ -44,7 +46,13 @@ class Served:
         while True:
             await asyncio.sleep(seconds)
             before, seen = seen, await asyncio.to_thread(self.state)
-            if seen is None or seen == used or seen != before:  # files that still change are not complete
+            if isinstance(seen, str):
+                if seen != self.problem:
+                    log(f"{seen}; model {self.sha256} keeps answering")
+                self.problem = seen
+                continue
+            self.problem = ""
+            if seen == used or seen != before:  # files that still change are not complete
                 continue
             used = seen
             try:
@@ -53,6 +61,8 @@ class Served:
                 counters.failed_swaps += 1
                 fact = str(error) if isinstance(error, RetrainError) else type(error).__name__
                 log(f"the new model of {self.name} is not used, model {self.sha256} keeps answering: {fact}")
+                if await asyncio.to_thread(self.state) != used:  # the fault may have been one of the store
+                    used = None
                 continue
             if model is not None and await asyncio.to_thread(self.state) == used:
                 earlier, self.model, self.since = self.sha256, model, time.time()
@@ -68,13 +78,17 @@ class Served:
         check(model)
         return model
 
-    def state(self) -> tuple[Any, ...] | None:
-        """Changes when the name stands for other files; None where there are none, or where a look fails."""
+    def state(self) -> tuple[Any, ...] | str:
+        """Changes when the name stands for other files; a text where it stands for none, or where a look fails."""
         try:
             folder = finding.folder_of(self.workspace, self.name)
             stats = [(folder / name).stat() for name in (description.FILE, description.WEIGHTS)]
-        except Exception:  # noqa: BLE001 (the next look may succeed, and the model that answers stays)
-            return None
+        except RetrainError as error:
+            return str(error)
+        except OSError:
+            return f"the files of {self.name} are not complete"
+        except Exception as error:  # noqa: BLE001 (the next look may succeed, and the model that answers stays)
+            return f"{self.name} can't be looked at ({type(error).__name__})"
         return (str(folder), *((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats))
 
 

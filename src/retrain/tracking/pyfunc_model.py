@@ -1,10 +1,9 @@
 """The code of a model in MLflow's registry; MLflow runs this file when it loads one. No pickle is involved."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import retrain
 from retrain.errors import RetrainError
-from retrain.models.model import Model
 
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -12,13 +11,16 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+if TYPE_CHECKING:  # torch must wait for its settings
+    from retrain.models.model import Model
+
 __all__ = []
 
 
 class Scorer(PythonModel):
     """Answers raw rows as `retrain predict` does."""
 
-    model: Model
+    model: "Model"
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the model from its artifacts: safetensors and JSON."""

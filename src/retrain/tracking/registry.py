@@ -16,7 +16,7 @@ from retrain import environment, schema
 from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.result import Content, Result
-from retrain.tracking import packaging, store
+from retrain.tracking import store
 from retrain.tracking.recording import now
 from retrain.tracking.store import experiment_id, one_at_a_time, reachable, writing
 
@@ -64,6 +64,8 @@ def register(client: "MlflowClient", result: Result, run_id: str) -> "ModelVersi
 
 def log(client: "MlflowClient", result: Result, content: Content, run_id: str) -> "LoggedModel":
     """A logged model with its files, tied to the run, to the metrics of the test split and to that split."""
+    from retrain.tracking import packaging  # it imports torch, which must wait for its settings
+
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 
     experiment = experiment_id(client, result.dataset)
@@ -104,6 +106,12 @@ def point(client: "MlflowClient", dataset: str, aliases: Mapping[str, "ModelVers
                 client.delete_registered_model_alias(dataset, alias)
 
 
+def alias_of(client: "MlflowClient", dataset: str, alias: str) -> str:
+    """The number of the version that an alias names; empty if there is no such alias."""
+    with reachable():
+        return str(client.get_registered_model(dataset).aliases.get(alias, ""))
+
+
 def tag(client: "MlflowClient", version: "ModelVersion", text: str, tags: Mapping[str, str]) -> None:
     """Give a version a description, in Markdown, and tags."""
     with writing(client):
@@ -127,7 +135,9 @@ def folder_of(uri: str) -> Path:
     client = connected(environment.root(), os.environ.get("MLFLOW_TRACKING_URI"))
     number = number_of(client, name, alias, is_alias=bool(at)) if re.fullmatch(schema.NAME, name) else None
     if number is None:
-        raise RetrainError(uri, f"is not in MLflow ({client.tracking_uri})", f"run: retrain promote {name}")
+        known = aliases_of(client, name)
+        hint = f"there are: {', '.join(known)}" if known else f"run: retrain promote {name}"
+        raise RetrainError(uri, f"is not in MLflow ({client.tracking_uri})", hint)
     folder = files_of(client, name, number)
     found = next(iter(sorted(folder.glob(f"artifacts/*/{description.FILE}"))), None)
     if found is None:
@@ -153,6 +163,15 @@ def number_of(client: "MlflowClient", name: str, alias: str, *, is_alias: bool) 
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
+
+
+def aliases_of(client: "MlflowClient", name: str) -> list[str]:
+    """The names that a registered model can be asked for; none if there is no such model."""
+    if not re.fullmatch(schema.NAME, name):
+        return []
+    with reachable():
+        models = client.search_registered_models(f"name = '{name}'")
+        return [f"{SCHEME}{name}@{alias}" for model in models for alias in model.aliases]
 
 
 @cache
