@@ -267,12 +267,12 @@ def test_links_into_folder_and_cache_work(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../models/mine", "mine/../mine", "/etc", "..", ".", ""])
-def test_paths_are_not_model_names(model, tmp_path, name):
+def test_other_paths_are_not_models(model, tmp_path, name):
     model("text")
     with chdir(tmp_path):
         ended = CliRunner().invoke(predict.command, [name, "a ship"])
     assert ended.exit_code == 1
-    assert f"has no model '{name}'; " in ended.stderr
+    assert f"{name or 'MODEL'} is not a folder with model.json; name a dataset, a model's folder, or " in ended.stderr
 
 
 def test_unpickling_springs_the_trap(tmp_path):

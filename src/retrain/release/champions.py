@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["align", "demote", "proposed", "record"]
+__all__ = ["align", "demote", "proposed", "record", "reservation"]
 
 
 MODEL = ("model_sha256", "result_sha256", "commit", "outputs")
@@ -138,11 +138,11 @@ def reservation(proposal: Proposal, decision: Decision) -> str:
         if proposal.entry["result_sha256"]
         == (entry.get("replaced") or (entry["event"] != "gate" and entry.get("result_sha256")))
     ]
-    last = about[-1] if about else {}
-    if last.get("event") == "demoted":
+    last = next((entry for entry in reversed(about) if entry["event"] != "refused"), {"event": ""})
+    if last["event"] == "demoted":
         return f"this model was demoted on {last['at'][:10]}: {last['reason']}"
-    if last.get("event") == "refused" and not decision.checks:
-        return f"this model was refused on {last['at'][:10]}, and there is no other one to compare it with now"
+    if about and about[-1]["event"] == "refused" and not decision.checks:
+        return f"this model was refused on {about[-1]['at'][:10]}, and there is no other one to compare it with now"
     return ""
 
 

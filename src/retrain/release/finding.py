@@ -47,7 +47,9 @@ def folder_of(workspace: Path, name: str) -> Path:
     if re.fullmatch(schema.NAME, name):
         raise no_model(workspace, name)
     raise RetrainError(
-        name, f"is not a folder with {description.FILE}", "name a dataset, a model's folder, or models:/NAME@champion"
+        name or "MODEL",
+        f"is not a folder with {description.FILE}",
+        "name a dataset, a model's folder, or models:/NAME@champion",
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "folder_of", "point", "register", "version_of"]
+__all__ = ["CHALLENGER", "CHAMPION", "alias_of", "folder_of", "point", "register", "tag", "version_of"]
 
 
 SCHEME = "models:/"
