@@ -11,7 +11,7 @@ from retrain.environment import enter_project_environment, explain_missing_packa
 if TYPE_CHECKING:
     from retrain.models.model import Model
 
-__all__ = []
+__all__ = ["load"]
 
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins takes time, and none is installed

@@ -316,7 +316,7 @@ def test_damaged_classes_are_an_error(learned, tmp_path):
 def page(tmp_path_factory) -> Iterator[Page]:
     """A tab of a browser."""
     if PROGRAM is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip("no Chromium is installed, and pip has no package of it")
     with browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 

@@ -101,3 +101,11 @@ def test_git_joins_two_branches(tmp_path):
         git("commit", "-qam", branch)
     git("merge", "-q", "one", "-m", "both")
     assert {entry["branch"] for entry in ledger.read(tmp_path, "homes")} == {"main", "one", "two"}
+
+
+@pytest.mark.parametrize("dataset", ["../news", "a/b", ""])
+def test_names_are_not_paths(tmp_path, dataset):
+    for use in (ledger.read, lambda *where: ledger.append(*where, "gate", {})):
+        with pytest.raises(RetrainError, match="can't be the name of a dataset"):
+            use(tmp_path, dataset)
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 from support.project import copy_of_repository
 from support.servers import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed, and pip has no package of it"),
+]
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "release.md"
 

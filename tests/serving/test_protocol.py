@@ -210,7 +210,7 @@ def test_protocol_is_mlflow_s():
     assert mlflow.__version__ == PROTOCOL
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed, and pip has no package of it")
 def test_curl(texts):
     service, model = texts
     command = [

@@ -27,7 +27,7 @@ SUBMIT = """
 def page(tmp_path_factory):
     """A tab of a browser."""
     if PROGRAM is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip("no Chromium is installed, and pip has no package of it")
     with browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 

@@ -9,22 +9,17 @@ from tempfile import TemporaryDirectory
 
 from retrain import cli, environment
 from retrain.data.report_csv import in_short
-from retrain.errors import RetrainError, printable
+from retrain.errors import printable
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, PASS, RELATIVE
-from retrain.pipeline import dvc_cache, dvc_lock, revisions
-from retrain.pipeline.dvc_cache import OutputFinder
-from retrain.pipeline.revisions import WORKSPACE, Revision
-from retrain.release import gate, ledger, parameters, results
+from retrain.release import gate
 from retrain.release.gate import Check, Decision
-from retrain.release.results import RecordedResult
 from retrain.text_tables import table
 
 import click
 
-__all__ = ["CODES", "Shown", "ask", "command"]
+__all__ = ["CODES", "Shown", "command"]
 
 
-CHAMPION = "champion"
 CODES = {PASS: 0, FAIL: 1, CANNOT_DECIDE: 2}
 HEADER = ["", "limit", "other", "candidate", "drop", "at most", "can decide", "answer"]
 
@@ -147,7 +142,7 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     if as_json and markdown:
         raise click.UsageError("give --json or --markdown, not both")
     with TemporaryDirectory(prefix="retrain-gate-") as copies:
-        _, other, decision = ask(environment.workspace(), dataset, against, Path(copies))
+        _, other, decision = gate.ask(environment.workspace(), dataset, against, Path(copies))
     shown = f"{other.shown} ({other.revision.name})" if other else ""
     if as_json:
         content = {"dataset": dataset, "against": other.shown if other else None, **decision.model_dump(mode="json")}
@@ -155,43 +150,3 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     else:
         click.echo("\n".join(Shown(dataset, shown, decision, markdown).lines()))
     sys.exit(CODES[decision.answer])
-
-
-def ask(
-    workspace: Path, dataset: str, against: str | None, copies: Path
-) -> tuple[RecordedResult, RecordedResult | None, Decision]:
-    """The candidate, the other model, and whether the candidate may take its place.
-
-    Raises:
-        RetrainError: the candidate is out of date, or the other model does not exist.
-    """
-    limits = parameters.read(workspace, dataset)
-    results.check_current(workspace, dataset)
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
-    lock = dvc_lock.read(workspace).of([dataset])
-    candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, finder, copies / "candidate")
-    other = other_model(workspace, dataset, against, finder, copies / "other")
-    return candidate, other, gate.decide(workspace, candidate, other, limits)
-
-
-def other_model(
-    workspace: Path, dataset: str, against: str | None, finder: OutputFinder, copies: Path
-) -> RecordedResult | None:
-    """The model to compare with; None if none was named and there is no champion.
-
-    Raises:
-        RetrainError: the named one does not exist.
-    """
-    if against is None or against == CHAMPION:
-        entry = ledger.champion(ledger.read(workspace, dataset))
-        if entry is None and against:
-            hint = f"name a commit: retrain gate {dataset} --against HEAD"
-            raise RetrainError(f"dataset '{dataset}'", "has no champion yet", hint)
-        return results.champion(workspace, dataset, entry, finder, copies) if entry else None
-    revision = revisions.named(workspace, against)
-    lock = revision.lock().of([dataset])
-    if f"evaluate@{dataset}" not in lock.stages:
-        raise RetrainError(
-            f"{dvc_lock.FILE} of {revision.name}", f"has no result of '{dataset}'", "name another commit"
-        )
-    return RecordedResult(revision, against, dataset, lock, finder, copies)

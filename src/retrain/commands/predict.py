@@ -23,7 +23,7 @@ import click
 if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
     from retrain.data.table_files import Format
-    from retrain.models.predictor import Predictor
+    from retrain.models.model import Model
 
     import pandas as pd
 
@@ -52,7 +52,7 @@ KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts"
         "retrain predict models:/reviews@champion --file rows.parquet --output answers.csv",
     )
 )
-@click.argument("model")
+@click.argument("name", metavar="MODEL")
 @click.argument("texts", nargs=-1)
 @click.option(
     "--file",
@@ -66,7 +66,7 @@ KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts"
 )
 @click.option("--skip", is_flag=True, help="Answer the other rows of a table if some can't be read, and list those.")
 @cli.one_line_errors
-def command(model: str, texts: tuple[str, ...], file: Path | None, output: Path | None, *, skip: bool) -> None:
+def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path | None, *, skip: bool) -> None:
     """Predict with a trained model.
 
     MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. Reads TEXTS, a file,
@@ -75,37 +75,34 @@ def command(model: str, texts: tuple[str, ...], file: Path | None, output: Path 
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
-    predictor = finding.load(environment.workspace(), model).predictor
-    if file is None and not texts and predictor.encoder.holds != "text":
+    model = finding.load(environment.workspace(), name)
+    if file is None and not texts and model.encoder.holds != "text":
         file = Path("-")
     with ExitStack() as stack:
         write = stack.enter_context(writing(output)) if output else echo
         if file is not None and file.suffix.lower() != ".txt":
             path, shown = stack.enter_context(on_disk(file))
-            answer_table(predictor, path, shown, write, skip=skip)
+            answer_table(model, path, shown, write, skip=skip)
         else:
             for some in batches(texts, file):
-                write(answers(predictor, predictor.encoder.rows_of_texts(some)))
+                write(answers(model, model.encoder.rows_of_texts(some)))
 
 
-def answers(predictor: "Predictor", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:
+def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:
     """The answers to some rows, whose columns are checked already."""
     from retrain.data.repairs import tidy_texts
-    from retrain.models.model import BLOCK
 
-    kinds = dict(zip(predictor.encoder.columns, predictor.encoder.kinds, strict=True))
-    repairs = predictor.description.prepare.repairs
-    rows: dict[str, Any] = {
-        name: tidy_texts(raw[name], repairs) if kind == "text" else raw[name] for name, kind in kinds.items()
-    }
-    return predictor.answers(predictor.outputs(rows, BLOCK, full=True))
+    kinds = dict(zip(model.encoder.columns, model.encoder.kinds, strict=True))
+    return model.answers(
+        {name: tidy_texts(raw[name], model.repairs) if kind == "text" else raw[name] for name, kind in kinds.items()}
+    )
 
 
-def answer_table(predictor: "Predictor", path: Path, shown: str, write: Write, *, skip: bool) -> None:
+def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: bool) -> None:
     """Answer all rows of a table, some at a time; what is wrong with them comes before the first answer.
 
     Args:
-        predictor: the model.
+        model: the model.
         path: the file.
         shown: how errors name it.
         write: takes the answers.
@@ -116,27 +113,27 @@ def answer_table(predictor: "Predictor", path: Path, shown: str, write: Write, *
     """
     from tqdm import tqdm
 
-    with table(predictor, path, shown, skip=skip) as (count, parts):
-        if predictor.encoder.holds == "numbers":
-            check_numbers(predictor, parts)
-        strange = Strange(predictor.encoder)
+    with table(model, path, shown, skip=skip) as (count, parts):
+        if model.encoder.holds == "numbers":
+            check_numbers(model, parts)
+        strange = Strange(model.encoder)
         with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
-                write(answers(predictor, {name: listed(rows[name]) for name in predictor.encoder.columns}))
+                write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
                 strange.add(rows)
                 bar.update(len(rows))
     strange.warn(shown)  # after the answers: where there are none, the error is the only line
 
 
-def check_numbers(predictor: "Predictor", parts: Parts) -> None:
+def check_numbers(model: "Model", parts: Parts) -> None:
     """Raise RetrainError, which names the row, if a number is too far from those of the training."""
     import pandas as pd
 
     for place, rows in enumerate(parts()):
         try:
-            predictor.encoder.encode(rows)
+            model.encoder.encode(rows)
         except RetrainError:
-            predictor.encoder.encode(pd.concat(islice(parts(), place + 1)))  # names the row as the file counts it
+            model.encoder.encode(pd.concat(islice(parts(), place + 1)))  # names the row as the file counts it
             raise
 
 
@@ -248,17 +245,17 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts]]":
+def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts]]":
     """The number of rows of a file, and the model's input columns, some rows at a time, read as the training file was.
 
     For the arguments and errors see `answer_table`.
     """
     from retrain.data.table_files import Expected, Format, lines_before_header, open_table
 
-    names = predictor.encoder.columns
-    kinds = dict(zip(names, predictor.encoder.kinds, strict=True))
-    prepare = predictor.description.prepare.model_dump()
-    written = schema.check(prepare.get("format", {}), Format, f"the model of {predictor.description.dataset}")
+    names = model.encoder.columns
+    kinds = dict(zip(names, model.encoder.kinds, strict=True))
+    prepare = model.description.prepare.model_dump()
+    written = schema.check(prepare.get("format", {}), Format, f"the model of {model.description.dataset}")
     # The separator of a new file is found out, because another program may have written it.
     given = written.model_copy(update={"separator": None, "quote": "" if written.quote == "" else None})
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
@@ -266,7 +263,7 @@ def table(predictor: "Predictor", path: Path, shown: str, *, skip: bool) -> "Ite
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names), on_disk=True) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
-        incomplete = () if predictor.encoder.holds == "anything" else by_kind["numbers"]
+        incomplete = () if model.encoder.holds == "anything" else by_kind["numbers"]
         bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)
         if bad and not skip:
             raise bad[min(bad)]

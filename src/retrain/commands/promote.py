@@ -5,9 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from retrain import cli, environment
-from retrain.commands import gate
+from retrain.commands.gate import CODES, Shown
 from retrain.evaluation.noninferiority import PASS
-from retrain.release import champions, ledger
+from retrain.release import champions, gate, ledger
 from retrain.tracking import registry, store
 
 import click
@@ -42,7 +42,7 @@ def command(dataset: str, override: str) -> None:
             click.echo(f"{dataset}: this model is the champion already, version {version.version if version else '?'}")
             return
         champions.align(client, workspace, dataset, proposal)
-        click.echo(next(gate.Shown(dataset, other.shown if other else "", decision, markdown=False).lines()))
+        click.echo(next(Shown(dataset, other.shown if other else "", decision, markdown=False).lines()))
         if reserved := champions.reservation(proposal, decision):
             click.echo(f"but {reserved}")
         promoted = champions.record(client, proposal, decision, override)
@@ -55,4 +55,4 @@ def command(dataset: str, override: str) -> None:
             f"not promoted: the model stays models:/{dataset}@{registry.CHALLENGER}; to promote it all the same: --override REASON"
         )
     click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Release of {dataset}'")
-    sys.exit(0 if promoted else gate.CODES[decision.answer] or 1)
+    sys.exit(0 if promoted else CODES[decision.answer] or 1)

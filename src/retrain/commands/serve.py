@@ -46,9 +46,10 @@ def command(  # noqa: PLR0913 (one argument per option)
 ) -> None:  # fmt: skip
     """Serve a model over HTTP.
 
-    MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. The server answers rows at /invocations as `mlflow models serve` does, and has a page
-    to try the model at /. When the model's files change, or the alias names another version, it changes to the new model without losing a request. It stops
-    at Ctrl-C and SIGTERM, after it has answered what it has received.
+    MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. The server answers
+    rows at /invocations as `mlflow models serve` does, and has a page to try the model at /. When the model's files
+    change, or the alias names another version, it changes to the new model without losing a request. It stops at Ctrl-C
+    and SIGTERM, after it has answered what it has received.
     """
     workspace = environment.workspace()
     loaded = finding.load(workspace, model)  # first: it decides how torch computes

@@ -13,7 +13,7 @@ from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, LockedStage
-from retrain.pipeline.revisions import Revision, content_of
+from retrain.pipeline.revisions import Revision, collect
 from retrain.tracking import recording, runs, store
 from retrain.tracking.recording import Outbox
 from retrain.tracking.store import StoreError
@@ -72,7 +72,8 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
         if not stages:
             continue
         with TemporaryDirectory() as folder:
-            lacking = collect_files(found, finder, Path(folder))
+            outputs = [(out.path, out.md5) for out in found.outputs]
+            lacking = collect(outputs, found.revision, finder, Path(folder))
             if lacking:
                 tally.missing.add(found.trained)
                 say(f"sync {found.dataset}: {lacking} of {found.revision.name} is not in DVC's cache")
@@ -177,21 +178,3 @@ def consistent_stages(lock: Lock, dataset: str) -> dict[str, LockedStage]:
             break
         chain[name] = stage
     return chain
-
-
-def collect_files(found: RecordedResult, finder: OutputFinder, folder: Path) -> str:
-    """Copy the files of a result into a folder; returns the path of a missing file, or nothing."""
-    for out in found.outputs:
-        whole = not out.md5.endswith(dvc_cache.FOLDER)
-        listing = {"": out.md5} if whole else finder.listing(out.path, out.md5)
-        if listing is None:
-            return out.path
-        for name, digest in listing.items():
-            path = f"{out.path}/{name}" if name else out.path
-            target = folder / path
-            content = content_of(path, digest, found.revision, finder)
-            if content is None or not target.resolve().is_relative_to(folder.resolve()):
-                return path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    return ""

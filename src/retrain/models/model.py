@@ -12,7 +12,7 @@ from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
 
-__all__ = ["BLOCK", "Answer", "Columns", "Model", "load", "sha256_of"]
+__all__ = ["Answer", "Columns", "Model", "load", "sha256_of"]
 
 
 Columns = dict[str, Any]
@@ -83,7 +83,7 @@ class Model:
         count = len(columns[self.encoder.columns[0]])
         if not count:
             return []
-        if getattr(self.predictor.network, "rowwise", False):
+        if self.predictor.network.rowwise:
             return self.predictor.answers(self.predictor.outputs(columns, ROWS_AT_ONCE))
         return self.predictor.answers(self.predictor.outputs(columns, BLOCK, full=True))
 

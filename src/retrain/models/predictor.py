@@ -27,7 +27,7 @@ __all__ = ["Predictor", "load"]
 class Predictor:
     """A network with the encoder of its inputs, and the task of its outputs."""
 
-    network: nn.Module
+    network: networks.Network
     encoder: Encoder
     task: Task
     loss: Loss

@@ -1,6 +1,7 @@
 """Commits, DVC experiments and the working tree, as places that results are read from."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Lock
 
-__all__ = ["WORKSPACE", "Revision", "content_of", "named"]
+__all__ = ["WORKSPACE", "Revision", "collect", "content_of", "named"]
 
 
 WORKSPACE = "workspace"
@@ -91,3 +92,27 @@ def content_of(path: str, digest: str, revision: Revision, finder: OutputFinder)
         return where.read_bytes()
     content = revision.read(path)
     return content if content is not None and dvc_cache.digest(content) == digest else None
+
+
+def collect(outputs: Iterable[tuple[str, str]], revision: Revision, finder: OutputFinder, folder: Path) -> str:
+    """Copy outputs into a folder; returns the path of a file that is missing, or nothing.
+
+    Args:
+        outputs: the path and DVC's digest of each.
+        revision: where to look besides DVC's cache.
+        finder: finds files by digest.
+        folder: where to write. A path that leads out of it counts as missing: listings may come from a stranger.
+    """
+    for output, digest in outputs:
+        names = finder.listing(output, digest) if digest.endswith(dvc_cache.FOLDER) else {"": digest}
+        if names is None:
+            return output
+        for name, own in names.items():
+            path = f"{output}/{name}" if name else output
+            target = folder / path
+            content = content_of(path, own, revision, finder)
+            if content is None or not target.resolve().is_relative_to(folder.resolve()):
+                return path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return ""

@@ -13,7 +13,10 @@ from retrain.evaluation import noninferiority
 from retrain.evaluation.intervals import intervals
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, FEWEST, HIGHER, METRICS, PASS, Answer, Drop, Errors
 from retrain.models.description import Description
-from retrain.release import ledger, pairs
+from retrain.pipeline import dvc_cache, dvc_lock, revisions
+from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline.revisions import WORKSPACE, Revision
+from retrain.release import ledger, pairs, parameters, results
 from retrain.release.parameters import Gate, Limits
 from retrain.release.results import RecordedResult
 from retrain.schema import Count, Section
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Check", "Decision", "decide"]
+__all__ = ["Check", "Decision", "ask"]
 
 
+CHAMPION = "champion"
 ROUNDING = 1e-9
 """Part of the error rate by which a sum of its parts may exceed it."""
 NONE = Drop(0.0, 0.0, 0.0, 0.0)
@@ -251,6 +255,46 @@ def metrics_of(judged: "Judged", bins: int) -> dict[str, float]:
 
     found = noninferiority.metrics_of(judged, np.ones((1, len(judged))), bins)
     return {name: significant(values.item()) for name, values in found.items()}
+
+
+def ask(
+    workspace: Path, dataset: str, against: str | None, copies: Path
+) -> tuple[RecordedResult, RecordedResult | None, Decision]:
+    """The candidate, the other model, and whether the candidate may take its place.
+
+    Raises:
+        RetrainError: the candidate is out of date, or the other model does not exist.
+    """
+    limits = parameters.read(workspace, dataset)
+    results.check_current(workspace, dataset)
+    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    lock = dvc_lock.read(workspace).of([dataset])
+    candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, finder, copies / "candidate")
+    other = other_model(workspace, dataset, against, finder, copies / "other")
+    return candidate, other, decide(workspace, candidate, other, limits)
+
+
+def other_model(
+    workspace: Path, dataset: str, against: str | None, finder: OutputFinder, copies: Path
+) -> RecordedResult | None:
+    """The model to compare with; None if none was named and there is no champion.
+
+    Raises:
+        RetrainError: the named one does not exist.
+    """
+    if against is None or against == CHAMPION:
+        entry = ledger.champion(ledger.read(workspace, dataset))
+        if entry is None and against:
+            hint = f"name a commit: retrain gate {dataset} --against HEAD"
+            raise RetrainError(f"dataset '{dataset}'", "has no champion yet", hint)
+        return results.champion(workspace, dataset, entry, finder, copies) if entry else None
+    revision = revisions.named(workspace, against)
+    lock = revision.lock().of([dataset])
+    if f"evaluate@{dataset}" not in lock.stages:
+        raise RetrainError(
+            f"{dvc_lock.FILE} of {revision.name}", f"has no result of '{dataset}'", "name another commit"
+        )
+    return RecordedResult(revision, against, dataset, lock, finder, copies)
 
 
 def decide(folder: Path, candidate: RecordedResult, other: RecordedResult | None, gate: Gate) -> Decision:

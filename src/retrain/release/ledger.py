@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from retrain import files, schema
+from retrain import files, params, schema
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
@@ -23,20 +23,21 @@ class Entry(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    event: Literal["gate", "promoted", "refused", "demoted", "challenger"]
+    event: Literal["gate", "promoted", "refused", "demoted"]
     at: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
     """When, in UTC."""
 
 
 def path_of(dataset: str) -> str:
-    """The file of a dataset, from the project's folder."""
+    """The file of a dataset, from the project's folder; raises RetrainError if the name can't be one of a dataset."""
+    params.check_name(dataset)
     return f"releases/{dataset}.jsonl"
 
 
 @contextmanager
 def locked(folder: Path, dataset: str) -> Iterator[None]:
     """Keep other processes from appending, so that what was read still holds when something is appended to it."""
-    lock = folder / ".retrain" / f"releases-{dataset}.lock"
+    lock = folder / ".retrain" / f"{path_of(dataset).replace('/', '-')}.lock"
     lock.parent.mkdir(exist_ok=True)
     with FileLock(lock, is_singleton=True):  # so that `append` may take it again
         yield

@@ -12,7 +12,7 @@ from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.description import Description
 from retrain.models.result import Result
-from retrain.pipeline import dvc_cache, dvc_lock, dvc_yaml, revisions, staleness
+from retrain.pipeline import dvc_lock, dvc_yaml, revisions, staleness
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import Revision
@@ -61,15 +61,8 @@ class RecordedResult:
     def collected(self) -> str:
         """Copy all files of the model, its reports and its test split; returns the path of one that is missing, or nothing."""
         wanted = (f"models/{self.dataset}", f"reports/{self.dataset}", f"data/{self.dataset}/splits")
-        for path, digest in self.lock.outputs().items():
-            if not path.startswith(wanted):
-                continue
-            names = self.finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else [""]
-            for name in [""] if names is None else names:
-                file = f"{path}/{name}" if name else path
-                if self.copied(file) is None:
-                    return file
-        return ""
+        outputs = [(path, digest) for path, digest in self.lock.outputs().items() if path.startswith(wanted)]
+        return revisions.collect(outputs, self.revision, self.finder, self.folder)
 
     def kept(self, path: str, content: bytes) -> Path:
         """A file in the folder."""

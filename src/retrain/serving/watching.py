@@ -83,12 +83,10 @@ class Served:
         try:
             folder = finding.folder_of(self.workspace, self.name)
             stats = [(folder / name).stat() for name in (description.FILE, description.WEIGHTS)]
-        except RetrainError as error:
-            return str(error)
-        except OSError:
-            return f"the files of {self.name} are not complete"
         except Exception as error:  # noqa: BLE001 (the next look may succeed, and the model that answers stays)
-            return f"{self.name} can't be looked at ({type(error).__name__})"
+            return (
+                str(error) if isinstance(error, RetrainError) else f"{self.name} is not there ({type(error).__name__})"
+            )
         return (str(folder), *((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats))
 
 

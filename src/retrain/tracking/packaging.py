@@ -112,6 +112,5 @@ def example(result: Result, loaded: Model) -> "pd.DataFrame | None":
         str(name): rows[name] if name in numbers else [None if is_missing(value) else value for value in rows[name]]
         for name in rows
     }
-    return pd.DataFrame(plain).set_axis(
-        pd.Index(list(plain), dtype=object), axis=1
-    )  # MLflow compares the names with numbers
+    names = pd.Index(list(plain), dtype=object)  # MLflow compares them with numbers, which other texts do not allow
+    return pd.DataFrame(plain).set_axis(names, axis=1)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-import retrain
+from retrain import load
 from retrain.errors import RetrainError
 
 import pandas as pd
@@ -24,7 +24,7 @@ class Scorer(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the model from its artifacts: safetensors and JSON."""
-        self.model = retrain.load(context.artifacts["model"])
+        self.model = load(context.artifacts["model"])
 
     def predict(
         self,

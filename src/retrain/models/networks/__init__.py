@@ -35,6 +35,9 @@ class Network(nn.Module):
 
     takes: ClassVar[str]
     """The kind of arrays that `forward` takes: the word that an encoder has in `gives`."""
+    rowwise: ClassVar[bool] = False
+    """Whether the outputs of a row are exactly the same for any number of rows: there is no matrix product. Others
+    predict 32 rows at once, always as many."""
     uses_folds: ClassVar[bool] = False
     """Whether there is a member for each fold (`split.folds`). `__init__` then gets `folds`, their number, and `forward` the
     fold of each row, (batch,), as its last argument, except for predictions."""
