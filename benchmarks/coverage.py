@@ -4,9 +4,10 @@
 """
 
 import itertools
+import math
 import statistics
 
-from retrain.evaluation.intervals import Judged, interval, resamples, wilson
+from retrain.evaluation.intervals import Judged, effective_rows, interval, resamples, wilson
 from retrain.evaluation.metrics import calibration_error
 from retrain.models.calibration import conformal
 
@@ -21,11 +22,26 @@ MANY = 1_000_000
 RESAMPLES = 400
 
 
+GROUP = 10
+"""Rows of a group, in worlds with groups."""
+
+
 def classes(generator, rows, accuracy, count):
     """Calibrated predictions: labels are drawn from the probabilities. One class is rarer than the others."""
-    share = np.linspace(1, 3, count)
+    return drawn(generator, generator.beta(12 * accuracy, 12 * (1 - accuracy), rows), count)
+
+
+def classes_in_groups(generator, rows):
+    """The same, where all rows of a group are about as hard."""
+    of_group = generator.beta(3.6, 0.4, math.ceil(rows / GROUP))
+    groups = np.arange(rows) // GROUP
+    return drawn(generator, of_group[groups], 4).in_groups(groups)
+
+
+def drawn(generator, sure, count):
+    """Predictions with the probability `sure` for one class, and labels by the probabilities."""
+    rows, share = len(sure), np.linspace(1, 3, count)
     main = generator.choice(count, rows, p=share / share.sum())
-    sure = generator.beta(12 * accuracy, 12 * (1 - accuracy), rows)
     rest = np.full((rows, count), 1.0) * ((1 - sure) / (count - 1))[:, None]
     rest[np.arange(rows), main] = sure
     targets = (rest.cumsum(axis=1) < generator.random(rows)[:, None]).sum(axis=1).clip(max=count - 1)
@@ -39,11 +55,21 @@ def numbers(generator, rows, heavy):
     return Judged(signal + 0.7 * noise, signal)
 
 
+def numbers_in_groups(generator, rows):
+    """Numbers, half of whose squared error is that of the group."""
+    groups = np.arange(rows) // GROUP
+    signal, own = generator.normal(size=(2, rows))
+    shared = generator.normal(size=groups[-1] + 1)[groups]
+    return Judged(signal + 0.5 * (own + shared), signal).in_groups(groups)
+
+
 WORLDS = {
     "4 classes, accuracy 0.90": lambda generator, rows: classes(generator, rows, 0.90, 4),
     "4 classes, accuracy 0.98": lambda generator, rows: classes(generator, rows, 0.98, 4),
     "numbers, normal errors": lambda generator, rows: numbers(generator, rows, heavy=False),
     "numbers, heavy tails": lambda generator, rows: numbers(generator, rows, heavy=True),
+    "4 classes, groups of 10 rows": classes_in_groups,
+    "numbers, groups of 10 rows": numbers_in_groups,
 }
 
 
@@ -59,15 +85,26 @@ def covered(world, rows, generator):
     hits = {}
     for round_number in range(ROUNDS):
         judged = WORLDS[world](generator, rows)
-        weights = itertools.islice(itertools.chain.from_iterable(resamples(rows, round_number)), RESAMPLES)
-        samples, values = judged.metrics(np.stack(list(weights))), judged.values()
+        samples, values = sampled(judged, round_number), judged.values()
+        alone = samples if judged.groups is None else sampled(judged.in_groups(None), round_number)
         for name, true in truth.items():
-            kinds = {"percentiles": plain(samples[name], rows), "widened": interval(samples[name], rows)}
+            kinds = {"percentiles": plain(samples[name], rows), "widened": interval(samples[name], judged.units)}
+            if judged.groups is not None:
+                kinds["widened, as if rows were independent"] = interval(alone[name], rows)
             if name == "accuracy":
                 kinds["Wilson"] = wilson(values[name], rows)
+            if name == "accuracy" and judged.groups is not None:
+                worth = effective_rows(values[name], samples[name].std(), rows, judged.units)
+                kinds["Wilson, effective rows"] = wilson(values[name], worth)
             for kind, found in kinds.items():
                 hits.setdefault((name, kind), []).append(float(found["low"] <= true <= found["high"]))
     return {key: statistics.mean(inside) for key, inside in hits.items()}
+
+
+def sampled(judged, seed):
+    """The metrics of resamples."""
+    weights = itertools.islice(itertools.chain.from_iterable(resamples(judged, seed)), RESAMPLES)
+    return judged.metrics(np.stack(list(weights)))
 
 
 def conformal_coverage(level, validation, generator, heavy):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from retrain import cli, environment, files, params
 from retrain.data.report_csv import Columns, write_columns
-from retrain.data.split_table import read_split
+from retrain.data.split_table import read_groups, read_split
 from retrain.errors import RetrainError
-from retrain.evaluation.evidence import evidence_of
+from retrain.evaluation.evidence import SplitTables, evidence_of
 from retrain.evaluation.metrics import prediction_table
 from retrain.evaluation.parameters import Evaluate
 from retrain.models.description import restore_hint
@@ -59,10 +59,12 @@ def main(dataset: str) -> None:
     model = predictor.load(result.model)
     devices.ready("cpu", model.description.train.threads, params.section_path(dataset, "evaluate"))
     every = findings.train_step(model) if parameters.reference == "none" else 1
-    splits = read_splits(model, dataset, result.model, every)
-    inputs = {name: splits["test"][name] for name in model.encoder.columns}
-    targets = splits["test"][model.description.task.column]
-    found = evidence_of(model, model.outputs(inputs, parameters.batch_size), splits, parameters, every)
+    tables = read_splits(model, dataset, result.model, every)
+    inputs = {name: tables["test"][name] for name in model.encoder.columns}
+    targets = tables["test"][model.description.task.column]
+    groups = read_groups(Path("data", dataset, "splits"), len(targets))
+    splits = SplitTables(tables, groups, every)
+    found = evidence_of(model, model.outputs(inputs, parameters.batch_size), splits, parameters)
 
     names = ("metrics.json", "predictions.csv", "tables")
     with files.replacing(*(result.reports / name for name in names)) as (metrics, predicted, folder):

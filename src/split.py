@@ -8,20 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, params, schema
-from retrain.data import encoders, encoding_file, tasks
+from retrain.data import encoders, encoding_file, splitting, tasks
 from retrain.data.encoders import Arrays, Encoder
-from retrain.data.encoding_file import Encoding, LearnedEncoder, LearnedTask, SplitFacts
+from retrain.data.encoding_file import GROUPS, Encoding, LearnedEncoder, LearnedTask, SplitFacts
 from retrain.data.prepared_file import read_prepared
-from retrain.data.splitting import (
-    Split,
-    check,
-    constant_columns,
-    contents_of_groups,
-    folds,
-    not_empty,
-    rare_classes,
-    split,
-)
+from retrain.data.splitting import Split
 from retrain.data.tasks import Task
 from retrain.errors import RetrainError
 from retrain.schema import Section
@@ -57,11 +48,15 @@ def kind_of(column: "pd.Series[Any]") -> str:
     return "dates" if column.dtype.kind == "M" else kinds.get(str(column.dtype), "text")
 
 
-def write_tables(folder: Path, splits: dict[str, "pd.DataFrame"]) -> dict[str, SplitFacts]:
-    """Write one table per split, and return their sizes and digests."""
+def write_tables(
+    folder: Path, splits: dict[str, "pd.DataFrame"], groups: "pd.DataFrame | None"
+) -> dict[str, SplitFacts]:
+    """Write one table per split and the groups of the test rows; return the sizes and digests of the splits."""
     from retrain.data import tables
 
     folder.mkdir()
+    if groups is not None:
+        tables.write_parquet(folder / GROUPS, groups)
     for name, part in splits.items():
         tables.write_parquet(folder / f"{name}.parquet", part.reset_index(drop=True))
     return {
@@ -104,26 +99,28 @@ def main(dataset: str) -> None:
     task_class = tasks.load(parameters.task, f"{where}.task")
 
     prepared = read_prepared(Path("data", dataset, "prepared"))
-    rows, test, keys = prepared.rows, prepared.test, prepared.keys
-    check(parameters, where, official=test is not None)
+    rows, test, keys, groups_of_rows = prepared.rows, prepared.test, prepared.keys, prepared.groups
+    splitting.check(parameters, where, official=test is not None)
     *inputs, target = rows.columns
     for table in (rows, test):
         if table is not None:
             check_columns(table[inputs], encoder_parameters.name, encoder_file.Encoder.holds, where)
     contents_of = encoder_file.Encoder.contents
     contents = contents_of(rows[inputs])
-    splits = split(rows, contents, None if test is None else (test, contents_of(test[inputs])), parameters, keys)
-    not_empty(splits, parameters, where)
-    for message in (*rare_classes(rows, splits), *constant_columns(splits["train"])):
+    official = None if test is None else (test, contents_of(test[inputs]))
+    splits = splitting.split(rows, contents, official, parameters, keys)
+    splitting.not_empty(splits, parameters, where)
+    groups = None if groups_of_rows is None or official else splitting.numbered(groups_of_rows[splits["test"].index])
+    for message in splitting.warnings(rows, splits, groups):
         cli.warn(f"{dataset}: {message}")
 
     task = task_class.fit(splits["train"][target], where)
     encoder, arrays = encode(splits, encoder_file.Encoder, task, encoder_parameters)
     if parameters.folds is not None:
-        fold_by = contents if keys is None or keys.dtype.kind == "M" else contents_of_groups(keys)
-        arrays["train"]["folds"] = folds([fold_by[row] for row in splits["train"].index], parameters, where)
+        fold_by = contents if groups_of_rows is None else splitting.contents_of_groups(groups_of_rows)
+        arrays["train"]["folds"] = splitting.folds([fold_by[row] for row in splits["train"].index], parameters, where)
     with files.replacing(Path("data", dataset, "splits"), Path("data", dataset, "examples")) as (tidy, encoded):
-        facts = write_tables(tidy, splits)
+        facts = write_tables(tidy, splits, groups)
         for name in arrays:
             write_arrays(encoded / name, arrays[name])
         encoding = Encoding(

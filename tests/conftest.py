@@ -27,7 +27,7 @@ settings.register_profile("same", derandomize=True, deadline=None, database=None
 settings.load_profile("same")  # the same examples every time, here and in CI
 
 
-TOGETHER = {"address", "hostile"}
+TOGETHER = {"address", "hostile", "networks"}
 """Fixtures of a module that take seconds: long tests that share one run in the same process."""
 
 

@@ -62,7 +62,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def trained(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def networks(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a trained model of each network; one has a threshold."""
     project = Project(tmp_path_factory.mktemp("export"))
     assert project.run("git", "init", "-q").returncode == 0
@@ -94,15 +94,15 @@ def example(folder: Path, rows: list[dict]) -> list[dict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", CASES)
-def test_example_answers_like_predict(trained, dataset):
-    rows, folder = CASES[dataset], trained.folder / "exports" / dataset
-    exported = trained.retrain_here("export", dataset, "--to", "onnx")
+def test_example_answers_like_predict(networks, dataset):
+    rows, folder = CASES[dataset], networks.folder / "exports" / dataset
+    exported = networks.retrain_here("export", dataset, "--to", "onnx")
     assert exported.exit_code == 0, exported.output
     assert exported.stdout.startswith(f"wrote {folder}/model.onnx (")
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.onnx"]
     assert str(REPOSITORY).encode() not in (folder / "model.onnx").read_bytes()
-    (trained.folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    predicted = trained.retrain_here("predict", dataset, "--file", "rows.jsonl")
+    (networks.folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    predicted = networks.retrain_here("predict", dataset, "--file", "rows.jsonl")
     expected = list(map(json.loads, predicted.stdout.splitlines()))
     learned = json.loads((folder / "model.json").read_text())["task"]["learned"]
     assert len(expected) == len(rows) == ROWS

@@ -309,6 +309,8 @@ def test_failed_command_leaves_no_file(elsewhere):
     ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--output", "answers.csv")
     assert (ended.exit_code, error_line(ended.stderr).partition(",")[0]) == (1, "row 1501")
     assert (elsewhere.folder / "answers.csv").read_text() == "earlier\n"
+    ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--output", "./rows.csv")
+    assert error_line(ended.stderr) == "rows.csv holds the rows; give --output another name"
     ended = predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--output", "answers.xlsx")
     assert error_line(ended.stderr) == "answers.xlsx has an unknown ending; use one of .jsonl, .csv, .parquet"
     assert sorted(path.name for path in elsewhere.folder.iterdir()) == ["answers.csv", "models", "rows.csv"]

@@ -254,7 +254,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("dataset", "epochs", "what"),
-    [("tiny_sign", 20, ("runs/create", "answer", 1)), ("tiny_numbers", 200, ("runs/log-batch", "call", 1000))],
+    [("tiny_sign", 20, ("runs/create", "answer", 1)), ("tiny_numbers", 50, ("runs/log-batch", "call", 1000))],
 )
 def test_slow_server_gets_each_epoch_once(forgotten, address, dataset, epochs, what):
     for parameter in ("epochs", "patience"):
@@ -315,7 +315,13 @@ def is_training(process: Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("stays", [False, True], ids=["shell replaced by its command", "shell that stays"])
+@pytest.mark.parametrize(
+    "stays",
+    [
+        pytest.param(False, marks=pytest.mark.campaign, id="shell replaced by its command"),
+        pytest.param(True, id="shell that stays"),
+    ],
+)
 def test_training_that_outlived_dvc_is_reused(forgotten, tmp_path, stays):
     dataset = "tiny_sign"
     if stays:

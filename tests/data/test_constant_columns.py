@@ -27,7 +27,7 @@ def wide_table(project: Project, encoder: dict, **changed: object) -> None:
     project.write_params(params)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_constant_columns_are_named_once(project, seed):
     wide_table(project, {"name": "numbers"}, seed=seed)
     assert project.stage_here("prepare", "tiny_sign").exit_code == 0

@@ -2,11 +2,15 @@
 
 import csv
 import json
+import random
 from pathlib import Path
 
+from retrain.evaluation.intervals import Judged, intervals
 from retrain.models.result import Result
 
 import pytest
+from support.errors import error_line
+from support.project import write_csv
 
 pytestmark = pytest.mark.slow
 CLASSES = ("tiny_news", "tiny_sign")
@@ -57,3 +61,34 @@ def test_none_leaves_the_reference_out(finished):
     assert ended.exit_code == 0, ended.output
     assert "reference" not in ended.stdout
     assert "reference" not in json.loads((finished.folder / "reports/tiny_sign/metrics.json").read_text())
+
+
+def test_intervals_know_groups(finished):
+    draw = random.Random(1)
+    rows = [[draw.gauss(0, 1), owner, round(5 * owner + draw.gauss(0, 1), 6)] for owner in range(60) for _ in range(8)]
+    write_csv(finished.folder / "data/raw/tiny_numbers/rows.csv", ["group", "owner", "y"], rows)
+    prepare = {"columns": ["group", "owner", "y"], "numbers": ["group", "y"], "inputs": ["group"], "group": "owner"}
+    for name, value in prepare.items():
+        finished.set(f"tiny_numbers.prepare.{name}", value)
+    for stage in ("prepare", "split", "train", "evaluate"):
+        ended = finished.stage_here(stage, "tiny_numbers")
+        assert ended.exit_code == 0, ended.output
+    reports, owners = finished.folder / "reports/tiny_numbers", {repr(y): owner for _, owner, y in rows}
+    shown = read(reports / "predictions.csv")
+    assert list(shown) == ["row", "input_group", "target", "predicted", "low", "high", "group"]
+    pairs = {(group, owners[repr(float(y))]) for group, y in zip(shown["group"], shown["target"], strict=True)}
+    assert len(pairs) == len({group for group, _ in pairs}) == len({owner for _, owner in pairs}) > 5
+    judged = Judged.of_predictions(shown["target"], shown, None).in_groups(shown["group"])
+    found, apart = json.loads((reports / "metrics.json").read_text())["intervals"], intervals(judged.in_groups(None))
+    for name, ends in intervals(judged).items():
+        assert (found[name]["low"], found[name]["high"]) == (
+            pytest.approx(ends["low"], rel=1e-4, abs=1e-4),
+            pytest.approx(ends["high"], rel=1e-4, abs=1e-4),
+        )
+        assert ends["high"] - ends["low"] > 1.5 * (apart[name]["high"] - apart[name]["low"])
+    (finished.folder / "data/tiny_numbers/splits/test_groups.parquet").write_bytes(b"")
+    ended = finished.stage_here("evaluate", "tiny_numbers")
+    assert "run: dvc repro split@tiny_numbers" in error_line(ended.stderr)
+    finished.set("tiny_numbers.split.test", 0.01)
+    ended = finished.stage_here("split", "tiny_numbers")
+    assert "Warning: tiny_numbers: all test rows are of one group" in ended.stderr

@@ -49,16 +49,34 @@ def test_bootstrap_contains_the_truth():
     inside = []
     for seed in range(200):
         judged = numbers(100, seed)
-        weights = next(resamples(100, seed))[:400]
+        weights = next(resamples(judged, seed))[:400]
         found = interval(judged.metrics(weights)["mae"], 100)
         inside.append(found["low"] <= (2 / np.pi) ** 0.5 <= found["high"])
     assert 0.89 <= np.mean(inside) <= 0.99
 
 
 def test_resamples_have_as_many_rows():
-    chunks = list(resamples(70))
+    chunks = list(resamples(numbers(70)))
     assert sum(map(len, chunks)) == 1000
     assert {total for chunk in chunks for total in chunk.sum(axis=1)} == {70}
+
+
+@pytest.mark.parametrize("draw", [numbers, classes])
+def test_copies_in_a_group_tell_nothing_new(draw):
+    single, copied = draw(200), draw(200).rows(np.repeat(np.arange(200), 4))
+    alone, together, apart = map(intervals, (single, copied.in_groups(np.repeat(np.arange(200), 4)), copied))
+    for name, ends in alone.items():
+        width = ends["high"] - ends["low"]
+        assert together[name]["high"] - together[name]["low"] == pytest.approx(width, rel=0.1)
+        assert apart[name]["high"] - apart[name]["low"] == pytest.approx(width / 2, rel=0.1)
+
+
+def test_rows_that_are_all_right_count_as_groups():
+    judged = Judged(np.zeros(60, np.int64), np.zeros(60, np.int64), np.tile([0.9, 0.1], (60, 1)))
+    alone, together = intervals(judged.rows(slice(12))), intervals(judged.in_groups(np.repeat(np.arange(12), 5)))
+    assert together["accuracy"]["low"] < alone["accuracy"]["low"]  # and few groups make it wider
+    assert together["accuracy"]["high"] == 1
+    assert intervals(judged.in_groups(np.zeros(60))) == {}
 
 
 def test_few_rows_widen():

@@ -110,3 +110,16 @@ def test_many_rows(monkeypatch):
     some = drops(first, second, ["rmse"], 15, ERRORS)["rmse"]
     assert some.value == whole.value
     assert some.decidable == pytest.approx(whole.decidable, rel=0.25)
+
+
+@pytest.mark.parametrize(("task", "metric"), [("classification", "accuracy"), ("regression", "rmse")])
+def test_copies_in_a_group_decide_nothing_more(task, metric):
+    make = of_classes if task == "classification" else of_numbers
+    alone, copies = make(np.random.default_rng(1), 0.02), np.repeat(np.arange(ROWS), 3)
+    groups = np.arange(ROWS)[copies]
+    together = [one.rows(copies).in_groups(groups) for one in alone]
+    first, second = (drops(*models, [metric], 15, ERRORS)[metric] for models in (alone, together))
+    assert second.value == pytest.approx(first.value)
+    assert second.decidable == pytest.approx(first.decidable, rel=0.15)
+    few = [one.rows(copies[: 3 * 29]).in_groups(groups[: 3 * 29]) for one in alone]
+    assert drops(*few, [metric], 15, ERRORS) == {}

@@ -43,18 +43,18 @@ def larger(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) 
         project.write_params(content)
         with_rows(folder, 1500)
         for dataset in ("tiny_numbers", "tiny_sign"):
-            project.run_stages_here(dataset, "prepare", "split", "train", "evaluate")
+            project.run_stages_here(dataset, "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
         tag(project, "first")
         project.set("tiny_sign.train.loop.epochs", 4)
         project.set("tiny_numbers.train.loop.epochs", 30)
         for dataset in ("tiny_numbers", "tiny_sign"):
-            project.run_stages_here(dataset, "train", "evaluate")
+            project.run_stages_here(dataset, "train", "evaluate", RETRAIN_TRACKING="off")
         tag(project, "longer")
         project.set("tiny_sign.split.seed", 2)
-        project.run_stages_here("tiny_sign", "split", "train", "evaluate")
+        project.run_stages_here("tiny_sign", "split", "train", "evaluate", RETRAIN_TRACKING="off")
         tag(project, "other-split")
         with_rows(folder, 1800)  # the first 1500 stay in their splits
-        project.run_stages_here("tiny_numbers", "prepare", "split", "train", "evaluate")
+        project.run_stages_here("tiny_numbers", "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
         tag(project, "more-rows")
 
     return made_once(tmp_path_factory, "larger-project", make)

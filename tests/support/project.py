@@ -116,15 +116,21 @@ class Project:
         return ended
 
     def run_stages_here(self, dataset: str, *stages: str, **environment: str) -> None:
-        """Run stages of a dataset in this process, and note their results in dvc.lock, as `dvc repro` does it."""
+        """Run stages of a dataset in this process, and note their results in dvc.lock, as `dvc repro` does it.
+
+        DVC takes most of a second to write dvc.lock, so it writes it once.
+        """
         from dvc.repo import Repo
 
         for stage in stages:
             ended = self.stage_here(stage, dataset, **environment)
             assert ended.exit_code == 0, ended.output
-        with chdir(self.folder), Repo() as repo:
-            for stage in stages:
-                repo.commit(f"{stage}@{dataset}", force=True)
+        with chdir(self.folder), Repo() as repo, repo.lock:
+            done = [repo.stage.load_one(name=f"{stage}@{dataset}") for stage in stages]
+            for one in done:
+                one.save()
+                one.commit()
+            done[0].dvcfile.dump_stages(done, update_pipeline=False)
 
     def params(self) -> dict:
         """What params.yaml holds."""

@@ -22,7 +22,7 @@ from support.project import Project
 from support.servers import free_port, running
 
 DATASET = "tiny_numbers"
-PROCESSES = 8
+PROCESSES = 4
 OWN = "http://127.0.0.1"
 TRAININGS = """
 import multiprocessing, os, sys
@@ -292,7 +292,7 @@ def test_pipe_is_not_replaced_by_a_store(anywhere, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_fresh_store_survives_eight_processes(trained, anywhere):
+def test_fresh_store_survives_several_processes(trained, anywhere):
     """Every process has loaded what it needs before the first one touches the store."""
     anywhere.records = True
     ended = anywhere.run("python3", "-c", TRAININGS, str(trained.model), str(PROCESSES), RETRAIN_TRACKING="here")

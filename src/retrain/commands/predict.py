@@ -75,6 +75,8 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
     """
     if texts and file is not None:
         raise click.UsageError("give texts or --file, not both")
+    if file is not None and output is not None and file.resolve() == output.resolve():
+        raise RetrainError(str(output), "holds the rows", "give --output another name")
     model = finding.load(environment.workspace(), name)
     if file is None and not texts and model.encoder.holds != "text":
         file = Path("-")

@@ -31,7 +31,7 @@ RECORDED = ("train", "evaluate", "plot")
 
 
 @dataclass(frozen=True)
-class RecordedResult:
+class LockedResult:
     """A dataset's result, as a revision's dvc.lock records it."""
 
     revision: Revision
@@ -98,7 +98,7 @@ class Tally:
     done: dict[tuple[Entry, ...], dict[str, LockedStage]] = field(default_factory=dict)
     """With the stages whose outputs its run contains."""
 
-    def stages_of(self, found: RecordedResult) -> tuple[str, ...]:
+    def stages_of(self, found: LockedResult) -> tuple[str, ...]:
         """The stages of a result to record.
 
         They are empty if a newer commit already recorded these stages, or recorded different outputs for one of them.
@@ -122,7 +122,7 @@ def say(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
-def run_of(client: "MlflowClient", found: RecordedResult, result: Result) -> str:
+def run_of(client: "MlflowClient", found: LockedResult, result: Result) -> str:
     """Record the result in a folder and return its run, or nothing if its files can't be read.
 
     An earlier commit may be from another version of the project. A store that stops answering ends the command.
@@ -143,7 +143,7 @@ def revisions(workspace: Path) -> list[Revision]:
     return [Revision(workspace, commit) for commit in listed.split()]
 
 
-def recorded_results(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[RecordedResult]:
+def recorded_results(workspace: Path, dataset: str | None, among: list[Revision]) -> Iterator[LockedResult]:
     """Every result that these revisions record; a commit with an unreadable dvc.lock is left out with a message.
 
     Raises:
@@ -159,7 +159,7 @@ def recorded_results(workspace: Path, dataset: str | None, among: list[Revision]
             say(f"sync: {error.where}: {error.fact}; left out")
             continue
         for name in lock.datasets() if dataset is None else [dataset]:
-            found = RecordedResult(revision, name, consistent_stages(lock, name))
+            found = LockedResult(revision, name, consistent_stages(lock, name))
             if found.stages:
                 nothing = False
                 yield found

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 __all__ = [
     "ENCODING",
+    "GROUPS",
     "DataFacts",
     "Encoding",
     "LearnedEncoder",
@@ -21,6 +22,8 @@ __all__ = [
 
 
 ENCODING = "encoding.json"
+GROUPS = "test_groups.parquet"
+"""Next to the tables of the splits: the number of each test row's group in the column `group`, if rows come in groups."""
 
 
 class LearnedEncoder(Section):

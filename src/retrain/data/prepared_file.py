@@ -38,6 +38,11 @@ class PreparedRows:
     """The group or the time of each row, if splits go by one."""
     parameters: PrepareParameters
 
+    @property
+    def groups(self) -> "pd.Series[Any] | None":
+        """The group of each row, if splits go by it."""
+        return None if self.keys is None or self.keys.dtype.kind == "M" else self.keys
+
 
 def read_prepared(folder: Path) -> PreparedRows:
     """The output of the prepare stage.

@@ -1,11 +1,13 @@
-"""The table of a split, read without pandas: importing it would take longer than the evaluation of a small model."""
+"""The tables of the split stage, read without pandas: importing it would take longer than the evaluation of a small model."""
 
 from pathlib import Path
 
 from retrain import files
+from retrain.data.encoding_file import GROUPS
 from retrain.data.report_csv import Columns
+from retrain.errors import RetrainError
 
-__all__ = ["read_split"]
+__all__ = ["read_groups", "read_split"]
 
 
 def read_split(path: Path, hint: str, every: int = 1) -> Columns:
@@ -35,3 +37,23 @@ def read_split(path: Path, hint: str, every: int = 1) -> Columns:
         elif types.is_timestamp(column.type):
             columns[name] = np.array(columns[name], "datetime64[s]")
     return columns
+
+
+def read_groups(folder: Path, rows: int) -> list[int] | None:
+    """The number of each test row's group; None if rows are independent of each other, or all are of one group.
+
+    Args:
+        folder: the output of the split stage.
+        rows: the number of test rows.
+
+    Raises:
+        RetrainError: the file is damaged, or has another number of rows.
+    """
+    path, hint = folder / GROUPS, f"run: dvc repro split@{folder.parent.name}"
+    if not path.exists():
+        return None
+    columns = read_split(path, hint)
+    groups: list[int] = columns.get("group", [])
+    if len(groups) != rows:
+        raise RetrainError(str(path), "does not fit the test split", hint)
+    return groups if len({*groups}) > 1 else None

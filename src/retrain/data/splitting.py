@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain.data.encoders._text import normalised, signs_of
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "constant_columns", "contents_of_groups", "folds", "not_empty", "rare_classes", "split"]
+__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "numbered", "split", "warnings"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Folds = Annotated[int, Field(ge=2, le=16)]
+GROUP = "group"
 NAMES = "U10"
 """The type of arrays of names of splits, of which `validation` is the longest."""
 
@@ -190,6 +191,20 @@ def needed_to_train(targets: "pd.Series[Any]", units: list[bytes], assigned: "np
     return {by_draw(found, seed)[-1] for found in of_class.values()}
 
 
+def warnings(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"], groups: "pd.DataFrame | None") -> Iterator[str]:
+    """What to tell the user about the splits.
+
+    Args:
+        rows: all rows but those of an official test file.
+        splits: the rows of each split.
+        groups: the number of each test row's group, if there are groups.
+    """
+    yield from rare_classes(rows, splits)
+    yield from constant_columns(splits["train"])
+    if groups is not None and (groups[GROUP] == 0).all():
+        yield "all test rows are of one group, so the metrics do not tell how the model does on others; add groups"
+
+
 def rare_classes(rows: "pd.DataFrame", splits: dict[str, "pd.DataFrame"]) -> list[str]:
     """What to tell the user about classes that have a single row, or none to learn from; nothing for numbers."""
     target = rows.columns[-1]
@@ -217,6 +232,13 @@ def constant_columns(train: "pd.DataFrame") -> list[str]:
         return []
     start = "1 column has" if len(same) == 1 else f"{len(same):,} columns have"
     return [f"{start} the same value in every row of the train split, and no influence: {some_of(same)}"]
+
+
+def numbered(groups: "pd.Series[Any]") -> "pd.DataFrame":
+    """The number of each row's group, in the order of their first rows: the column `group`, int64."""
+    import pandas as pd
+
+    return pd.DataFrame({GROUP: pd.factorize(groups)[0]})
 
 
 def is_text(column: "pd.Series[Any]") -> bool:

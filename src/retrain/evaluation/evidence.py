@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrain.data.report_csv import Columns, in_short, significant
-from retrain.evaluation.intervals import Judged, intervals
+from retrain.evaluation.intervals import GROUP, Judged, intervals
 from retrain.evaluation.metrics import Evaluation, calibration_table, evaluate_outputs, tables_of
 from retrain.evaluation.paired import differences
 from retrain.evaluation.parameters import Evaluate
@@ -15,10 +15,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["evidence_of"]
+__all__ = ["SplitTables", "evidence_of"]
 
 
 CHANGED_BY_CALIBRATION = ("log_loss", "brier", "calibration_error")
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """The rows that a model was trained with, and those that it is judged by.
+
+    Attributes:
+        tables: of `test`, `train` and, unless there are folds, `validation`.
+        groups: the number of each test row's group; None if rows are independent of each other.
+        every: 1, or 10 if the table of `train` has the first of every ten rows, and so on.
+    """
+
+    tables: Mapping[str, Columns]
+    groups: Sequence[int] | None
+    every: int
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,7 @@ class Evidence:
 
     Attributes:
         metrics: by the parts of `metrics.json`: `test`, `baseline` and so on.
-        predictions: the columns of `predictions.csv` that the model adds.
+        predictions: the columns of `predictions.csv` that the model adds, and the groups of the rows.
         tables: tables by their file names.
         found: what the tables about rows have, in words.
     """
@@ -53,17 +68,14 @@ class Evidence:
         return "; ".join(filter(None, (", ".join(values), self.found)))
 
 
-def evidence_of(
-    model: "Predictor", outputs: "Tensor", splits: Mapping[str, Columns], parameters: Evaluate, every: int
-) -> Evidence:
+def evidence_of(model: "Predictor", outputs: "Tensor", splits: SplitTables, parameters: Evaluate) -> Evidence:
     """Judge a model by its outputs for the test rows.
 
     Args:
         model: the model.
         outputs: its outputs before calibration, (rows, outputs).
-        splits: the tables of `test`, `train` and, unless there are folds, `validation`.
+        splits: the rows of the splits.
         parameters: the section evaluate.
-        every: 1, or 10 if the table of `train` has the first of every ten rows, and so on.
 
     Raises:
         RetrainError: a metric is not finite.
@@ -71,29 +83,32 @@ def evidence_of(
     from retrain.evaluation import findings
 
     bins, classes = parameters.calibration_bins, model.description.task.learned.get("classes")
-    targets = splits["test"][model.description.task.column]
+    targets = splits.tables["test"][model.description.task.column]
     test = evaluate_outputs(model, outputs, targets, bins)
+    judged = test.judged.in_groups(splits.groups)
     baseline = evaluate_outputs(model, model.baseline(len(targets)), targets, bins, calibrated=False)
     metrics: dict[str, dict[str, Any]] = {
         "test": test.metrics,
         "baseline": baseline.metrics,
-        "intervals": {**intervals(test.judged)},
+        "intervals": {**intervals(judged)},
     }
     if parameters.reference == "linear":
-        fitted = findings.reference_outputs(model, splits)
+        fitted = findings.reference_outputs(model, splits.tables)
         reference = evaluate_outputs(model, fitted, targets, bins, calibrated=False)
         metrics["reference"] = reference.metrics
         metrics["reference_difference"] = {
-            name: {"low": one.low, "high": one.high} for name, one in differences(reference.judged, test.judged).items()
+            name: {"low": one.low, "high": one.high}
+            for name, one in differences(reference.judged.in_groups(splits.groups), judged).items()
         }
-    found = findings.findings_of(model, test.judged, splits, parameters.batch_size, every)
+    found = findings.findings_of(model, test.judged, splits.tables, parameters.batch_size, splits.every)
     metrics["near_duplicates"] = without_repeats(test.judged, found.repeated)
     tables = tables_of(test.judged, classes) | found.tables
     if classes:
         before = evaluate_outputs(model, outputs, targets, bins, calibrated=False)
         metrics["uncalibrated"] = {name: before.metrics[name] for name in CHANGED_BY_CALIBRATION}
         tables["calibration.csv"] = before_and_after(before, test, bins)
-    return Evidence(metrics, test.predictions, tables, found.summary)
+    own = {} if splits.groups is None else {GROUP: splits.groups}
+    return Evidence(metrics, test.predictions | own, tables, found.summary)
 
 
 def before_and_after(before: Evaluation, after: Evaluation, bins: int) -> Columns:

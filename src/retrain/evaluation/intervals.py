@@ -1,13 +1,14 @@
 """Metrics of judged rows, and how far they may be from those of all rows that there could be.
 
 The intervals are for 95 %. Accuracy and coverage are shares of rows, whose interval is known: Wilson's. All other metrics
-have a bootstrap interval over the test rows: percentiles, widened for few rows. `benchmarks/coverage.py` measures how often
-the intervals contain the true value, and compares them with others.
+have a bootstrap interval over the test rows: percentiles, widened for few rows. Where rows come in groups, such as the
+visits of a patient, the bootstrap draws groups, because rows of a group tell less than as many rows of their own.
+`benchmarks/coverage.py` measures how often the intervals contain the true value, and compares them with others.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from retrain.data.report_csv import Columns, significant
@@ -15,9 +16,11 @@ from retrain.data.report_csv import Columns, significant
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CHUNK", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
+__all__ = ["CHUNK", "GROUP", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
 
 
+GROUP = "group"
+"""The column of `predictions.csv` with the number of a row's group, where there are groups."""
 LEVEL = 0.95
 Z = 1.959964
 """95 % of a normal distribution are within this many standard deviations."""
@@ -49,6 +52,7 @@ class Judged:
         predicted: the same for the predictions.
         probabilities: of each class, float64, (rows, classes); None for numbers.
         low, high: the intervals of predicted numbers, float64, (rows,), or None.
+        groups: the number of each row's group, int64, (rows,); None if rows are independent of each other.
     """
 
     targets: "np.ndarray"
@@ -56,6 +60,7 @@ class Judged:
     probabilities: "np.ndarray | None" = None
     low: "np.ndarray | None" = None
     high: "np.ndarray | None" = None
+    groups: "np.ndarray | None" = None
 
     @classmethod
     def of_predictions(cls, targets: Sequence[Any], predictions: Columns, classes: Sequence[str] | None) -> "Judged":
@@ -75,6 +80,17 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def units(self) -> int:
+        """The number of groups; that of rows if they are independent of each other."""
+        return len(self) if self.groups is None else len(set(self.groups.tolist()))
+
+    def in_groups(self, groups: Sequence[Any] | None) -> "Judged":
+        """The same rows with the number of each row's group; None if they are independent of each other."""
+        import numpy as np
+
+        return replace(self, groups=None if groups is None else np.asarray(groups, dtype=np.int64))
 
     def some(self, most: int) -> "Judged":
         """Evenly spaced rows, not more than `most`."""
@@ -153,32 +169,58 @@ class Judged:
         return metrics | ({"coverage": inside[0]} if inside else {})
 
 
-def resamples(rows: int, seed: int = SEED) -> "Iterator[np.ndarray]":
-    """How often each row is drawn in each resample of as many rows, with replacement: float64, (samples, rows), in chunks."""
+def resamples(judged: Judged, seed: int = SEED) -> "Iterator[np.ndarray]":
+    """How often each row is in each resample: float64, (samples, rows), in chunks.
+
+    A resample draws as many rows as there are, with replacement; or as many groups, each with all of its rows.
+    """
     import numpy as np
 
-    generator = np.random.default_rng(seed)
+    generator, rows, units = np.random.default_rng(seed), len(judged), judged.units
+    group_of = None if judged.groups is None else np.unique(judged.groups, return_inverse=True)[1]
     left = min(MOST_SAMPLES, max(FEWEST_SAMPLES, DRAWS // rows))
     while left:
         samples = min(left, max(CHUNK // rows, 1))
-        drawn = generator.integers(0, rows, (samples, rows)) + np.arange(samples)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=samples * rows).reshape(samples, rows).astype(np.float64)
+        drawn = generator.integers(0, units, (samples, units)) + np.arange(samples)[:, None] * units
+        counts = np.bincount(drawn.ravel(), minlength=samples * units).reshape(samples, units).astype(np.float64)
+        yield counts if group_of is None else counts[:, group_of]
         left -= samples
 
 
 def intervals(judged: Judged) -> dict[str, Interval]:
-    """The interval of each metric of some test rows."""
+    """The interval of each metric of some rows; none if they are a single group of several rows."""
     import numpy as np
 
-    rows, some = len(judged), judged.some(MOST_ROWS)
+    rows, units, some = len(judged), judged.units, judged.some(MOST_ROWS)
+    if units < min(rows, 2):
+        return {}
     values, centres = judged.values(), some.values()
-    parts = [some.metrics(weights) for weights in resamples(len(some))]
+    parts = [some.metrics(weights) for weights in resamples(some)]
     narrowed = math.sqrt(len(some) / rows)
     found = {}
     for name, value in values.items():
         samples = np.concatenate([part[name] for part in parts])
-        found[name] = interval(value + (samples - centres[name]) * narrowed, rows)
-    return found | {name: wilson(values[name], rows) for name in values if name in SHARES}
+        found[name] = interval(value + (samples - centres[name]) * narrowed, units)
+        if name in SHARES:
+            spread = samples.std().item() * narrowed
+            found[name] = wilson(value, rows if judged.groups is None else effective_rows(value, spread, rows, units))
+    return found
+
+
+def effective_rows(share: float, spread: float, rows: int, groups: int) -> float:
+    """How many independent rows tell as much about a share as rows in groups, with allowance for few groups.
+
+    E. L. Korn, B. I. Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
+    from survey data", Survey Methodology 24 (1998). If all rows are alike, their spread is unknown, and groups count once.
+
+    Args:
+        share: of the rows.
+        spread: the standard deviation of the share in resamples of groups.
+        rows: their number.
+        groups: the number of groups.
+    """
+    alike = share * (1 - share) / spread**2 if spread > 0 else groups
+    return max(1.0, min(alike * (Z / t_quantile(groups - 1)) ** 2, rows))
 
 
 def interval(samples: "np.ndarray", rows: int) -> Interval:
@@ -222,7 +264,7 @@ def t_quantile(freedom: int, z: float = Z) -> float:
     return math.fsum([z, *(term / freedom**power for power, term in enumerate(terms, start=1))])
 
 
-def wilson(share: float, rows: int) -> Interval:
+def wilson(share: float, rows: float) -> Interval:
     """Wilson's score interval of a share, which also holds near 0 and 1.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), pages 209-212.

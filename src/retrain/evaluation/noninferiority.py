@@ -1,7 +1,8 @@
 """Whether a model may be worse than another one by more than a limit, from their predictions of the same test rows.
 
 Accuracy and coverage are shares of rows: their bounds are those of Tango's score test for paired shares. All other metrics
-have a delete-group jackknife with a t distribution. `benchmarks/gate.py` measures how often each is wrong, and compares
+have a delete-group jackknife with a t distribution. So have all metrics of rows that come in groups, such as the visits of a
+patient, because the jackknife leaves out whole groups. `benchmarks/gate.py` measures how often each is wrong, and compares
 them with a paired bootstrap and a permutation test.
 """
 
@@ -47,10 +48,10 @@ HIGHER = (*HIGHER_IS_BETTER, "coverage")
 """Metrics that drop when they fall; the others drop when they rise."""
 RELATIVE = ("rmse", "mae")
 """Metrics in the unit of the target: their drop is a part of the other model's value, 0.05 for 5 %."""
-GROUPS = 200
-"""Groups of rows that the jackknife leaves out, one at a time; single rows if there are fewer."""
+PARTS = 200
+"""Parts of the rows that the jackknife leaves out, one at a time; single rows, or groups of rows, if there are fewer."""
 FEWEST = 30
-"""Rows below which nothing is decided: neither method holds its error rates there."""
+"""Rows, or groups of rows, below which nothing is decided: neither method holds its error rates there."""
 SEED = 1
 
 
@@ -101,12 +102,13 @@ def drops(first: Judged, second: Judged, names: Iterable[str], bins: int, errors
         bins: the number of bins of the calibration error.
         errors: the error rates.
     """
-    if len(first) < FEWEST:
+    if first.units < FEWEST:
         return {}
+    exact = SHARES if first.groups is None else ()
     found = {
-        name: of_shares(first, second, name, errors) for name in names if name in SHARES and has(name, first, second)
+        name: of_shares(first, second, name, errors) for name in names if name in exact and has(name, first, second)
     }
-    others = [name for name in names if name not in SHARES]
+    others = [name for name in names if name not in exact]
     return found | (jackknifed(first, second, others, bins, errors) if others else {})
 
 
@@ -180,8 +182,9 @@ def quantile(error: float) -> float:
 
 
 def jackknifed(first: Judged, second: Judged, names: Iterable[str], bins: int, errors: Errors) -> dict[str, Drop]:
-    """The drops of any metrics, with the standard errors of a jackknife that leaves out groups of almost equal size.
+    """The drops of any metrics, with the standard errors of a jackknife that leaves out parts of almost equal size.
 
+    A part is some of the rows, or some of their groups.
     F. M. T. A. Busing, E. Meijer, R. van der Leeden, "Delete-m jackknife for unequal m", Statistics and Computing 9 (1999).
     The drop of a relative metric is a ratio, and its logarithm is what has the standard error.
     """
@@ -190,15 +193,18 @@ def jackknifed(first: Judged, second: Judged, names: Iterable[str], bins: int, e
     all_rows, narrowed = len(first), math.sqrt(min(1.0, len(first.some(MOST_ROWS)) / len(first)))
     values = changes(first, second, np.ones((1, all_rows)), names, bins)
     first, second = first.some(MOST_ROWS), second.some(MOST_ROWS)
-    rows, groups = len(first), min(GROUPS, len(first))
-    member = np.random.default_rng(SEED).permutation(rows) % groups
+    rows, units = len(first), first.units
+    count = min(PARTS, units)
+    member = np.random.default_rng(SEED).permutation(units) % count
+    if first.groups is not None:
+        member = member[np.unique(first.groups, return_inverse=True)[1]]
     parts = []
-    for chunk in np.array_split(np.arange(groups), math.ceil(groups * rows / CHUNK)):
+    for chunk in np.array_split(np.arange(count), math.ceil(count * rows / CHUNK)):
         weights = (member != chunk[:, None]).astype(np.float64)
         parts.append(changes(first, second, weights, names, bins))
     wholes = changes(first, second, np.ones((1, rows)), names, bins)
     shares = rows / np.bincount(member)
-    t_pass, t_fail = (t_quantile(groups - 1, quantile(error)) for error in (errors.passing, errors.failing))
+    t_pass, t_fail = (t_quantile(count - 1, quantile(error)) for error in (errors.passing, errors.failing))
     found = {}
     for name, value in values.items():
         without = np.concatenate([part[name] for part in parts])

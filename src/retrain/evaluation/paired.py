@@ -36,7 +36,7 @@ class Difference:
 
 
 def differences(first: Judged, second: Judged) -> dict[str, Difference]:
-    """The difference in each metric that both have, from resamples of the rows: each has the same rows for both models.
+    """The difference in each metric that both have, from resamples: each has the same rows for both models.
 
     What makes a row hard for both models cancels out, so the interval is narrower than those of the two metrics suggest.
     B. Efron, R. J. Tibshirani, "An introduction to the bootstrap" (1993), chapter 8 for pairs.
@@ -47,14 +47,14 @@ def differences(first: Judged, second: Judged) -> dict[str, Difference]:
     """
     import numpy as np
 
-    rows, some = len(first), (first.some(MOST_ROWS), second.some(MOST_ROWS))
+    rows, units, some = len(first), first.units, (first.some(MOST_ROWS), second.some(MOST_ROWS))
     values, centres = (difference(*(one.values() for one in pair)) for pair in ((first, second), some))
-    parts = [difference(*(one.metrics(weights) for one in some)) for weights in resamples(len(some[0]))]
+    parts = [difference(*(one.metrics(weights) for one in some)) for weights in resamples(some[0])]
     narrowed = math.sqrt(len(some[0]) / rows)
     found = {}
     for name, value in values.items():
         samples = np.concatenate([part[name] for part in parts])
-        ends = interval(value + (samples - centres[name]) * narrowed, rows)
+        ends = interval(value + (samples - centres[name]) * narrowed, units)
         found[name] = Difference(name, value, ends["low"], ends["high"])
     return found
 

@@ -188,7 +188,7 @@ class Asked:
 
     def floor_checks(self) -> Iterator[Check]:
         """The floors, which compare the metrics themselves."""
-        judged = pairs.judged(self.columns, pairs.classes_of(self.described))
+        judged = pairs.judged(self.columns, pairs.classes_of(self.described)).in_groups(self.candidate.groups)
         for part in self.parts:
             own = judged.rows(part.rows)
             values = metrics_of(own, self.bins) if part.floors and len(own) else {}
@@ -216,10 +216,12 @@ class Asked:
         errors = Errors(self.error, self.error / sum(len(part.drops) for part in self.parts))
         for part in self.parts:
             rows = int(part.rows.sum())
-            drops: dict[str, Drop] = {}
+            few, drops = "", dict[str, Drop]()
             values: list[dict[str, float]] = [{}, {}]
             if rows and not isinstance(judged, str):
                 first, second = (one.rows(part.rows) for one in judged)
+                if first.units < FEWEST:
+                    few = f"fewer than {FEWEST} {'test rows' if first.groups is None else 'groups of test rows'}"
                 drops = noninferiority.drops(first, second, part.drops, self.bins, errors)
                 values = [metrics_of(one, self.bins) for one in (first, second)]
             if self.is_same:
@@ -235,8 +237,8 @@ class Asked:
                         check, answer=noninferiority.answer(drop, limit), drop=figures.pop("value"), **figures
                     )
                 else:
-                    few = f"fewer than {FEWEST} test rows" if rows < FEWEST else f"no {metric} of both models"
-                    yield updated(check, reason=judged if isinstance(judged, str) else few)
+                    why = judged if isinstance(judged, str) else few or f"no {metric} of both models"
+                    yield updated(check, reason=why)
 
     @property
     def is_same(self) -> bool:

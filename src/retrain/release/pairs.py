@@ -34,8 +34,8 @@ def paired(candidate: RecordedResult, other: RecordedResult) -> "tuple[Judged, J
     for found in (columns, candidate.predictions):
         if isinstance(found, str):
             return found
-    names = classes_of(now, then)
-    return judged(columns, names), judged(candidate.predictions, names)
+    names, groups = classes_of(now, then), candidate.groups
+    return judged(columns, names).in_groups(groups), judged(candidate.predictions, names).in_groups(groups)
 
 
 def classes_of(*models: Description) -> list[str] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrain import files, params, schema
 from retrain.data import report_csv
 from retrain.errors import RetrainError
+from retrain.evaluation.intervals import GROUP
 from retrain.models import description
 from retrain.models.description import Description
 from retrain.models.result import Result
@@ -134,7 +135,15 @@ class RecordedResult:
         if isinstance(self.predictions, str) or self.description is None:
             return str(self.predictions)
         classes = self.description.task.learned.get("classes")
-        return Judged.of_predictions(self.predictions["target"], self.predictions, classes)
+        return Judged.of_predictions(self.predictions["target"], self.predictions, classes).in_groups(self.groups)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The number of each test row's group; None if rows are independent of each other, or unknown."""
+        if isinstance(self.predictions, str) or self.description is None:
+            return None
+        has_groups = self.description.prepare.model_dump().get("group") is not None
+        return self.predictions.get(GROUP) if has_groups else None
 
     def lacking(self, name: str) -> str:
         """A sentence about a file that is not available, with the command that gets it."""
