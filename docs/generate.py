@@ -87,7 +87,7 @@ PARAMS_HEAD = """# Parameters
 <!-- Written by `make docs` from the pydantic models. Do not edit. -->
 
 Every parameter of `params.yaml`, by section of a dataset's block.
-All parameters are required unless marked optional, in the block of a dataset or in the section `defaults`.
+All parameters are required unless marked optional, in the block of a dataset or in the `defaults` section.
 Upper limits above a million are left out.
 Write a list in brackets, even if it has one value or none: `inputs: [text]`, `repairs: []`.
 

@@ -32,7 +32,7 @@ def read_splits(model: "Predictor", dataset: str, folder: Path, every: int) -> d
         RetrainError: a model was trained on other splits, or does not know the columns or classes of these.
     """
     task, hint, splits = model.description.task, f"run: dvc repro split@{dataset}", {}
-    known, classes = {*model.encoder.columns, task.column}, task.learned.get("classes")
+    known, classes = {*model.encoder.columns, task.column}, task.classes
     for name in ("test", "train", "validation"):
         facts, path = model.description.splits.get(name), Path("data", dataset, "splits", f"{name}.parquet")
         if facts is None and name == "validation":  # there are folds

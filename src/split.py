@@ -135,8 +135,9 @@ def main(dataset: str) -> None:
     left = len(rows) + (0 if test is None else len(test)) - sum(map(len, splits.values()))
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.items())
     cut = f" in {parameters.folds} folds" if parameters.folds else ""
-    why = "that are also in the test file" if parameters.train_share is None else "by train_share"
-    without = f"; left out {left:,} rows {why}" if left else ""
+    reasons = ["that are also in the test file"] if test is not None else []
+    reasons += [] if parameters.train_share is None else ["by train_share"]
+    without = f"; left out {left:,} rows {' or '.join(reasons)}" if left else ""
     click.echo(f"split {dataset}: {sizes} rows{cut}{without}; {encoder.describe()}, {task.describe()}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from retrain.errors import RetrainError
 
-__all__ = ["own_variables", "run", "text"]
+__all__ = ["content", "own_variables", "run", "text"]
 
 
 FOREIGN = (
@@ -41,6 +41,13 @@ def run(folder: Path, *arguments: str, seconds: float | None = SECONDS) -> bytes
     if ended.returncode:
         raise failure(where, folder, ended.stderr.decode(errors="replace"))
     return ended.stdout
+
+
+def content(folder: Path, commit: str, path: str) -> bytes | None:
+    """What a file has in a commit; None if the commit has no such file. Raises RetrainError like `run`."""
+    if not run(folder, "ls-tree", "--name-only", commit, path):
+        return None
+    return run(folder, "show", f"{commit}:./{path}")
 
 
 def text(folder: Path, *arguments: str) -> str:

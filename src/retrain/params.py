@@ -123,15 +123,15 @@ def defaults(folder: Path) -> Mapping[str, Any]:
     """The section `defaults` of a folder's params.yaml; empty if there is none. Only the names in it are checked.
 
     Raises:
-        RetrainError: a name in it is unknown.
+        RetrainError: it is not a mapping, or a name in it is unknown.
     """
     shared = load_yaml(folder / FILE, FILE, "run this inside the repository").get(DEFAULTS) or {}
-    known = (*STAGES, GATE, *PARTS)
-    unknown = [str(name) for name in shared if name not in known] if isinstance(shared, Mapping) else []
-    if unknown:
-        problems = [schema.unknown_name("section", "", name, known) for name in unknown]
-        raise schema.combined(problems, f"{FILE}: {DEFAULTS}")
-    return shared if isinstance(shared, Mapping) else {}
+    known, where = (*STAGES, GATE, *PARTS), f"{FILE}: {DEFAULTS}"
+    if not isinstance(shared, Mapping):
+        raise RetrainError(where, "is not a mapping", "write a section as in the block of a dataset, such as train: {}")
+    if unknown := [str(name) for name in shared if name not in known]:
+        raise schema.combined([schema.unknown_name("section", "", name, known) for name in unknown], where)
+    return shared
 
 
 def with_defaults(block: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Work that threads do ahead of its use, in order."""
+"""Results that background threads compute before they are needed, in order."""
 
 import os
 from collections import deque

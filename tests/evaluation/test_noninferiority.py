@@ -57,7 +57,7 @@ def test_bounds_of_equal_models(task):
     outside = dict.fromkeys(METRICS[task], 0)
     for _ in range(PAIRS):
         for metric, found in drops(*make(draw), METRICS[task], 15, ERRORS).items():
-            assert found.low <= found.value <= found.high
+            assert found.low <= found.drop <= found.high
             outside[metric] += not found.low <= 0 <= found.high
     assert max(outside.values()) <= 2 * MOST_WRONG
 
@@ -108,7 +108,7 @@ def test_many_rows(monkeypatch):
     whole = drops(first, second, ["rmse"], 15, ERRORS)["rmse"]
     monkeypatch.setattr(noninferiority, "MOST_ROWS", ROWS // 2)  # as if these were more rows than are looked at
     some = drops(first, second, ["rmse"], 15, ERRORS)["rmse"]
-    assert some.value == whole.value
+    assert some.drop == whole.drop
     assert some.decidable == pytest.approx(whole.decidable, rel=0.25)
 
 
@@ -119,7 +119,7 @@ def test_copies_in_a_group_decide_nothing_more(task, metric):
     groups = np.arange(ROWS)[copies]
     together = [one.rows(copies).in_groups(groups) for one in alone]
     first, second = (drops(*models, [metric], 15, ERRORS)[metric] for models in (alone, together))
-    assert second.value == pytest.approx(first.value)
+    assert second.drop == pytest.approx(first.drop)
     assert second.decidable == pytest.approx(first.decidable, rel=0.15)
     few = [one.rows(copies[: 3 * 29]).in_groups(groups[: 3 * 29]) for one in alone]
     assert drops(*few, [metric], 15, ERRORS) == {}

@@ -149,6 +149,14 @@ def test_failed_demotion_changes_nothing(approved, tmp_path):
     assert events(approved) == ["promoted", "promoted"]
 
 
+def test_only_champion_is_demoted_without_its_store(approved, tmp_path):
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"demoted: {DATASET} has no champion now\n")
+    assert events(approved) == ["promoted", "demoted"]
+
+
 def test_server_follows_the_champion(approved):
     def shown() -> str:
         return requests.get(f"{service.url}/health", timeout=9).json()["sha256"]

@@ -1,11 +1,17 @@
 """Bad clients, overload, and the end of a server."""
 
+import asyncio
 import json
 import signal
 import socket
+import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+
+from retrain.serving.batches import Batches
+from retrain.serving.counters import Counters
+from retrain.serving.limits import Limits, RefusedError
 
 import pytest
 import requests
@@ -181,8 +187,7 @@ def test_a_taken_port_is_named(folder, tmp_path):
         ended = run_serve(tmp_path, str(folder), "--port", str(port))
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"Error: 127.0.0.1, port {port} can't be used (Address already in use); "
-        f"use another one: --port {port + 1}, or --port 0 for a free one\n"
+        f"Error: 127.0.0.1, port {port} can't be used (Address already in use); use --port 0 for a free one\n"
     )
 
 
@@ -190,3 +195,17 @@ def test_open_to_others_is_a_warning(folder, tmp_path):
     with serve(tmp_path / "log", str(folder), "--host", "0.0.0.0") as service:  # noqa: S104
         assert "Warning: the server is open to other machines, without a password or encryption" in service.log()
         assert service.stop() == 0
+
+
+def test_without_a_queue_the_idle_thread_still_works():
+    async def answers():
+        batches = Batches(Limits(queue=0), Counters())
+        release = threading.Event()
+        first = asyncio.create_task(batches.in_thread(release.wait))
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError, match="try again later"):
+            await batches.in_thread(list)
+        release.set()
+        return [await first, await batches.in_thread(list)]
+
+    assert asyncio.run(answers()) == [True, []]

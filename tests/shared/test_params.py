@@ -428,3 +428,9 @@ def test_number_of_a_format_is_named():
     with pytest.raises(RetrainError) as error:
         schema.check({"format": 2}, Versioned, "file")
     assert str(error.value) == "file.format: unknown '2'; known are: 1"
+
+
+def test_defaults_must_be_a_mapping(tmp_path):
+    write_yaml(tmp_path / "params.yaml", {"defaults": ["train"], "datasets": {}})
+    with pytest.raises(RetrainError, match=r"^params.yaml: defaults is not a mapping; write a section as in the block"):
+        params.defaults(tmp_path)

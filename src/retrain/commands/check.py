@@ -61,7 +61,7 @@ def problems_of(workspace: Path, name: str) -> Iterator[str]:
 
 
 def check_prepare(workspace: Path, name: str, block: Mapping[str, Any]) -> None:
-    """Check the section prepare, and that its files are here."""
+    """Check the prepare section, and that its files are here."""
     from retrain.data import sources
     from retrain.data.sources import SourceContext
 
@@ -75,7 +75,7 @@ def check_prepare(workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
 
 def check_split(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
-    """Check the section split."""
+    """Check the split section."""
     from retrain.data import encoders
     from retrain.data.splitting import Split, check
 
@@ -89,14 +89,14 @@ def check_split(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
 
 def check_train(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
-    """Check the section train, and that its choices fit each other, the encoder and the task."""
+    """Check the train section, and that its choices fit each other, the encoder and the task."""
     from retrain.data import encoders, tasks
     from retrain.training import setup
 
     where, split = params.section_path(name, "train"), block["split"]
     gives = encoders.load(params.value_at(split, "encoder.name"), where).Encoder.gives
     parameters = schema.check(block["train"], setup.Train, where)
-    setup.check_choices(parameters, split, gives, tasks.load(split["task"], where), where)
+    setup.choices_that_fit(parameters, split, gives, tasks.load(split["task"], where), where)
 
 
 def check_rest(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ def check_rest(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
 
 def check_gate(workspace: Path, name: str, _block: Mapping[str, Any]) -> None:
-    """Check the section gate, if there is one."""
+    """Check the gate section, if there is one."""
     from retrain.release import parameters
 
     if params.gate_section(workspace, name) is not None:

@@ -75,7 +75,10 @@ def write_onnx(here: Path, source: Path, folder: Path) -> None:
     path = here / "data" / dataset / "splits" / "test.parquet"
     rows = {name: column[:ROWS] for name, column in read_split(path, f"run: dvc repro split@{dataset}").items()}
     if "test" not in splits or splits["test"].sha256 != files.sha256(path):
-        raise RetrainError(dataset, "was trained on a different split", f"run: dvc repro train@{dataset}")
+        hint = (
+            f"check out the commit of this model, or export the model of this one: retrain export {dataset} --to onnx"
+        )
+        raise RetrainError(str(source), "was trained on a different split", hint)
     from retrain.models import onnx_export
 
     with files.replacing(folder / "model.onnx", folder / description.FILE) as (network, described):

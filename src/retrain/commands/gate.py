@@ -142,7 +142,9 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     if as_json and markdown:
         raise click.UsageError("give --json or --markdown, not both")
     with TemporaryDirectory(prefix="retrain-gate-") as copies:
-        _, other, decision = gate.ask(environment.workspace(), dataset, against, Path(copies))
+        workspace = environment.workspace()
+        candidate, other, limits = gate.subjects(workspace, dataset, against, Path(copies))
+        decision = gate.decide(workspace, candidate, other, limits)
     shown = f"{other.shown} ({other.revision.name})" if other else ""
     if as_json:
         content = {"dataset": dataset, "against": other.shown if other else None, **decision.model_dump(mode="json")}

@@ -26,17 +26,18 @@ __all__ = ["command"]
 def command(dataset: str, override: str) -> None:
     """Put a model into use, if the gate passes.
 
-    Registers the committed result of DATASET in MLflow as models:/DATASET@challenger: a model that answers raw rows, with
-    its metrics, report and card. Then asks the gate (see retrain gate). If it passes, the model becomes
-    models:/DATASET@champion. The outcome and its evidence are written into releases/DATASET.jsonl, which belongs in git.
+    Asks the gate (see retrain gate) about the committed result of DATASET, and registers it in MLflow as
+    models:/DATASET@challenger: a model that answers raw rows, with its metrics, report and card. If the gate passes, the
+    model becomes models:/DATASET@champion. The outcome and its evidence are written into releases/DATASET.jsonl, which belongs in git.
 
     Exit codes are those of retrain gate. Safe to repeat.
     """
     workspace = environment.workspace()
     with TemporaryDirectory(prefix="retrain-promote-") as copies:
-        candidate, other, decision = gate.ask(workspace, dataset, None, Path(copies))
+        candidate, other, limits = gate.subjects(workspace, dataset, None, Path(copies))
         proposal = champions.proposed(candidate, workspace)
-        client = store.connect()
+        client = store.connect()  # what can fail comes before the gate, because each answer is a use of the test rows
+        decision = gate.decide(workspace, candidate, other, limits)
         if proposal.is_champion:
             version = champions.align(client, workspace, dataset)
             click.echo(f"{dataset}: this model is the champion already, version {version.version if version else '?'}")

@@ -34,17 +34,10 @@ def command(dataset: str) -> None:
     click.echo(outputs)
 
 
-def committed(workspace: Path, path: str) -> bytes | None:
-    """The content of a file in the last commit, or None if it is not in it."""
-    if not git.run(workspace, "ls-tree", "--name-only", "HEAD", path):
-        return None
-    return git.run(workspace, "show", f"HEAD:./{path}")
-
-
 def committed_block(workspace: Path, dataset: str) -> Any:
     """A dataset's block of params.yaml in the last commit, or None."""
     where = f"{params.FILE} of the last commit"
-    content = yaml_files.parsed(committed(workspace, params.FILE) or b"", where)
+    content = yaml_files.parsed(git.content(workspace, "HEAD", params.FILE) or b"", where)
     return params.value_at(content, f"datasets.{dataset}") if isinstance(content, dict) else None
 
 
@@ -55,7 +48,7 @@ def restore_yaml(workspace: Path, dataset: str) -> Iterator[str]:
         (params.FILE, [("datasets", dataset)]),
         (dvc_lock.FILE, [("stages", stage) for stage in stages]),
     ):
-        if restore_keys(workspace / path, committed(workspace, path) or b"", keys):
+        if restore_keys(workspace / path, git.content(workspace, "HEAD", path) or b"", keys):
             yield f"{path}: restored the {'block' if path == params.FILE else 'stages'} of {dataset}"
 
 
@@ -97,7 +90,7 @@ def restore_metrics(workspace: Path, dataset: str) -> Iterator[str]:
     """Restore the outputs that git stores, or remove them if the last commit has none; yields what changed."""
     for stage in dvc_yaml.read(workspace).stages:
         for path in stage.in_git if stage.dataset == dataset else ():
-            then, target = committed(workspace, path), workspace / path
+            then, target = git.content(workspace, "HEAD", path), workspace / path
             now = target.read_bytes() if target.exists() else None
             if then == now:
                 continue

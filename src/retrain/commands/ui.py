@@ -47,9 +47,8 @@ def command(port: int, store: Path | None) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise RetrainError(
-                f"port {port}", f"can't be used ({error.strerror})", f"use another one: make ui PORT={port + 1}"
-            ) from None
+            hint = "use another one above 1023, such as: make ui PORT=5001"
+            raise RetrainError(f"port {port}", f"can't be used ({error.strerror})", hint) from None
     uri = own_store(folder)
     click.echo(f"open http://{HOST}:{port}/{PAGE} as soon as it is up (end with Ctrl-C), or the runs of one dataset:")
     for dataset, page in runs.pages(uri).items():

@@ -39,7 +39,7 @@ DOWNLOAD_YOURSELF = "download it yourself, and set location to the copy"
 
 
 class File(Section):
-    """One CSV file: a path or an http(s) URL, and its digest."""
+    """A file of rows (CSV, JSON lines or Parquet): its path or URL, and its digest."""
 
     location: Annotated[str, StringConstraints(min_length=1)] = Field(exclude=True)
     """Left out of all outputs, because the same content may be in several places."""

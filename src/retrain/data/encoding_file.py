@@ -40,6 +40,11 @@ class LearnedTask(Section):
     column: str
     learned: dict[str, Any]
 
+    @property
+    def classes(self) -> list[str]:
+        """The classes in order; none for a regression."""
+        return list(self.learned.get("classes", ()))
+
 
 class SplitFacts(Section):
     """The size of a split, and the digests of its table."""

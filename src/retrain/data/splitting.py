@@ -1,4 +1,4 @@
-"""Assignment of rows to splits by a hash of their content."""
+"""The split of each row: by a hash of its content, by its group, or by its time."""
 
 import hashlib
 from collections import defaultdict

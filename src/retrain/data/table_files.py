@@ -253,7 +253,7 @@ class Table:
         dates: Sequence[str],
         **others: Sequence[str],
     ) -> "Iterator[pd.DataFrame]":
-        """The parts of `frame` with at most so many rows, in their order; `unreadable` must have found nothing else."""
+        """The rows of `frame` in parts of at most `rows` rows, in their order; `unreadable` must have found nothing else."""
         # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
         query = self.selection(**others, categories=categories, dates=dates, without=without)
         for batch in self.connection.cursor().sql(query).to_arrow_reader(rows):

@@ -1,4 +1,4 @@
-"""All that the stage evaluate finds out about a model: the content of `metrics.json`, `predictions.csv` and `tables/`."""
+"""All that the evaluate stage finds out about a model: the content of `metrics.json`, `predictions.csv` and `tables/`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,14 +75,14 @@ def evidence_of(model: "Predictor", outputs: "Tensor", splits: SplitTables, para
         model: the model.
         outputs: its outputs before calibration, (rows, outputs).
         splits: the rows of the splits.
-        parameters: the section evaluate.
+        parameters: the evaluate section.
 
     Raises:
         RetrainError: a metric is not finite.
     """
     from retrain.evaluation import findings
 
-    bins, classes = parameters.calibration_bins, model.description.task.learned.get("classes")
+    bins, classes = parameters.calibration_bins, model.description.task.classes
     targets = splits.tables["test"][model.description.task.column]
     test = evaluate_outputs(model, outputs, targets, bins)
     judged = test.judged.in_groups(splits.groups)

@@ -61,7 +61,7 @@ def findings_of(
         every: 1, or 10 if the table of `train` has the first of every ten rows, and so on.
     """
     description, columns = model.description, model.encoder.columns
-    target, classes = description.task.column, description.task.learned.get("classes")
+    target, classes = description.task.column, description.task.classes
     kinds = dict(zip(columns, model.encoder.kinds, strict=True))
     looked = slices.rows_looked_at(len(judged))
     learned = slices.rows_looked_at(len(splits["train"][target]), TRAIN_ROWS)
@@ -126,7 +126,7 @@ def validation_of(model: "Predictor", rows: Columns, batch_size: int) -> Split:
     description = model.description
     inputs = {name: rows[name] for name in model.encoder.columns}
     predictions = model.predictions(model.outputs(inputs, batch_size))
-    judged = Judged.of_predictions(rows[description.task.column], predictions, description.task.learned["classes"])
+    judged = Judged.of_predictions(rows[description.task.column], predictions, description.task.classes)
     return Split(inputs, judged.targets, np.asarray(judged.probabilities))
 
 

@@ -67,7 +67,7 @@ class Judged:
         """The rows of a table of predictions, whose columns are as in `predictions.csv`."""
         import numpy as np
 
-        if classes is None:
+        if not classes:
             known = [name for name in ("predicted", "low", "high") if name in predictions]
             numbers = {name: np.asarray(predictions[name], dtype=np.float64) for name in known}
             return cls(np.asarray(targets, dtype=np.float64), **numbers)
@@ -80,6 +80,13 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def inside(self) -> "np.ndarray":
+        """Whether each target is within the interval of its prediction: (rows,)."""
+        import numpy as np
+
+        return np.asarray((self.low <= self.targets) & (self.targets <= self.high))
 
     @property
     def units(self) -> int:
@@ -159,7 +166,7 @@ class Judged:
         scaled, distances = errors / unit, (self.targets - centre) / unit
         columns = [np.square(scaled), np.abs(scaled), distances, np.square(distances)]
         if self.low is not None:
-            columns.append((self.low <= self.targets) & (self.targets <= self.high))
+            columns.append(self.inside)
         means = weights @ np.stack(columns, axis=1) / weights.sum(axis=1, keepdims=True)
         squares, sizes, middle, spread, *inside = means.T
         variance = spread - np.square(middle)
@@ -237,7 +244,7 @@ def interval(samples: "np.ndarray", rows: int) -> Interval:
 
 
 def normal_tail(deviations: float) -> float:
-    """The share of a normal distribution that is above so many standard deviations."""
+    """The share of a normal distribution above this number of standard deviations."""
     return math.erfc(deviations / math.sqrt(2)) / 2
 
 

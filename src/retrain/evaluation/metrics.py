@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
-from retrain.evaluation.intervals import Judged
+from retrain.evaluation.intervals import GROUP, Judged
 from retrain.models.description import restore_hint
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluation",
+    "bins_of",
     "calibration_table",
     "confidences",
     "evaluate_outputs",
@@ -64,7 +65,7 @@ def evaluate_outputs(
     import torch
 
     description, task = predictor.description, predictor.task
-    classes = description.task.learned.get("classes")
+    classes = description.task.classes
     if not classes and len(targets) < 2:
         raise RetrainError("the test split", "has a single row", "add data, or raise split.test")
     used = predictor.calibrated(outputs) if calibrated else outputs.double()
@@ -136,7 +137,7 @@ def calibration_table(judged: Judged, bins: int) -> Columns:
     import numpy as np
 
     confidence, correct = confidences(judged)
-    places = (confidence * bins).astype(int).clip(max=bins - 1)
+    places = bins_of(confidence, bins)
     counts = np.bincount(places, minlength=bins)
     return {
         "from": [significant(place / bins) for place in range(bins)],
@@ -165,6 +166,11 @@ def confidences(judged: Judged) -> "tuple[np.ndarray, np.ndarray]":
     return confidence, judged.targets == judged.predicted
 
 
+def bins_of(confidence: "np.ndarray", bins: int) -> "np.ndarray":
+    """The bin of each probability; all bins are equally wide: int64, (rows,)."""
+    return (confidence * bins).astype(int).clip(max=bins - 1)
+
+
 def calibration_error(judged: Judged, bins: int) -> float:
     """The expected calibration error: how far mean probability and accuracy of a bin are apart, by rows.
 
@@ -174,8 +180,7 @@ def calibration_error(judged: Judged, bins: int) -> float:
     import numpy as np
 
     confidence, correct = confidences(judged)
-    places = (confidence * bins).astype(int).clip(max=bins - 1)
-    return float(np.abs(np.bincount(places, confidence - correct, bins)).sum() / len(judged))
+    return float(np.abs(np.bincount(bins_of(confidence, bins), confidence - correct, bins)).sum() / len(judged))
 
 
 def prediction_table(inputs: Columns, targets: Sequence[Any], predictions: Columns) -> Columns:
@@ -183,7 +188,7 @@ def prediction_table(inputs: Columns, targets: Sequence[Any], predictions: Colum
 
     An input column whose name has another meaning here gets the prefix `input_`.
     """
-    shown = renamed(inputs, {"row", "target", *predictions})
+    shown = renamed(inputs, {"row", "target", GROUP, *predictions})
     return {"row": range(len(targets)), **shown, "target": targets, **predictions}
 
 

@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
 from retrain.evaluation.intervals import CHUNK, MOST_ROWS, SHARES, Judged, t_quantile
-from retrain.evaluation.metrics import confidences
+from retrain.evaluation.metrics import bins_of, confidences
 from retrain.evaluation.verdict import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ class Drop:
     """How much worse the second model is, in a metric's own direction: below 0 if it is better.
 
     Attributes:
-        value: the drop on these rows.
+        drop: the drop on these rows.
         low: the true drop is below it with the probability `Errors.failing` at most.
         high: the true drop is above it with the probability `Errors.passing` at most.
         decidable: the smallest limit under which a model that is as good as the other one fails to pass with the
             probability `Errors.failing`.
     """
 
-    value: float
+    drop: float
     low: float
     high: float
     decidable: float
@@ -131,7 +131,7 @@ def of_shares(first: Judged, second: Judged, name: str, errors: Errors) -> Drop:
     half = (lost + gained) / 2
     deviation = math.sqrt(lost + gained) / rows
     return Drop(
-        value=(lost - gained) / rows,
+        drop=(lost - gained) / rows,
         low=-bound(gained, lost, rows, z_fail),
         high=bound(lost, gained, rows, z_pass),
         decidable=bound(half, half, rows, z_pass) + z_fail * deviation,
@@ -143,7 +143,7 @@ def hits(judged: Judged, name: str) -> "np.ndarray":
     import numpy as np
 
     if name == "coverage":
-        return np.asarray((judged.low <= judged.targets) & (judged.targets <= judged.high))
+        return judged.inside
     return np.asarray(judged.targets == judged.predicted)
 
 
@@ -242,5 +242,5 @@ def metrics_of(judged: Judged, weights: "np.ndarray", bins: int) -> "dict[str, n
         return metrics
     confidence, correct = confidences(judged)
     apart = np.zeros((len(judged), bins))
-    apart[np.arange(len(judged)), (confidence * bins).astype(int).clip(max=bins - 1)] = confidence - correct
+    apart[np.arange(len(judged)), bins_of(confidence, bins)] = confidence - correct
     return metrics | {"calibration_error": np.abs(weights @ apart).sum(axis=1) / weights.sum(axis=1)}

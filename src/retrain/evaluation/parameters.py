@@ -10,7 +10,7 @@ __all__ = ["Evaluate", "Plot"]
 
 
 class Evaluate(Section):
-    """Parameters of the stage evaluate."""
+    """Parameters of the evaluate stage."""
 
     batch_size: AtLeastOne
     calibration_bins: Annotated[int, Field(ge=2, le=1000)]
@@ -20,7 +20,7 @@ class Evaluate(Section):
 
 
 class Plot(Section):
-    """Parameters of the stage plot."""
+    """Parameters of the plot stage."""
 
     dots_per_inch: Annotated[int, Field(gt=0, le=2400)]
     """The resolution; drawing a plot at the highest takes a gigabyte."""

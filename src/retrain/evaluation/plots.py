@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-__all__ = ["PlotData", "has_classes", "plots_of", "read_plot_data", "size_of", "use_default_style"]
+__all__ = ["PlotData", "plots_of", "read_plot_data", "size_of", "use_default_style"]
 
 
 TRAIN, VALIDATION, CHOSEN = "#0072b2", "#d55e00", "#555555"  # distinct in grey and for colour-blind readers
@@ -47,7 +47,7 @@ def size_of(name: str, data: PlotData) -> tuple[float, float]:
         return 5.0, 4.8
     if name != "confusion":
         return 6.4, 4.8
-    names = data.description.task.learned["classes"]
+    names = data.description.task.classes
     count, longest = len(names), max(map(len, class_labels(names)))
     cells = 0.55 * (count - 5) if count <= MOST_CELLS else 0.13 * min(count, MOST_LABELS)
     more = max(cells, 0.0) + 0.08 * max(longest - 16, 0)
@@ -87,7 +87,7 @@ def class_labels(names: Sequence[str]) -> list[str]:
 def loss(axes: "Axes", data: PlotData) -> None:
     """Loss by epoch."""
     name = plot_label(data.description.train.loss["name"].replace("_", " "))
-    of = " of the standardised target" if not has_classes(data.description) else ""
+    of = " of the standardised target" if not data.description.task.classes else ""
     curves(axes, data, "loss", f"Loss ({name}{of})")
 
 
@@ -134,7 +134,7 @@ def confusion(axes: "Axes", data: PlotData) -> None:
     import numpy as np
 
     matrix = data.results
-    names = data.description.task.learned["classes"]
+    names = data.description.task.classes
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     axes.figure.colorbar(image, ax=axes, label="Share of the target's rows", format="{x:.0%}")
@@ -184,13 +184,8 @@ def use_default_style() -> None:
 def plots_of(data: PlotData) -> "dict[str, Callable[[Axes, PlotData], None]]":
     """The functions that draw the plots of a dataset, by their file names without `.png`."""
     known = {"accuracy": accuracy, "rmse": rmse}
-    results = {"confusion": confusion} if has_classes(data.description) else {"predicted": predicted}
+    results = {"confusion": confusion} if data.description.task.classes else {"predicted": predicted}
     return {"loss": loss, data.metric: known.get(data.metric, other_metric), **results}
-
-
-def has_classes(description: Description) -> bool:
-    """Whether the model predicts classes, and not numbers."""
-    return "classes" in description.task.learned
 
 
 def confusion_counts(result: Result, description: Description) -> "np.ndarray":
@@ -203,7 +198,7 @@ def confusion_counts(result: Result, description: Description) -> "np.ndarray":
 
     path, hint = result.reports / "tables" / "confusion.csv", run_evaluate(result)
     counts = report_csv.read_numbers(path, hint, ("rows",))["rows"]
-    classes = len(description.task.learned["classes"])
+    classes = len(description.task.classes)
     if len(counts) != classes**2:
         raise RetrainError(str(path), "does not have one row for each pair of classes of the model", hint)
     if not all(0 <= count < MOST_ROWS and count.is_integer() for count in counts):
@@ -236,5 +231,5 @@ def read_plot_data(result: Result) -> PlotData:
     metric = next(iter(task.metrics))
     columns = ("epoch", *(f"{split}_{name}" for name in ("loss", metric) for split in ("train", "validation")))
     history = report_csv.read_numbers(result.history, f"run: dvc repro train@{result.dataset}", columns)
-    results = confusion_counts(result, described) if has_classes(described) else predicted_numbers(result)
+    results = confusion_counts(result, described) if described.task.classes else predicted_numbers(result)
     return PlotData(result.dataset, metric, history, results, described)

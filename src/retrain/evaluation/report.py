@@ -28,7 +28,7 @@ from retrain.evaluation.page import (
     shortened,
     shown,
 )
-from retrain.evaluation.plots import PlotData, has_classes
+from retrain.evaluation.plots import PlotData
 from retrain.evaluation.results import (
     Reader,
     class_results,
@@ -118,7 +118,7 @@ def read_report(result: Result, data: PlotData) -> Report:
     """
     path, hint = result.reports / "metrics.json", f"run: dvc repro evaluate@{result.dataset}"
     figures = schema.check(files.read_json(path, hint), Metrics, str(path), hint).model_dump()
-    described, classes = data.description, has_classes(data.description)
+    described, classes = data.description, bool(data.description.task.classes)
     if "test" not in described.splits:
         where, hint = str(result.model / FILE), f"run: dvc repro train@{result.dataset}"
         raise RetrainError(where, "does not say how many rows the test split has", hint)
@@ -205,12 +205,12 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     tables = [Table("Rows of each split", ["split", "rows", "share"], splits, frozenset({1, 2}))]
     columns = columns_of(data)
     rows = [[shortened(name), kind, "input"] for name, kind in columns[:MOST_ROWS]]
-    target = [shortened(described.task.column), "class" if has_classes(described) else "number", "target"]
+    target = [shortened(described.task.column), "class" if described.task.classes else "number", "target"]
     tables.append(
         Table("Columns", ["column", "kind", "use"], [*rows, target], left_out=max(len(columns) - MOST_ROWS, 0))
     )
     learned, found = described.task.learned, {"tables": tables, "classes": 0, "balance": "", "columns": len(columns)}
-    if has_classes(described):
+    if described.task.classes:
         names, counts = learned["classes"], learned["counts"]
         support = data.results.sum(axis=1).tolist()
         order = sorted(range(len(names)), key=lambda place: (-counts[place], place))

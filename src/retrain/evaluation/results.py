@@ -20,7 +20,7 @@ from retrain.evaluation.page import (
     shown,
     thinned,
 )
-from retrain.evaluation.plots import PlotData, has_classes
+from retrain.evaluation.plots import PlotData
 from retrain.evaluation.svg import Axis, Chart
 from retrain.models.result import Result
 
@@ -106,7 +106,7 @@ def curve(data: PlotData, metric: str) -> Figure:
 
 def class_results(data: PlotData, reader: Reader) -> dict[str, Any]:
     """The confusion matrix, the classes, and which are confused most often."""
-    matrix, names = data.results, list(data.description.task.learned["classes"])
+    matrix, names = data.results, list(data.description.task.classes)
     found: dict[str, Any] = {"tables": [], "figure": None, "matrix": None}
     if len(names) <= MOST_CELLS:
         found["matrix"] = matrix_table(matrix, names)
@@ -190,7 +190,7 @@ def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> d
         "bins": len(reader.table("calibration").get("rows", ())),
         "figure": reliability_diagram(reader),
         "fitted": data.description.calibration,
-        "second": data.description.task.learned["classes"][-1],
+        "second": data.description.task.classes[-1],
     }  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list
     tables = {name: reader.table(name) for name in ("mistakes", "label_errors", "near_duplicates")}
     wrong = (
         "The probability is that of the wrong answer."
-        if has_classes(data.description)
+        if data.description.task.classes
         else "The error is the prediction less the target."
     )
     said = {

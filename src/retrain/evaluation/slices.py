@@ -20,7 +20,7 @@ __all__ = ["as_numbers", "groupings", "rows_looked_at", "worst_slices"]
 MOST_ROWS = 100_000
 """Of more test rows, evenly spaced ones are looked at."""
 SMALLEST, SMALLEST_SHARE = 20, 0.01
-"""A slice has at least so many rows, and this share of them."""
+"""The fewest rows of a slice, and its smallest share of all rows."""
 QUANTILES = 5
 """The number of groups of a number, if they are large enough."""
 MOST_VALUES = 50

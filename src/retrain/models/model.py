@@ -35,6 +35,11 @@ class Model:
     """The digest of its files."""
 
     @property
+    def short_sha256(self) -> str:
+        """The start of the digest, which people see."""
+        return self.sha256[:12]
+
+    @property
     def description(self) -> Description:
         """What `model.json` says."""
         return self.predictor.description

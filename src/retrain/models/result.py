@@ -71,7 +71,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Result:
-    """What the stages left of a dataset.
+    """The files that the stages wrote for a dataset.
 
     Attributes:
         dataset: its name.

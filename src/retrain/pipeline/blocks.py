@@ -29,14 +29,14 @@ SMALL = 2_000
 LEARNING_SHARE = 0.75
 """With four folds, the share of a batch that one member of the network learns from; the rest is its own fold."""
 BATCHES = 12
-"""About so many batches make an epoch of a table of middle size; small tables have fewer, large ones more."""
+"""The batches in an epoch of a table of middle size, roughly; small tables have fewer, large ones more."""
 SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 """The bounds of the rows that a member learns from in a batch."""
 STEPS = 1_200
-"""About so many batches make a training, within the bounds of the epochs; fewer end the training of larger tables too early."""
+"""The batches in a training, roughly, within the bounds of the epochs; fewer end the training of larger tables too early."""
 FEWEST_EPOCHS, MOST_EPOCHS = 24, 60
 TEXT_BATCHES = 64
-"""About so many batches make an epoch of texts."""
+"""The batches in an epoch of texts, roughly."""
 REFERENCE_CELLS, REFERENCE_TEXT_CELLS = 500_000, 50_000
 """Rows times classes up to which fitting the reference takes about two seconds: without texts, and with them."""
 KINDS = ("numbers", "categories", "dates", "texts")
@@ -83,7 +83,7 @@ class Dataset:
 
     @property
     def learned(self) -> float:
-        """About so many rows are not in the test split."""
+        """The number of rows outside the test split, roughly."""
         return self.rows * (1.0 if self.test is not None else 1.0 - TEST)
 
     @property

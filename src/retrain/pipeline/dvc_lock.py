@@ -100,9 +100,8 @@ def of_commit(folder: Path, commit: str) -> Lock:
     Raises:
         RetrainError: it is damaged.
     """
-    try:
-        content = git.run(folder, "show", f"{commit}:./{FILE}")
-    except RetrainError:
+    content = git.content(folder, commit, FILE)
+    if content is None:
         return Lock()
     where = f"{FILE} of commit {commit[:7]}"
     return schema.check(yaml_files.parsed(content, where) or {}, Lock, where)

@@ -1,6 +1,7 @@
 """DVC as `retrain repro` runs it: `python -m retrain.pipeline.dvc_program repro plot@diabetes`.
 
-It is DVC's own command line, without advice about git, and about `dvc push` if there is no remote. A failed stage is named in the last line.
+It is DVC's own command line. It hides advice about git, and advice to run `dvc push` if there is no remote. A failed stage is
+named in the last line.
 """
 
 import logging

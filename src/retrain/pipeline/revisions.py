@@ -41,10 +41,7 @@ class Revision:
         """The content of a file that git stores, or None if there is none."""
         if not self.commit:
             return (self.folder / path).read_bytes() if (self.folder / path).is_file() else None
-        try:
-            return git.run(self.folder, "show", f"{self.commit}:./{path}")
-        except RetrainError:
-            return None
+        return git.content(self.folder, self.commit, path)
 
     def lock(self) -> Lock:
         """Its dvc.lock; raises RetrainError if it is damaged."""

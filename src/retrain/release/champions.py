@@ -71,8 +71,7 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
 def complete(recorded: RecordedResult) -> Result:
     """The result with all of its files; raises RetrainError if one is not available."""
     if lacking := recorded.collected():
-        fact, _, hint = recorded.lacking(lacking).partition("; ")
-        raise RetrainError(recorded.dataset, fact, hint)
+        raise recorded.unavailable(recorded.lacking(lacking))
     return recorded.result
 
 
@@ -106,7 +105,7 @@ def record(client: "MlflowClient", proposal: Proposal, decision: Decision, overr
 
 
 def demote(client: "MlflowClient", folder: Path, dataset: str, reason: str) -> None:
-    """Restore the previous champion, in the ledger and in MLflow; without one, there is no champion any more.
+    """Restore the previous champion in the ledger; without one, there is no champion any more. `align` moves the aliases.
 
     Raises:
         RetrainError: there is no champion, or the files of the previous one are not available. Nothing is changed then.
@@ -132,12 +131,8 @@ def reservation(proposal: Proposal, decision: Decision) -> str:
     A champion that was demoted passes against the model before it, as it did the first time; and a model that was refused
     passes where nothing is left to compare it with.
     """
-    about = [
-        entry
-        for entry in ledger.read(proposal.folder, proposal.dataset)
-        if proposal.entry["result_sha256"]
-        == (entry.get("replaced") or (entry["event"] != "gate" and entry.get("result_sha256")))
-    ]
+    own, entries = proposal.entry["result_sha256"], ledger.read(proposal.folder, proposal.dataset)
+    about = [entry for entry in entries if entry.get("replaced", entry.get("result_sha256")) == own]
     last = next((entry for entry in reversed(about) if entry["event"] != "refused"), {"event": ""})
     if last["event"] == "demoted":
         return f"this model was demoted on {last['at'][:10]}: {last['reason']}"
@@ -180,7 +175,7 @@ def align(
     registry.point(
         client, dataset, {registry.CHAMPION: champion} | ({registry.CHALLENGER: proposed} if proposed else {})
     )
-    if champion and registry.alias_of(client, dataset, registry.CHALLENGER) == str(champion.version):
+    if champion and registry.aliases_of(client, dataset).get(registry.CHALLENGER) == str(champion.version):
         registry.point(client, dataset, {registry.CHALLENGER: None})
     return champion
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Check", "Decision", "ask"]
+__all__ = ["Check", "Decision", "decide", "subjects"]
 
 
 CHAMPION = "champion"
@@ -108,20 +108,15 @@ class Asked:
     def described(self) -> Description:
         """The candidate; raises RetrainError if its files are not available."""
         if self.candidate.description is None:
-            raise self.unavailable(self.candidate.lacking("model.json"))
+            raise self.candidate.unavailable(self.candidate.lacking("model.json"))
         return self.candidate.description
 
     @cached_property
     def columns(self) -> "Columns":
         """The candidate's predictions; raises RetrainError if its files are not available."""
         if isinstance(self.candidate.predictions, str):
-            raise self.unavailable(self.candidate.predictions)
+            raise self.candidate.unavailable(self.candidate.predictions)
         return self.candidate.predictions
-
-    def unavailable(self, why: str) -> RetrainError:
-        """The error for files of the candidate that are not available."""
-        fact, _, hint = why.partition("; ")
-        return RetrainError(self.candidate.dataset, fact, hint)
 
     @cached_property
     def bins(self) -> int:
@@ -173,8 +168,8 @@ class Asked:
         return parts
 
     def part(self, where: str, rows: "np.ndarray", limits: Limits) -> Part:
-        """Some rows with the limits on metrics that this dataset has; the section `defaults` may have others."""
-        known = METRICS["classification" if pairs.classes_of(self.described) else "regression"]
+        """Some rows with the limits on metrics that this dataset has; the `defaults` section may have others."""
+        known = METRICS["classification" if self.described.task.classes else "regression"]
         floors, drops = (
             {name: limit for name, limit in own.items() if limit is not None and name in known}
             for own in (limits.floors, limits.drops)
@@ -188,20 +183,20 @@ class Asked:
 
     def floor_checks(self) -> Iterator[Check]:
         """The floors, which compare the metrics themselves."""
-        judged = pairs.judged(self.columns, pairs.classes_of(self.described)).in_groups(self.candidate.groups)
+        judged = pairs.judged(self.columns, self.described.task.classes).in_groups(self.candidate.groups)
         for part in self.parts:
             own = judged.rows(part.rows)
-            values = metrics_of(own, self.bins) if part.floors and len(own) else {}
-            ends = intervals(own) if values else {}
+            values = metrics_of(own, self.bins) if part.floors else {}
+            ends = intervals(own) if part.floors else {}
             for metric, floor in part.floors.items():
-                check = Check(
-                    kind="floor", metric=metric, where=part.where, rows=len(own), limit=floor, answer=CANNOT_DECIDE
-                )
-                if metric not in values:
-                    yield updated(check, reason=f"there is no {metric if len(own) else 'such test row'}")
-                    continue
-                passes = values[metric] >= floor if metric in HIGHER else values[metric] <= floor
-                yield updated(check, candidate=values[metric], answer=PASS if passes else FAIL, **ends.get(metric, {}))
+                value = values.get(metric)
+                answer: Answer = CANNOT_DECIDE
+                if value is not None:
+                    answer = PASS if (value >= floor if metric in HIGHER else value <= floor) else FAIL
+                yield Check(
+                    kind="floor", metric=metric, where=part.where, rows=len(own), limit=floor, answer=answer,
+                    candidate=value, reason=f"there is no {metric}" if value is None else "", **ends.get(metric, {}),
+                )  # fmt: skip
 
     def drop_checks(self, judged: "tuple[Judged, Judged] | str") -> Iterator[Check]:
         """The limits on drops.
@@ -215,40 +210,30 @@ class Asked:
         """
         errors = Errors(self.error, self.error / sum(len(part.drops) for part in self.parts))
         for part in self.parts:
-            rows = int(part.rows.sum())
-            few, drops = "", dict[str, Drop]()
+            why, drops = "", dict[str, Drop]()
             values: list[dict[str, float]] = [{}, {}]
-            if rows and not isinstance(judged, str):
+            if isinstance(judged, str):
+                why = judged
+            else:
                 first, second = (one.rows(part.rows) for one in judged)
                 if first.units < FEWEST:
-                    few = f"fewer than {FEWEST} {'test rows' if first.groups is None else 'groups of test rows'}"
+                    why = f"fewer than {FEWEST} {'test rows' if first.groups is None else 'groups of test rows'}"
                 drops = noninferiority.drops(first, second, part.drops, self.bins, errors)
                 values = [metrics_of(one, self.bins) for one in (first, second)]
-            if self.is_same:
-                drops = dict.fromkeys(drops, NONE)
             for metric, limit in part.drops.items():
-                check = Check(
-                    kind="drop", metric=metric, where=part.where, rows=rows, limit=limit, answer=CANNOT_DECIDE
-                )
-                check = updated(check, against=values[0].get(metric), candidate=values[1].get(metric))
-                if drop := drops.get(metric):
-                    figures = {name: significant(figure) for name, figure in vars(drop).items()}
-                    yield updated(
-                        check, answer=noninferiority.answer(drop, limit), drop=figures.pop("value"), **figures
-                    )
-                else:
-                    why = judged if isinstance(judged, str) else few or f"no {metric} of both models"
-                    yield updated(check, reason=why)
+                drop = NONE if self.is_same and metric in drops else drops.get(metric)
+                yield Check(
+                    kind="drop", metric=metric, where=part.where, rows=int(part.rows.sum()), limit=limit,
+                    answer=noninferiority.answer(drop, limit) if drop else CANNOT_DECIDE,
+                    reason="" if drop else why or f"no {metric} of both models",
+                    against=values[0].get(metric), candidate=values[1].get(metric),
+                    **({name: significant(figure) for name, figure in vars(drop).items()} if drop else {}),
+                )  # fmt: skip
 
     @property
     def is_same(self) -> bool:
         """Whether a model is compared with itself."""
         return self.other is not None and self.other.model_digest == self.candidate.model_digest
-
-
-def updated(check: Check, **figures: Any) -> Check:
-    """A check with what was found."""
-    return check.model_copy(update=figures)
 
 
 def metrics_of(judged: "Judged", bins: int) -> dict[str, float]:
@@ -259,10 +244,10 @@ def metrics_of(judged: "Judged", bins: int) -> dict[str, float]:
     return {name: significant(values.item()) for name, values in found.items()}
 
 
-def ask(
+def subjects(
     workspace: Path, dataset: str, against: str | None, copies: Path
-) -> tuple[RecordedResult, RecordedResult | None, Decision]:
-    """The candidate, the other model, and whether the candidate may take its place.
+) -> tuple[RecordedResult, RecordedResult | None, Gate]:
+    """What `decide` is about: the candidate, the other model, and the parameters.
 
     Raises:
         RetrainError: the candidate is out of date, or the other model does not exist.
@@ -272,8 +257,7 @@ def ask(
     finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
     lock = dvc_lock.read(workspace).of([dataset])
     candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, finder, copies / "candidate")
-    other = other_model(workspace, dataset, against, finder, copies / "other")
-    return candidate, other, decide(workspace, candidate, other, limits)
+    return candidate, other_model(workspace, dataset, against, finder, copies / "other"), limits
 
 
 def other_model(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["classes_of", "judged", "paired"]
+__all__ = ["judged", "paired"]
 
 
 ROWS_AT_ONCE = 1024
@@ -30,33 +30,22 @@ def paired(candidate: RecordedResult, other: RecordedResult) -> "tuple[Judged, J
     if (then.task.name, then.task.column) != (now.task.name, now.task.column):
         return f"the model of {other.revision.name} predicts {then.task.column} ({then.task.name})"
     same = then.splits["test"] == now.splits["test"]
-    columns = other.predictions if same else predicted_again(candidate, other, now, then)
-    for found in (columns, candidate.predictions):
-        if isinstance(found, str):
-            return found
-    names, groups = classes_of(now, then), candidate.groups
-    return judged(columns, names).in_groups(groups), judged(candidate.predictions, names).in_groups(groups)
+    before, after = other.predictions if same else predicted_again(candidate, other, now, then), candidate.predictions
+    if isinstance(before, str):
+        return before
+    if isinstance(after, str):
+        return after
+    names, groups = list(dict.fromkeys([*now.task.classes, *then.task.classes])), candidate.groups
+    return judged(before, names).in_groups(groups), judged(after, names).in_groups(groups)
 
 
-def classes_of(*models: Description) -> list[str] | None:
-    """The classes that any of the models knows; None for numbers."""
-    known = [model.task.learned.get("classes") for model in models]
-    return list(dict.fromkeys(name for names in known for name in names or ())) or None
-
-
-def judged(columns: "Columns | str", classes: Sequence[str] | None) -> "Judged":
-    """Predictions as rows that have metrics. The probability of a class that the model does not know is 0.
-
-    Raises:
-        RetrainError: there are no predictions.
-    """
+def judged(columns: "Columns", classes: Sequence[str]) -> "Judged":
+    """Predictions as rows that have metrics. The probability of a class that the model does not know is 0."""
     from retrain.evaluation.intervals import Judged
 
-    if isinstance(columns, str):
-        raise RetrainError("the predictions", "are not available", columns)
-    unknown = [f"probability_{name}" for name in classes or () if f"probability_{name}" not in columns]
     zeros = [0.0] * len(columns["target"])
-    return Judged.of_predictions(columns["target"], {**columns, **dict.fromkeys(unknown, zeros)}, classes)
+    unknown = {f"probability_{name}": zeros for name in classes if f"probability_{name}" not in columns}
+    return Judged.of_predictions(columns["target"], {**columns, **unknown}, classes)
 
 
 def predicted_again(

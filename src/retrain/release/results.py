@@ -122,7 +122,7 @@ class RecordedResult:
         if self.description is None or path is None:
             return self.lacking("model.json" if self.description is None else "predictions.csv")
         columns = report_csv.read_columns(path, self.to_get_files, ("target", "predicted"))
-        if not all(f"probability_{name}" in columns for name in self.description.task.learned.get("classes") or ()):
+        if not all(f"probability_{name}" in columns for name in self.description.task.classes):
             return f"an earlier version of Retrain wrote the predictions of {self.revision.name}, without probabilities"
         if self.description.calibration.interval is None:  # these are inputs with such names
             columns = {name: cells for name, cells in columns.items() if name not in ("low", "high")}
@@ -134,7 +134,7 @@ class RecordedResult:
 
         if isinstance(self.predictions, str) or self.description is None:
             return str(self.predictions)
-        classes = self.description.task.learned.get("classes")
+        classes = self.description.task.classes
         return Judged.of_predictions(self.predictions["target"], self.predictions, classes).in_groups(self.groups)
 
     @property
@@ -144,6 +144,11 @@ class RecordedResult:
             return None
         has_groups = self.description.prepare.model_dump().get("group") is not None
         return self.predictions.get(GROUP) if has_groups else None
+
+    def unavailable(self, why: str) -> RetrainError:
+        """The error for files that are not available; `why` is a sentence of `lacking` or `predictions`."""
+        fact, _, hint = why.partition("; ")
+        return RetrainError(self.dataset, fact, hint)
 
     def lacking(self, name: str) -> str:
         """A sentence about a file that is not available, with the command that gets it."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,8 +14,8 @@ from retrain.serving.batches import SMALL_BYTES, SMALL_ROWS, Batches
 from retrain.serving.bodies import count_of, rows_of
 from retrain.serving.connections import error_body
 from retrain.serving.counters import CONTENT_TYPE, Counters
-from retrain.serving.limits import Limits, RefusedError
-from retrain.serving.page import headers, page
+from retrain.serving.limits import BUSY, Limits, RefusedError
+from retrain.serving.page import page, security_headers
 from retrain.serving.watching import Served
 
 import orjson
@@ -25,7 +26,6 @@ __all__ = ["App"]
 PROTOCOL = "3.17.2"
 """The version of MLflow whose scoring protocol this is; its clients ask for it."""
 JSON = "application/json"
-BUSY = {"retry-after": "1"}
 CLIENT_LEFT = 499
 
 Message = MutableMapping[str, Any]
@@ -34,8 +34,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Answer(NamedTuple):
-    """A response."""
+class Response(NamedTuple):
+    """What is sent to a client."""
 
     status: int
     body: bytes
@@ -59,17 +59,17 @@ class App:
         """Bytes of bodies that are in memory."""
         self.unanswered = 0
         """Requests that a stop did not wait for."""
-        self.read = {
+        self.get_routes = {
             "/": self.page,
-            "/ping": lambda: Answer(200, b"\n"),
+            "/ping": lambda: Response(200, b"\n"),
             "/health": self.health,
-            "/version": lambda: Answer(200, PROTOCOL.encode(), "text/plain; charset=utf-8"),
+            "/version": lambda: Response(200, PROTOCOL.encode(), "text/plain; charset=utf-8"),
             "/metrics": self.metrics,
         }
-        self.computed = {"/invocations": self.predictions, "/explain": self.explanation}
+        self.post_routes = {"/invocations": self.predictions, "/explain": self.explanation}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Response a request."""
         if scope["type"] != "http":
             return
         path, began = scope["path"], time.perf_counter()
@@ -92,9 +92,9 @@ class App:
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def answer(self, method: str, path: str, scope: Scope, receive: Receive) -> Answer:
+    async def answer(self, method: str, path: str, scope: Scope, receive: Receive) -> Response:
         """The answer to a request; raises RefusedError if there is none."""
-        if compute := self.computed.get(path):
+        if compute := self.post_routes.get(path):
             require(method, ("POST",))
             headers = dict(scope["headers"])
             body = await self.body_of(headers, receive)
@@ -102,7 +102,7 @@ class App:
                 return await compute(body, headers.get(b"content-type", b"").decode("latin-1"))
             finally:
                 self.buffered -= len(body)
-        if read := self.read.get(path):
+        if read := self.get_routes.get(path):
             require(method, ("GET", "HEAD"))
             return read()
         raise RefusedError(404, "there is nothing here; predictions are at /invocations")
@@ -139,7 +139,7 @@ class App:
         if self.buffered > self.limits.buffered_bytes:
             raise RefusedError(503, "too many large requests arrive at once; try again later", BUSY)
 
-    async def predictions(self, body: bytes, content_type: str) -> Answer:
+    async def predictions(self, body: bytes, content_type: str) -> Response:
         """The predictions for the rows of a body."""
         model = self.served.model  # the same for the whole request, also if another one replaces it meanwhile
         if len(body) > SMALL_BYTES:
@@ -151,7 +151,7 @@ class App:
             else:
                 content = await self.batches.in_thread(lambda: written(answers_of(model, columns)))
         self.counters.rows += rows
-        return Answer(200, content, headers={"model-sha256": model.sha256[: len(self.served.sha256)]})
+        return Response(200, content, headers={"model-sha256": model.short_sha256})
 
     def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
         """The columns of a body, and the number of rows; raises RefusedError where the client is at fault."""
@@ -169,48 +169,48 @@ class App:
         """The answers to a small request."""
         if not rows:
             return []
-        try:
+        with blaming(model, columns):
             return await self.batches.predict(model, columns, rows)
-        except RetrainError as error:
-            raise fault_of(model, columns, error) from None
 
     def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, bytes]:
         """The number of rows of a large request, and its answer, all in the worker thread."""
         columns, rows = self.checked(model, body, content_type)
         return rows, written(answers_of(model, columns))
 
-    async def explanation(self, body: bytes, content_type: str) -> Answer:
+    async def explanation(self, body: bytes, content_type: str) -> Response:
         """The answer to a single row, and where it comes from."""
         model = self.served.model
         columns, rows = self.checked(model, body, content_type)
         if rows != 1:
             raise RefusedError(400, f"there are {rows:,} rows, but one row is explained at a time")
         found = await self.batches.in_thread(partial(explained, model, columns))
-        return Answer(200, orjson.dumps(found), headers={"model-sha256": model.sha256[: len(self.served.sha256)]})
+        return Response(200, orjson.dumps(found), headers={"model-sha256": model.short_sha256})
 
-    def page(self) -> Answer:
+    def page(self) -> Response:
         """The page on which a row can be typed."""
-        return Answer(200, page(self.served.model, self.served.sha256), "text/html; charset=utf-8", headers())
+        return Response(
+            200, page(self.served.model, self.served.sha256), "text/html; charset=utf-8", security_headers()
+        )
 
-    def health(self) -> Answer:
+    def health(self) -> Response:
         """That the server answers, and which model."""
         served = self.served
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(served.since))
         facts = {"status": "ok", "model": served.model.name, "sha256": served.sha256, "since": since}
         if served.problem:
             facts["problem"] = served.problem
-        return Answer(200, orjson.dumps(facts) + b"\n")
+        return Response(200, orjson.dumps(facts) + b"\n")
 
-    def metrics(self) -> Answer:
+    def metrics(self) -> Response:
         """The counters, for Prometheus."""
         served = self.served
         text = self.counters.text(served.model.name, served.sha256, len(self.connections), self.batches.waiting)
-        return Answer(200, text.encode(), CONTENT_TYPE)
+        return Response(200, text.encode(), CONTENT_TYPE)
 
     def count(self, path: str, status: int, began: float) -> None:
         """Count a request, and log it if asked to."""
         seconds = time.perf_counter() - began
-        known = path if path in self.read or path in self.computed else "other"
+        known = path if path in self.get_routes or path in self.post_routes else "other"
         self.counters.requests[known, status] += 1
         if path == "/invocations":
             self.counters.seconds.add(seconds)
@@ -232,34 +232,37 @@ def require(method: str, methods: tuple[str, ...]) -> None:
         raise RefusedError(405, f"use {methods[0]}", {"allow": ", ".join(methods)})
 
 
-def refusal(refused: RefusedError) -> Answer:
+def refusal(refused: RefusedError) -> Response:
     """The answer to a refused request."""
-    return Answer(refused.status, error_body(refused.status, refused.message), headers=refused.headers)
+    return Response(refused.status, error_body(refused.status, refused.message), headers=refused.headers)
 
 
 def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:
-    """The answers to a large request; raises RefusedError where the client is at fault."""
-    try:
+    """The answers to a large request."""
+    with blaming(model, columns):
         return model.answers(columns)
-    except RetrainError as error:
-        raise fault_of(model, columns, error) from None
 
 
 def explained(model: Model, columns: Columns) -> Explanation:
-    """The explanation of a row; raises RefusedError where the client is at fault."""
-    try:
+    """The explanation of a row."""
+    with blaming(model, columns):
         return explain(model, columns)
-    except RetrainError as error:
-        raise fault_of(model, columns, error) from None
 
 
-def fault_of(model: Model, columns: Columns, error: RetrainError) -> Exception:
-    """The client's fault if the encoder rejects the rows, such as a number that is too far off; else the model's."""
+@contextmanager
+def blaming(model: Model, columns: Columns) -> Iterator[None]:
+    """Raise RefusedError in place of an error that the client is to blame for.
+
+    It is if the encoder rejects the rows, for example because a number is too far off.
+    """
     try:
-        model.encoder.encode(columns)
-    except RetrainError as rejected:
-        return RefusedError(400, str(rejected))
-    return error
+        yield
+    except RetrainError as error:
+        try:
+            model.encoder.encode(columns)
+        except RetrainError as rejected:
+            raise RefusedError(400, str(rejected)) from None
+        raise error from None
 
 
 def written(answers: list[dict[str, Any]]) -> bytes:

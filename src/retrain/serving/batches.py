@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from retrain.models.model import Answer, Columns, Model
 from retrain.serving.counters import Counters
-from retrain.serving.limits import Limits, RefusedError
+from retrain.serving.limits import BUSY, Limits, RefusedError
 
 import numpy as np
 
@@ -20,7 +20,6 @@ SMALL_ROWS, SMALL_BYTES = 128, 1 << 16
 ROWS_AT_ONCE = 256
 MOST_GATHERED = 64
 """Requests that wait for further ones."""
-BUSY = {"retry-after": "1"}
 
 Result = TypeVar("Result")
 
@@ -99,7 +98,7 @@ class Batches:
 
     async def in_thread(self, work: Callable[[], Result]) -> Result:
         """The result of a large request's work; raises RefusedError if too many wait, or it waits too long."""
-        if self.waiting >= self.limits.queue:
+        if (self.waiting or self.turn.locked()) and self.waiting >= self.limits.queue:
             raise RefusedError(503, f"{self.waiting} large requests wait already; try again later", BUSY)
         self.waiting += 1
         try:

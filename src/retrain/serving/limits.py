@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ERROR_CODES", "Limits", "RefusedError"]
+__all__ = ["BUSY", "ERROR_CODES", "Limits", "RefusedError"]
 
 
 ERROR_CODES = {
@@ -17,6 +17,8 @@ ERROR_CODES = {
     503: "TEMPORARILY_UNAVAILABLE",
 }
 """The `error_code` of each status."""
+BUSY = {"retry-after": "1"}
+"""Headers of a refusal for lack of time or memory."""
 
 
 @dataclass(frozen=True)

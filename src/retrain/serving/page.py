@@ -11,7 +11,7 @@ from retrain.models.model import Model
 
 import orjson
 
-__all__ = ["headers", "page"]
+__all__ = ["page", "security_headers"]
 
 
 MOST_KNOWN = 200
@@ -42,7 +42,7 @@ def source() -> bytes:
 
 
 @cache
-def headers() -> dict[str, str]:
+def security_headers() -> dict[str, str]:
     """What the page may do: run its own script and style, and ask this server."""
     digests = {
         tag: base64.b64encode(hashlib.sha256(content).digest()).decode()

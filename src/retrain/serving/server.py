@@ -1,6 +1,7 @@
 """A server on one port, from its start to a graceful stop."""
 
 import asyncio
+import errno
 import gc
 import signal
 import socket
@@ -56,11 +57,16 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)  # with its protocol: without, asyncio leaves Nagle's delay on
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
-        hint = f"use another one: --port {port + 1}, or --port 0 for a free one"
+        in_use = error.errno == errno.EADDRINUSE
+        hint = "use --port 0 for a free one" if in_use else "check --host, and use a port above 1023"
         raise RetrainError(f"{host}, port {port}", f"can't be used ({error.strerror})", hint) from None
     return listening
 

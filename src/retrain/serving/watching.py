@@ -15,10 +15,6 @@ from retrain.serving.counters import Counters
 __all__ = ["Served"]
 
 
-SHOWN = 12
-"""Characters of a digest that are shown."""
-
-
 class Served:
     """What a user named, and the model that it stands for now."""
 
@@ -32,7 +28,7 @@ class Served:
     @property
     def sha256(self) -> str:
         """The start of the model's digest."""
-        return self.model.sha256[:SHOWN]
+        return self.model.short_sha256
 
     async def watch(self, seconds: float, counters: Counters, log: Callable[[str], None]) -> None:
         """Change to a new model as soon as its files are complete; a broken one changes nothing.

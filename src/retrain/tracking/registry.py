@@ -3,8 +3,10 @@
 A version is found by its content: its tag `result_sha256` is the digest of the result, as for runs.
 """
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "alias_of", "folder_of", "point", "register", "tag", "version_of"]
+__all__ = ["CHALLENGER", "CHAMPION", "aliases_of", "folder_of", "point", "register", "tag", "version_of"]
 
 
 SCHEME = "models:/"
@@ -96,20 +98,13 @@ def version_of(client: "MlflowClient", dataset: str, result_sha256: str) -> "Mod
 
 def point(client: "MlflowClient", dataset: str, aliases: Mapping[str, "ModelVersion | None"]) -> None:
     """Let aliases name versions; one that names none goes."""
-    with reachable():
-        known = client.get_registered_model(dataset).aliases
+    known = aliases_of(client, dataset)
     for alias, version in aliases.items():
         with writing(client):
             if version is not None:
                 client.set_registered_model_alias(dataset, alias, version.version)
             elif alias in known:
                 client.delete_registered_model_alias(dataset, alias)
-
-
-def alias_of(client: "MlflowClient", dataset: str, alias: str) -> str:
-    """The number of the version that an alias names; empty if there is no such alias."""
-    with reachable():
-        return str(client.get_registered_model(dataset).aliases.get(alias, ""))
 
 
 def tag(client: "MlflowClient", version: "ModelVersion", text: str, tags: Mapping[str, str]) -> None:
@@ -133,9 +128,10 @@ def folder_of(uri: str) -> Path:
     if not at:
         name, _, alias = name.partition("/")
     client = connected(environment.root(), os.environ.get("MLFLOW_TRACKING_URI"))
-    number = number_of(client, name, alias, is_alias=bool(at)) if re.fullmatch(schema.NAME, name) else None
+    possible = re.fullmatch(schema.NAME, name)
+    number = number_of(client, name, alias, is_alias=bool(at)) if possible else None
     if number is None:
-        known = aliases_of(client, name)
+        known = [f"{SCHEME}{name}@{alias}" for alias in aliases_of(client, name)] if possible else []
         hint = f"there are: {', '.join(known)}" if known else f"run: retrain promote {name}"
         raise RetrainError(uri, f"is not in MLflow ({client.tracking_uri})", hint)
     folder = files_of(client, name, number)
@@ -165,13 +161,11 @@ def number_of(client: "MlflowClient", name: str, alias: str, *, is_alias: bool) 
             raise
 
 
-def aliases_of(client: "MlflowClient", name: str) -> list[str]:
-    """The names that a registered model can be asked for; none if there is no such model."""
-    if not re.fullmatch(schema.NAME, name):
-        return []
+def aliases_of(client: "MlflowClient", name: str) -> dict[str, str]:
+    """The version that each alias of a registered model names; none if there is no such model."""
     with reachable():
         models = client.search_registered_models(f"name = '{name}'")
-        return [f"{SCHEME}{name}@{alias}" for model in models for alias in model.aliases]
+        return {alias: str(number) for model in models for alias, number in model.aliases.items()}
 
 
 @cache
@@ -188,4 +182,6 @@ def local(location: str) -> Path:
     parts = urlsplit(location)
     if parts.scheme in ("", "file"):
         return Path(unquote(parts.path))
-    return Path(download_artifacts(artifact_uri=location, dst_path=tempfile.mkdtemp(prefix="retrain-model-")))
+    folder = tempfile.mkdtemp(prefix="retrain-model-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(download_artifacts(artifact_uri=location, dst_path=folder))

@@ -1,4 +1,4 @@
-"""Runs in MLflow, one per result. Only this module and `store` import mlflow.
+"""Runs in MLflow, one per result.
 
 A run is found by its content: the tag `result_sha256` is a digest of the model's files and its history. No run ID is in
 any file that DVC or git tracks.
@@ -244,7 +244,7 @@ def pages(uri: str) -> dict[str, str]:
     """The pages that show the views of experiments, by their names, without the address of the server."""
     from mlflow import MlflowClient
 
-    with reachable():
+    with reachable(uri):
         experiments = MlflowClient(tracking_uri=uri).search_experiments(order_by=["name"])
     return {
         found.name: f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"

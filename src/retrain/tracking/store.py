@@ -171,7 +171,7 @@ def own_store(root: Path) -> str:
     uri = own_uri(root)
     if (root / "mlflow.db").exists():  # A dangling link passes: the store is created at its target.
         files.require_regular_file(root / "mlflow.db", NO_FILE)
-    with reachable(), lock(root, "mlflow"):
+    with reachable(uri), lock(root, "mlflow"):
         relocate(root)
     initialise(uri, root)
     return uri
@@ -182,7 +182,7 @@ def initialise(uri: str, root: Path) -> None:
     from mlflow import MlflowClient
     from sqlalchemy.engine import make_url
 
-    with reachable(), lock(root, "mlflow"):
+    with reachable(uri), lock(root, "mlflow"):
         url = make_url(uri)
         if url.database and not url.database.startswith((":memory:", "file:")):
             create_store(url, Path(url.database).resolve())
@@ -247,8 +247,8 @@ def writing(client: "MlflowClient") -> Iterator[None]:
 
 
 @contextmanager
-def reachable() -> Iterator[None]:
-    """Turn every error of the store into a StoreError."""
+def reachable(uri: str = "") -> Iterator[None]:
+    """Turn every error of a store into a StoreError; the store is the one that is in use unless `uri` names another."""
     import sqlite3
 
     from mlflow.exceptions import MlflowException
@@ -266,20 +266,22 @@ def reachable() -> Iterator[None]:
         ImportError,
         ValueError,
     ) as error:
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+        uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        uri = "mlflow.db" if uri in ("", f"sqlite:///{environment.root() / 'mlflow.db'}") else uri
         said = schema.shortened(" ".join(str(error).split()), 200)
         raise StoreError(f"MLflow ({uri})", f"does not work ({said})", hint_for(said, uri)) from None
 
 
 def hint_for(message: str, uri: str) -> str:
     """What to do about an error of the store."""
+    is_file, path = uri == "mlflow.db" or uri.startswith("sqlite:"), uri.removeprefix("sqlite:///")
     if any(words in message for words in ("disk I/O error", "disk is full", "No space left", "File too large")):
         return "make room on the disk"
     if any(words in message for words in ("out-of-date database schema", "Can't locate revision")):
-        return "a later MLflow has written it: move it away, for example mv mlflow.db mlflow-later.db"
+        return f"a later MLflow has written it: move it away, for example mv {path} {path.removesuffix('.db')}-later.db"
     if "database is locked" in message:
         return "close other programs that use it, then try again"
-    if uri == "mlflow.db":
+    if is_file:
         damaged = any(words in message for words in ("not a database", "malformed"))
-        return "move mlflow.db away; the next run makes a new one" if damaged else "see: retrain doctor"
+        return f"move {path} away; the next run makes a new one" if damaged else "see: retrain doctor"
     return "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"

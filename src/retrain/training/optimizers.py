@@ -161,7 +161,7 @@ class EagerSGD(EagerOptimizer, optim.SGD):
 def move_rows(parameter: Tensor, rows: Tensor, steps: Tensor) -> None:
     """Add the steps to distinct rows of a matrix.
 
-    On the CPU numpy moves a row at once, as one item of so many bytes, which takes a tenth of the time of `index_add_`.
+    On the CPU numpy moves a row at once, as one item of all its bytes, which takes a tenth of the time of `index_add_`.
     """
     if parameter.device.type != "cpu" or parameter.dim() != 2 or not parameter.is_contiguous():
         parameter.index_add_(0, rows, steps)

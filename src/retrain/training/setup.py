@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrain.training.loop import LoopConfig, State
     from retrain.training.optimizers import Parameters as StepParameters
 
-__all__ = ["Train", "Training", "build", "check_choices", "describe", "read_data"]
+__all__ = ["Train", "Training", "build", "choices_that_fit", "describe", "read_data"]
 
 
 class Loop(Section):
@@ -46,8 +46,7 @@ class Loop(Section):
     """What decides which epoch is best, on the validation split: `loss` or a metric of the task (`accuracy`, `macro_f1`; `rmse`,
     `mae`). The lower loss decides ties."""
     patience: AtLeastOne
-    """Training stops after this many epochs without a better epoch: a higher validation accuracy for classes, a lower
-    validation loss for numbers."""
+    """Training stops after this many epochs in a row without a better one; `best_by` says what is better."""
     seed: Seed
 
 
@@ -203,14 +202,14 @@ def check_best_by(best_by: str, task: "Task | type[Task]", where: str) -> None:
         raise RetrainError(f"{where}.loop.best_by", f"unknown '{best_by}'", schema.nearest(best_by, known))
 
 
-def check_choices(
+def choices_that_fit(
     parameters: Train, split: Mapping[str, Any], gives: str, task: "type[Task]", where: str
 ) -> "tuple[NetworkFile, NetworkParameters, StepParameters, Loss]":
-    """The choices that the parameters name; raises RetrainError if they do not fit each other or the section split.
+    """The choices that the parameters name; raises RetrainError if they do not fit each other or the split section.
 
     Args:
-        parameters: the section train.
-        split: the section split.
+        parameters: the train section.
+        split: the split section.
         gives: the kind of arrays that the encoder gives.
         task: the class of the task.
         where: the section's path, for errors.
@@ -236,7 +235,7 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
 
     loop, task, rows = parameters.loop, data.task, len(data.train)
     split, gives = data.encoding.split, data.encoder.gives
-    network_file, network_parameters, steps, loss = check_choices(parameters, split, gives, type(task), where)
+    network_file, network_parameters, steps, loss = choices_that_fit(parameters, split, gives, type(task), where)
     loss = loss.fitted(task)
     if rows < loop.batch_size:
         fact = f"the train split has {rows:,} rows, fewer than one batch of {loop.batch_size:,}"
