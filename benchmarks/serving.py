@@ -251,7 +251,7 @@ def tables(found, half, sizes, busy):
     yield ""
     yield (
         f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {len(busy)} rounds. The load average was {min(busy):.1f} to "
-        f"{max(busy):.1f}; this benchmark alone causes about 2, the rest is other work."
+        f"{max(busy):.1f}, this benchmark included."
     )
 
 

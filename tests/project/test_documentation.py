@@ -63,7 +63,7 @@ def test_make_targets_exist(command):
 
 @pytest.mark.parametrize("command", commands("retrain"))
 def test_subcommands_exist(command):
-    words = shlex.split(command.partition("|")[2] or command)
+    words = shlex.split(command.partition(" | ")[2] or command)
     assert words[0] == "retrain"
     assert words[1] in main.list_commands(None)
     for word in words[2:]:

@@ -29,7 +29,7 @@ ROWS = 1000
 )
 @click.argument("model")
 @click.option("--to", type=click.Choice(["onnx", "folder"]), required=True, help="What to write.")
-@click.option("--output", type=click.Path(path_type=Path), help="The folder to write into. Default: exports/MODEL.")
+@click.option("--output", type=click.Path(path_type=Path), help="The folder to write into. Default: exports/DATASET.")
 @cli.one_line_errors
 def command(model: str, to: str, output: Path | None) -> None:
     """Write a trained model for other programs or machines.
