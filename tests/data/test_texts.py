@@ -1,8 +1,11 @@
 """Texts in all scripts, and texts of signs: two different ones are never equal, and words stay whole."""
 
+import sys
+
 from retrain.data import splitting
 from retrain.data.encoders import _text, mixed, ngrams, text
 from retrain.data.encoders.text import tokenize
+from retrain.data.repairs import repair_spaces
 
 import numpy as np
 import pandas as pd
@@ -121,3 +124,11 @@ def test_features_tell_emoticons_apart(name):
 @given(st.text("aZ09_ .,-:)\n\x00\x1f\xe9\xa3\u20ac\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u0301", max_size=40))
 def test_plain_texts_have_the_content_that_others_would_have(some):
     assert _text.encoded_content(some) == _text.content_of(_text.normalised(some)).encode()
+
+
+def test_white_space_is_the_same_in_every_place():
+    spaces = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isspace()]
+    assert len(spaces) > 20
+    for char in spaces:
+        assert repair_spaces(f"a{char}b{char}{char}c") == "a b c"
+        assert repair_spaces(f"{char}a{char}") == " a "

@@ -62,7 +62,9 @@ def repair_backslashes(text: str) -> str:
 
 def repair_spaces(text: str) -> str:
     """Replace each sequence of white space by one space."""
-    return SPACES.sub(" ", text)
+    if text[:1].isspace() or text[-1:].isspace():
+        return SPACES.sub(" ", text)
+    return " ".join(text.split())  # the same, and faster
 
 
 REPAIRS = {"entities": repair_entities, "backslashes": repair_backslashes, "spaces": repair_spaces}
