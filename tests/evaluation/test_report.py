@@ -344,6 +344,23 @@ def test_page_does_not_scroll_sideways(width, page, pages):
         assert page.requests() == [path.resolve().as_uri()]
 
 
+A4 = 794
+"""The width of a sheet in pixels of CSS."""
+
+
+def test_print_cuts_nothing_off(page, pages):
+    wide = f"[...document.querySelectorAll('table, svg')].filter(one => one.getBoundingClientRect().right > {A4})"
+    hidden = "[...document.querySelectorAll('details table')].filter(one => !one.checkVisibility())"
+    for path in pages:
+        page.open(path, A4, dark=True)
+        page.call("Emulation.setEmulatedMedia", media="print")
+        assert page.run(f"{wide}.map(one => one.outerHTML.slice(0, 200))") == [], path.name
+        assert page.run("document.querySelectorAll('details table').length") > 0
+        assert page.run(f"{hidden}.length") == 0, path.name
+        assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.call("Emulation.setEmulatedMedia", media="")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing(dark, page, pages):
     script = Path(axe_core_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
