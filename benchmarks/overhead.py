@@ -31,7 +31,12 @@ NEEDS = {
 """What each stage must import: the least that it can take. Runs are recorded by a process of its own, which is off here."""
 WORK = {
     "prepare": ("prepare.prepare", "retrain.data.tables.write_parquet"),
-    "split": ("retrain.data.tables.read_parquet", "split.split", "split.write_tables", "split.write_arrays"),
+    "split": (
+        "retrain.data.tables.read_parquet",
+        "retrain.data.splitting.split",
+        "split.write_tables",
+        "split.write_arrays",
+    ),
     "train": (),
     "evaluate": (),
     "plot": ("matplotlib.figure.Figure.savefig",),

@@ -46,14 +46,15 @@ def by_prepare():
 def by_split():
     """The stage split without its encoder."""
     import split
+    from retrain.data import splitting
     from retrain.data.encoders.text import Encoder
     from retrain.data.prepared_file import read_prepared
     from retrain.data.splitting import Split
 
     rows = read_prepared(Path("data/growth/prepared")).rows
     contents = Encoder.contents(rows.iloc[:, :-1])
-    parts = split.split(rows, contents, None, Split.model_validate(block()["split"]))
-    split.write_tables(Path("splits"), parts)
+    parts = splitting.split(rows, contents, None, Split.model_validate(block()["split"]))
+    split.write_tables(Path("splits"), parts, None)
 
 
 def main(real, count):
