@@ -70,9 +70,10 @@ def test_intervals_know_groups(finished):
     prepare = {"columns": ["group", "owner", "y"], "numbers": ["group", "y"], "inputs": ["group"], "group": "owner"}
     for name, value in prepare.items():
         finished.set(f"tiny_numbers.prepare.{name}", value)
-    for stage in ("prepare", "split", "train", "evaluate"):
-        ended = finished.stage_here(stage, "tiny_numbers")
-        assert ended.exit_code == 0, ended.output
+    finished.run_stages_here("tiny_numbers", "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
+    finished.commit()
+    gated = finished.retrain_here("gate", "tiny_numbers", "--against", "HEAD")
+    assert (gated.exit_code, "fewer than 30 groups of test rows" in gated.stdout) == (2, True), gated.output
     reports, owners = finished.folder / "reports/tiny_numbers", {repr(y): owner for _, owner, y in rows}
     shown = read(reports / "predictions.csv")
     assert list(shown) == ["row", "input_group", "target", "predicted", "low", "high", "group"]

@@ -150,6 +150,7 @@ def try_slow_rate(project: Project, *options: str) -> str:
     return said
 
 
+@pytest.mark.campaign
 def test_killed_temporary_experiment_resumes(finished, tmp_path):
     before, reference = stale(finished), finished.copy(tmp_path / "reference")
     with (
