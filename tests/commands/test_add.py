@@ -123,6 +123,29 @@ def test_an_added_dataset_runs(project, tmp_path):
     assert "homes loss" in shown.stdout, shown.said
 
 
+def test_a_question_as_target_stops_no_dvc_command(project, tmp_path):
+    rows = [{**row, "How happy are you with ${e://Field/product}?": row.pop("price")} for row in homes()]
+    added(
+        project,
+        "piped",
+        str(write(tmp_path / "homes.csv", rows)),
+        "--target",
+        "How happy are you with ${e://Field/product}?",
+    )
+    assert "Field/product" in (project.folder / "dvc.yaml").read_text()
+    project.dvc("repro", "--dry", "prepare@piped")
+
+
+def test_others_are_columns_of_the_train_file(project, tmp_path):
+    draw = random.Random(3)
+    rows = [{**{f"p{j}": draw.random() for j in range(30)}, "label": "ab"[i % 2]} for i in range(120)]
+    test = write(tmp_path / "test.csv", [{**row, "source": "kaggle"} for row in rows[:30]])
+    added(project, "wide", str(write(tmp_path / "wide.csv", rows)), "--target", "label", "--test-file", str(test))
+    assert block(project, "wide")["prepare"]["numbers"] == "others"
+    project.stages("prepare", "wide")
+    assert pd.read_parquet(project.folder / "data/wide/prepared/test.parquet").shape == (30, 31)
+
+
 def test_remove_undoes_add(project, tmp_path):
     added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
     added(project, "other", str(write(tmp_path / "other.csv", homes(seed=3))), "--target", "town")

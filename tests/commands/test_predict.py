@@ -100,6 +100,18 @@ def test_all_inputs_give_same_answers(elsewhere):
     assert answers(elsewhere, "tiny_news", stdin="\r\n".join(TEXTS) + "\r\n") == expected
 
 
+def test_headers_are_no_texts(elsewhere):
+    expected = answers(elsewhere, "tiny_news", *TEXTS)
+    (elsewhere.folder / "rows.txt").write_text(
+        "label\ttext\n" + "".join(f"?\t{text}\n" for text in TEXTS), encoding="utf-8"
+    )
+    assert answers(elsewhere, "tiny_news", "--file", "rows.txt") == expected
+    for header, where in (("text", "standard input"), ("label,text", "standard input")):
+        ended = predicted(elsewhere, "tiny_news", stdin="\n".join([header, *TEXTS]))
+        assert ended.stderr.startswith(f"Warning: {where}, line 1: looks like a header, but is answered like a text; ")
+        assert [json.loads(line) for line in ended.stdout.splitlines()][1:] == expected
+
+
 def test_standard_input_of_process(elsewhere):
     assert command(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == answers(elsewhere, "tiny_news", *TEXTS)
 

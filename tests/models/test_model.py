@@ -134,7 +134,7 @@ def test_values_are_read_as_in_training(anything):
         {"age": 5, "size": " 4 ", "sold": pd.Timestamp("2024-03-04"), "note": "x"},
         {"age": 5, "size": "9", "sold": "04.03.2024", "note": "x"},
     ]
-    columns = columns_of(rows, anything, [], ["%d.%m.%Y"])
+    columns = columns_of(rows, anything, [], {"dates": ["%d.%m.%Y"]})
     assert np.array_equal(columns["age"][:4], [1.0, np.nan, 2.0, np.nan], equal_nan=True)
     assert columns["size"][:3] == ["3", "3", "3"]
     assert columns["size"][4:] == ["true", "4", "9"]
@@ -158,7 +158,7 @@ def test_values_are_read_as_in_training(anything):
 def test_errors_do_not_repeat_values(anything, column, value, error):
     row = {"age": 1, "size": "3", "sold": None, "note": "a ship", column: value}
     with pytest.raises(RetrainError) as raised:
-        columns_of([row], anything, [], [])
+        columns_of([row], anything, [], {})
     assert str(raised.value) == error
 
 
@@ -167,3 +167,25 @@ def test_three_lines_in_another_program(tmp_path):
     program = f"import retrain\nmodel = retrain.load({str(folder)!r})\nimport json; print(json.dumps(model.predict(['a tram'])))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path("/"))
     assert json.loads(ended.stdout) == retrain.load(folder).predict(["a tram"])
+
+
+def test_dates_and_missing_values_are_written_as_in_training(anything):
+    written = {
+        "dates": ["%d.%m.%Y"],
+        "dates_in": {"sold": "%m/%d/%Y"},
+        "missing": ["?"],
+        "missing_in": {"age": ["-999", "n.a."]},
+    }
+    rows = [
+        {"age": -999, "size": "?", "sold": "03/04/2024", "note": "?"},
+        {"age": -999.0, "size": "", "sold": "?", "note": "-999"},
+        {"age": "n.a.", "size": " ? ", "sold": " ", "note": ""},
+        {"age": -998, "size": "-999", "sold": "2024-03-04", "note": "n.a."},
+    ]  # fmt: skip
+    columns = columns_of(rows, anything, [], written)
+    assert np.array_equal(columns["age"], [np.nan, np.nan, np.nan, -998], equal_nan=True)
+    assert [str(size) for size in columns["size"]] == ["nan", "nan", "nan", "-999"]
+    assert [str(when) for when in columns["sold"]] == ["2024-03-04T00:00:00", "NaT", "NaT", "2024-03-04T00:00:00"]
+    assert columns["note"] == ["?", "-999", "", "n.a."]
+    with pytest.raises(RetrainError, match="is not a date"):
+        columns_of([{**rows[0], "sold": "13.04.2024"}], anything, [], written)

@@ -82,12 +82,36 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
         file = Path("-")
     with ExitStack() as stack:
         write = stack.enter_context(writing(output)) if output else echo
-        if file is not None and file.suffix.lower() != ".txt":
+        if file is not None and is_table(file, model):
             path, shown = stack.enter_context(on_disk(file))
             answer_table(model, path, shown, write, skip=skip)
         else:
-            for some in batches(texts, file):
+            for number, some in enumerate(batches(texts, file)):
+                if number == 0 and not texts and looks_like_header(some[0], model):
+                    where = f"{file or 'standard input'}, line 1"
+                    cli.warn(
+                        f"{where}: looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
+                    )
                 write(answers(model, model.encoder.rows_of_texts(some)))
+
+
+def is_table(file: Path, model: "Model") -> bool:
+    """Whether a file is a table, and not one text per line: a .txt file is one if its first line names a column of the model."""
+    if file.suffix.lower() != ".txt" or model.encoder.holds != "text":
+        return True
+    with files.reading(file, "text file", "check the path"), file.open("rb") as stream:
+        return is_header(stream.readline(LONGEST_LINE).decode("utf-8-sig", errors="replace"), model)
+
+
+def looks_like_header(line: str, model: "Model") -> bool:
+    """Whether a text is the name of a column of the model, or the header of a table."""
+    return line.strip() in model.encoder.columns or is_header(line, model)
+
+
+def is_header(line: str, model: "Model") -> bool:
+    """Whether a line is the header of a table with all columns of a model, and others."""
+    signs = [sign for sign in (",", ";", "\t", "|") if sign in line]
+    return any({*model.encoder.columns} <= {*map(str.strip, line.split(sign))} for sign in signs)
 
 
 def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:

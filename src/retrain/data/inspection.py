@@ -13,6 +13,8 @@ from typing import Any
 from retrain import schema
 from retrain.data.table_files import (
     ISO,
+    MINUS,
+    SAME_SIGNS,
     Expected,
     Format,
     Table,
@@ -44,6 +46,18 @@ MARKERS = (
     "\\n",
     "inf",
     "-inf",
+    "n.a.",
+    "k.a.",
+    "n.d.",
+    "n. a.",
+    "k. a.",
+    "<na>",
+    "#div/0!",
+    "#value!",
+    "#ref!",
+    "#name?",
+    "#num!",
+    "#null!",
 )
 """What people write for a missing number, in lower case."""
 DATES = (
@@ -62,20 +76,33 @@ LOOKED_AT = 20_000
 """Rows that are looked at first, and those that are looked at closely. Counts are those of the whole file."""
 LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$", re.IGNORECASE)
 """Names of targets whose whole numbers stand for classes."""
+INDEX = re.compile(r"Unnamed: 0|__index_level_\d+__")
+"""Names that pandas gives to an index that it has written."""
 IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
 GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
 GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
-COMMA_DECIMALS = r"[+-]?(\d+|\d+,\d*|\d{1,3}(\.\d{3})+(,\d*)?)"
+COMMA_DECIMALS = rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+(,\d*)?)"
 DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
 """Ways to write numbers: 1,234.5; the same or below a thousand; 1.234,5; and the same with at least one dot."""
+PLAIN_POINT = r"[+-]?\d*\.(\d{1,2}|\d{4,})"
+"""A number whose point can only be the decimal mark."""
+APART = rf"[+-]?\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+([.,]\d*)?"
+FITS_APART = rf"{APART}|[+-]?\d{{1,3}}([.,]\d*)?"
+QUOTED = rf"[+-]?\d{{1,3}}({SAME_SIGNS[chr(39)]}\d{{3}})+(\.\d*)?"
+FITS_QUOTED = rf"{QUOTED}|[+-]?\d{{1,3}}(\.\d*)?"
+"""1 234,5 and 1'234.5, and the same or below a thousand."""
 FEW_CLASSES = 20
 ODD_SHARE = 0.05
 """The largest share of values that are not numbers in a column of numbers."""
-UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF"}
+UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF", "US$", "kr", "zł"}
+UNIT = r"[^\W\d_°µ%/²³]{1,6}|°[CF]?|[°µ]?[^\W\d_]{1,4}[²³]?(/[^\W\d_]{1,4}[²³]?)?|%"
+"""A unit behind a number, such as kg, °C, m² or km/h."""
 FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 WORDS_ALONE = "(words)"
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")
+MOSTLY = 0.5
+"""The share of numbers from which a column of words is worth a look."""
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
 
@@ -112,6 +139,8 @@ class Column:
     """Of the target: `label` or `number`."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """Of a label: values that are the same number in another spelling, and their common name."""
+    almost_numbers: str = ""
+    """Of words: what most values have in common, if that is being numbers."""
     ambiguous: bool = False
     """Of dates: whether day and month could be swapped."""
     unspaced: bool = False
@@ -174,7 +203,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         if table.kind == "csv":
             separator, quote = table.reading
             given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
-        given = numbers_written(table, given)
+        given, note = numbers_written(table, given)
+        notes += [note] if note else []
         yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes))
 
 
@@ -219,46 +249,84 @@ def as_number(text: str) -> bool:
 
 
 def units_of(table: Table) -> tuple[str, ...]:
-    """Signs around numbers: a currency or a percent sign that all values of a column have, next to digits alone."""
+    """Signs around numbers that all values of a column have: a currency or a percent sign, or a unit such as kg behind them.
+
+    A word in front of digits may be part of a code, and so may one behind few different numbers.
+    """
     found = set()
     for place in range(len(table.names)):
-        rest = f"regexp_replace(c{place}, '[\\d.,+\\s\u00a0-]', '', 'g')"
-        source = f"(select {rest} as sign, c{place} as v from rows where c{place} <> '' limit {LOOKED_AT})"
-        signs, digits = table.ask("list(distinct sign), avg(regexp_matches(v, '\\d')::int)", source)
-        if digits == 1 and len(signs) == 1 and {*signs} <= UNITS:
-            found |= {*signs}
+        rest = f"trim(regexp_replace(c{place}, '[\\d.,+\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
+        marked = ", ".join(map(literal, MARKERS))
+        source = f"(select {rest} as sign, c{place} as v from rows where lower(c{place}) not in ({marked}) limit {LOOKED_AT})"
+        signs, digits, behind, different = table.ask(
+            "list(distinct sign), avg(regexp_matches(v, '\\d')::int), avg(regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')::int), "
+            "count(distinct v)",
+            source,
+        )
+        if digits == 1 and len(signs) == 1 and signs[0]:
+            is_unit = re.fullmatch(UNIT, signs[0]) and behind == 1 and different > FEW_CLASSES
+            if signs[0] in UNITS or is_unit:
+                found.add(signs[0])
     return tuple(sorted(found))
 
 
-def numbers_written(table: Table, given: Format) -> Format:
-    """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have."""
+def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
+    """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have.
+
+    Also a note if 1.281 or 1,281 can be read in two ways: where semicolons separate the values, a comma is the decimal mark.
+
+    Returns:
+        The format, and the note; empty if there is nothing to say.
+    """
     if table.kind != "csv":
-        return given
+        return given, ""
     units = given.units or units_of(table)
-    patterns = (r"[^,]*,\d+", GROUPED, GROUPED_OR_PLAIN, COMMA_DECIMALS, DOTTED)
-    shares = [shares_of(table, place, units, patterns) for place in range(len(table.names))]
+    patterns = {
+        "commas": r"[^,]*,\d+", "groups": GROUPED, "fits_groups": GROUPED_OR_PLAIN, "fits_commas": COMMA_DECIMALS,
+        "dots": DOTTED, "points": PLAIN_POINT, "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+", "apart": APART, "fits_apart": FITS_APART,
+        "quoted": QUOTED, "fits_quoted": FITS_QUOTED,
+    }  # fmt: skip
+    columns = [shares_of(table, place, units, patterns) for place in range(len(table.names))]
     fits = 1 - ODD_SHARE
-    grouped = any(commas and groups and fits_groups >= fits for commas, groups, fits_groups, _, _ in shares)
-    by_comma = any(
-        commas and fits_commas >= fits for commas, _, fits_groups, fits_commas, _ in shares if fits_groups < fits
-    )
-    dotted = any(dots and fits_commas >= fits for _, _, _, fits_commas, dots in shares)
+    by_semicolon = table.reading[0] == ";"
+    pointed = any(one["points"] >= fits / 2 for one in columns)
+    grouped = [one for one in columns if one["groups"] and one["fits_groups"] >= fits]
+    dotted = [one for one in columns if one["dots"] and one["fits_commas"] >= fits]
+    by_comma = any(one["commas"] and one["fits_commas"] >= fits and one["fits_groups"] < fits for one in columns)
+    by_comma = by_comma and (by_semicolon or not pointed)
+    note = ""
+    if (
+        by_semicolon
+        and not by_comma
+        and not pointed
+        and not any(one["both"] for one in columns)
+        and (grouped or dotted)
+    ):
+        by_comma = True
+        read = "1,281 as 1.281" if grouped else "1.281 as 1281"
+        note = f"it reads {read}, because semicolons separate its values; if that is wrong: --decimal . --thousands ,"
     found: dict[str, Any] = {"units": units} if units else {}
     if by_comma or given.decimal == ",":
         found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
     elif grouped and "decimal" not in given.model_fields_set:
         found |= {"thousands": ","}
-    return given.model_copy(update={name: value for name, value in found.items() if name not in given.model_fields_set})
+    for sign, some, all_fit in ((" ", "apart", "fits_apart"), ("'", "quoted", "fits_quoted")):
+        if any(one[some] and one[all_fit] >= fits for one in columns):
+            found["thousands"] = sign
+    known = {name: value for name, value in found.items() if name not in given.model_fields_set}
+    return given.model_copy(update=known), note if "decimal" in known else ""
 
 
-def shares_of(table: Table, place: int, units: Sequence[str], patterns: Sequence[str]) -> list[float]:
+def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[str, str]) -> dict[str, float]:
     """The shares of a column's values that match patterns without their units, in the first rows."""
-    value = f"c{place}"
+    value = f"replace(c{place}, '{MINUS}', '-')"
     for unit in units:
         value = f"trim(replace({value}, {literal(unit)}, ''))"
-    counts = ", ".join(f"count(*) filter (regexp_full_match({value}, {literal(pattern)}))" for pattern in patterns)
+    counts = ", ".join(
+        f"count(*) filter (regexp_full_match({value}, {literal(pattern)}))" for pattern in patterns.values()
+    )
     filled, *found = table.ask(f"count(*) filter ({value} <> ''), {counts}", f"(select * from rows limit {LOOKED_AT})")
-    return [count / max(1, filled) for count in found]
+    return {name: count / max(1, filled) for name, count in zip(patterns, found, strict=True)}
 
 
 def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
@@ -322,6 +390,23 @@ class Look:
         return [text for text in self.odd if text.lower() not in MARKERS]
 
     @property
+    def almost_numbers(self) -> str:
+        """That most values of a column of words are numbers, and the words; empty if they are not."""
+        strange = {text: self.odd[text] for text in self.strangers}
+        share = 1 - sum(strange.values()) / max(1, self.filled)
+        if WORDS_ALONE in strange or not strange or share < MOSTLY:
+            return ""
+        words = ", ".join(f"{shown(text)} ({count:,} rows)" for text, count in list(strange.items())[:3])
+        return f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'is' if len(strange) == 1 else 'are'} not"
+
+    @property
+    def absent(self) -> str:
+        """What to say about the values of a column of numbers that are not numbers."""
+        if not self.odd:
+            return ""
+        return f"; {', '.join(map(shown, list(self.odd)[:3]))} ({sum(self.odd.values()):,} rows) counts as missing"
+
+    @property
     def is_numeric(self) -> bool:
         """Whether it holds numbers, apart from a few values."""
         strange = sum(self.odd[text] for text in self.strangers)
@@ -355,8 +440,9 @@ def column_of(column: Look, wish: str | None) -> Column:
     """What an input column holds."""
     if wish is not None:
         return as_wished(column, wish)
-    if not column.filled:
-        return column.column("leave_out", "it is empty")
+    if not column.filled or INDEX.fullmatch(column.name):
+        why = "it is an index that pandas has written" if column.filled else "it is empty"
+        return column.column("leave_out", why)
     if column.distinct == 1 and not column.missing:
         return column.column(
             "leave_out", f"all its values are {shown(column.ask('any_value(' + column.value + ')')[0])}"
@@ -373,9 +459,9 @@ def column_of(column: Look, wish: str | None) -> Column:
 
 def as_wished(column: Look, wish: str) -> Column:
     """A column of the kind that the user gave; raises RetrainError if its values are of another kind."""
-    written, markers = "", column.markers if wish == "dates" else ()
+    written, markers, absent = "", column.markers if wish == "dates" else (), ""
     if wish == "numbers":
-        markers = numbers_of(column)
+        markers, absent = numbers_of(column), column.absent
     elif wish == "dates":
         found = date_format(column)
         if found is None:
@@ -383,7 +469,7 @@ def as_wished(column: Look, wish: str) -> Column:
                 f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format"
             )
         written = found
-    return column.column(wish, "as you asked", date_format=written, markers=markers)
+    return column.column(wish, "as you asked" + absent, date_format=written, markers=markers)
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
@@ -398,7 +484,7 @@ def number_column(column: Look) -> Column:
     number = column.number
     low, high, distinct, found, whole, zeros = column.ask(
         f"min({number}), max({number}), count(distinct {number}), count({number}), "
-        f"count(*) filter ({number} = floor({number})), count(*) filter (regexp_matches({column.value}, '^0\\d'))"
+        f"count(*) filter ({number} = floor({number})), count(*) filter (regexp_matches({column.value}, '^0\\d+$'))"
     )
     if zeros:
         return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
@@ -409,9 +495,7 @@ def number_column(column: Look) -> Column:
         return column.column("leave_out", "it has a different number in every row")
     sentinels, note = sentinels_of(column)
     why = f"numbers from {low:.6g} to {high:.6g}{note}"
-    if column.odd:
-        why += f"; {', '.join(map(shown, list(column.odd)[:3]))} ({sum(column.odd.values()):,} rows) counts as missing"
-    return column.column("numbers", why, markers=tuple(column.odd), sentinels=sentinels)
+    return column.column("numbers", why + column.absent, markers=tuple(column.odd), sentinels=sentinels)
 
 
 def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
@@ -472,16 +556,16 @@ def word_column(column: Look) -> Column:
         per_value = f"{words:.0f} words" if words >= WORDS else f"{letters:.0f} characters"
         return column.column("texts", f"{per_value} on average", unspaced=unspaced > 0.5)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
-        return column.column("leave_out", "it has a different value in every row")
+        return column.column("leave_out", "it has a different value in every row", almost_numbers=column.almost_numbers)
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
         return column.column("texts", f"{column.distinct:,} different values of {words:.1f} words")
-    return column.column("categories", f"{column.distinct:,} different values")
+    return column.column("categories", f"{column.distinct:,} different values", almost_numbers=column.almost_numbers)
 
 
 def target_column(column: Look, predict: str | None) -> Column:
     """The column to predict: a label or a number."""
     number = column.number
-    (zeros,) = column.ask(f"count(*) filter (regexp_matches({column.value}, '^0\\d'))")
+    (zeros,) = column.ask(f"count(*) filter (regexp_matches({column.value}, '^0\\d+$'))")
     if predict == "label" or (predict is None and (zeros or not column.is_numeric)):
         if column.distinct > max(FEW_CLASSES, column.filled / 2):
             fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
@@ -497,11 +581,11 @@ def target_column(column: Look, predict: str | None) -> Column:
         why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
         spelt = column.table.select(f"distinct {column.value}, {number}", f"where {number} is not null order by 1")
         rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
-        return column.column("target", why, predict="label", rename=rename)
+        return column.column("target", why + column.absent, predict="label", rename=rename, markers=tuple(column.odd))
     markers = numbers_of(column)
     low, high = column.ask(f"min({number}), max({number})")
     sentinels, note = sentinels_of(column)
-    why = f"a number from {low:.6g} to {high:.6g}{note}"
+    why = f"a number from {low:.6g} to {high:.6g}{note}{column.absent}"
     return column.column("target", why, predict="number", markers=markers, sentinels=sentinels)
 
 

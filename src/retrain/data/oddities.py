@@ -21,6 +21,8 @@ UNBALANCED = 0.8
 """The share of the largest class above which accuracy says little."""
 LEAK = 0.99
 """The share of the target that a single column explains, from which it probably reveals it."""
+FEWEST_LEAKED = 4
+"""Rows of a rare class, in a half of those looked at, from which a column that tells it is more than chance."""
 NAMED = 6
 """Columns and classes that a message names."""
 
@@ -37,6 +39,9 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     for column in inputs:
         if column.ambiguous:
             yield f"the order of day and month in {shown(column.name)} is not clear: {column.why}"
+    for column in columns[1:]:
+        if column.almost_numbers:
+            yield f"{column.almost_numbers}: if that means a missing value, add it with --missing"
     if target.sentinels:
         yield f"the target {target.sentinels[0]} counts as missing, and its rows are left out (--missing, --predict)"
     yield from leaks(table, target, inputs)
@@ -132,31 +137,37 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[st
     candidates = [column for column in inputs if column.kind in ("numbers", "categories")]
     label = target.predict == "label"
     rows = sample(table, target, candidates, label=label)
-    if len(rows) < 50 or len(candidates) < 2:
+    if len(rows) < 50 or not candidates:
         return
     wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
     half = np.arange(len(rows)) % 2 == 0
-    baseline = np.bincount(wanted[~half]).max() / (~half).sum() if label else 0.0
-    if baseline > 0.9:
+    counts = np.bincount(wanted[~half]) if label else np.zeros(1)
+    rare = (
+        label and counts.max() > 0.9 * counts.sum()
+    )  # then almost every guess is right, and each class counts the same
+    if rare and sorted(counts)[-2] < FEWEST_LEAKED:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
-        found = [column.name for column in candidates if tells(rows[column.name], wanted, half, label=label)]
+        found = [column.name for column in candidates if tells(rows[column.name], wanted, half, label=label, rare=rare)]
     if found:
         yield f"{listed(found)} alone {'tell' if len(found) > 1 else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
 
 
-def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool) -> bool:
+def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool, rare: bool) -> bool:
     """Whether a small tree, grown on a half of the rows, gets the other half right with a single column."""
     import numpy as np
+    from sklearn.metrics import balanced_accuracy_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     values = codes(column)
     if column.dtype.kind != "f" and len(np.unique(values)) > len(values) / 2:
         return False
     tree = (DecisionTreeClassifier if label else DecisionTreeRegressor)(max_leaf_nodes=64, random_state=0)
-    score: float = tree.fit(values[half, None], wanted[half]).score(values[~half, None], wanted[~half])
-    return score >= LEAK
+    tree.fit(values[half, None], wanted[half])
+    if rare:
+        return bool(balanced_accuracy_score(wanted[~half], tree.predict(values[~half, None])) >= LEAK)
+    return bool(tree.score(values[~half, None], wanted[~half]) >= LEAK)
 
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":

@@ -26,6 +26,7 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 """Texts; rows by column names; columns by name; or a table."""
 
 ROWS = "rows"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 SURROGATE = re.compile("[\ud800-\udfff]")
 ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
 
@@ -34,7 +35,7 @@ class WrongValueError(ValueError):
     """A value is not what its column holds. The text is a fact and a hint, with a semicolon between them."""
 
 
-def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
+def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], written: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that an encoder takes, in its order.
 
     Messages name row and column, but never repeat a value: a server sends them to its clients.
@@ -43,7 +44,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], dates:
         rows: the rows. Columns that the encoder does not take are ignored.
         encoder: of the model.
         repairs: what was repaired in texts before training.
-        dates: how dates are written besides ISO 8601, for strptime.
+        written: how the training file wrote dates and missing values: `prepare.format`.
 
     Raises:
         RetrainError: a column is missing, or a value is not what its column holds.
@@ -51,7 +52,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], dates:
     table, incomplete = listed(rows, encoder), encoder.holds == "anything"
     columns: dict[str, Any] = {}
     for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
-        values = table[name]
+        values = table[name] if kind == "text" else without_markers(table[name], name, written)
         if kind == "text":
             several = incomplete or len(encoder.columns) > 1  # a row without any text has no answer
             columns[name] = tidy_texts(converted(name, values, text, "" if several else None), repairs)
@@ -59,7 +60,9 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], dates:
             known = encoder.known.get(name, frozenset())
             columns[name] = converted(name, values, partial(category, known=known), math.nan)
         elif kind == "date":
-            times = converted(name, values, lambda value: time(value, dates), np.datetime64("NaT"))
+            own = written.get("dates_in", {}).get(name)
+            dates = [own] if own else written.get("dates", ())
+            times = converted(name, values, partial(time, dates=dates), np.datetime64("NaT"))
             columns[name] = np.array(times, dtype="datetime64[s]")
         else:
             columns[name] = converted(name, values, number, math.nan if incomplete else None)
@@ -132,6 +135,19 @@ def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any],
             fact, _, hint = str(error).partition("; ")
             raise RetrainError(f"row {place}, column '{column}'", fact, hint) from None
     return found
+
+
+def without_markers(values: Sequence[Any], name: str, written: Mapping[str, Any]) -> Sequence[Any]:
+    """The values of a column of another kind than text, where an empty text, and what the training file wrote for it, is missing."""
+    texts = {"", *written.get("missing", ()), *written.get("missing_in", {}).get(name, ())}
+    numbers = {float(text) for text in texts if NUMBER.fullmatch(text)}
+
+    def is_marker(value: Any) -> bool:
+        if isinstance(value, str):
+            return value.strip() in texts
+        return isinstance(value, Real) and not isinstance(value, bool) and value in numbers
+
+    return [None if is_marker(value) else value for value in values]
 
 
 def required(missing: Any) -> Any:

@@ -27,8 +27,20 @@ from pydantic import AfterValidator, Field, StringConstraints
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["ISO", "Expected", "Format", "Table", "likely_encoding", "lines_before_header", "literal", "open_table"]
+__all__ = [
+    "ISO",
+    "MINUS",
+    "SAME_SIGNS",
+    "Expected",
+    "Format",
+    "Table",
+    "likely_encoding",
+    "lines_before_header",
+    "literal",
+    "open_table",
+]
 
 
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
@@ -58,6 +70,9 @@ KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "j
 BACKSLASH = '\\"'
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA = re.compile(r"[+-]?\d+,\d+")
+MINUS = "\N{MINUS SIGN}"
+SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
+"""Signs between thousands that look alike, as a regular expression."""
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
 PARQUET_ROWS = 1 << 16
@@ -163,12 +178,14 @@ class Table:
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
         value, thousands, decimal = self.value(name), self.format.thousands, self.decimal
-        thousands = thousands if self.kind == "csv" else None
+        value, thousands = f"replace({value}, '{MINUS}', '-')", thousands if self.kind == "csv" else None
         for unit in self.format.units:
             value = f"trim(replace({value}, {literal(unit)}, ''))"
         if thousands is not None:
-            grouped = rf"^[+-]?\d{{1,3}}({re.escape(thousands)}\d{{3}})+({re.escape(decimal)}\d*)?$"
-            value = f"(case when regexp_matches({value}, {literal(grouped)}) then replace({value}, {literal(thousands)}, '') else {value} end)"
+            signs = SAME_SIGNS.get(thousands, re.escape(thousands))
+            grouped = rf"^[+-]?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?$"
+            together = f"regexp_replace({value}, {literal(signs)}, '', 'g')"
+            value = f"(case when regexp_matches({value}, {literal(grouped)}) then {together} else {value} end)"
         if decimal != ".":
             value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
         number = f"try_cast({value} as double)"
@@ -243,7 +260,7 @@ class Table:
         if not without and (found := self.unreadable(numbers, dates)):
             raise found[min(found)]
         query = self.selection(texts=texts, categories=categories, numbers=numbers, dates=dates, without=without)
-        return typed(self.to_pandas(f"{query} order by rowid"), categories, dates)
+        return typed(self.to_pandas(f"{query} order by rows.rowid"), categories, dates)  # a column may be called rowid
 
     def frames(
         self,
@@ -276,7 +293,7 @@ class Table:
             **{name: self.date(name) for name in dates},
         }
         columns = ", ".join(f"{expression} as {identifier(name)}" for name, expression in expressions.items())
-        rows = f"where rowid not in ({', '.join(map(str, without))})" if without else ""
+        rows = f"where rows.rowid not in ({', '.join(map(str, without))})" if without else ""
         return f"select {columns} from rows {rows}"
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
@@ -563,7 +580,9 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
     lines = re.split(r"\r\n|\r|\n", text)[:SEARCHED]
     for separator in [given.separator] if given.separator else SEPARATORS:
         named = [values_in(line, separator) for line in lines]
-        place = next((number for number, names in enumerate(named) if target in names), 0)
+        place = next((number for number, names in enumerate(named) if target in names), None)
+        if place is None:
+            continue
         before = zip(lines[:place], named[:place], strict=True)
         if all(COMMENT.match(line) or 2 * len(names) <= len(named[place]) for line, names in before):
             only_blank = not any(map(str.strip, lines[:place])) or (place == 1 and SEP.match(f"{lines[0]}\n"))
@@ -646,10 +665,21 @@ def parquet_table(
     with reading(path, shown, Exception), pq.ParquetFile(path) as content:
         names = tuple(content.schema_arrow.names)
         schema = pa.schema([field.with_name(f"c{place}") for place, field in enumerate(content.schema_arrow)])
-        batches = (batch.rename_columns(schema.names) for batch in content.iter_batches(PARQUET_ROWS))
+        batches = (
+            pa.RecordBatch.from_arrays(list(map(without_nan, batch.columns)), schema=schema)
+            for batch in content.iter_batches(PARQUET_ROWS)
+        )
         connection.register("source", pa.RecordBatchReader.from_batches(schema, batches))
         fill(connection, "source", len(names))
     return Table(connection, names, given, shown, None, has_header=False, skipped=0, section=section)
+
+
+def without_nan(column: "pa.Array[Any]") -> "pa.Array[Any]":
+    """A column of a Parquet file, where a number that is NaN is missing."""
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    return pc.if_else(pc.is_nan(column), None, column) if types.is_floating(column.type) else column
 
 
 def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:

@@ -60,10 +60,9 @@ class Model:
         return list(self.description.prepare.repairs)
 
     @cached_property
-    def dates(self) -> list[str]:
-        """How dates are written besides ISO 8601, for strptime."""
-        written = self.description.prepare.model_dump().get("format") or {}
-        return [*written.get("dates", ()), *written.get("dates_in", {}).values()]
+    def written(self) -> dict[str, Any]:
+        """How the training file wrote dates and missing values: `prepare.format`."""
+        return self.description.prepare.model_dump().get("format") or {}
 
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
@@ -81,7 +80,7 @@ class Model:
 
     def columns_of(self, rows: RawRows) -> Columns:
         """The columns that the model reads, checked and repaired; see `predict`."""
-        return columns_of(rows, self.encoder, self.repairs, self.dates)
+        return columns_of(rows, self.encoder, self.repairs, self.written)
 
     def answers(self, columns: Columns) -> list[Answer]:
         """The answers to what `columns_of` returns, or to several of them put together."""

@@ -260,10 +260,8 @@ def plot_lines(dataset: Dataset) -> list[str]:
 def artifact_lines(dataset: Dataset) -> list[str]:
     """The artifact of dvc.yaml. Its name has no underscore, which DVC does not take there."""
     lines = [f"  {artifact_name(dataset.name)}:", f"    path: models/{dataset.name}", "    type: model"]
-    return [
-        *lines,
-        f"    desc: {json.dumps(f'{one_line(dataset.title)} -> {one_line(dataset.target.name)}', ensure_ascii=False)}",
-    ]
+    about = f"{one_line(dataset.title)} -> {one_line(dataset.target.name)}".replace("${", "\\${")  # DVC fills in ${...}
+    return [*lines, f"    desc: {json.dumps(about, ensure_ascii=False)}"]
 
 
 def artifact_name(name: str) -> str:

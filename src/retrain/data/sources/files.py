@@ -105,9 +105,10 @@ class Parameters(SourceParameters):
 def read(parameters: Parameters, context: SourceContext) -> SourceRows:
     """Read the training file and, if there is one, the official test file."""
     rows, keys = read_file(parameters, parameters.train, context)
+    others = tuple(rows.columns)
     return SourceRows(
         rows=rows,
-        official_test=None if parameters.test is None else read_file(parameters, parameters.test, context)[0],
+        official_test=None if parameters.test is None else read_file(parameters, parameters.test, context, others)[0],
         classes=tuple(dict.fromkeys(name for _, name in sorted(parameters.rename.items()))),
         notes=(),
         keys=keys,
@@ -115,9 +116,15 @@ def read(parameters: Parameters, context: SourceContext) -> SourceRows:
 
 
 def read_file(
-    parameters: Parameters, file: File, context: SourceContext
+    parameters: Parameters, file: File, context: SourceContext, columns: tuple[str, ...] | None = None
 ) -> "tuple[pd.DataFrame, pd.Series[Any] | None]":
     """One file's rows: the inputs, then the target, with the values that `rename` lists renamed; and what splits go by.
+
+    Args:
+        parameters: the section.
+        file: the file.
+        context: where its copy may be.
+        columns: those that `others` can mean; None for all of the file.
 
     Raises:
         RetrainError: see `local_copy`, `open_table` and `Table.frame`.
@@ -130,7 +137,7 @@ def read_file(
     with open_table(path, file.location, parameters.format, Expected(names, wanted, section)) as table:
         for name in wanted:
             table.column(name)
-        kinds = parameters.kinds_of(table.names)
+        kinds = parameters.kinds_of(columns or table.names)
         number = context.task == "regression" or parameters.target in parameters.numbers
         kinds[parameters.target] = "numbers" if number else "categories"
         by_kind = {kind: [name for name, own in kinds.items() if own == kind] for kind in KINDS}

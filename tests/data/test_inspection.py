@@ -1,0 +1,156 @@
+"""What `retrain add` makes of values as people write them, on small files."""
+
+import random
+from pathlib import Path
+
+from retrain.data.inspection import Column, Guess, Wishes, columns_of, guessed_table
+from retrain.data.oddities import oddities
+
+import pandas as pd
+import pytest
+
+DRAW = random.Random(1)
+X = [DRAW.uniform(1, 40) for _ in range(200)]
+
+
+def looked_at(
+    folder: Path, header: str, rows: list[str], *, name: str = "rows.csv", kinds: dict[str, str] | None = None
+) -> tuple[dict[str, Column], Guess, list[str], dict[str, list]]:
+    """The columns of a file whose last column is the target, how it is written, what is odd, and its numbers."""
+    path, target = folder / name, header.replace(";", ",").replace("\t", ",").split(",")[-1]
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    wishes = Wishes(kinds=kinds or {})
+    with guessed_table(path, name, wishes, target) as (table, guess):
+        columns = columns_of(table, target, wishes)
+        numbers = {one.name: [n for (n,) in table.select(table.number(one.name), "order by rowid")] for one in columns}
+        return {one.name: one for one in columns}, guess, list(oddities(table, columns)), numbers
+
+
+def test_groups_of_three_follow_the_separator(tmp_path):
+    people = [194 + 331 * number for number in range(40)]
+    rows = [f"town{n % 7};{n:,};{3 * n:,}".replace(",", ".") for n in people]
+    _, guess, _, numbers = looked_at(tmp_path, "town;people;cars", rows)
+    assert numbers["people"] == people
+    assert "it reads 1.281 as 1281, because semicolons separate its values" in guess.notes[-1]
+    prices = [f"shop{n % 7};{1.5 + n / 1000:.3f}".replace(".", ",") for n in range(40)]
+    _, guess, _, numbers = looked_at(tmp_path, "shop;price", prices)
+    assert numbers["price"][:2] == [1.5, 1.501]
+    assert "it reads 1,281 as 1.281" in guess.notes[-1]
+    rows = [f"town{n % 7}\t{n:,}" for n in people]
+    _, guess, _, numbers = looked_at(tmp_path, "town\tpeople", rows)
+    assert (numbers["people"], guess.notes) == (people, ())
+
+
+def test_answers_with_commas_are_no_decimals(tmp_path):
+    choices = ['"1,3"', "2", '"2,4"', "3"]
+    rows = [f"{choices[i % 4]},{150 + x:.1f},{'mf'[x > 20]}" for i, x in enumerate(X)]
+    columns, guess, _, numbers = looked_at(tmp_path, "which,height,sex", rows)
+    assert guess.format.decimal == "."
+    assert (columns["which"].kind, columns["height"].kind) == ("categories", "numbers")
+    assert numbers["height"][0] == round(150 + X[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("write", "separator"),
+    [
+        (lambda n: f"{n:,.2f}".replace(",", "'"), ","),
+        (lambda n: f"{n:,.2f}".replace(",", "\N{RIGHT SINGLE QUOTATION MARK}"), ","),
+        (lambda n: f"{n:,.2f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ","), ";"),
+        (lambda n: f"{n:,.2f}".replace(",", " ").replace(".", ","), ";"),
+        (lambda n: f"{n:.2f}".replace("-", "\N{MINUS SIGN}"), ","),
+        (lambda n: f"{n:.2f} kg", ","),
+        (lambda n: f"{n:.1f}°C".replace(".0°", ".00°"), ","),
+        (lambda n: f"${n:,.2f}" if n > 0 else f"-${-n:,.2f}", '","'),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path, write, separator):
+    wanted = [round((x - 10) * 90) for x in X]
+    quote = '"' if separator == '","' else ""
+    rows = [f"{quote}{write(n)}{separator}{i % 3}{quote}" for i, n in enumerate(wanted)]
+    header = "weight,label" if separator != ";" else "weight;label"
+    columns, _, _, numbers = looked_at(tmp_path, header, rows)
+    assert columns["weight"].kind == "numbers", columns["weight"]
+    assert numbers["weight"] == wanted
+
+
+def test_money_with_gaps(tmp_path):
+    amounts = ["N/A" if i % 50 == 0 else f'"${100 * x:,.2f}"' for i, x in enumerate(X)]
+    rows = [f"{amount},{x:.1f}" for amount, x in zip(amounts, X, strict=True)]
+    columns, _, _, numbers = looked_at(tmp_path, "amount,y", rows)
+    assert (columns["amount"].kind, columns["amount"].markers) == ("numbers", ("N/A",))
+    assert numbers["amount"][0] is None
+    assert numbers["amount"][1] == round(100 * X[1], 2)
+
+
+def test_codes_and_few_numbers_with_words_stay_words(tmp_path):
+    rows = [f"Q{i % 40},{i % 5} stars,{i % 30:03d},{x:.1f}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "code,rating,zip,y", rows)
+    assert {columns[name].kind for name in ("code", "rating", "zip")} == {"categories"}
+
+
+def test_padded_decimals_are_numbers(tmp_path):
+    columns, _, _, _ = looked_at(tmp_path, "t,y", [f"{x:05.2f},{x:.1f}" for x in X])
+    assert columns["t"].kind == "numbers"
+
+
+def test_what_counts_as_missing_is_said(tmp_path):
+    rows = [f"{i % 7},{'n.a.' if i % 40 == 3 else f'{x:.2f}'}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "a,y", rows)
+    assert columns["y"].why.endswith("; 'n.a.' (5 rows) counts as missing")
+    rows = [f"{'low' if i % 10 < 4 else f'{x:.2f}'},{i % 7}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "a,y", rows, kinds={"a": "numbers"})
+    assert columns["a"].why == "as you asked; 'low' (80 rows) counts as missing"
+    _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
+    assert (
+        "60% of 'a' are numbers, but 'low' (80 rows) is not: if that means a missing value, add it with --missing"
+        in odd
+    )
+
+
+def test_missing_labels_are_no_class(tmp_path):
+    rows = [f"{x:.2f},{'NA' if i % 20 == 0 else i % 2}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "a,y", rows)
+    assert (columns["y"].predict, columns["y"].markers) == ("label", ("NA",))
+    assert "'NA' (10 rows) counts as missing" in columns["y"].why
+
+
+def test_nan_of_parquet_is_missing(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"a": X, "y": [float("nan") if i % 20 == 0 else float(i % 2) for i in range(200)]}).to_parquet(path)
+    with guessed_table(path, "rows.parquet", Wishes(), "y") as (table, _):
+        columns = columns_of(table, "y", Wishes())
+        assert (columns[0].missing, columns[0].distinct) == (10, 2)
+
+
+def test_leaks_of_a_single_column_and_of_rare_classes(tmp_path):
+    leak = "alone tells the target almost always"
+    _, _, odd, _ = looked_at(tmp_path, "name,label", [f"{['joy', 'anger', 'fear'][i % 3]},{i % 3}" for i in range(200)])
+    assert any(leak in line for line in odd)
+    fraud = [(i, x, "yes" if i % 20 == 7 else "no") for i, x in enumerate(X)]
+    rows = [f"{x:.2f},{'filed' if target == 'yes' else 'none'},{target}" for _, x, target in fraud]
+    _, _, odd, _ = looked_at(tmp_path, "amount,outcome,fraud", rows)
+    assert any(line.startswith(f"'outcome' {leak}") for line in odd)
+    _, _, odd, _ = looked_at(tmp_path, "amount,fraud", [f"{x:.2f},{target}" for _, x, target in fraud])
+    assert not any(leak in line for line in odd)
+
+
+def test_an_index_of_pandas_is_left_out(tmp_path):
+    columns, _, _, _ = looked_at(tmp_path, "Unnamed: 0,a,y", [f"{3 * i},{x:.1f},{x:.2f}" for i, x in enumerate(X)])
+    assert columns["Unnamed: 0"].kind == "leave_out"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_titles_come_before_the_header(tmp_path, separator):
+    rows = [separator.join((f"{i % 9}", f"{i % 2}")) for i in range(200)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["Report", "", f"x{separator}label", *rows]), encoding="utf-8")
+    with guessed_table(path, "rows.csv", Wishes(), "label") as (table, guess):
+        assert (table.names, guess.format.skip, len(table)) == (("x", "label"), 2, 200)
+
+
+def test_a_column_may_be_called_rowid(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("rowid,y\n" + "".join(f"{7919 * i % 211},{i}\n" for i in range(50)), encoding="utf-8")
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (table, _):
+        rows = table.frame(texts=["rowid"], numbers=["y"])
+    assert rows["y"].tolist() == list(range(50))
