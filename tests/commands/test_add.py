@@ -536,3 +536,12 @@ def test_check_knows_the_plots(project):
     path.write_text(path.read_text().replace("  - diabetes loss:", "  - gone loss:"))
     ended = project.retrain_here("check")
     assert "the plot 'gone loss' is of no dataset in params.yaml" in ended.stdout
+
+
+def test_units_can_be_given(project, tmp_path):
+    draw = random.Random(5)
+    rows = [{"weight": f"{draw.uniform(1, 9):.2f} st", "price": draw.uniform(1, 9)} for _ in range(100)]
+    rows[3]["weight"] = "12"  # so that it is not found by itself
+    said = added(project, "parcels", str(write(tmp_path / "parcels.csv", rows)), "--target", "price", "--units", "st")
+    assert "st left out of numbers" in said
+    assert block(project, "parcels")["prepare"]["numbers"] == ["weight"]

@@ -31,14 +31,14 @@ def test_groups_of_three_follow_the_separator(tmp_path):
     rows = [f"town{n % 7};{n:,};{3 * n:,}".replace(",", ".") for n in people]
     _, guess, _, numbers = looked_at(tmp_path, "town;people;cars", rows)
     assert numbers["people"] == people
-    assert "it reads 1.281 as 1281, because semicolons separate its values" in guess.notes[-1]
+    assert guess.doubts[0].startswith("1.281 is read as 1281, because semicolons separate the values: ")
     prices = [f"shop{n % 7};{1.5 + n / 1000:.3f}".replace(".", ",") for n in range(40)]
     _, guess, _, numbers = looked_at(tmp_path, "shop;price", prices)
     assert numbers["price"][:2] == [1.5, 1.501]
-    assert "it reads 1,281 as 1.281" in guess.notes[-1]
+    assert guess.doubts[0].startswith("1,281 is read as 1.281, ")
     rows = [f"town{n % 7}\t{n:,}" for n in people]
     _, guess, _, numbers = looked_at(tmp_path, "town\tpeople", rows)
-    assert (numbers["people"], guess.notes) == (people, ())
+    assert (numbers["people"], guess.doubts) == (people, ())
 
 
 def test_answers_with_commas_are_no_decimals(tmp_path):

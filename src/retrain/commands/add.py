@@ -61,6 +61,7 @@ SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": 
     "--thousands", type=click.Choice([",", ".", " ", "'", "_"]), help="The sign between groups of three digits."
 )
 @click.option("--encoding", help="The encoding of the text, such as cp1252.")
+@click.option("--units", multiple=True, help="A sign or a word around numbers that is left out, such as kg.")
 @click.option("--missing", multiple=True, help="A value that stands for a missing one, such as -999.")
 @click.option("--date-format", help="How dates are written, such as %d/%m/%Y.")
 @click.option("--header/--no-header", default=None, help="Whether the first line of the file names the columns.")
@@ -217,7 +218,7 @@ def inspected(
             **extra,
         )
         check_columns(dataset)
-        odd = [*oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
+        odd = [*guess.doubts, *oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
     if test is not None:
         check_test_file(test, dataset)
     facts = {
@@ -319,6 +320,7 @@ def wished_format(options: Mapping[str, Any]) -> "Format":
         "decimal": options["decimal"],
         "thousands": options["thousands"],
         "encoding": options["encoding"],
+        "units": options["units"] or None,
         "missing": options["missing"] or None,
         "dates": None if options["date_format"] is None else (options["date_format"],),
     }

@@ -156,6 +156,8 @@ class Guess:
     names: tuple[str, ...]
     """The names of the columns; without a header, column1, column2 and so on."""
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    """What may be meant in another way."""
 
 
 @contextmanager
@@ -204,8 +206,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
             separator, quote = table.reading
             given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
         given, note = numbers_written(table, given)
-        notes += [note] if note else []
-        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes))
+        doubts = (note,) if note else ()
+        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), doubts)
 
 
 def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, error: RetrainError) -> Table:
@@ -303,8 +305,8 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         and (grouped or dotted)
     ):
         by_comma = True
-        read = "1,281 as 1.281" if grouped else "1.281 as 1281"
-        note = f"it reads {read}, because semicolons separate its values; if that is wrong: --decimal . --thousands ,"
+        read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
+        note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
     found: dict[str, Any] = {"units": units} if units else {}
     if by_comma or given.decimal == ",":
         found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
