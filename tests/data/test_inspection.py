@@ -154,3 +154,20 @@ def test_a_column_may_be_called_rowid(tmp_path):
     with guessed_table(path, "rows.csv", Wishes(), "y") as (table, _):
         rows = table.frame(texts=["rowid"], numbers=["y"])
     assert rows["y"].tolist() == list(range(50))
+
+
+def test_second_headers_are_named(tmp_path):
+    rows = ["s,°C,m", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
+    _, _, odd, _ = looked_at(tmp_path, "time,heat,y", rows)
+    assert odd[0].startswith("rows.csv, line 2 looks like a second header, but counts as a row: ")
+    rows = [
+        '"How old?","Happy?"',
+        '"{""ImportId"":""Q1""}","{""ImportId"":""Q2""}"',
+        *(f"{20 + i % 50},{'yn'[i % 2]}" for i in range(200)),
+    ]
+    _, _, odd, _ = looked_at(tmp_path, "Q1,Q2", rows)
+    assert odd[0].startswith("rows.csv, line 3 looks like a second header, but counts as a row: ")
+    _, _, odd, _ = looked_at(
+        tmp_path, "time,heat,y", ["NA,NA,3", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
+    )
+    assert not any("header" in line for line in odd)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.data.inspection import LOOKED_AT, MARKERS, Column, shown
-from retrain.data.table_files import Table
+from retrain.data.table_files import Table, literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,7 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
         test_share: the share of rows in the test split.
     """
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
+    yield from second_headers(table, columns)
     for column in inputs:
         if column.ambiguous:
             yield f"the order of day and month in {shown(column.name)} is not clear: {column.why}"
@@ -55,6 +56,26 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     tested = test_share * len(table)
     if test_share and tested < FEW_ROWS:
         yield f"the test split will have about {tested:.0f} rows, so its metrics are rough: compare several values of split.seed"
+
+
+def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """First rows that look like further lines of a header: units, or questions and IDs as survey programs write them."""
+    numbers = [
+        (column.name, place_of(table, column))
+        for column in columns
+        if column.kind == "numbers" or column.predict == "number"
+    ]
+    marked = ", ".join(map(literal, MARKERS))
+    words = [f"(lower({place}) not in ({marked}) and {table.number(name)} is null)::int" for name, place in numbers]
+    found = []
+    for row in range(3):
+        one = f"(select * from rows where rowid = {row})"
+        wordy = sum(table.ask(", ".join(words), one)) if len(words) > 1 else 0
+        survey = any("ImportId" in cell for cell in table.ask("*", one))
+        if survey or (len(words) > 1 and wordy >= max(2, len(words) / 2)):
+            found.append(table.place(row))
+    if found:
+        yield f"{found[-1]} looks like a second header, but counts as a row: remove it from the file, and what is between it and the header"
 
 
 def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
