@@ -21,7 +21,7 @@ encoder = encoders.load(model.encoder.name, "model.json").Encoder.from_json(mode
 session = onnxruntime.InferenceSession(folder / "model.onnx")
 
 given = [json.loads(line) for line in sys.stdin] or sys.exit("no rows on standard input")
-rows = columns_of(given, encoder, model.prepare.repairs, dates=())  # dates are in ISO 8601
+rows = columns_of(given, encoder, model.prepare.repairs, model.prepare.written)
 gather = getattr(encoder, "gather_to_predict", encoder.gather)
 batch = gather(encoder.encode(rows), np.arange(len(given)))
 inputs = {one.name: array for one, array in zip(session.get_inputs(), batch, strict=True)}

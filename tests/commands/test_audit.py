@@ -208,7 +208,7 @@ def edited(file: Path, edits: dict[str, str]) -> None:
 PIPELINE = {
     "        - datasets.${key}.prepare": "        - datasets.${key}.evaluate\n",
     "        - src/retrain/data/cleaning.py": "        - src/retrain/training/loop.py\n",
-    "        - src/retrain/data/sources/files.py": "",
+    "        - src/retrain/data/sources": "",
     "        - requirements.lock\n        - data/${key}/prepared": "        - requirements.lock\n",
     "        - src/split.py": "        - src/split.py\n        - README.md\n",
 }
@@ -224,6 +224,7 @@ FOUND = {
     # what was taken out of dvc.yaml
     ("prepare", "reads", "datasets.${key}.prepare"),
     ("prepare", "reads", "src/retrain/data/cleaning.py"),
+    ("prepare", "reads", "src/retrain/data/sources/__init__.py"),
     ("prepare", "reads", "src/retrain/data/sources/${item.prepare.source}.py"),
     ("split", "reads", "data/${key}/prepared"),
     # what was put into dvc.yaml

@@ -62,6 +62,11 @@ class PrepareParameters(Section):
 
     repairs: tuple[str, ...]
 
+    @property
+    def written(self) -> dict[str, Any]:
+        """How the training file wrote dates and missing values: its `format`; empty if the source has none."""
+        return self.model_dump().get("format") or {}
+
 
 class DataFacts(Section):
     """The facts about the data in both `encoding.json` and `model.json`."""

@@ -62,7 +62,7 @@ class Model:
     @cached_property
     def written(self) -> dict[str, Any]:
         """How the training file wrote dates and missing values: `prepare.format`."""
-        return self.description.prepare.model_dump().get("format") or {}
+        return self.description.prepare.written
 
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
