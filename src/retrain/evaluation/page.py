@@ -27,11 +27,11 @@ MEANINGS = {
     "accuracy": "share of rows with the right class",
     "macro_f1": "F1 score, averaged over the classes: a rare class counts as much as a frequent one",
     "log_loss": "how surprised the probabilities are by the right class; 0 is best",
-    "brier": "mean squared error of the probabilities; 0 is best",
-    "calibration_error": "mean distance between the confidence and the share of right answers; 0 is best",
+    "brier": "squared error of all probabilities of a row, averaged; 0 is best, 2 is worst",
+    "calibration_error": "mean distance between the confidence and the share of right answers; 0 is best, but a model that knows nothing can have it, too",
     "rmse": "root mean squared error, in units of the target; large errors count more",
     "mae": "mean absolute error, in units of the target",
-    "r2": "share of the target's variance that the model explains; 1 is best",
+    "r2": "share of the target's variance that the model explains; 1 is best, below 0 is worse than the mean",
     "coverage": "share of rows whose target is within the interval of its prediction",
 }
 PERCENT = {

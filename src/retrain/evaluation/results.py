@@ -226,13 +226,15 @@ def coverage(figures: Mapping[str, Any], data: PlotData) -> dict[str, Any] | Non
         inside = sum(abs(predicted - target) <= interval.margin for predicted, target in group)
         ends = f"{short(group[0][0])} to {short(group[-1][0])}"
         rows.append([ends, f"{len(group):,}", svg.percent(inside / len(group))])
+    ends = figures["intervals"].get("coverage", {})
     return {
         "table": Table("Coverage by size of the prediction", ["prediction", "rows", "inside"], rows, frozenset({1, 2})),
         "margin": short(interval.margin),
         "level": svg.percent(interval.level, 0),
         "rows": interval.rows,
         "inside": shown("coverage", figures["test"]["coverage"]),
-        "ends": [shown("coverage", end) for end in figures["intervals"].get("coverage", {}).values()],
+        "ends": [shown("coverage", end) for end in ends.values()],
+        "luck": bool(ends) and ends["low"] <= interval.level <= ends["high"],
     }
 
 
@@ -272,7 +274,7 @@ def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list
         "mistakes": ("Largest mistakes", wrong),
         "label_errors": (
             "Labels to check",
-            "The model finds these labels unlikely. Either the label is wrong or the model is. The probability is that of the label.",
+            "The model finds these labels unlikely. The label is wrong, the model is, or the row fits both. The probability is that of the label.",
         ),
         "near_duplicates": ("Test rows that are nearly in the train split", repeated(data, figures)),
     }
