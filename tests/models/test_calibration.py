@@ -146,3 +146,9 @@ def test_wishes_that_are_not_met_are_named():
     assert Calibration(threshold=0.3).unmet(options(threshold="f1"), ("a", "b")) == ""
     assert "is for two classes" in Calibration().unmet(options(threshold="f1"), ("a", "b", "c"))
     assert "too few validation rows for an interval of level 0.9" in Calibration().unmet(options(), None)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-320, 1e8, float("nan")])
+def test_impossible_temperatures_are_errors(temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        Calibration(temperature=temperature)

@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from retrain.data.report_csv import DIGITS, LARGEST, Columns, significant
-from retrain.schema import Count, PositiveNumber, Section
+from retrain.schema import Count, Section
 
 from pydantic import Field
 
@@ -59,7 +59,7 @@ class Interval(Section):
 class Calibration(Section):
     """What was learned from validation rows. Without any, the outputs are used as they are."""
 
-    temperature: PositiveNumber = 1.0
+    temperature: Annotated[float, Field(ge=1e-7, le=1e7)] = 1.0
     """Outputs are divided by it."""
     curvature: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """How much large outputs are pulled in. At 0, not at all."""
