@@ -112,6 +112,9 @@ def test_missing_labels_are_no_class(tmp_path):
     columns, _, _, _ = looked_at(tmp_path, "a,y", rows)
     assert (columns["y"].predict, columns["y"].markers) == ("label", ("NA",))
     assert "'NA' (10 rows) counts as missing" in columns["y"].why
+    rows = [f"{x:.2f},{'maybe' if i % 40 == 0 else i % 2}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "a,y", rows)
+    assert (columns["y"].predict, columns["y"].markers, columns["y"].distinct) == ("label", (), 3)
 
 
 def test_nan_of_parquet_is_missing(tmp_path):

@@ -96,7 +96,7 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
 
 
 def is_table(file: Path, model: "Model") -> bool:
-    """Whether a file is a table, and not one text per line: a .txt file is one if its first line names a column of the model."""
+    """Whether a file is a table, and not one text per line: a .txt file is one if its first line is the header of one."""
     if file.suffix.lower() != ".txt" or model.encoder.holds != "text":
         return True
     with files.reading(file, "text file", "check the path"), file.open("rb") as stream:

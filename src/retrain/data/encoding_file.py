@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 __all__ = [
     "ENCODING",
+    "GROUP",
     "GROUPS",
     "DataFacts",
     "Encoding",
@@ -23,7 +24,9 @@ __all__ = [
 
 ENCODING = "encoding.json"
 GROUPS = "test_groups.parquet"
-"""Next to the tables of the splits: the number of each test row's group in the column `group`, if rows come in groups."""
+"""Next to the tables of the splits: the number of each test row's group in the column `GROUP`, if rows come in groups."""
+GROUP = "group"
+"""The column with the number of a row's group, here and in `predictions.csv`."""
 
 
 class LearnedEncoder(Section):

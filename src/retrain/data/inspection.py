@@ -4,7 +4,7 @@ Every guess says why it was made, and every one of them has an option of `retrai
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -404,9 +404,12 @@ class Look:
     @property
     def absent(self) -> str:
         """What to say about the values of a column of numbers that are not numbers."""
-        if not self.odd:
-            return ""
-        return f"; {', '.join(map(shown, list(self.odd)[:3]))} ({sum(self.odd.values()):,} rows) counts as missing"
+        return self.missing_if(self.odd)
+
+    def missing_if(self, values: Collection[str]) -> str:
+        """What to say about values that count as missing; empty if there are none."""
+        rows = sum(self.odd[text] for text in values)
+        return f"; {', '.join(map(shown, list(values)[:3]))} ({rows:,} rows) counts as missing" if values else ""
 
     @property
     def is_numeric(self) -> bool:
@@ -583,7 +586,10 @@ def target_column(column: Look, predict: str | None) -> Column:
         why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
         spelt = column.table.select(f"distinct {column.value}, {number}", f"where {number} is not null order by 1")
         rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
-        return column.column("target", why + column.absent, predict="label", rename=rename, markers=tuple(column.odd))
+        markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
+        return column.column(
+            "target", why + column.missing_if(markers), predict="label", rename=rename, markers=markers
+        )
     markers = numbers_of(column)
     low, high = column.ask(f"min({number}), max({number})")
     sentinels, note = sentinels_of(column)

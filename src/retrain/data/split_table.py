@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from retrain import files
-from retrain.data.encoding_file import GROUPS
+from retrain.data.encoding_file import GROUP, GROUPS
 from retrain.data.report_csv import Columns
 from retrain.errors import RetrainError
 
@@ -53,7 +53,7 @@ def read_groups(folder: Path, rows: int) -> list[int] | None:
     if not path.exists():
         return None
     columns = read_split(path, hint)
-    groups: list[int] = columns.get("group", [])
+    groups: list[int] = columns.get(GROUP, [])
     if len(groups) != rows:
         raise RetrainError(str(path), "does not fit the test split", hint)
     return groups if len({*groups}) > 1 else None

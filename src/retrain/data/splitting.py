@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from retrain.data.encoders._text import normalised, signs_of
+from retrain.data.encoding_file import GROUP
 from retrain.errors import RetrainError
 from retrain.schema import Chosen, Section, Seed, some_of
 
@@ -20,7 +21,6 @@ __all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "number
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Folds = Annotated[int, Field(ge=2, le=16)]
-GROUP = "group"
 NAMES = "U10"
 """The type of arrays of names of splits, of which `validation` is the longest."""
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrain.data.encoding_file import GROUP
 from retrain.data.report_csv import Columns, in_short, significant
-from retrain.evaluation.intervals import GROUP, Judged, intervals
+from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.metrics import Evaluation, calibration_table, evaluate_outputs, tables_of
 from retrain.evaluation.paired import differences
 from retrain.evaluation.parameters import Evaluate

@@ -16,11 +16,9 @@ from retrain.data.report_csv import Columns, significant
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CHUNK", "GROUP", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
+__all__ = ["CHUNK", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
 
 
-GROUP = "group"
-"""The column of `predictions.csv` with the number of a row's group, where there are groups."""
 LEVEL = 0.95
 Z = 1.959964
 """95 % of a normal distribution are within this many standard deviations."""
@@ -207,10 +205,11 @@ def intervals(judged: Judged) -> dict[str, Interval]:
     found = {}
     for name, value in values.items():
         samples = np.concatenate([part[name] for part in parts])
-        found[name] = interval(value + (samples - centres[name]) * narrowed, units)
         if name in SHARES:
             spread = samples.std().item() * narrowed
             found[name] = wilson(value, rows if judged.groups is None else effective_rows(value, spread, rows, units))
+        else:
+            found[name] = interval(value + (samples - centres[name]) * narrowed, units)
     return found
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrain.data.encoding_file import GROUP
 from retrain.data.report_csv import Columns, significant
 from retrain.errors import RetrainError
-from retrain.evaluation.intervals import GROUP, Judged
+from retrain.evaluation.intervals import Judged
 from retrain.models.description import restore_hint
 
 if TYPE_CHECKING:

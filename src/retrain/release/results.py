@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import files, params, schema
 from retrain.data import report_csv
+from retrain.data.encoding_file import GROUP
 from retrain.errors import RetrainError
-from retrain.evaluation.intervals import GROUP
 from retrain.models import description
 from retrain.models.description import Description
 from retrain.models.result import Result

@@ -69,7 +69,7 @@ class App:
         self.post_routes = {"/invocations": self.predictions, "/explain": self.explanation}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Response a request."""
+        """Answer a request."""
         if scope["type"] != "http":
             return
         path, began = scope["path"], time.perf_counter()
