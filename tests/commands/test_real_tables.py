@@ -4,7 +4,8 @@ import csv
 import os
 from pathlib import Path
 
-from retrain.data.inspection import Wishes, columns_of, guessed_table
+from retrain.data.dialect import Wishes, guessed_table
+from retrain.data.inspection import columns_of
 
 import pytest
 

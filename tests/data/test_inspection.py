@@ -3,7 +3,8 @@
 import random
 from pathlib import Path
 
-from retrain.data.inspection import Column, Guess, Wishes, columns_of, guessed_table
+from retrain.data.dialect import Guess, Wishes, guessed_table
+from retrain.data.inspection import Column, columns_of
 from retrain.data.oddities import oddities
 
 import pandas as pd

@@ -5,7 +5,7 @@ import json
 import math
 from pathlib import Path
 
-from retrain.data.inspection import Wishes, guessed_table
+from retrain.data.dialect import Wishes, guessed_table
 from retrain.data.table_files import Expected, Format, open_table
 from retrain.errors import RetrainError
 

@@ -41,14 +41,23 @@ def trained(finished_project: Project, tmp_path_factory: pytest.TempPathFactory)
     return made_once(tmp_path_factory, "champions", make)
 
 
+@pytest.fixture(scope="module")
+def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with a champion. Shared: look, don't touch."""
+
+    def make(folder: Path) -> None:
+        project = trained.copy(folder)
+        use(project, "good")
+        ended = project.retrain_here("promote", DATASET)
+        assert ended.exit_code == 0, ended.output
+
+    return made_once(tmp_path_factory, "champion", make)
+
+
 @pytest.fixture
-def approved(trained: Project, tmp_path: Path) -> Project:
-    """A copy with a champion, which a test may change."""
-    project = trained.copy(tmp_path / "approved")
-    use(project, "good")
-    ended = project.retrain_here("promote", DATASET)
-    assert ended.exit_code == 0, ended.output
-    return project
+def approved(promoted: Project, tmp_path: Path) -> Project:
+    """A copy of it that a test may change."""
+    return promoted.copy(tmp_path / "approved")
 
 
 def use(project: Project, tag: str) -> None:

@@ -18,7 +18,7 @@ from retrain.pipeline import dvc_yaml
 import click
 
 if TYPE_CHECKING:
-    from retrain.data.inspection import Guess
+    from retrain.data.dialect import Guess
     from retrain.data.table_files import Format
     from retrain.pipeline.blocks import Dataset
 
@@ -192,7 +192,8 @@ def inspected(
     Raises:
         RetrainError: the file can't be read, an option does not fit it, or nothing can be learned from it.
     """
-    from retrain.data.inspection import Wishes, columns_of, guessed_table
+    from retrain.data.dialect import Wishes, guessed_table
+    from retrain.data.inspection import columns_of
     from retrain.data.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 

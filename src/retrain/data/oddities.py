@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.inspection import LOOKED_AT, MARKERS, Column, shown
-from retrain.data.table_files import Table, literal
+from retrain.data.dialect import LOOKED_AT, MARKERS, as_number
+from retrain.data.inspection import Column, shown
+from retrain.data.table_files import Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,22 +61,22 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
 
 def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """First rows that look like further lines of a header: units, or questions and IDs as survey programs write them."""
-    numbers = [
-        (column.name, place_of(table, column))
-        for column in columns
-        if column.kind == "numbers" or column.predict == "number"
-    ]
-    marked = ", ".join(map(literal, MARKERS))
-    words = [f"(lower({place}) not in ({marked}) and {table.number(name)} is null)::int" for name, place in numbers]
+    numbers = [own.name for own in columns if own.kind == "numbers" or own.predict == "number"]
     found = []
-    for row in range(3):
-        one = f"(select * from rows where rowid = {row})"
-        wordy = sum(table.ask(", ".join(words), one)) if len(words) > 1 else 0
-        survey = any("ImportId" in cell for cell in table.ask("*", one))
-        if survey or (len(words) > 1 and wordy >= max(2, len(words) / 2)):
+    for row, cells in enumerate(table.select("*", "where rowid < 3 order by rowid")):
+        words = [name for name in numbers if is_word(table, name, row, cells[table.names.index(name)])]
+        survey = any("ImportId" in cell for cell in cells)
+        if survey or (len(numbers) > 1 and len(words) >= max(2, len(numbers) / 2)):
             found.append(table.place(row))
     if found:
         yield f"{found[-1]} looks like a second header, but counts as a row: remove it from the file, and what is between it and the header"
+
+
+def is_word(table: Table, name: str, row: int, cell: str) -> bool:
+    """Whether a cell in a column of numbers is neither a number nor a sign of a missing one."""
+    if as_number(cell) or cell.lower() in MARKERS:
+        return False
+    return bool(table.ask(f"{table.number(name)} is null", f"rows where rowid = {row}")[0])
 
 
 def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
@@ -193,15 +194,13 @@ def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *,
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":
     """Some rows with a target, as numbers and codes."""
-    own = place_of(table, target) if label else table.number(target.name)
-    expressions = [f"{own} as target"]
-    for place, column in enumerate(columns):
-        value = table.number(column.name) if column.kind == "numbers" else place_of(table, column)
-        expressions.append(f"{value} as i{place}")
-    query = f"select * from (select {', '.join(expressions)} from rows order by hash(rowid) limit {LOOKED_AT // 4}) where target is not null and cast(target as varchar) <> ''"
-    rows = table.to_pandas(query)
-    rows.columns = [target.name, *(column.name for column in columns)]
-    return rows
+    expressions = {target.name: place_of(table, target) if label else table.number(target.name)}
+    for column in columns:
+        is_number = column.kind == "numbers"
+        expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)
+    chosen = f"(select rowid as id from rows order by hash(rowid) limit {LOOKED_AT // 4})"
+    rows = table.to_pandas(expressions, f"join {chosen} on rows.rowid = id order by hash(id)")
+    return rows[rows[target.name].notna() & (rows[target.name] != "")].reset_index(drop=True)
 
 
 def codes(values: "pd.Series[Any]") -> "np.ndarray[Any, Any]":

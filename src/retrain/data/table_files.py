@@ -9,7 +9,7 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -75,6 +75,8 @@ SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
+WIDE = 50
+"""Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
 PARQUET_ROWS = 1 << 16
 """Rows of a Parquet file that are read at once."""
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
@@ -141,10 +143,18 @@ class Table:
         ((*found,),) = self.connection.execute(f"select {what} from {source}").fetchall()
         return tuple(found)
 
-    def to_pandas(self, query: str) -> "pd.DataFrame":
-        """The rows of a whole query."""
-        rows: pd.DataFrame = self.connection.sql(query).to_arrow_table().to_pandas()
-        return rows
+    def to_pandas(self, expressions: Mapping[str, str], tail: str) -> "pd.DataFrame":
+        """Expressions as the columns of these names, of the rows of a query."""
+        import pandas as pd
+
+        queries = self.queries(expressions, tail)
+        return pd.concat([self.connection.sql(query).to_arrow_table().to_pandas() for query in queries], axis=1)
+
+    def queries(self, expressions: Mapping[str, str], tail: str) -> list[str]:
+        """Queries for some of the expressions each: the time for planning one grows with the square of their number."""
+        named = [f"{expression} as {identifier(name)}" for name, expression in expressions.items()]
+        parts = [named[begin : begin + WIDE] for begin in range(0, len(named), WIDE)]
+        return [f"select {', '.join(part)} from rows {tail}" for part in parts]
 
     def column(self, name: str) -> str:
         """The database's name of a column; raises RetrainError if there is none, or more than one."""
@@ -177,8 +187,12 @@ class Table:
 
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
-        value, thousands, decimal = self.value(name), self.format.thousands, self.decimal
-        value, thousands = f"replace({value}, '{MINUS}', '-')", thousands if self.kind == "csv" else None
+        return self.number_in(self.value(name))
+
+    def number_in(self, value: str) -> str:
+        """The expression of a value as a number; NULL where it is not a finite number."""
+        decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
+        value = f"replace({value}, '{MINUS}', '-')"
         for unit in self.format.units:
             value = f"trim(replace({value}, {literal(unit)}, ''))"
         if thousands is not None:
@@ -259,8 +273,11 @@ class Table:
         """
         if not without and (found := self.unreadable(numbers, dates)):
             raise found[min(found)]
-        query = self.selection(texts=texts, categories=categories, numbers=numbers, dates=dates, without=without)
-        return typed(self.to_pandas(f"{query} order by rows.rowid"), categories, dates)  # a column may be called rowid
+        expressions = self.expressions(texts=texts, categories=categories, numbers=numbers, dates=dates)
+        rows = self.to_pandas(
+            expressions, f"{rows_without(without)} order by rows.rowid"
+        )  # a column may be called rowid
+        return typed(rows, categories, dates)
 
     def frames(
         self,
@@ -271,30 +288,24 @@ class Table:
         **others: Sequence[str],
     ) -> "Iterator[pd.DataFrame]":
         """The rows of `frame` in parts of at most `rows` rows, in their order; `unreadable` must have found nothing else."""
-        # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
-        query = self.selection(**others, categories=categories, dates=dates, without=without)
-        for batch in self.connection.cursor().sql(query).to_arrow_reader(rows):
-            yield typed(batch.to_pandas(), categories, dates)
+        import pandas as pd
 
-    def selection(
-        self,
-        *,
-        texts: Sequence[str],
-        categories: Sequence[str],
-        numbers: Sequence[str],
-        dates: Sequence[str],
-        without: Sequence[int],
-    ) -> str:
-        """The query for the columns of `frame`; raises RetrainError if there is no such column."""
-        expressions = {
+        # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
+        queries = self.queries(self.expressions(**others, categories=categories, dates=dates), rows_without(without))
+        readers = [self.connection.cursor().sql(query).to_arrow_reader(rows) for query in queries]
+        for batches in zip(*readers, strict=True):
+            yield typed(pd.concat([batch.to_pandas() for batch in batches], axis=1), categories, dates)
+
+    def expressions(
+        self, *, texts: Sequence[str], categories: Sequence[str], numbers: Sequence[str], dates: Sequence[str]
+    ) -> dict[str, str]:
+        """The expressions of the columns of `frame`; raises RetrainError if there is no such column."""
+        return {
             **{name: self.column(name) for name in texts},
             **{name: self.value(name) for name in categories},
             **{name: self.number(name) for name in numbers},
             **{name: self.date(name) for name in dates},
         }
-        columns = ", ".join(f"{expression} as {identifier(name)}" for name, expression in expressions.items())
-        rows = f"where rows.rowid not in ({', '.join(map(str, without))})" if without else ""
-        return f"select {columns} from rows {rows}"
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
         """The error of a value that is not a date."""
@@ -362,6 +373,11 @@ def records(
             last = reader.line_num
     except csv.Error:
         raise csv.Error(last + 1) from None
+
+
+def rows_without(numbers: Sequence[int]) -> str:
+    """The end of a query for all rows but those with these numbers."""
+    return f"where rows.rowid not in ({', '.join(map(str, numbers))})" if numbers else ""
 
 
 def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]) -> "pd.DataFrame":
@@ -751,17 +767,23 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
     """Fill the table `rows` with all values as text, without white space around them; empty where there is none."""
-    columns = ", ".join(f"{trimmed(f'cast(c{place} as varchar)')} as c{place}" for place in range(width))
+    trimmed = trimmed_fast if width <= WIDE else trimmed_short
+    columns = ", ".join(f"coalesce({trimmed(f'cast(c{place} as varchar)')}, '') as c{place}" for place in range(width))
     connection.execute(f"create table rows as select {columns} from {source}")
 
 
-def trimmed(value: str) -> str:
-    """The expression of a text without white space around it; empty where there is none.
+def trimmed_fast(value: str) -> str:
+    """The expression of a text without white space around it.
 
     DuckDB's `trim` is slow, so values that start and end with a visible character of ASCII, as most do, go without.
     """
     visible = " and ".join(f"{value}[{place}] between '!' and '~'" for place in (1, -1))
-    return f"coalesce(case when {visible} then {value} else trim({value}, {literal(SPACE)}) end, '')"
+    return f"case when {visible} then {value} else {trimmed_short(value)} end"
+
+
+def trimmed_short(value: str) -> str:
+    """The same, for many columns: planning hundreds of longer expressions takes seconds."""
+    return f"trim({value}, {literal(SPACE)})"
 
 
 def first_record(text: Path, separator: str, quote: str) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from retrain.data.inspection import Column, Guess
+from retrain.data.dialect import Guess
+from retrain.data.inspection import Column
 from retrain.data.table_files import Format
 
 __all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]

@@ -10,8 +10,6 @@ from typing import Any
 from retrain import params, yaml_files
 from retrain.pipeline.dvc_yaml import EVERYTHING, FILE, Stage
 
-from ruamel.yaml import YAML
-
 __all__ = ["Disagreement", "load", "sections", "undeclared_files", "undeclared_outputs", "unused_files", "with_hidden"]
 
 
@@ -228,7 +226,7 @@ def with_hidden(params_yaml: str, keys: Sequence[str]) -> str:
 
 def load(params_yaml: str) -> dict[str, Any]:
     """The content of a params.yaml."""
-    parameters: dict[str, Any] = YAML(typ="safe").load(params_yaml)
+    parameters: dict[str, Any] = yaml_files.safe().load(params_yaml)
     return parameters
 
 

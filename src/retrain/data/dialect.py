@@ -1,0 +1,285 @@
+"""How a file of rows is written: its separator, quotes, header, decimal mark, units. Each guess has an option of `retrain add`."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from retrain import schema
+from retrain.data.table_files import (
+    MINUS,
+    SAME_SIGNS,
+    Expected,
+    Format,
+    Table,
+    likely_encoding,
+    lines_before_header,
+    literal,
+    open_table,
+)
+from retrain.errors import RetrainError
+
+__all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "as_number", "guessed_table"]
+
+
+MARKERS = (
+    "",
+    "?",
+    "-",
+    "--",
+    ".",
+    "na",
+    "n/a",
+    "#n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "missing",
+    "unknown",
+    "\\n",
+    "inf",
+    "-inf",
+    "n.a.",
+    "k.a.",
+    "n.d.",
+    "n. a.",
+    "k. a.",
+    "<na>",
+    "#div/0!",
+    "#value!",
+    "#ref!",
+    "#name?",
+    "#num!",
+    "#null!",
+)
+"""What people write for a missing number, in lower case."""
+HEAD, FIRST, LOOKED_AT = 100, 2_000, 20_000
+"""Rows that tell which columns are worth a look, those that are looked at first, and those that are looked at closely."""
+ODD_SHARE = 0.05
+"""The largest share of values that are not numbers in a column of numbers."""
+FEW_DIFFERENT = 20
+"""Different values below which numbers with a unit may be codes."""
+GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
+GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
+COMMA_DECIMALS = rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+(,\d*)?)"
+DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
+"""Ways to write numbers: 1,234.5; the same or below a thousand; 1.234,5; and the same with at least one dot."""
+PLAIN_POINT = r"[+-]?\d*\.(\d{1,2}|\d{4,})"
+"""A number whose point can only be the decimal mark."""
+APART = rf"[+-]?\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+([.,]\d*)?"
+FITS_APART = rf"{APART}|[+-]?\d{{1,3}}([.,]\d*)?"
+QUOTED = rf"[+-]?\d{{1,3}}({SAME_SIGNS[chr(39)]}\d{{3}})+(\.\d*)?"
+FITS_QUOTED = rf"{QUOTED}|[+-]?\d{{1,3}}(\.\d*)?"
+"""1 234,5 and 1'234.5, and the same or below a thousand."""
+ANY_SIGN = f"[,.{SAME_SIGNS[' '][1:-1]}{SAME_SIGNS[chr(39)][1:-1]}]"
+"""A sign that all these numbers have, but for plain ones."""
+UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF", "US$", "kr", "zł"}
+UNIT = r"[^\W\d_°µ%/²³]{1,6}|°[CF]?|[°µ]?[^\W\d_]{1,4}[²³]?(/[^\W\d_]{1,4}[²³]?)?|%"
+"""A unit behind a number, such as kg, °C, m² or km/h."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user decides instead of leaving it to a guess."""
+
+    format: Format = field(default_factory=Format)
+    header: bool | None = None
+    predict: str | None = None
+    """`label` or `number`."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """The kind of some columns: `numbers`, `categories`, `dates`, `texts` or `leave_out`."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How a file is written."""
+
+    format: Format
+    has_header: bool
+    names: tuple[str, ...]
+    """The names of the columns; without a header, column1, column2 and so on."""
+    notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    """What may be meant in another way."""
+
+
+@contextmanager
+def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> Iterator[tuple[Table, Guess]]:
+    """Open a file in the format that it is likely to have.
+
+    Args:
+        path: the file.
+        shown: how errors name it.
+        wishes: what is not left to a guess.
+        target: a column that the header has, if it has one. It tells the separator.
+
+    Yields:
+        The table, and how it is written: what the user wished, or what was found.
+
+    Raises:
+        RetrainError: see `open_table`.
+    """
+    given, notes = wishes.format, []
+    if given.encoding is None and not shown.lower().endswith(".parquet"):
+        encoding = likely_encoding(path)
+        if encoding != "utf-8":
+            given = given.model_copy(update={"encoding": encoding})
+            notes.append(f"it is not UTF-8, but probably {encoding}")
+    if target and wishes.header is not False and (skip := lines_before_header(path, shown, given, target)):
+        given = given.model_copy(update={"skip": skip})
+        lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"
+        notes.append(f"the {lines} left out")
+    expected = Expected(wanted=[target] if target else [])
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(open_table(path, shown, given, expected))
+        except RetrainError as error:
+            if given.quote is not None:
+                raise
+            given = given.model_copy(update={"quote": ""})
+            table = without_quotes(open_table(path, shown, given, expected), stack, error)
+            notes.append("quotes have no meaning in it")
+        known = target in table.names or table.kind != "csv"
+        has_header = known or looks_like_header(table) if wishes.header is None else wishes.header
+        if not has_header:
+            names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))
+            table = stack.enter_context(open_table(path, shown, given, Expected(names)))
+            notes.append("its first line does not look like a header")
+        if table.kind == "csv":
+            separator, quote = table.reading
+            given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
+        given, note = numbers_written(table, given)
+        doubts = (note,) if note else ()
+        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), doubts)
+
+
+def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, error: RetrainError) -> Table:
+    """A table whose quotes have no meaning; raises the error of reading it with quotes if they do have one."""
+    try:
+        table = stack.enter_context(opened)
+    except RetrainError:
+        raise error from None
+    quoted = " or ".join(f"regexp_full_match(c{place}, '\".*\"')" for place in range(len(table.names)))
+    (share,) = table.ask(f"avg(({quoted})::int)", f"(select * from rows limit {LOOKED_AT})")
+    if share > ODD_SHARE:
+        raise error
+    return table
+
+
+def looks_like_header(table: Table) -> bool:
+    """Whether the first line names columns: with words that are short, and that no row has in the same column."""
+    named = [(place, name) for place, name in enumerate(table.names) if name]
+    numbers = [name for _, name in named if as_number(name)]
+    if not named or len(numbers) > len(named) / 2 or any(len(name) > schema.LONGEST_NAME for _, name in named):
+        return False
+    if numbers and not has_numbers_below_words(table):
+        return False
+    again = " or ".join(f"c{place} = {literal(name)}" for place, name in named)
+    return not table.ask("count(*)", f"rows where {again}")[0]
+
+
+def has_numbers_below_words(table: Table) -> bool:
+    """Whether some column has a word in the first line and numbers below it, as only a header has."""
+    words = [place for place, name in enumerate(table.names) if name and not as_number(name)]
+    counts = ", ".join(f"count(try_cast(c{place} as double))" for place in words)
+    return any(
+        count > FIRST / 4 or count > len(table) / 2
+        for count in table.ask(counts, f"(select * from rows limit {FIRST})")
+    )
+
+
+def as_number(text: str) -> bool:
+    """Whether a text is a number."""
+    return re.fullmatch(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", text.strip()) is not None
+
+
+def units_of(table: Table) -> tuple[str, ...]:
+    """Signs around numbers that all values of a column have: a currency or a percent sign, or a unit such as kg behind them.
+
+    A word in front of digits may be part of a code, and so may one behind few different numbers.
+    """
+    found = set()
+    marked = ", ".join(map(literal, MARKERS))
+    head = table.select("*", f"limit {HEAD}")
+    for place in range(len(table.names)):
+        if any(as_number(row[place]) for row in head):
+            continue
+        rest = f"trim(regexp_replace(v, '[\\d.,+\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
+        values = f"(select c{place} as v from rows where lower(c{place}) not in ({marked}) limit {LOOKED_AT})"
+        signs, digits, behind, different = table.ask(
+            f"list(distinct {rest}), avg(regexp_matches(v, '\\d')::int), "
+            "avg(regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')::int), count(distinct v)",
+            values,
+        )
+        if digits == 1 and len(signs) == 1 and signs[0]:
+            is_unit = re.fullmatch(UNIT, signs[0]) and behind == 1 and different > FEW_DIFFERENT
+            if signs[0] in UNITS or is_unit:
+                found.add(signs[0])
+    return tuple(sorted(found))
+
+
+def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
+    """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have.
+
+    Also a note if 1.281 or 1,281 can be read in two ways: where semicolons separate the values, a comma is the decimal mark.
+
+    Returns:
+        The format, and the note; empty if there is nothing to say.
+    """
+    if table.kind != "csv":
+        return given, ""
+    units = given.units or units_of(table)
+    patterns = {
+        "commas": r"[^,]*,\d+", "groups": GROUPED, "fits_groups": GROUPED_OR_PLAIN, "fits_commas": COMMA_DECIMALS,
+        "dots": DOTTED, "points": PLAIN_POINT, "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+", "apart": APART, "fits_apart": FITS_APART,
+        "quoted": QUOTED, "fits_quoted": FITS_QUOTED,
+    }  # fmt: skip
+    all_columns = (shares_of(table, place, units, patterns) for place in range(len(table.names)))
+    columns = [shares for shares in all_columns if shares]
+    fits = 1 - ODD_SHARE
+    by_semicolon = table.reading[0] == ";"
+    pointed = any(one["points"] >= fits / 2 for one in columns)
+    grouped = [one for one in columns if one["groups"] and one["fits_groups"] >= fits]
+    dotted = [one for one in columns if one["dots"] and one["fits_commas"] >= fits]
+    by_comma = any(one["commas"] and one["fits_commas"] >= fits and one["fits_groups"] < fits for one in columns)
+    by_comma = by_comma and (by_semicolon or not pointed)
+    note = ""
+    if (
+        by_semicolon
+        and not by_comma
+        and not pointed
+        and not any(one["both"] for one in columns)
+        and (grouped or dotted)
+    ):
+        by_comma = True
+        read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
+        note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
+    found: dict[str, Any] = {"units": units} if units else {}
+    if by_comma or given.decimal == ",":
+        found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
+    elif grouped and "decimal" not in given.model_fields_set:
+        found |= {"thousands": ","}
+    for sign, some, all_fit in ((" ", "apart", "fits_apart"), ("'", "quoted", "fits_quoted")):
+        if any(one[some] and one[all_fit] >= fits for one in columns):
+            found["thousands"] = sign
+    known = {name: value for name, value in found.items() if name not in given.model_fields_set}
+    return given.model_copy(update=known), note if "decimal" in known else ""
+
+
+def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[str, str]) -> dict[str, float]:
+    """The shares of a column's values that match patterns without their units, in the first rows; empty if no value has a sign."""
+    # Of a wide table, `select *` would take more time than the rest of the query.
+    rows = f"(select c{place} as v from rows limit {LOOKED_AT})"
+    if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
+        return {}
+    value = f"replace(v, '{MINUS}', '-')"
+    for unit in units:
+        value = f"trim(replace({value}, {literal(unit)}, ''))"
+    counts = ", ".join(
+        f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in patterns.values()
+    )
+    filled, *found = table.ask(f"count(*) filter (value <> ''), {counts}", f"(select {value} as value from {rows})")
+    return {name: count / max(1, filled) for name, count in zip(patterns, found, strict=True)}
