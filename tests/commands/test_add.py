@@ -494,6 +494,7 @@ def test_wide_tables_are_short_blocks(project, tmp_path):
     prepare = block(project, "wide")["prepare"]
     assert prepare["numbers"] == "others"
     assert prepare["leave_out"] == [f"p{j}" for j in range(6)]
+    assert block(project, "wide")["split"]["encoder"]["bins"] == 5
     project.stages("prepare", "wide")
     assert pd.read_parquet(project.folder / "data/wide/prepared/rows.parquet").shape == (90, 195)
 

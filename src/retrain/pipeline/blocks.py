@@ -36,6 +36,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 STEPS = 1_200
 """The batches in a training, roughly, within the bounds of the epochs; fewer end the training of larger tables too early."""
 FEWEST_EPOCHS, MOST_EPOCHS = 24, 60
+WIDE, BINNED = 100, 1_000
+"""Columns of numbers above which a code has fewer bins, so that all together have about so many: wide tables would train for hours."""
 TEXT_BATCHES = 64
 """The batches in an epoch of texts, roughly."""
 REFERENCE_CELLS, REFERENCE_TEXT_CELLS = 500_000, 50_000
@@ -204,7 +206,9 @@ def mixed_lines(dataset: Dataset) -> list[str]:
     batch = max(1, min(batch, int(learned / 4)))  # at least four batches, however small the table is
     epochs = int(min(MOST_EPOCHS, max(FEWEST_EPOCHS, STEPS / max(1, math.ceil(learned / batch)))))
     small = learned <= SMALL
-    chosen = {"name": "mixed", **({} if small else {"minimum_count": 3})}
+    chosen: dict[str, Any] = {"name": "mixed", **({} if small else {"minimum_count": 3})}
+    if (numbers := len(dataset.of_kind("numbers"))) > WIDE:
+        chosen["bins"] = max(1, BINNED // numbers)
     if dataset.of_kind("texts"):
         epochs = FEWEST_EPOCHS  # n-grams are learned in few epochs
         beside = dataset.of_kind("numbers") or dataset.of_kind("dates")
