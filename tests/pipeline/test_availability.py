@@ -1,4 +1,4 @@
-"""Before DVC starts, wrong choices of any dataset are an error that names them."""
+"""Before DVC starts, wrong choices of a dataset are an error that names them; other datasets run."""
 
 import copy
 
@@ -9,12 +9,12 @@ import pytest
 from support.project import Project, tiny_datasets
 
 
-def test_old_names_of_other_datasets_are_errors(tmp_path):
+def test_old_names_are_errors(tmp_path):
     blocks = copy.deepcopy(tiny_datasets())
     blocks["tiny_news"]["split"] = {"inputs": "text", "target": "label", "encoder": {}}
     Project(tmp_path).write_params({"datasets": blocks})
     with pytest.raises(RetrainError) as caught:
-        availability.available_datasets(tmp_path, "tiny_sign")
+        availability.available_datasets(tmp_path, "tiny_news")
     assert str(caught.value) == (
         "params.yaml: datasets.tiny_news: split: 'inputs' is now called 'encoder.name' (write encoder.name: text), "
         "and split: 'target' is now called 'task' (write task: classification); correct each of them"
@@ -38,3 +38,23 @@ def test_dvc_prints_all_misspelt_choices(project):
         "and train.network.name: unknown 'embeding_bag' (did you mean 'embedding_bag'?), "
         "and train.loss.name: unknown 'cross_entropie' (did you mean 'cross_entropy'?); correct each of them"
     )
+
+
+@pytest.mark.slow
+def test_broken_blocks_stop_no_other_dataset(finished):
+    params = finished.params()
+    params["datasets"]["half"] = {"prepare": {"source": "files"}}
+    finished.write_params(params)
+    finished.set("tiny_news.split.encoder.name", "txt")
+    ended = finished.run("retrain", "repro")
+    assert ended.returncode == 1
+    *_, first, second, error = ended.stderr.splitlines()
+    assert first.startswith("half is left out: params.yaml: datasets.half: split, train, evaluate and plot are missing")
+    assert second.startswith("tiny_news is left out: params.yaml: datasets.tiny_news.split.encoder.name: unknown 'txt'")
+    assert error == (
+        "Error: params.yaml: 2 of 5 datasets did not run (half, tiny_news); correct what is said of them above"
+    )
+    assert "tiny_sign" in ended.stdout
+    for command in (("retrain", "repro", "tiny_sign"), ("retrain", "status", "tiny_sign")):
+        ended = finished.run(*command)
+        assert (ended.returncode, "left out" in ended.said) == (0, False), ended.said

@@ -45,7 +45,7 @@ def check_inputs(workspace: Path, dataset: str | None) -> None:
     """
     ready = availability.available_datasets(workspace, dataset)
     selected = ready if dataset else [*ready, ""]  # with the stages that have no dataset
-    stages = dvc_yaml.read(workspace).stages
+    stages = dvc_yaml.read(workspace, dataset).stages
     with TemporaryDirectory(prefix="retrain-audit-") as name:
         folder = Path(name).resolve()
         sandbox.check_access_times(folder)

@@ -32,9 +32,15 @@ def command(dataset: str | None) -> None:
     Without DATASET, it also takes the stages of datasets that are no longer in params.yaml out of dvc.lock.
     """
     workspace = environment.workspace()
-    dvc_yaml.check(workspace)
-    # A bare `dvc repro` would fail for an unavailable one.
-    datasets = availability.available_datasets(workspace, dataset)
+    broken = {} if dataset else availability.broken_blocks(workspace)
+    complete = [dataset] if dataset else [name for name in params.datasets(workspace) if name not in broken]
+    if not complete:
+        raise next(iter(broken.values()))
+    dvc_yaml.check(workspace, complete[0])
+    for name, error in broken.items():
+        click.echo(f"{name} is left out: {error}", err=True)
+    # A bare `dvc repro` would fail for a broken block or an unavailable dataset.
+    datasets = availability.available_datasets(workspace, dataset, without=broken)
     if dataset is None:
         remove_stale_entries(workspace)
     stages = [f"plot@{name}" for name in datasets]
@@ -47,6 +53,9 @@ def command(dataset: str | None) -> None:
     click.echo()
     for line in summary(workspace, datasets):
         click.echo(line)
+    if broken:
+        fact = f"{len(broken)} of {len(params.datasets(workspace))} datasets did not run ({', '.join(broken)})"
+        raise RetrainError(params.FILE, fact, "correct what is said of them above")
 
 
 def remove_stale_entries(workspace: Path) -> None:

@@ -88,7 +88,7 @@ def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
 
 def restore_metrics(workspace: Path, dataset: str) -> Iterator[str]:
     """Restore the outputs that git stores, or remove them if the last commit has none; yields what changed."""
-    for stage in dvc_yaml.read(workspace).stages:
+    for stage in dvc_yaml.read(workspace, dataset).stages:
         for path in stage.in_git if stage.dataset == dataset else ():
             then, target = git.content(workspace, "HEAD", path), workspace / path
             now = target.read_bytes() if target.exists() else None
@@ -106,7 +106,9 @@ def restore_metrics(workspace: Path, dataset: str) -> Iterator[str]:
 def restore_outputs(workspace: Path, dataset: str) -> str:
     """Restore the outputs from DVC's cache, or remove those that dvc.lock does not have; says what happened."""
     lock = dvc_lock.read(workspace).of([dataset])
-    made = [path for stage in dvc_yaml.read(workspace).stages if stage.dataset == dataset for path in stage.outputs]
+    made = [
+        path for stage in dvc_yaml.read(workspace, dataset).stages if stage.dataset == dataset for path in stage.outputs
+    ]
     for path in made:
         if path not in lock.outputs():
             files.remove(workspace / path)

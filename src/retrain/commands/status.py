@@ -32,7 +32,7 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
     if dataset is not None:
         params.dataset_block(workspace, dataset)
     lock = dvc_lock.read(workspace)
-    verdict = staleness.verdict(dvc_yaml.read(workspace), lock)
+    verdict = staleness.verdict(dvc_yaml.read(workspace, dataset), lock)
     gone = {*lock.datasets()} - {*params.datasets(workspace)}
     asked = {name: why for name, why in verdict.reasons.items() if dataset in (None, dvc_yaml.dataset_of(name))}
     stale = {name: why for name, why in asked.items() if why}

@@ -148,7 +148,10 @@ class Table:
         import pandas as pd
 
         queries = self.queries(expressions, tail)
-        return pd.concat([self.connection.sql(query).to_arrow_table().to_pandas() for query in queries], axis=1)
+        rows: pd.DataFrame = pd.concat(
+            [self.connection.sql(query).to_arrow_table().to_pandas() for query in queries], axis=1
+        )
+        return rows
 
     def queries(self, expressions: Mapping[str, str], tail: str) -> list[str]:
         """Queries for some of the expressions each: the time for planning one grows with the square of their number."""

@@ -1,5 +1,6 @@
 """Which datasets are available now: their data is on this machine, or can be downloaded."""
 
+from collections.abc import Container
 from pathlib import Path
 
 from retrain import environment, params, schema
@@ -9,7 +10,7 @@ from retrain.errors import RetrainError, UnavailableError
 
 import click
 
-__all__ = ["available_datasets", "ensure_available"]
+__all__ = ["available_datasets", "broken_blocks", "ensure_available"]
 
 
 def ensure_available(workspace: Path, dataset: str) -> None:
@@ -35,20 +36,30 @@ def is_available(workspace: Path, dataset: str) -> bool:
     return True
 
 
-def available_datasets(workspace: Path, dataset: str | None) -> list[str]:
-    """The named dataset, or every available one.
+def broken_blocks(workspace: Path) -> dict[str, RetrainError]:
+    """The datasets whose block lacks a stage or names an unknown choice, and the error of each."""
+    found = {}
+    for name in map(str, params.datasets(workspace)):
+        try:
+            params.check_choices(workspace, name)
+        except RetrainError as error:
+            found[name] = error
+    return found
 
-    The choices of all datasets are checked first. DVC needs them for any dataset, and its own error is hard to read.
+
+def available_datasets(workspace: Path, dataset: str | None, without: Container[str] = ()) -> list[str]:
+    """The named dataset, or every available one that is not in `without`.
 
     Raises:
-        RetrainError: a choice of any dataset is wrong, the named dataset is not available, or none is.
+        RetrainError: a choice of these datasets is wrong, the named dataset is not available, or none is.
     """
-    for name in params.datasets(workspace):
+    names = [name for name in map(str, params.datasets(workspace)) if name not in without]
+    for name in names if dataset is None else [dataset]:
         params.check_choices(workspace, name)
     if dataset is not None:
         ensure_available(workspace, dataset)
         return [dataset]
-    ready = [name for name in map(str, params.datasets(workspace)) if is_available(workspace, name)]
+    ready = [name for name in names if is_available(workspace, name)]
     if not ready:
         raise RetrainError(
             params.FILE, "has no dataset whose data is available", "the lines above say what each one needs"

@@ -13,6 +13,7 @@ from typing import Any
 
 from retrain import git
 from retrain.errors import RetrainError
+from retrain.pipeline import dvc_yaml
 
 __all__ = ["FAILED", "output"]
 
@@ -27,7 +28,7 @@ def output(folder: Path, *arguments: str) -> str:
     Raises:
         RetrainError: it fails; the error holds the last line of its message.
     """
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [sys.executable, "-m", __name__, *arguments]
     ended = subprocess.run(command, cwd=folder, env=git.own_variables(), capture_output=True, text=True, check=False)
     if ended.returncode:
         where, lines = f"dvc {arguments[0]}", ended.stderr.strip().splitlines() or ["no message"]
@@ -75,6 +76,7 @@ def main(arguments: list[str]) -> int:
     cli.logger.addFilter(failed)
     scm_context.logger.setLevel(logging.WARNING)
     hide_push_advice()
+    dvc_yaml.leave_out_broken_blocks()
     code: int = cli.main(arguments)
     if not failed.name:
         return code

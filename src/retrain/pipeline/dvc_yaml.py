@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from dvc.repo.index import Index
     from dvc.stage import PipelineStage
 
-__all__ = ["EVERYTHING", "FILE", "Pipeline", "Stage", "check", "dataset_of", "in_order", "read"]
+__all__ = [
+    "EVERYTHING",
+    "FILE",
+    "Pipeline",
+    "Stage",
+    "check",
+    "dataset_of",
+    "in_order",
+    "leave_out_broken_blocks",
+    "read",
+]
 
 
 FILE = "dvc.yaml"
@@ -68,16 +78,21 @@ def dataset_of(stage: str) -> str:
     return stage.partition("@")[2]
 
 
-def read(folder: Path) -> Pipeline:
+def read(folder: Path, dataset: str | None = None) -> Pipeline:
     """The pipeline of a folder as it is now.
 
+    Args:
+        folder: the project.
+        dataset: the only dataset that matters; a broken block of another one leaves out its stages.
+
     Raises:
-        RetrainError: dvc.yaml, dvc.lock or params.yaml can't be read.
+        RetrainError: dvc.yaml, dvc.lock or params.yaml can't be read, or see `check`.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    check(folder)
+    check(folder, dataset)
+    leave_out_broken_blocks()
     try:
         with closing(Repo(str(folder))) as repo:
             return pipeline_of(repo.index)
@@ -88,8 +103,33 @@ def read(folder: Path) -> Pipeline:
         ) from None
 
 
-def check(folder: Path) -> None:
+def leave_out_broken_blocks() -> None:
+    """Make DVC in this process leave out the stages of a dataset whose block lacks a name that dvc.yaml uses in a path.
+
+    By itself it refuses every command, also one for another dataset.
+    """
+    from dvc.parsing import EntryNotFound, ForeachDefinition, ResolveError
+
+    def is_complete(definition: ForeachDefinition, key: str) -> bool:
+        try:
+            definition.resolve_one(key)
+        except (ResolveError, EntryNotFound):
+            return False
+        return True
+
+    def names(definition: ForeachDefinition) -> list[str]:
+        complete = [key for key in definition.normalized_iterable if is_complete(definition, key)]
+        return [f"{definition.name}@{key}" for key in complete]
+
+    ForeachDefinition.get_generated_names, ForeachDefinition.has_member = names, is_complete
+
+
+def check(folder: Path, only: str | None = None) -> None:
     """Find out before DVC starts what DVC would report without a hint.
+
+    Args:
+        folder: the project.
+        only: the dataset whose block is checked; all if it is None.
 
     Raises:
         RetrainError: the folder is not in git, or a name in params.yaml that `dvc.yaml` uses in a path is unknown.
@@ -98,7 +138,7 @@ def check(folder: Path) -> None:
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) and "no_scm" not in str(configured):
         hint = "run: git init && git add --all && git commit --message Start; or get the project by git clone"
         raise RetrainError(str(folder), "is not a git repository, which DVC needs", hint)
-    for dataset in map(str, params.datasets(folder)):
+    for dataset in map(str, params.datasets(folder)) if only is None else [only]:
         block = params.dataset_block(folder, dataset)
         chosen = [
             f"{package.replace('.', '/')}/{params.value_at(block, path)}.py" for path, package in params.CHOICES.items()

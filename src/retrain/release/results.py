@@ -184,7 +184,7 @@ def check_current(folder: Path, dataset: str) -> None:
     lock, run = dvc_lock.read(folder), f"run: make repro DATASET={dataset}"
     if f"evaluate@{dataset}" not in lock.stages:
         raise RetrainError(f"dataset '{dataset}'", "has no result yet", run)
-    reasons = staleness.verdict(dvc_yaml.read(folder), lock).reasons
+    reasons = staleness.verdict(dvc_yaml.read(folder, dataset), lock).reasons
     for stage in EVALUATED:
         if why := reasons.get(f"{stage}@{dataset}"):
             raise RetrainError(f"the result of '{dataset}'", f"is out of date ({stage}: {'; '.join(why)})", run)
