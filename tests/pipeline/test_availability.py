@@ -52,7 +52,7 @@ def test_broken_blocks_stop_no_other_dataset(finished):
     assert first.startswith("half is left out: params.yaml: datasets.half: split, train, evaluate and plot are missing")
     assert second.startswith("tiny_news is left out: params.yaml: datasets.tiny_news.split.encoder.name: unknown 'txt'")
     assert error == (
-        "Error: params.yaml: 2 of 5 datasets did not run (half, tiny_news); correct what is said of them above"
+        "Error: params.yaml: 2 of 5 datasets did not run (half, tiny_news); correct what the lines above name"
     )
     assert "tiny_sign" in ended.stdout
     for command in (("retrain", "repro", "tiny_sign"), ("retrain", "status", "tiny_sign")):

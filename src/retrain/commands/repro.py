@@ -55,7 +55,7 @@ def command(dataset: str | None) -> None:
         click.echo(line)
     if broken:
         fact = f"{len(broken)} of {len(params.datasets(workspace))} datasets did not run ({', '.join(broken)})"
-        raise RetrainError(params.FILE, fact, "correct what is said of them above")
+        raise RetrainError(params.FILE, fact, "correct what the lines above name")
 
 
 def remove_stale_entries(workspace: Path) -> None:

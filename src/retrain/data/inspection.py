@@ -93,8 +93,8 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
 class Look:
     """One column, and what was counted in it.
 
-    Its values are `v` in the database's table `looked`: empty where they are missing. If some are numbers, they are also `x`:
-    NULL where they are none.
+    Its values are `v` in the database's table `looked`: empty where they are missing. If some of them are numbers, that table
+    also has the numbers as `x`: NULL for other values.
     """
 
     table: Table
