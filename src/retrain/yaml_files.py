@@ -14,7 +14,7 @@ from ruamel.yaml.parser import ParserError
 from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scanner import ScannerError
 
-__all__ = ["load_yaml", "parsed", "round_trip", "safe", "with_item", "without_item"]
+__all__ = ["ConflictError", "load_yaml", "parsed", "round_trip", "safe", "with_item", "without_item"]
 
 
 DEEPEST = 64
@@ -23,8 +23,13 @@ LONGEST = 1 << 22
 """Bytes of a YAML file; dvc.lock takes twelve thousand for a dataset."""
 MOST = 400_000
 """Values in a YAML file; those that aliases repeat count each time."""
+CONFLICT = re.compile(r"^<<<<<<< ", re.MULTILINE)
 NO_YAML = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """Exceptions besides YAMLError that ruamel.yaml raises on invalid input (dates, numbers, keys)."""
+
+
+class ConflictError(RetrainError):
+    """The file has the marks of a merge that git could not finish."""
 
 
 class Resolver(VersionedResolver):
@@ -67,6 +72,10 @@ def parsed(content: bytes, where: str, yaml: YAML | None = None) -> Any:
         raise RetrainError(where, f"is larger than {LONGEST:,} bytes", "remove what is not needed")
     try:
         text = content.decode()
+        if conflict := CONFLICT.search(text):
+            line = text.count("\n", 0, conflict.start()) + 1
+            hint = "keep one of the versions between <<<<<<< and >>>>>>>, and remove these marks"
+            raise ConflictError(f"{where}, line {line}", "has a merge conflict", hint)
         check_events(text, where)
         return (yaml or safe()).load(text)
     except MarkedYAMLError as error:
@@ -110,7 +119,7 @@ def invalid(error: MarkedYAMLError, where: str) -> RetrainError:
     mark, start = error.problem_mark or error.context_mark, error.context_mark
     earlier = f", {error.context} that starts in line {start.line + 1}" if start and start.line < mark.line else ""
     syntax = isinstance(error, ParserError | ScannerError)
-    hint = "check the indentation, quotes and brackets there" if syntax else "correct the line"
+    hint = "check the indentation (spaces, no tabs), quotes and brackets there" if syntax else "correct the line"
     return RetrainError(at(where, mark) if mark else where, f"is not valid YAML ({error.problem}{earlier})", hint)
 
 

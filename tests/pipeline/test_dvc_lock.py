@@ -46,7 +46,7 @@ def test_missing_dvc_lock_is_empty(tmp_path):
     assert dvc_lock.read(tmp_path).outputs() == {}
 
 
-@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n", "stages: 5\n", "stages: {a@b: {outs: [{path: x}]}}\n"])
+@pytest.mark.parametrize("content", ["stages: [\n", "stages: 5\n", "stages: {a@b: {outs: [{path: x}]}}\n"])
 def test_damaged_dvc_lock_is_one_line(tmp_path, content):
     (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(RetrainError, match=r"^dvc\.lock[^\n]*; restore it: git checkout dvc.lock$"):
@@ -107,9 +107,22 @@ def test_installed_libraries_are_pinned():
     assert list(causes.other_libraries(text)) == []
 
 
+def test_conflicts_of_a_merge_are_told(tmp_path):
+    lines = ["schema: '2.0'", "<<<<<<< HEAD", "stages: {}", "=======", "stages: {a: {cmd: x}}", ">>>>>>> other"]
+    (tmp_path / "dvc.lock").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RetrainError) as caught:
+        dvc_lock.read(tmp_path)
+    assert str(caught.value) == (
+        "dvc.lock, line 2 has a merge conflict; "
+        "take one side, and run the pipeline on it: git checkout --ours dvc.lock && make repro"
+    )
+
+
 def test_machine_facts(lock, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    training = {"params.yaml": {"datasets.tiny.train": {"device": "cpu", "threads": 2}}}
+    training = {
+        "params.yaml": {"datasets.tiny.train": {"threads": 2}, "defaults.train": {"device": "cpu", "threads": 1}}
+    }
     found = causes.machine(lock({"train@tiny": {**STAGE, "params": training}}))
     assert ("training", "tiny: device cpu, threads 2") in found
     assert ("variables", "OPENBLAS_NUM_THREADS=3") in found

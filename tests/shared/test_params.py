@@ -258,10 +258,10 @@ def test_names_that_dvc_takes_are_valid(tmp_path, name):
     [
         ("a:\n  b: 1\n c: 2\n",
          ("params.yaml, line 3, column 2 is not valid YAML (did not find expected key, while parsing a block mapping that "
-         "starts in line 1); check the indentation, quotes and brackets there")),
+         "starts in line 1); check the indentation (spaces, no tabs), quotes and brackets there")),
         ("a: @b\n",
          ("params.yaml, line 1, column 4 is not valid YAML (found character that cannot start any token); check the "
-         "indentation, quotes and brackets there")),
+         "indentation (spaces, no tabs), quotes and brackets there")),
         ("a: 1\na: 2\n",
          ('params.yaml, line 2, column 1 is not valid YAML (found duplicate key "a" with value "2" (original value: "1"), '
          "while constructing a mapping that starts in line 1); correct the line")),

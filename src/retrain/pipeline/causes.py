@@ -83,7 +83,12 @@ def installed_version(library: str) -> str:
 def machine(now: Lock) -> list[tuple[str, str]]:
     """What arithmetic depends on here, as a subject and a sentence."""
     parameters = {name: section for stage in now.stages.values() for name, section in stage.parameters().items()}
-    trained = {name.split(".")[1]: section for name, section in parameters.items() if name.endswith(".train")}
+    shared = parameters.get("defaults.train", {})
+    trained = {
+        path.split(".")[1]: {**shared, **section}
+        for path, section in parameters.items()
+        if path.startswith("datasets.") and path.endswith(".train")
+    }
     found = [("python", f"{platform.python_version()} on {platform.system()}"), ("processor", processor())]
     found += [("training", f"{name}: device {of['device']}, threads {of['threads']}") for name, of in trained.items()]
     found += [("gpu", name) for name in gpus() if any(section["device"] != "cpu" for section in trained.values())]
