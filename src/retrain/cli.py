@@ -7,13 +7,15 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from retrain import environment, files
+from retrain import environment, files, params
 from retrain.errors import SYSTEM_ERRORS, RetrainError, hint_of, lack_of_memory, printable
 
 import click
@@ -51,7 +53,16 @@ def stage(work: Callable[..., None]) -> click.Command:
     @functools.wraps(work)
     def command(dataset: str, **options: Any) -> None:
         os.chdir(environment.workspace())
+        began, name = time.time(), Path(work.__code__.co_filename).stem
+        parameters = params.dataset_block(Path(), dataset)[name]
         work(dataset, **options)
+        # DVC records parameters and code as they are after a stage, not as they were when it read them.
+        changed = [f"src/{path}" for path in environment.loaded_since(began)]
+        if params.dataset_block(Path(), dataset).get(name) != parameters:
+            changed.append(params.section_path(dataset, name))
+        if changed:
+            fact = f"has used an earlier version of {' and '.join(changed)}"
+            raise RetrainError(f"the stage {name}", fact, f"run it again: dvc repro plot@{dataset}")
 
     return command
 
@@ -76,6 +87,7 @@ def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(work)
     def command(*arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, leave)
+        sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (None if it is closed)
         atexit.register(gc.freeze)
         environment.name_user()
         environment.keep_memory()

@@ -14,6 +14,7 @@ __all__ = [
     "explain_missing_packages",
     "keep_memory",
     "loaded_code",
+    "loaded_since",
     "name_user",
     "pin_cpu",
     "root",
@@ -155,11 +156,22 @@ def loaded_code() -> dict[str, str]:
     """The project's modules that this process has imported, each with the digest of its file."""
     import hashlib
 
+    return {str(path.relative_to(SCRIPTS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in loaded_files()}
+
+
+def loaded_since(began: float) -> list[str]:
+    """Those of these modules whose file has changed, or has gone, since a time."""
+    return [
+        str(path.relative_to(SCRIPTS)) for path in loaded_files() if not path.exists() or path.stat().st_mtime > began
+    ]
+
+
+def loaded_files() -> list[Path]:
+    """The files of the project's modules that this process has imported."""
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     files = {Path(file) for file in loaded if file}
     folders = {folder: folder.resolve() for folder in {path.parent for path in files}}  # far fewer than files
-    own = sorted(path for path in (folders[path.parent] / path.name for path in files) if path.is_relative_to(SCRIPTS))
-    return {str(path.relative_to(SCRIPTS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+    return sorted(path for path in (folders[path.parent] / path.name for path in files) if path.is_relative_to(SCRIPTS))
 
 
 def versions(*libraries: str) -> dict[str, str]:

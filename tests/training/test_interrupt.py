@@ -1,4 +1,4 @@
-"""Ctrl-C while a model is trained: the state is saved, and the message says how to continue."""
+"""Ctrl-C while a model is trained, or a change of what it is trained by."""
 
 import signal
 import subprocess
@@ -35,3 +35,30 @@ def test_interrupt_says_how_to_continue(finished, environment, command):
     line = f"train tiny_numbers: interrupted; the state is saved. To continue, run: {command}"
     assert printed.splitlines()[-1] == line
     assert (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.slow
+def test_changes_while_a_stage_runs_are_errors(finished):
+    finished.set("tiny_numbers.train.loop.epochs", 300)
+    finished.set("tiny_numbers.train.loop.patience", 300)
+    lock = (finished.folder / "dvc.lock").read_bytes()
+    with subprocess.Popen(
+        ["dvc", "repro", "train@tiny_numbers"], cwd=finished.folder,
+        env={**finished.environment, "RETRAIN_TRACKING": "off"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as repro:  # fmt: skip
+        printed = ""
+        while "epoch" not in printed:
+            printed += repro.stdout.readline()
+            assert repro.poll() is None, printed
+        finished.set("tiny_numbers.train.network.hidden", 9)
+        code = finished.folder / "src/retrain/training/loop.py"
+        code.write_text(code.read_text() + "# changed\n")
+        printed += repro.stdout.read()
+    assert repro.returncode != 0
+    (error,) = [line for line in printed.splitlines() if line.startswith("Error: ")]
+    assert error == (
+        "Error: the stage train has used an earlier version of src/retrain/training/loop.py "
+        "and params.yaml: datasets.tiny_numbers.train; run it again: dvc repro plot@tiny_numbers"
+    )
+    assert (finished.folder / "dvc.lock").read_bytes() == lock
