@@ -197,6 +197,25 @@ def test_another_store_follows_the_ledger(approved, tmp_path, monkeypatch):
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
 
 
+def test_new_store_gets_the_champion(approved, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
+    with chdir(approved.folder):
+        folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+    assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
+    assert events(approved) == ["promoted"]
+
+
+def test_parameters_are_committed_too(approved):
+    assert approved.run("git", "checkout", "-q", "as-good", "--", "params.yaml", "dvc.lock", "reports").returncode == 0
+    assert approved.run("git", "commit", "-qm", "no parameters", "--", "dvc.lock", "reports").returncode == 0
+    ended = approved.retrain_here("promote", DATASET)
+    assert ended.exit_code == 1
+    assert error_line(ended.stderr) == (
+        f"the result of '{DATASET}' depends on what is not committed (params.yaml: datasets.{DATASET}); "
+        f"commit it: git add --all && git commit -m '{DATASET}'"
+    )
+
+
 def test_only_committed_results_are_promoted(approved):
     assert approved.run("git", "checkout", "-q", "as-good", "--", "params.yaml", "dvc.lock", "reports").returncode == 0
     ended = approved.retrain_here("promote", DATASET)

@@ -1,6 +1,9 @@
 """A model is named by its dataset, or by its folder."""
 
+import json
+
 from retrain.errors import RetrainError
+from retrain.pipeline import dvc_cache
 from retrain.release import finding
 
 import pytest
@@ -35,3 +38,18 @@ def test_other_names_are_told(workspace, name, error):
     with pytest.raises(RetrainError) as raised:
         finding.folder_of(workspace, name)
     assert str(raised.value).endswith(error)
+
+
+def test_models_of_another_commit_are_told(workspace, capsys):
+    own = dvc_cache.folder_digest(dvc_cache.listing(workspace / "models" / "news"))
+    for digest, warning in (
+        (own, ""),
+        (
+            f"{'0' * 32}.dir",
+            "Warning: models/news is not the model that dvc.lock records; to get that one, run: dvc checkout models/news\n",
+        ),
+    ):
+        stage = {"cmd": "x", "outs": [{"path": "models/news", "hash": "md5", "md5": digest}]}
+        (workspace / "dvc.lock").write_text(json.dumps({"stages": {"train@news": stage}}))
+        finding.load(workspace, "news")
+        assert capsys.readouterr().err == warning

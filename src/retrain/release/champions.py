@@ -56,12 +56,14 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
     """
     dataset, outputs = candidate.dataset, dict(candidate.lock.outputs())
     commit = git.text(folder, "rev-parse", "HEAD").strip()
-    if dvc_lock.of_commit(folder, commit).of([dataset]).outputs() != outputs:
-        raise RetrainError(
-            f"the result of '{dataset}'",
-            "is not that of the last commit",
-            f"commit it: git add dvc.lock reports && git commit -m '{dataset}'",
+    is_committed = dvc_lock.of_commit(folder, commit).of([dataset]).outputs() == outputs
+    if not is_committed or (changed := results.uncommitted(folder, dataset)):
+        fact = (
+            f"depends on what is not committed ({', '.join(changed)})"
+            if is_committed
+            else "is not that of the last commit"
         )
+        raise RetrainError(f"the result of '{dataset}'", fact, f"commit it: git add --all && git commit -m '{dataset}'")
     content = complete(candidate).read()
     weights = content.artifacts["model/model.safetensors"].sha256
     entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}

@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrain import environment, params, schema
+from retrain import cli, environment, params, schema
 from retrain.errors import RetrainError
 from retrain.models import description
+from retrain.pipeline import dvc_cache, dvc_lock
+from retrain.release import ledger
 
 if TYPE_CHECKING:
     from retrain.models.model import Model
 
-__all__ = ["folder_of", "load"]
+__all__ = ["folder_of", "load", "warn_of_other_model"]
 
 
 def load(workspace: Path, name: str) -> "Model":
@@ -22,6 +24,7 @@ def load(workspace: Path, name: str) -> "Model":
         RetrainError: there is none, or it is damaged.
     """
     folder = folder_of(workspace, name)
+    warn_of_other_model(workspace, folder)
     if "torch" not in sys.modules:
         environment.pin_cpu(description.read(folder).train.threads)
     from retrain.models import model
@@ -37,9 +40,7 @@ def folder_of(workspace: Path, name: str) -> Path:
         name: a dataset, a folder with `model.json`, or a registered model as MLflow names it: `models:/reviews@champion`.
     """
     if name.startswith("models:"):
-        from retrain.tracking import registry
-
-        return registry.folder_of(name)
+        return registered(workspace, name)
     if re.fullmatch(schema.NAME, name) and (workspace / "models" / name).is_dir():
         return workspace / "models" / name
     if Path(name, description.FILE).exists():
@@ -53,9 +54,35 @@ def folder_of(workspace: Path, name: str) -> Path:
     )
 
 
+def registered(workspace: Path, name: str) -> Path:
+    """The folder of a registered model. A store that has no champion yet gets the one that the ledger in git names."""
+    from retrain.release import champions
+    from retrain.tracking import registry, store
+
+    champion = re.fullmatch(rf"models:/({schema.NAME})@{registry.CHAMPION}", name)
+    if champion and ledger.champion(ledger.read(workspace, champion[1])):
+        client = store.connect()
+        if registry.CHAMPION not in registry.aliases_of(client, champion[1]):
+            champions.align(client, workspace, champion[1])
+    return registry.folder_of(name)
+
+
+def warn_of_other_model(workspace: Path, folder: Path) -> None:
+    """Warn if a dataset's model is not the one that dvc.lock records, as after `git checkout` without `dvc checkout`."""
+    path = f"models/{folder.name}"
+    if folder != workspace / path or not (workspace / dvc_lock.FILE).exists():
+        return
+    recorded = dvc_lock.read(workspace).outputs().get(path)
+    if recorded and dvc_cache.folder_digest(dvc_cache.listing(folder)) != recorded:
+        cli.warn(f"{path} is not the model that {dvc_lock.FILE} records; to get that one, run: dvc checkout {path}")
+
+
 def no_model(workspace: Path, dataset: str) -> RetrainError:
     """The error for a dataset without a model: its name is wrong, or it was never trained."""
     datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
+    if f"models/{dataset}" in dvc_lock.read(workspace).outputs():
+        hint = f"get it from a remote: dvc pull models/{dataset}; or train it: make repro DATASET={dataset}"
+        return RetrainError(f"dataset '{dataset}'", "has a model in dvc.lock, but not in models/", hint)
     if dataset in datasets:
         return RetrainError(f"dataset '{dataset}'", "has no trained model yet", f"run: make repro DATASET={dataset}")
     trained = [folder.name for folder in (workspace / "models").glob("*") if folder.is_dir()]

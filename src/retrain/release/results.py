@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain import files, params, schema
+from retrain import files, git, params, schema, yaml_files
 from retrain.data import report_csv
 from retrain.data.encoding_file import GROUP
 from retrain.errors import RetrainError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
     from retrain.evaluation.intervals import Judged
 
-__all__ = ["METRICS", "RecordedResult", "champion", "check_current"]
+__all__ = ["METRICS", "RecordedResult", "champion", "check_current", "uncommitted"]
 
 
 METRICS = "reports/{}/metrics.json"
@@ -177,6 +177,22 @@ def champion(
     outs = [{"path": path, "md5": digest} for path, digest in entry["outputs"].items()]
     lock = schema.check({"stages": {f"evaluate@{dataset}": {"outs": outs}}}, Lock, ledger.path_of(dataset))
     return RecordedResult(Revision(folder, str(entry["commit"])), "champion", dataset, lock, finder, copies)
+
+
+def uncommitted(folder: Path, dataset: str) -> list[str]:
+    """What a dataset's result depends on and the last commit does not have: files in git, and its block of params.yaml."""
+    pipeline = dvc_yaml.read(folder, dataset)
+    own = [stage for stage in pipeline.stages if stage.dataset == dataset]
+    made = {path for stage in own for path in stage.outputs}
+    paths = {dvc_yaml.FILE, *(path for stage in own for path in stage.dependencies)} - made - pipeline.not_compared
+    status = git.text(folder, "status", "--porcelain", "--", *sorted(paths))
+    now, then = (
+        yaml_files.parsed(content or b"{}", params.FILE)
+        for content in ((folder / params.FILE).read_bytes(), git.content(folder, "HEAD", params.FILE))
+    )
+    keys = (f"datasets.{dataset}", params.DEFAULTS)
+    changed = [f"{params.FILE}: {key}" for key in keys if params.value_at(now, key) != params.value_at(then, key)]
+    return [line[3:] for line in status.splitlines()] + changed
 
 
 def check_current(folder: Path, dataset: str) -> None:

@@ -127,7 +127,10 @@ def folder_of(uri: str) -> Path:
     name, at, alias = uri.removeprefix(SCHEME).partition("@")
     if not at:
         name, _, alias = name.partition("/")
-    client = connected(environment.root(), os.environ.get("MLFLOW_TRACKING_URI"))
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if not server and not (environment.root() / "mlflow.db").exists():
+        raise RetrainError(uri, "is not here: there is no mlflow.db", "run this in the project's folder")
+    client = connected(environment.root(), server)
     possible = re.fullmatch(schema.NAME, name)
     number = number_of(client, name, alias, is_alias=bool(at)) if possible else None
     if number is None:
