@@ -20,16 +20,16 @@ enter_project_environment()
 
 
 def load(folder: str | Path) -> "Model":
-    """The model in a folder, or a registered model, ready to predict: `retrain.load("models/reviews").predict(rows)`.
+    """The model in a folder, of a dataset, or a registered one, ready to predict: `retrain.load("reviews").predict(rows)`.
 
     If torch is not imported yet, it will compute as in the training, so that predictions are the same to the last digit.
 
     Raises:
         RetrainError: a file is missing or damaged, or it does not describe a model of this program.
     """
-    if str(folder).startswith("models:"):
-        folder = cast("Path", import_module("retrain.release.finding").folder_of(Path.cwd(), str(folder)))
-    folder = Path(folder)
+    name, folder = str(folder), Path(folder)
+    if name.startswith("models:") or (folder.name == name and not folder.is_dir()):
+        folder = cast("Path", import_module("retrain.release.finding").folder_of(Path.cwd(), name))
     if "torch" not in sys.modules:
         pin_cpu(import_module("retrain.models.description").read(folder).train.threads)
     return cast("Model", import_module("retrain.models.model").load(folder))

@@ -68,11 +68,15 @@ def test_reset_without_committed_results(finished):
 def test_reset_without_cache_says_how_to_get_it(finished):
     shutil.rmtree(finished.folder / ".dvc/cache")
     shutil.rmtree(finished.folder / "models/tiny_sign")
+    finished.set("tiny_sign.train.loop.epochs", 4)
+    before = {path: path.read_bytes() for path in finished.folder.glob("reports/tiny_sign/*.*")}
     ended = finished.retrain_here("reset", "tiny_sign")
     assert ended.exit_code == 1
     assert ended.stderr.startswith(
-        "Error: the outputs of tiny_sign are not all in DVC's cache; get them from a remote: dvc pull"
+        "Error: the committed outputs of tiny_sign are not all in DVC's cache; get them from a remote: dvc fetch"
     )
+    assert finished.params()["datasets"]["tiny_sign"]["train"]["loop"]["epochs"] == 4
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_reset_of_unknown_dataset(finished):

@@ -44,6 +44,14 @@ def anything():
     return mixed.Encoder.fit_encode(rows, np.zeros(4, np.int64), parameters)[0]
 
 
+def test_a_dataset_names_its_model(tmp_path, monkeypatch):
+    write_model(tmp_path / "models" / "news", "ngrams", "classification")
+    monkeypatch.chdir(tmp_path)
+    assert retrain.load("news").predict(["a tram"]) == retrain.load("models/news").predict(["a tram"])
+    with pytest.raises(RetrainError, match="did you mean 'news'"):
+        retrain.load("new")
+
+
 def test_forms_of_rows_agree(texts, numbers):
     for model, rows in ((texts, TEXTS), (numbers, PATIENTS)):
         table = pd.DataFrame(rows)

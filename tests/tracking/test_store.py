@@ -18,7 +18,7 @@ from retrain.tracking import store
 import psutil
 import pytest
 import requests
-from support.project import Project
+from support.project import Project, tiny_datasets
 from support.servers import free_port, running
 
 DATASET = "tiny_numbers"
@@ -280,6 +280,7 @@ def test_store_behind_a_link(anywhere, tmp_path_factory):
 def test_pipe_is_not_replaced_by_a_store(anywhere, tmp_path_factory):
     pipe = tmp_path_factory.mktemp("elsewhere") / "pipe"
     os.mkfifo(pipe)
+    anywhere.write_params({"datasets": tiny_datasets()})
     (anywhere.folder / "mlflow.db").symlink_to(pipe)
     for where, named in {"mlflow.db": {}, str(pipe): {"MLFLOW_TRACKING_URI": f"sqlite:///{pipe}"}}.items():
         ended = anywhere.retrain_here("sync", **named)

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from retrain import cli, environment
+from retrain import cli, environment, params
 from retrain.data import report_csv
 
 import click
@@ -22,7 +22,11 @@ def command() -> None:
 
     One Mermaid chart per dataset, for the summary of a CI job.
     """
-    for path in sorted((environment.workspace() / "reports").glob("*/history.csv")):
+    workspace = environment.workspace()
+    histories = sorted((workspace / "reports").glob("*/history.csv"))
+    if not histories:
+        params.datasets(workspace)  # fails outside of a project
+    for path in histories:
         click.echo(
             chart(path, report_csv.read_numbers(path, f"run: dvc repro train@{path.parent.name}", ("epoch", *LOSSES)))
         )

@@ -6,7 +6,8 @@ from typing import Any
 
 from retrain import cli, environment, files, git, params, yaml_files
 from retrain.errors import RetrainError
-from retrain.pipeline import dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import dvc_cache, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline.dvc_cache import OutputFinder
 
 import click
 
@@ -27,11 +28,24 @@ def command(dataset: str) -> None:
         params.unchecked_block(workspace, dataset)
         hint = f"commit it, or remove datasets.{dataset} from {params.FILE} yourself"
         raise RetrainError(f"the {params.FILE} of the last commit", f"has no dataset '{dataset}'", hint)
+    require_outputs(workspace, dataset)
     restored = [*restore_yaml(workspace, dataset), *restore_metrics(workspace, dataset)]
     outputs = restore_outputs(workspace, dataset)
     for line in restored or [f"{params.FILE}, {dvc_lock.FILE} and the metrics of {dataset} are as in the last commit"]:
         click.echo(line)
     click.echo(outputs)
+
+
+def require_outputs(workspace: Path, dataset: str) -> None:
+    """Raise RetrainError if a committed output is neither in DVC's cache nor in its place: then nothing is changed."""
+    lock = dvc_lock.of_commit(workspace, "HEAD").of([dataset])
+    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    for path, digest in lock.outputs().items():
+        files_of = finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else {".": digest}
+        lacking = files_of is None or any(not finder.file(str(Path(path, name)), own) for name, own in files_of.items())
+        if lacking and git.content(workspace, "HEAD", path) is None:
+            hint = f"get them from a remote: dvc fetch {' '.join(lock.stages)}; or undo the change of {params.FILE} and run: make repro"
+            raise RetrainError(f"the committed outputs of {dataset}", "are not all in DVC's cache", hint)
 
 
 def committed_block(workspace: Path, dataset: str) -> Any:
@@ -114,9 +128,5 @@ def restore_outputs(workspace: Path, dataset: str) -> str:
             files.remove(workspace / path)
     if not lock.stages:
         return f"{dataset} has no committed results: its outputs were removed"
-    try:
-        dvc_program.output(workspace, "checkout", "--quiet", "--force", *lock.stages)
-    except RetrainError:
-        hint = f"get them from a remote: dvc pull {' '.join(lock.stages)}; or run: make repro DATASET={dataset}"
-        raise RetrainError(f"the outputs of {dataset}", "are not all in DVC's cache", hint) from None
+    dvc_program.output(workspace, "checkout", "--quiet", "--force", *lock.stages)
     return f"the outputs of {dataset} are restored from DVC's cache"

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from retrain import cli, environment, git
+from retrain import cli, environment, git, params
 from retrain.errors import RetrainError, printable
 from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock
@@ -61,6 +61,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     `recreated`. The exit code is 1 if a result of the working tree can't be read.
     """
     workspace = environment.workspace()
+    params.datasets(workspace)
     outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
     finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))

@@ -1,0 +1,21 @@
+"""Commands in a folder that is no project: one line, and nothing is written."""
+
+import pytest
+from support.errors import error_line
+from support.project import Project
+
+
+@pytest.mark.parametrize("command", ["curves", "sync"])
+def test_commands_need_a_project(tmp_path, command):
+    ended = Project(tmp_path).retrain_here(command)
+    assert ended.exit_code == 1
+    assert error_line(ended.stderr) == f"{tmp_path}/params.yaml does not exist; run this inside the repository"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_registered_models_need_a_store(tmp_path):
+    ended = Project(tmp_path).retrain_here("predict", "models:/news@champion", "a text")
+    assert error_line(ended.stderr) == (
+        "models:/news@champion is not here: there is no mlflow.db; run this in the project's folder"
+    )
+    assert list(tmp_path.iterdir()) == []
