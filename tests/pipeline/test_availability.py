@@ -40,6 +40,16 @@ def test_dvc_prints_all_misspelt_choices(project):
     )
 
 
+def test_renamed_datasets_need_their_folder(tmp_path):
+    project = Project(tmp_path)
+    assert project.run("git", "init", "-q").returncode == 0
+    project.write_params({"datasets": {"renamed": tiny_datasets()["tiny_sign"]}})
+    assert project.retrain_here("repro", "renamed").stderr == (
+        "Error: data/raw/renamed does not exist; make it, with a README.md about the data; "
+        "after a renaming: git mv data/raw/OLD data/raw/renamed\n"
+    )
+
+
 @pytest.mark.slow
 def test_broken_blocks_stop_no_other_dataset(finished):
     params = finished.params()

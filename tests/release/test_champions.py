@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import retrain
+from retrain.errors import RetrainError
 from retrain.release import finding, ledger
 
 import pytest
@@ -203,6 +204,16 @@ def test_new_store_gets_the_champion(approved, tmp_path, monkeypatch):
         folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
     assert events(approved) == ["promoted"]
+
+
+def test_lost_files_are_registered_again(approved):
+    shutil.rmtree(approved.folder / "mlruns")
+    with chdir(approved.folder), pytest.raises(RetrainError, match=r"has lost its files .*: retrain promote"):
+        finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+    ended = approved.retrain_here("promote", DATASET)
+    assert ended.stdout == f"{DATASET}: this model is the champion already, version 2\n", ended.output
+    with chdir(approved.folder):
+        assert finding.folder_of(approved.folder, f"models:/{DATASET}@champion").is_dir()
 
 
 def test_parameters_are_committed_too(approved):

@@ -90,10 +90,16 @@ def log(client: "MlflowClient", result: Result, content: Content, run_id: str) -
 
 
 def version_of(client: "MlflowClient", dataset: str, result_sha256: str) -> "ModelVersion | None":
-    """The version that holds a result; None if there is none."""
+    """The version that holds a result; None if there is none, or if its files are gone."""
     with reachable():
-        found = client.search_model_versions(f"name = '{dataset}' AND tags.{RESULT} = '{result_sha256}'", max_results=1)
-    return found[0] if found else None
+        found = client.search_model_versions(f"name = '{dataset}' AND tags.{RESULT} = '{result_sha256}'")
+        return next((version for version in found if has_files(client, version)), None)
+
+
+def has_files(client: "MlflowClient", version: "ModelVersion") -> bool:
+    """Whether a version's folder exists; a store on another machine is trusted."""
+    parts = urlsplit(client.get_model_version_download_uri(version.name, version.version))
+    return parts.scheme not in ("", "file") or Path(unquote(parts.path)).is_dir()
 
 
 def point(client: "MlflowClient", dataset: str, aliases: Mapping[str, "ModelVersion | None"]) -> None:
@@ -139,6 +145,8 @@ def folder_of(uri: str) -> Path:
         raise RetrainError(uri, f"is not in MLflow ({client.tracking_uri})", hint)
     folder = files_of(client, name, number)
     found = next(iter(sorted(folder.glob(f"artifacts/*/{description.FILE}"))), None)
+    if not folder.is_dir():
+        raise RetrainError(uri, f"has lost its files ({folder})", f"register it again: retrain promote {name}")
     if found is None:
         raise RetrainError(uri, "is not a model of Retrain", "name one that retrain promote registered")
     return found.parent
