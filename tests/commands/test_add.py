@@ -374,6 +374,44 @@ def test_a_missing_value_can_be_given(project, tmp_path):
     assert rows["x"].max() == 12.5
 
 
+def test_codes_of_no_answer_are_told(project, tmp_path):
+    answers = [(1 + n % 5, 98 if n % 19 == 0 else 99 if n % 11 == 0 else 1 + n % 7) for n in range(120)]
+    columns = {"nr": range(1, 121), "q1": [two for _, two in answers], "q2": [7 - one for one, _ in answers],
+               "y": [n % 9 + 0.5 for n in range(120)]}  # fmt: skip
+    path = str(table(tmp_path / "survey.csv", columns))
+    said = added(project, "survey", path, "--target", "y", "--missing", "98,99", "--dry-run")
+    assert (
+        "! no value is '98,99', which --missing gives: repeat it for each value, as in --missing 98 --missing 99"
+        in said
+    )
+    hint = "if that means a missing answer, add --missing 98 --missing 99"
+    assert f"! 98 and 99 in 'q1' are far from the other values: {hint}" in said
+    said = added(project, "survey", path, "--target", "y", "--missing", "98", "--missing", "99")
+    assert "left out: nr (it numbers the rows)" in said
+    assert "99 in" not in said
+    assert block(project, "survey")["prepare"]["numbers"] == ["q1", "q2"]
+
+
+def test_numbers_that_are_dates_are_told(project, tmp_path):
+    columns = {
+        "when": [f"2024{1 + n % 12:02}{1 + n % 28:02}" for n in range(60)],
+        "y": [n % 5 + 0.5 for n in range(60)],
+    }
+    path = table(tmp_path / "days.csv", columns)
+    said = added(project, "days", str(path), "--target", "y", "--dry-run")
+    options = ["--dates", "'when'", "--date-format", "%Y%m%d"]
+    assert f"all numbers in 'when' can be read as dates, such as 20240101: if so, add {' '.join(options)}" in said
+    rows = prepared_rows(project, "days", path, "--target", "y", *(option.strip("'") for option in options))
+    assert rows["when"].tolist()[:2] == [pd.Timestamp(2024, 1, 1), pd.Timestamp(2024, 2, 2)]
+
+
+def test_losses_of_accountants_are_negative(project, tmp_path):
+    profits = [7.25 * n - 200 for n in range(60)]
+    columns = {"a": [n % 9 for n in range(60)], "profit": [f"{n:.2f}" if n > 0 else f"({-n:.2f})" for n in profits]}
+    rows = prepared_rows(project, "losses", table(tmp_path / "losses.csv", columns), "--target", "profit")
+    assert rows["profit"].tolist() == profits
+
+
 def test_other_encodings_are_read_again(project, tmp_path):
     columns = {"town": ["Köln", "Zürich", "Bonn"] * 40, "y": ["a", "b", "a"] * 40}
     old, new = (table(tmp_path / f"{name}.csv", columns, encoding=name) for name in ("cp1252", "utf-8"))
@@ -389,7 +427,8 @@ def test_other_encodings_are_read_again(project, tmp_path):
     ("columns", "options", "expected"),
     [
         ({"a": range(40), "y": [f"w{n}" for n in range(40)]}, [], "column 'y' has 40 different values in 40 rows, too many"),
-        ({"a": range(40), "y": ["b", "c"] * 20}, ["--predict", "number"], "column 'y' holds few numbers; take it as a label"),
+        ({"a": range(40), "y": ["b", "c"] * 20}, ["--predict", "number"], "rows.csv, line 2, column 'y' holds 'b', which is not a number (40 rows); say how"),
+        ({"a": [n if n % 2 else f"~{n}" for n in range(40)], "y": [n % 9 for n in range(40)]}, ["--numbers", "a"], "rows.csv, line 2, column 'a' holds '~0', which is not a number (20 rows); say how"),
         ({"a": ["b", "c"] * 20, "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
     ],

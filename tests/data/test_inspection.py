@@ -89,6 +89,98 @@ def test_codes_and_few_numbers_with_words_stay_words(tmp_path):
     assert {columns[name].kind for name in ("code", "rating", "zip")} == {"categories"}
 
 
+def test_three_digits_behind_a_comma_are_told(tmp_path):
+    doubt = "1,281 is read as 1281: if the comma is the decimal mark, use --decimal ,"
+    rows = [f'"{1000 + 97 * i:,}",{i % 3}' for i in range(60)]
+    _, guess, _, numbers = looked_at(tmp_path, "mass,y", rows)
+    assert (numbers["mass"][:2], guess.doubts) == ([1000, 1097], (doubt,))
+    _, guess, _, _ = looked_at(tmp_path, "mass,y", [*rows, '"1,000,000",1'])
+    assert guess.doubts == ()
+    _, guess, _, _ = looked_at(tmp_path, "mass,y", [f'"{1000 + 97 * i:,}",{i / 8:.4f}' for i in range(60)])
+    assert guess.doubts == ()
+
+
+def test_texts_in_parentheses_stay_texts(tmp_path):
+    columns, guess, _, _ = looked_at(tmp_path, "who,y", [f"({'abc'[i % 3]}),{x:.1f}" for i, x in enumerate(X)])
+    assert (columns["who"].kind, guess.format.units) == ("categories", ())
+
+
+def test_francs_with_an_apostrophe(tmp_path):
+    rows = [f"CHF {100 * x:,.2f};{i % 3}".replace(",", "\N{RIGHT SINGLE QUOTATION MARK}") for i, x in enumerate(X)]
+    _, guess, _, numbers = looked_at(tmp_path, "price;y", rows)
+    assert guess.format.units == ("CHF",)
+    assert numbers["price"] == [round(100 * x, 2) for x in X]
+
+
+def test_versions_and_codes_are_told(tmp_path):
+    rows = [f"3.{8 + i % 4},{['1000', '1E3', '200'][i % 3]},{x:.2f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "python,sku,y", [*rows, f"3.1,200,{X[0]:.2f}"])
+    hint = "are read as one number: if they are versions or codes, add --categories"
+    assert odd[:2] == [f"3.1 and 3.10 in 'python' {hint} 'python'", f"1000 and 1E3 in 'sku' {hint} 'sku'"]
+    rows = [f"{['1', '1.0', '1.00', '2.5'][i % 4]},{round(x, 1)},{x:.2f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "a,b,y", rows)
+    assert not any("versions" in line for line in odd)
+
+
+def test_values_of_single_rows_are_told(tmp_path):
+    rows = [f"{i // 60}:{i % 60:02}:07,{100 + i}.{i}.{i % 7},{'ab'[i % 2]},{x:.2f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "time,version,kind,y", [*rows, rows[0]])
+    assert odd[0] == (
+        "nearly every row has its own value in 'time', 'version', from which little can be learned: "
+        "write numbers instead, or use --leave-out"
+    )
+    columns, _, odd, _ = looked_at(
+        tmp_path, "time,code,y", [f"{i // 60}:{i % 60:02},AB-{i},{x:.2f}" for i, x in enumerate(X)]
+    )
+    assert [columns[name].kind for name in ("time", "code")] == ["leave_out", "leave_out"]
+    assert odd[0].startswith("nearly every row has its own value in 'time', from which")
+
+
+def test_spellings_of_categories_are_told(tmp_path):
+    answers, towns = ["yes", "Y", "TRUE", "no", "0"], ["Ulm", "ulm", "Bonn", "New York", "New  York"]
+    rows = [f"{answers[i % 5]},{towns[i % 5]},{'ab'[i % 2]},{x:.2f}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "paid,town,kind,y", rows)
+    assert [columns[name].spellings for name in ("town", "kind")] == [("New  York", "New York"), ()]
+    assert odd[0] == (
+        "spellings of one value count as different ones: write it in one way "
+        "('TRUE', 'Y' and 'yes' in 'paid'; 'New  York' and 'New York' in 'town')"
+    )
+
+
+def test_amounts_are_not_lost_silently(tmp_path):
+    rows = [f"{'>1000' if i % 4 == 0 else i},{'<0.5' if i % 50 == 0 else f'{x:.2f}'}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "views,y", rows)
+    assert columns["y"].markers == ("<0.5",)
+    assert odd[:2] == [
+        "'<0.5' in 'y' is not a number, so it counts as missing: write numbers instead",
+        "75% of 'views' are numbers, but '>1000' (50 rows) is not: write them as numbers too, unless they are codes",
+    ]
+
+
+def test_dates_and_several_labels_as_target(tmp_path):
+    _, _, odd, _ = looked_at(tmp_path, "a,when", [f"{x:.2f},2024-0{1 + i % 9}-01" for i, x in enumerate(X)])
+    assert odd[0].startswith("the target 'when' holds dates, and each is a class: to predict a time, ")
+    labels, told = ["bug", "bug;ui", "perf"], "'bug;ui' seems to be several labels, but counts as one class: "
+    _, _, odd, _ = looked_at(tmp_path, "a,label", [f"{x:.2f},{labels[i % 3]}" for i, x in enumerate(X)])
+    assert any(line.startswith(told) for line in odd)
+    _, _, odd, _ = looked_at(tmp_path, "a,label", [f"{x:.2f},{['a|b', 'c;d'][i % 2]}" for i, x in enumerate(X)])
+    assert not any("several labels" in line for line in odd)
+
+
+def test_repeated_headers_and_totals_are_named(tmp_path):
+    rows = [f"{x:.2f},{'uv'[i % 2]},{x + 1:.2f}" for i, x in enumerate(X)]
+    rows = [*rows[:50], "a,kind,y", *rows[50:90], "a,kind,y", *rows[90:], "Total,,4000.5"]
+    _, _, odd, _ = looked_at(tmp_path, "a,kind,y", rows)
+    assert odd[:2] == [
+        "rows.csv, line 52 repeats the header, the first of 2 rows that do: remove them from the file",
+        "rows.csv, line 204 looks like the total of other rows: remove it from the file",
+    ]
+    _, _, odd, _ = looked_at(
+        tmp_path, "a,kind,y", [f"{x:.2f},{['total', 'part'][i % 2]},{x:.1f}" for i, x in enumerate(X)]
+    )
+    assert not any("the total" in line for line in odd)
+
+
 def test_padded_decimals_are_numbers(tmp_path):
     columns, _, _, _ = looked_at(tmp_path, "t,y", [f"{x:05.2f},{x:.1f}" for x in X])
     assert columns["t"].kind == "numbers"

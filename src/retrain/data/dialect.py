@@ -18,6 +18,7 @@ from retrain.data.table_files import (
     lines_before_header,
     literal,
     open_table,
+    signed,
 )
 from retrain.errors import RetrainError
 
@@ -63,6 +64,7 @@ ODD_SHARE = 0.05
 FEW_DIFFERENT = 20
 """Different values below which numbers with a unit may be codes."""
 GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
+GROUPED_ONCE = r"[+-]?[1-9]\d{0,2},\d{3}"
 GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
 COMMA_DECIMALS = rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+(,\d*)?)"
 DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
@@ -207,7 +209,7 @@ def units_of(table: Table) -> tuple[str, ...]:
     for place in range(len(table.names)):
         if any(as_number(row[place]) for row in head):
             continue
-        rest = f"trim(regexp_replace(v, '[\\d.,+\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
+        rest = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
         values = f"(select c{place} as v from rows where lower(c{place}) not in ({marked}) limit {LOOKED_AT})"
         signs, digits, behind, different = table.ask(
             f"list(distinct {rest}), avg(regexp_matches(v, '\\d')::int), "
@@ -224,7 +226,7 @@ def units_of(table: Table) -> tuple[str, ...]:
 def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     """The format with the units, the decimal mark and the signs between thousands that the numbers of the table have.
 
-    Also a note if 1.281 or 1,281 can be read in two ways: where semicolons separate the values, a comma is the decimal mark.
+    Also a note if 1.281 or 1,281 can be read in two ways: the comma is the decimal mark if semicolons separate the values.
 
     Returns:
         The format, and the note; empty if there is nothing to say.
@@ -235,7 +237,7 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     patterns = {
         "commas": r"[^,]*,\d+", "groups": GROUPED, "fits_groups": GROUPED_OR_PLAIN, "fits_commas": COMMA_DECIMALS,
         "dots": DOTTED, "points": PLAIN_POINT, "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+", "apart": APART, "fits_apart": FITS_APART,
-        "quoted": QUOTED, "fits_quoted": FITS_QUOTED,
+        "quoted": QUOTED, "fits_quoted": FITS_QUOTED, "once": GROUPED_ONCE,
     }  # fmt: skip
     all_columns = (shares_of(table, place, units, patterns) for place in range(len(table.names)))
     columns = [shares for shares in all_columns if shares]
@@ -262,11 +264,13 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
     elif grouped and "decimal" not in given.model_fields_set:
         found |= {"thousands": ","}
+        if not pointed and all(one["once"] == one["groups"] >= fits for one in grouped):
+            note = "1,281 is read as 1281: if the comma is the decimal mark, use --decimal ,"
     for sign, some, all_fit in ((" ", "apart", "fits_apart"), ("'", "quoted", "fits_quoted")):
         if any(one[some] and one[all_fit] >= fits for one in columns):
             found["thousands"] = sign
     known = {name: value for name, value in found.items() if name not in given.model_fields_set}
-    return given.model_copy(update=known), note if "decimal" in known else ""
+    return given.model_copy(update=known), note if "decimal" in known or known.get("thousands") == "," else ""
 
 
 def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[str, str]) -> dict[str, float]:
@@ -281,5 +285,7 @@ def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[
     counts = ", ".join(
         f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in patterns.values()
     )
-    filled, *found = table.ask(f"count(*) filter (value <> ''), {counts}", f"(select {value} as value from {rows})")
+    filled, *found = table.ask(
+        f"count(*) filter (value <> ''), {counts}", f"(select {signed(value)} as value from {rows})"
+    )
     return {name: count / max(1, filled) for name, count in zip(patterns, found, strict=True)}

@@ -39,6 +39,18 @@ MOSTLY = 0.5
 """The share of numbers from which a column of words is worth a look."""
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
+SCATTERED = 0.8
+"""The share of different values from which little can be learned from categories."""
+AMOUNT = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
+"""What times, amounts and dates have, but few codes: digits, a sign between them, and digits."""
+YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
+SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
+"""Spellings of one number that versions and codes have side by side: 1000 and 1E3, 3.1 and 3.10."""
+DAYS = (19000101, 21001231)
+"""The first and the last date that is looked for among numbers."""
+PREDICT_DAYS = "to predict a time, write it as a number, such as days"
+ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])|-[6-9]")
+"""The largest answer on a scale, and the numbers by which survey programs write that there is none."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +73,14 @@ class Column:
     """Of the target: `label` or `number`."""
     rename: Mapping[str, str] = field(default_factory=dict)
     """Of a label: values that are the same number in another spelling, and their common name."""
-    almost_numbers: str = ""
-    """Of words: what most values have in common, if that is being numbers."""
-    ambiguous: bool = False
-    """Of dates: whether day and month could be swapped."""
+    doubts: tuple[str, ...] = ()
+    """What may be meant in another way."""
+    no_answers: tuple[str, ...] = ()
+    """Of small whole numbers: those that may stand for a missing answer, such as 98 and 99."""
+    spellings: tuple[str, ...] = ()
+    """Of categories: some that seem to mean the same."""
+    scattered: bool = False
+    """Of words: whether nearly every row has its own, so that more could be learned from numbers."""
     unspaced: bool = False
     """Of a text: whether most values are in a script that writes words without spaces."""
 
@@ -104,6 +120,8 @@ class Look:
     filled: int
     """The other rows."""
     distinct: int
+    numbers: int
+    """Rows in which it is a number."""
     odd: dict[str, int]
     """Values that are not numbers, by how often they occur; the most frequent ones."""
 
@@ -125,14 +143,37 @@ class Look:
         return [text for text in self.odd if text.lower() not in MARKERS]
 
     @property
-    def almost_numbers(self) -> str:
-        """That most values of a column of words are numbers, and the words; empty if they are not."""
-        strange = {text: self.odd[text] for text in self.strangers}
-        share = 1 - sum(strange.values()) / max(1, self.filled)
-        if WORDS_ALONE in strange or not strange or share < MOSTLY:
-            return ""
-        words = ", ".join(f"{shown(text)} ({count:,} rows)" for text, count in list(strange.items())[:3])
-        return f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'is' if len(strange) == 1 else 'are'} not"
+    def strange(self) -> int:
+        """Rows with a stranger."""
+        return self.filled - self.numbers - sum(self.odd[text] for text in self.odd if text.lower() in MARKERS)
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether it has many different values."""
+        return self.distinct > FEW_CLASSES and self.distinct > 0.1 * self.filled
+
+    @property
+    def amounts(self) -> list[str]:
+        """Strangers that have digits, such as <0.5 and 5.2k."""
+        return [text for text in self.strangers if re.search(r"\d", text)]
+
+    @property
+    def almost_numbers(self) -> tuple[str, ...]:
+        """What to say about a column of words if most of them are numbers."""
+        share, strangers = 1 - self.strange / max(1, self.filled), self.strangers
+        if WORDS_ALONE in strangers or not strangers or share < MOSTLY:
+            return ()
+        words = ", ".join(f"{shown(text)} ({self.odd[text]:,} rows)" for text in strangers[:3])
+        fact = f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'are' if strangers[1:] else 'is'} not"
+        hint = "if that means a missing value, add it with --missing"
+        return (f"{fact}: {'write them as numbers too, unless they are codes' if self.amounts else hint}",)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What to say about a column of numbers in which amounts count as missing."""
+        fact = f"{', '.join(map(shown, self.amounts))} in {shown(self.name)} "
+        many = "are not numbers, so they count" if self.amounts[1:] else "is not a number, so it counts"
+        return (f"{fact}{many} as missing: write numbers instead",) if self.amounts else ()
 
     @property
     def absent(self) -> str:
@@ -147,9 +188,7 @@ class Look:
     @property
     def is_numeric(self) -> bool:
         """Whether it holds numbers, apart from a few values."""
-        strange = sum(self.odd[text] for text in self.strangers)
-        numbers = self.filled - sum(self.odd.values())
-        return numbers > 0 and strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
+        return self.numbers > 0 and self.strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
 
     def ask(self, what: str, source: str = "looked") -> tuple[Any, ...]:
         """The only row of a query on the column, or on a part of it."""
@@ -177,12 +216,13 @@ def looked_at(table: Table, name: str) -> Iterator[Look]:
     )
     number = table.number_in("v")
     (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select v from looked where v <> '' limit {FIRST})")
-    odd = {WORDS_ALONE: filled}
+    numbers, odd = 0, {WORDS_ALONE: filled}
     if numeric and numeric > 0.1:
         database.execute(f"create or replace temp table looked as select v, {number} as x from looked")
         words = "select v, count(*) from looked where v <> '' and x is null group by 1 order by 2 desc, 1 limit 50"
         odd = dict(database.execute(words).fetchall())
-    yield Look(table, name, missing, filled, distinct, odd)
+        (numbers,) = table.ask("count(x)", "looked")
+    yield Look(table, name, missing, filled, distinct, numbers, odd)
     database.execute("drop table looked")
 
 
@@ -198,33 +238,38 @@ def column_of(column: Look, wish: str | None) -> Column:
     if column.is_numeric:
         return number_column(column)
     if (found := date_format(column)) is not None:
-        why = f"its values are dates ({found or 'ISO 8601'})"
+        why, doubts = f"its values are dates ({found or 'ISO 8601'})", list[str]()
         if other := other_order(column, found):
             why += f"; {other} would fit too, so check the order of day and month (--date-format)"
-        return column.column("dates", why, date_format=found, markers=column.markers, ambiguous=bool(other))
+            doubts.append(f"the order of day and month in {shown(column.name)} is not clear: {why}")
+        return column.column("dates", why, date_format=found, markers=column.markers, doubts=tuple(doubts))
     return word_column(column)
 
 
 def as_wished(column: Look, wish: str) -> Column:
     """A column of the kind that the user gave; raises RetrainError if its values are of another kind."""
-    written, markers, absent = "", column.markers if wish == "dates" else (), ""
+    why = "as you asked"
     if wish == "numbers":
-        markers, absent = numbers_of(column), column.absent
-    elif wish == "dates":
-        found = date_format(column)
-        if found is None:
-            raise RetrainError(
-                f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format"
-            )
-        written = found
-    return column.column(wish, "as you asked" + absent, date_format=written, markers=markers)
+        return column.column(wish, why + column.absent, markers=numbers_of(column), doubts=column.lost)
+    if wish != "dates":
+        return column.column(wish, why)
+    written = date_format(column)
+    if written is None:
+        raise RetrainError(f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format")
+    return column.column(wish, why, date_format=written, markers=column.markers)
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
     """The values of a column of numbers that are words; raises RetrainError if they are too many."""
-    if WORDS_ALONE in column.odd or sum(column.odd.values()) > column.filled / 2:
-        raise RetrainError(f"column '{column.name}'", "holds few numbers", "take it as a label, or as categories")
-    return tuple(column.odd)
+    if column.numbers and len(column.strangers) <= FEW_ODD and column.strange <= column.filled / 2:
+        return tuple(column.odd)
+    table = column.table
+    wrong = table.wrong(column.name, table.number(column.name))
+    row, text = min(wrong, key=lambda one: one[1].lower() in MARKERS, default=(0, ""))
+    fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows)"
+    written = "say how numbers are written (--decimal, --thousands, --units), or which values are missing (--missing)"
+    hint = f"{written}, or take it as a label or as categories"
+    raise RetrainError(table.place(row, column.name), fact, hint)
 
 
 def number_column(column: Look) -> Column:
@@ -236,13 +281,60 @@ def number_column(column: Look) -> Column:
     if zeros:
         return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
     unique = whole == found == distinct > FEW_CLASSES
-    if unique and high - low == found - 1:
+    if unique and high - low < found + len(column.table.format.missing):
         return column.column("leave_out", "it numbers the rows")
     if unique and IDENTIFIER.search(column.name):
         return column.column("leave_out", "it has a different number in every row")
+    name = shown(column.name)
+    hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
+    return of_numbers(column, "numbers", "numbers", *hints)
+
+
+def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str, **more: Any) -> Column:
+    """A column of numbers, with what to add if they are codes, or dates."""
+    low, high = column.ask("min(x), max(x)")
     sentinels, note = sentinels_of(column)
-    why = f"numbers from {low:.6g} to {high:.6g}{note}"
-    return column.column("numbers", why + column.absent, markers=tuple(column.odd), sentinels=sentinels)
+    return column.column(
+        kind,
+        f"{what} from {low:.6g} to {high:.6g}{note}{column.absent}",
+        markers=tuple(column.odd),
+        sentinels=sentinels,
+        doubts=(*column.lost, *codes(column, as_codes), *days(column, as_dates)),
+        no_answers=() if sentinels else no_answers(column),
+        **more,
+    )
+
+
+def codes(column: Look, option: str) -> Iterator[str]:
+    """What to say about numbers that may be versions or codes, because one of them is written in two ways."""
+    if column.is_varied:
+        return
+    shorter, longer = (f"any_value(v) filter (regexp_full_match(v, {literal(like)}))" for like in (SHORTER, LONGER))
+    found = column.select(
+        f"{shorter} as a, {longer} as b", "group by x having a is not null and b is not null order by x"
+    )
+    for short, long in found[:1]:
+        yield f"{short} and {long} in {shown(column.name)} are read as one number: if they are versions or codes, add {option}"
+
+
+def days(column: Look, hint: str) -> Iterator[str]:
+    """What to say about whole numbers that are dates, such as 20240115."""
+    low, high = column.ask("min(x), max(x)")
+    if low < DAYS[0] or high > DAYS[1]:
+        return
+    if column.ask("bool_and(try_strptime(v, '%Y%m%d') is not null)", "(select v from looked where x is not null)")[0]:
+        yield f"all numbers in {shown(column.name)} can be read as dates, such as {low:.0f}: {hint}"
+
+
+def no_answers(column: Look) -> tuple[str, ...]:
+    """The numbers that may stand for a missing answer, such as 98 and 99 in a column of answers from 1 to 7."""
+    if column.distinct > FEW_CLASSES:
+        return ()
+    values = [x for (x,) in column.select("distinct x", "where x is not null order by 1")]
+    answers = [x for x in values if 0 <= x <= ANSWERS]
+    others = [f"{x:g}" for x in values if x not in answers]
+    fits = len(answers) > 2 and all(x == round(x) for x in answers) and all(map(NO_ANSWER.fullmatch, others))
+    return tuple(others) if fits else ()
 
 
 def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
@@ -294,16 +386,31 @@ def formats_of(column: Look) -> Iterator[str]:
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
-    many = column.distinct > FEW_CLASSES and column.distinct > 0.1 * column.filled
-    (unspaced,) = column.ask(f"avg(regexp_matches(v, {literal(UNSPACED)})::int)", column.sample)
+    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, AMOUNT))
+    unspaced, amounts = column.ask(shares, column.sample)
+    many, doubts = column.is_varied, column.almost_numbers
+    scattered = many and column.distinct > SCATTERED * column.filled
+    few_words = scattered and amounts > 1 - ODD_SHARE and letters < LONG
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
-        per_value = f"{words:.0f} words" if words >= WORDS else f"{letters:.0f} characters"
-        return column.column("texts", f"{per_value} on average", unspaced=unspaced > 0.5)
+        why = f"{words:.0f} words on average" if words >= WORDS else f"{letters:.0f} characters on average"
+        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
-        return column.column("leave_out", "it has a different value in every row", almost_numbers=column.almost_numbers)
+        why = "it has a different value in every row"
+        return column.column("leave_out", why, doubts=doubts, scattered=few_words)
+    why = f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
-        return column.column("texts", f"{column.distinct:,} different values of {words:.1f} words")
-    return column.column("categories", f"{column.distinct:,} different values", almost_numbers=column.almost_numbers)
+        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words)
+    return column.column("categories", why, doubts=doubts, scattered=scattered, spellings=spellings(column))
+
+
+def spellings(column: Look) -> tuple[str, ...]:
+    """Categories that differ only in case or spaces, or words that all mean yes, or no."""
+    yes, both = (", ".join(map(literal, words)) for words in (YES, (*YES, *NO)))
+    same = "lower(regexp_replace(v, '\\s+', ' ', 'g'))"
+    if column.ask(f"bool_and(lower(v) in ({both}))", "(select v from looked where v <> '')")[0]:
+        same = f"lower(v) in ({yes})"
+    several = f"where v <> '' group by {same} having len(names) > 1 order by len(names) desc, names limit 1"
+    return next((tuple(names) for (names,) in column.select("list(distinct v order by v) as names", several)), ())
 
 
 def target_column(column: Look, predict: str | None) -> Column:
@@ -314,8 +421,11 @@ def target_column(column: Look, predict: str | None) -> Column:
             fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
             raise RetrainError(f"column '{column.name}'", fact, "choose another target, or write its values as numbers")
         why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
-        return column.column("target", f"a label with {column.distinct:,} different values ({why})", predict="label")
-    no_numbers = numbers_of(column)
+        why = f"a label with {column.distinct:,} different values ({why})"
+        dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
+        doubts = () if date_format(column) is None else (dates,)
+        return column.column("target", why, predict="label", doubts=doubts)
+    numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")
     values = [value for (value,) in some]
     whole = len(values) <= FEW_CLASSES and all(value == round(value) for value in values)
@@ -329,10 +439,7 @@ def target_column(column: Look, predict: str | None) -> Column:
         return column.column(
             "target", why + column.missing_if(markers), predict="label", rename=rename, markers=markers
         )
-    low, high = column.ask("min(x), max(x)")
-    sentinels, note = sentinels_of(column)
-    why = f"a number from {low:.6g} to {high:.6g}{note}{column.absent}"
-    return column.column("target", why, predict="number", markers=no_numbers, sentinels=sentinels)
+    return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")
 
 
 def shown(value: Any) -> str:

@@ -1,12 +1,14 @@
 """What a user should know about a table before training: repeats, contradictions, leaks, rare classes, heavy tails."""
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from retrain import schema
 from retrain.data.dialect import LOOKED_AT, MARKERS, as_number
 from retrain.data.inspection import Column, shown
-from retrain.data.table_files import Table
+from retrain.data.table_files import Table, literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,8 @@ FEWEST_LEAKED = 4
 """Rows of a rare class, in a half of those looked at, from which a column that tells it is more than chance."""
 NAMED = 6
 """Columns and classes that a message names."""
+TOTALS, TOTAL = 3, re.compile(r"(((grand|sub) ?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt):?", re.IGNORECASE)
+"""Last rows that may hold the totals of others, and what they are called."""
 
 
 def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -> Iterator[str]:
@@ -38,12 +42,11 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     """
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
     yield from second_headers(table, columns)
-    for column in inputs:
-        if column.ambiguous:
-            yield f"the order of day and month in {shown(column.name)} is not clear: {column.why}"
-    for column in columns[1:]:
-        if column.almost_numbers:
-            yield f"{column.almost_numbers}: if that means a missing value, add it with --missing"
+    yield from rows_about_rows(table)
+    yield from unused_markers(table)
+    for column in columns:
+        yield from column.doubts
+    yield from about_columns(columns)
     if target.sentinels:
         yield f"the target {target.sentinels[0]} counts as missing, and its rows are left out (--missing, --predict)"
     yield from leaks(table, target, inputs)
@@ -51,12 +54,37 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
     gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
     if gaps:
-        yield f"more than half of the rows have no value in {listed([column.name for column in gaps])}"
+        yield f"more than half of the rows have no value in {named(gaps)}"
     if target.missing:
         yield f"{target.missing:,} rows ({target.missing / len(table):.1%}) have no target and are left out"
     tested = test_share * len(table)
     if test_share and tested < FEW_ROWS:
         yield f"the test split will have about {tested:.0f} rows, so its metrics are rough: compare several values of split.seed"
+
+
+def unused_markers(table: Table) -> Iterator[str]:
+    """Values given as missing that no column has."""
+    cells = ", ".join(f"c{place}" for place in range(len(table.names)))
+    for text in table.format.missing:
+        if not table.select("1", f"where {literal(text)} in ({cells}) limit 1"):
+            parts = text.split(",")
+            hint = f": repeat it for each value, as in --missing {' --missing '.join(parts)}" if parts[1:] else ""
+            yield f"no value is {shown(text)}, which --missing gives{hint}"
+
+
+def about_columns(columns: Sequence[Column]) -> Iterator[str]:
+    """Columns that may hold something else than they seem to hold."""
+    if unanswered := [column for column in columns if column.no_answers]:
+        numbers = sorted({number for column in unanswered for number in column.no_answers}, key=float)
+        are = f"{schema.enumerated(numbers)} in {named(unanswered)} {'are' if numbers[1:] else 'is'}"
+        hint = f"if that means a missing answer, add --missing {' --missing '.join(numbers)}"
+        yield f"{are} far from the other values: {hint}"
+    if scattered := [column for column in columns if column.scattered]:
+        hint = "write numbers instead, or use --leave-out"
+        yield f"nearly every row has its own value in {named(scattered)}, from which little can be learned: {hint}"
+    if spelt := [column for column in columns if column.spellings]:
+        values = "; ".join(f"{schema.some_of(column.spellings)} in {shown(column.name)}" for column in spelt[:NAMED])
+        yield f"spellings of one value count as different ones: write it in one way ({values})"
 
 
 def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
@@ -70,6 +98,24 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             found.append(table.place(row))
     if found:
         yield f"{found[-1]} looks like a second header, but counts as a row: remove it from the file, and what is between it and the header"
+
+
+def rows_about_rows(table: Table) -> Iterator[str]:
+    """Rows inside a file that repeat its header, and last ones that have the total of others."""
+    if table.has_header:
+        same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
+        if rows := table.select("rowid", f"where {same} order by rowid"):
+            more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
+            yield f"{table.place(rows[0][0])} repeats the header{more}: remove {'them' if more else 'it'} from the file"
+    last = len(table) - TOTALS
+    for row, *cells in table.select("rowid, *", f"where rowid >= {last} order by rowid"):
+        if any(TOTAL.fullmatch(cell) and is_single(table, place, cell) for place, cell in enumerate(cells)):
+            yield f"{table.place(row)} looks like the total of other rows: remove it from the file"
+
+
+def is_single(table: Table, place: int, cell: str) -> bool:
+    """Whether a column has a value only once."""
+    return bool(table.ask("count(*) = 1", f"rows where c{place} = {literal(cell)}")[0])
 
 
 def is_word(table: Table, name: str, row: int, cell: str) -> bool:
@@ -120,6 +166,10 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
         alike.setdefault(" ".join(name.casefold().split()), []).append(name)
     for names in [names for names in alike.values() if len(names) > 1][:NAMED]:
         yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
+    parts = [part.strip() for name in counts for part in re.split("[;|]", name)]
+    if len(parts) > len(counts) and len({*parts}) < len(parts):
+        several = shown(next(name for name in counts if re.search("[;|]", name)))
+        yield f"{several} seems to be several labels, but counts as one class: a target has one label in each row"
     share = max(counts.values()) / sum(counts.values())
     if share > UNBALANCED and len(counts) > 1:
         largest = shown(max(counts, key=lambda name: counts[name]))
@@ -215,6 +265,11 @@ def codes(values: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
 def place_of(table: Table, column: Column) -> str:
     """The database's name of a column."""
     return f"c{table.names.index(column.name)}"
+
+
+def named(columns: Sequence[Column]) -> str:
+    """The names of columns in a message, shortened."""
+    return listed([column.name for column in columns])
 
 
 def listed(names: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ __all__ = [
     "lines_before_header",
     "literal",
     "open_table",
+    "signed",
 ]
 
 
@@ -193,20 +194,20 @@ class Table:
         return self.number_in(self.value(name))
 
     def number_in(self, value: str) -> str:
-        """The expression of a value as a number; NULL where it is not a finite number."""
+        """The expression of a value as a number; NULL where it is not a finite number. (5) and 5- are -5."""
         decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
         value = f"replace({value}, '{MINUS}', '-')"
         for unit in self.format.units:
             value = f"trim(replace({value}, {literal(unit)}, ''))"
         if thousands is not None:
             signs = SAME_SIGNS.get(thousands, re.escape(thousands))
-            grouped = rf"^[+-]?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?$"
+            grouped = rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$"
             together = f"regexp_replace({value}, {literal(signs)}, '', 'g')"
             value = f"(case when regexp_matches({value}, {literal(grouped)}) then {together} else {value} end)"
         if decimal != ".":
             value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
-        number = f"try_cast({value} as double)"
-        return f"(case when isfinite({number}) and abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
+        number = f"coalesce(try_cast({value} as double), try_cast({signed(value)} as double))"
+        return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
     @property
     def decimal(self) -> str:
@@ -389,6 +390,11 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
         **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
         **{name: table[name].astype("datetime64[s]") for name in dates},
     )
+
+
+def signed(value: str) -> str:
+    """The expression of a value with its minus in front, also where accountants write (5), and SAP 5-."""
+    return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
 
 
 def literal(text: str) -> str:
