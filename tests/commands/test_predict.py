@@ -25,17 +25,19 @@ from support.project import (
     write_csv,
     write_tiny_tables,
 )
+from support.shops import write_shops
 
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of `tiny_news` and `tiny_numbers`."""
+    """The models of `tiny_news`, `tiny_numbers`, and the shops."""
     project = copy_of_repository(tmp_path_factory.mktemp("predict") / "project")
     write_tiny_tables(project.folder)
-    project.write_params({"datasets": tiny_datasets()})
-    for dataset in ("tiny_news", "tiny_numbers"):
+    shops = write_shops(project.folder)
+    project.write_params({"datasets": {**tiny_datasets(), **shops}})
+    for dataset in ("tiny_news", "tiny_numbers", *shops):
         project.set(f"{dataset}.train.loop.epochs", 15)
         for stage in ("prepare", "split", "train"):
             ended = project.stage_here(stage, dataset, RETRAIN_TRACKING="off")
@@ -364,3 +366,20 @@ def test_missing_model_says_what_to_do(elsewhere):
     assert (
         error("tiny_news") == f"{elsewhere.folder} has no params.yaml and no models; run this in the project's folder"
     )
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fare", "expected"),
+    [
+        ("shop_csv", "92.1", "holds '92.1', but this model expects a decimal comma, as in its training file; write 92,1, or"),
+        ("shop_jsonl", "92,1", "holds '92,1', but this model expects a decimal point; write 92.1"),
+    ],
+)  # fmt: skip
+def test_other_decimal_mark_is_told(elsewhere, dataset, fare, expected):
+    (elsewhere.folder / "rows.csv").write_text(f"fare;vip;level;zip;tags\n{fare};True;3;01067;\n")
+    ended = predicted(elsewhere, dataset, "--file", "rows.csv")
+    assert error_line(ended.stderr).startswith(f"rows.csv, line 2, column 'fare' {expected}")
+    (elsewhere.folder / "rows.csv").write_text(
+        f"fare;vip;level;zip;tags\n{fare.translate({44: 46, 46: 44})};True;3;01067;\n"
+    )
+    assert predicted(elsewhere, dataset, "--file", "rows.csv").exit_code == 0

@@ -322,8 +322,8 @@ class Strange:
         """Count those of some rows."""
         self.rows += len(rows)
         for name, (low, high) in self.encoder.ranges.items():
-            centre, half = (low + high) / 2, (high - low) / 4
-            distant = rows[name][(rows[name] - centre).abs() > half]
+            inner_low, inner_high = inner_half(low, high)
+            distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
         for name, known in self.encoder.known.items():
@@ -334,7 +334,7 @@ class Strange:
         """Warn of columns with strange numbers, and of those where most categories are strange."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
-            low, high = self.encoder.ranges[name]
+            low, high = inner_half(*self.encoder.ranges[name])
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
             cli.warn(
                 f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
@@ -346,6 +346,12 @@ class Strange:
                     f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
                     f"such as {schema.shown(value)}; check their spelling"
                 )
+
+
+def inner_half(low: float, high: float) -> tuple[float, float]:
+    """The ends of the inner half of a range."""
+    quarter = (high - low) / 4
+    return low + quarter, high - quarter
 
 
 def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:
