@@ -10,6 +10,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import retrain
 from retrain.commands import predict
 
 import pandas as pd
@@ -25,7 +26,7 @@ from support.project import (
     write_csv,
     write_tiny_tables,
 )
-from support.shops import write_shops
+from support.shops import ROW, write_shop, write_shops
 
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 
@@ -366,6 +367,48 @@ def test_missing_model_says_what_to_do(elsewhere):
     assert (
         error("tiny_news") == f"{elsewhere.folder} has no params.yaml and no models; run this in the project's folder"
     )
+
+
+def warned(project: Project, dataset: str, rows: list[dict], file: str = "rows.jsonl") -> tuple[list[dict], str]:
+    """The answers to rows in a file, and the warnings."""
+    write_shop(project.folder / file, rows, decimal="," if dataset == "shop_csv" else ".")
+    ended = predicted(project, dataset, "--file", file)
+    assert ended.exit_code == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
+
+
+@pytest.mark.parametrize("dataset", ["shop_csv", "shop_jsonl"])
+@pytest.mark.parametrize(
+    "changed", [{}, {"vip": "True", "level": "3.0"}, {"vip": "TRUE", "level": "3"}, {"level": 3.0}]
+)
+def test_spellings_of_a_category_agree(elsewhere, dataset, changed):
+    model = retrain.load(elsewhere.folder / "models" / dataset)
+    row, expected = ROW | changed, model.predict([ROW])
+    assert model.predict([row]) == model.predict(pd.DataFrame([row])) == expected
+    assert model.predict([row | {"vip": False}]) != expected != model.predict([row | {"level": 4}])
+    assert expected != model.predict([row | {"tags": []}])
+    for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
+        assert warned(elsewhere, dataset, [row], file) == (expected, "")
+
+
+@pytest.mark.parametrize("fare", [6.0, 7.25, 400.0])
+def test_trained_range_is_no_alarm(elsewhere, fare):
+    assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}])[1] == ""
+    _, told = warned(elsewhere, "shop_csv", [ROW | {"fare": 100 * fare + 5000}])
+    assert " 1 of 1 rows, such as " in told
+
+
+def test_missing_number_may_be_a_float(elsewhere):
+    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": None}])
+    for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
+        assert warned(elsewhere, "shop_csv", [ROW | {"fare": -999.0}], file) == (expected, "")
+
+
+def test_numbers_in_quotes_are_numbers(elsewhere):
+    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW])
+    for fare in ("7.25", " 725e-2 ", "+7.250"):
+        assert retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": fare}]) == expected
+        assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}]) == (expected, "")
 
 
 @pytest.mark.parametrize(

@@ -276,14 +276,22 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
 
     For the arguments and errors see `answer_table`.
     """
+    from retrain.data.raw_rows import spellings
     from retrain.data.table_files import Expected, Format, lines_before_header, open_table
 
     names = model.encoder.columns
     kinds = dict(zip(names, model.encoder.kinds, strict=True))
     prepare = model.description.prepare.model_dump()
     written = schema.check(prepare.get("format", {}), Format, f"the model of {model.description.dataset}")
-    # The separator of a new file is found out, because another program may have written it.
-    given = written.model_copy(update={"separator": None, "quote": "" if written.quote == "" else None})
+    # Another program may have written a new file: its separator is found out, and a missing value of -999 may be -999.0.
+    given = written.model_copy(
+        update={
+            "separator": None,
+            "quote": "" if written.quote == "" else None,
+            "missing": spellings(written.missing),
+            "missing_in": {name: spellings(markers) for name, markers in written.missing_in.items()},
+        }
+    )
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
     given = given.model_copy(update={"skip": skipped})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
@@ -295,7 +303,16 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
             raise bad[min(bad)]
         for row in sorted(bad):
             click.echo(f"skipped: {bad[row]}", err=True)
-        yield len(opened) - len(bad), partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
+        frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
+        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames())
+
+
+def as_known(rows: "pd.DataFrame", known: Mapping[str, frozenset[str]]) -> "pd.DataFrame":
+    """Rows with categories as the training file spelt them."""
+    from retrain.data.raw_rows import spelt
+
+    own = {name: rows[name].map(partial(spelt, known=values), na_action="ignore") for name, values in known.items()}
+    return rows.assign(**own)
 
 
 def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -> Sequence[str] | None:

@@ -155,7 +155,7 @@ class App:
 
     def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
         """The columns of a body, and the number of rows; raises RefusedError where the client is at fault."""
-        rows = rows_of(body, content_type, model.encoder)
+        rows = rows_of(body, content_type)
         count = count_of(rows)
         if count > self.limits.rows:
             fact = f"there are {count:,} rows, but a request may have {self.limits.rows:,} at most"
