@@ -391,6 +391,19 @@ def test_spellings_of_a_category_agree(elsewhere, dataset, changed):
         assert warned(elsewhere, dataset, [row], file) == (expected, "")
 
 
+def test_unknown_categories_are_told(elsewhere):
+    rows = [ROW | {"zip": code} for code in ("01067", "1067", "1067", "Ely", "Hay", "Rye", None)]
+    _, told = warned(elsewhere, "shop_csv", rows)
+    assert told == (
+        "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
+        "'1067', 'Ely', 'Hay'; check their spelling\n"
+    )
+    for strange in (50, 51):
+        _, told = warned(elsewhere, "shop_csv", [ROW] * (1000 - strange) + [ROW | {"vip": "maybe"}] * strange)
+        assert ("the model does not know the values of 51 of 1,000 rows, such as 'maybe'; " in told) == (strange == 51)
+        assert bool(told) == (strange == 51)
+
+
 @pytest.mark.parametrize("fare", [6.0, 7.25, 400.0])
 def test_trained_range_is_no_alarm(elsewhere, fare):
     assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}])[1] == ""

@@ -194,6 +194,14 @@ def test_metrics_count(texts):
     assert value("retrain_serve_model_info") == 1
 
 
+def test_unknown_categories_are_counted(mixed):
+    service, _ = mixed
+    for levels in (["3", "4.0", None], ["7", "3"], ["7"] * 200):
+        service.post(json.dumps({"inputs": {"a": [1] * len(levels), "level": levels}}).encode())
+    text = requests.get(f"{service.url}/metrics", timeout=9).text
+    assert '\nretrain_serve_unknown_categories_total{column="level"} 201\n' in text
+
+
 def test_concurrent_answers_are_their_own(texts):
     service, model = texts
     words = ["ship", "cow", "tram", "barn", "anchor", "harbour", "the", "bridge", "zzz"]

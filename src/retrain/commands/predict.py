@@ -37,6 +37,8 @@ Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
+FEW_ROWS, RARE, SHOWN = 100, 0.05, 3
+"""Unknown categories are told in up to so many rows, and in more rows above this share; the number of values that are named."""
 KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
 """The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
@@ -333,22 +335,25 @@ class Strange:
     """Of each column, the number of strange values, and the first one."""
     distant: dict[str, tuple[int, float]] = field(default_factory=dict)
     """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
-    categories: dict[str, tuple[int, str]] = field(default_factory=dict)
+    categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """Of each column, the number of unknown values, and the first different ones."""
 
     def add(self, rows: "pd.DataFrame") -> None:
         """Count those of some rows."""
+        from retrain.data.raw_rows import unknown
+
         self.rows += len(rows)
         for name, (low, high) in self.encoder.ranges.items():
             inner_low, inner_high = inner_half(low, high)
             distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
-        for name, known in self.encoder.known.items():
-            there = rows[name].dropna()
-            count(self.categories, name, there[~there.isin(known)])
+        for name, values in unknown(rows, self.encoder).items():
+            before, first = self.categories.get(name, (0, []))
+            self.categories[name] = before + len(values), list(dict.fromkeys(first + values))[:SHOWN]
 
     def warn(self, shown: str) -> None:
-        """Warn of columns with strange numbers, and of those where most categories are strange."""
+        """Warn of columns with strange numbers or categories. In many rows, a few rare categories are usual."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
             low, high = inner_half(*self.encoder.ranges[name])
@@ -357,11 +362,11 @@ class Strange:
                 f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
             )
-        for name, (some, value) in self.categories.items():
-            if some > self.rows / 2:
+        for name, (some, values) in self.categories.items():
+            if self.rows <= FEW_ROWS or some > RARE * self.rows:
                 cli.warn(
                     f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
-                    f"such as {schema.shown(value)}; check their spelling"
+                    f"such as {', '.join(map(schema.shown, values))}; check their spelling"
                 )
 
 

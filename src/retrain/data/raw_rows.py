@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "columns_of", "is_missing", "spellings", "spelt"]
+__all__ = ["RawRows", "columns_of", "is_missing", "spellings", "spelt", "unknown"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
@@ -212,6 +212,15 @@ def spellings(values: Iterable[str]) -> list[str]:
         elif whole := WHOLE.fullmatch(value):
             found += [whole[1] + zeros for zeros in ("", ".0", ".00", ",0")]
     return found
+
+
+def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, list[str]]:
+    """The values of each column of categories that the training did not know, row by row; none where all are known."""
+    found = {
+        name: [value for value in columns[name] if value not in known and not is_missing(value)]
+        for name, known in encoder.known.items()
+    }
+    return {name: values for name, values in found.items() if values}
 
 
 def number(value: Any) -> float:
