@@ -10,6 +10,7 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
+import retrain
 from retrain.commands import predict
 
 import pandas as pd
@@ -25,17 +26,19 @@ from support.project import (
     write_csv,
     write_tiny_tables,
 )
+from support.shops import ROW, write_shop, write_shops
 
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models of `tiny_news` and `tiny_numbers`."""
+    """The models of `tiny_news`, `tiny_numbers`, and the shops."""
     project = copy_of_repository(tmp_path_factory.mktemp("predict") / "project")
     write_tiny_tables(project.folder)
-    project.write_params({"datasets": tiny_datasets()})
-    for dataset in ("tiny_news", "tiny_numbers"):
+    shops = write_shops(project.folder)
+    project.write_params({"datasets": {**tiny_datasets(), **shops}})
+    for dataset in ("tiny_news", "tiny_numbers", *shops):
         project.set(f"{dataset}.train.loop.epochs", 15)
         for stage in ("prepare", "split", "train"):
             ended = project.stage_here(stage, dataset, RETRAIN_TRACKING="off")
@@ -371,3 +374,75 @@ def test_closed_standard_input_is_empty(elsewhere):
     retrain = Path(sys.executable).with_name("retrain")
     ended = elsewhere.run("sh", "-c", f"{retrain} predict tiny_numbers --file - <&-")
     assert (ended.returncode, error_line(ended.stderr)) == (1, "standard input is empty; add rows")
+
+
+def warned(project: Project, dataset: str, rows: list[dict], file: str = "rows.jsonl") -> tuple[list[dict], str]:
+    """The answers to rows in a file, and the warnings."""
+    write_shop(project.folder / file, rows, decimal="," if dataset == "shop_csv" else ".")
+    ended = predicted(project, dataset, "--file", file)
+    assert ended.exit_code == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
+
+
+@pytest.mark.parametrize("dataset", ["shop_csv", "shop_jsonl"])
+@pytest.mark.parametrize(
+    "changed", [{}, {"vip": "True", "level": "3.0"}, {"vip": "TRUE", "level": "3"}, {"level": 3.0}]
+)
+def test_spellings_of_a_category_agree(elsewhere, dataset, changed):
+    model = retrain.load(elsewhere.folder / "models" / dataset)
+    row, expected = ROW | changed, model.predict([ROW])
+    assert model.predict([row]) == model.predict(pd.DataFrame([row])) == expected
+    assert model.predict([row | {"vip": False}]) != expected != model.predict([row | {"level": 4}])
+    assert expected != model.predict([row | {"tags": []}])
+    for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
+        assert warned(elsewhere, dataset, [row], file) == (expected, "")
+
+
+def test_unknown_categories_are_told(elsewhere):
+    rows = [ROW | {"zip": code} for code in ("01067", "1067", "1067", "Ely", "Hay", "Rye", None)]
+    _, told = warned(elsewhere, "shop_csv", rows)
+    assert told == (
+        "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
+        "'1067', 'Ely', 'Hay'; check their spelling\n"
+    )
+    for strange in (50, 51):
+        _, told = warned(elsewhere, "shop_csv", [ROW] * (1000 - strange) + [ROW | {"vip": "maybe"}] * strange)
+        assert ("the model does not know the values of 51 of 1,000 rows, such as 'maybe'; " in told) == (strange == 51)
+        assert bool(told) == (strange == 51)
+
+
+@pytest.mark.parametrize("fare", [6.0, 7.25, 400.0])
+def test_trained_range_is_no_alarm(elsewhere, fare):
+    assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}])[1] == ""
+    _, told = warned(elsewhere, "shop_csv", [ROW | {"fare": 100 * fare + 5000}])
+    assert " 1 of 1 rows, such as " in told
+
+
+def test_missing_number_may_be_a_float(elsewhere):
+    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": None}])
+    for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
+        assert warned(elsewhere, "shop_csv", [ROW | {"fare": -999.0}], file) == (expected, "")
+
+
+def test_numbers_in_quotes_are_numbers(elsewhere):
+    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW])
+    for fare in ("7.25", " 725e-2 ", "+7.250"):
+        assert retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": fare}]) == expected
+        assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}]) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fare", "expected"),
+    [
+        ("shop_csv", "92.1", "holds '92.1', but this model expects a decimal comma, as in its training file; write 92,1, or"),
+        ("shop_jsonl", "92,1", "holds '92,1', but this model expects a decimal point; write 92.1"),
+    ],
+)  # fmt: skip
+def test_other_decimal_mark_is_told(elsewhere, dataset, fare, expected):
+    (elsewhere.folder / "rows.csv").write_text(f"fare;vip;level;zip;tags\n{fare};True;3;01067;\n")
+    ended = predicted(elsewhere, dataset, "--file", "rows.csv")
+    assert error_line(ended.stderr).startswith(f"rows.csv, line 2, column 'fare' {expected}")
+    (elsewhere.folder / "rows.csv").write_text(
+        f"fare;vip;level;zip;tags\n{fare.translate({44: 46, 46: 44})};True;3;01067;\n"
+    )
+    assert predicted(elsewhere, dataset, "--file", "rows.csv").exit_code == 0

@@ -104,11 +104,12 @@ def test_single_rows_give_the_same_bits(tmp_path, task):
         ([{"a": 1, "b": 2}, {"a": 1}], "row 2 has no column 'b'; give it; a missing value is null"),
         ({"a": [1]}, "rows has no column 'b'; give it; a missing value is null"),
         ({"a": [1], "b": [1, 2]}, "rows has columns of different lengths; give each column a value for each row"),
-        ([{"a": 1, "b": "2"}], "row 1, column 'b' is not a number; give one without quotation marks"),
-        ([{"a": 1, "b": True}], "row 1, column 'b' is not a number; give one without quotation marks"),
+        ([{"a": 1, "b": "two"}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
+        ([{"a": 1, "b": True}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([{"a": 1, "b": 2}, {"a": None, "b": 2}], "row 2, column 'a' is missing; give a value"),
         ([{"a": 1, "b": float("inf")}], "row 1, column 'b' is larger than 1e+150; correct the value"),
-        ([{"a": 1, "b": [1]}], "row 1, column 'b' is not a number; give one without quotation marks"),
+        ([{"a": 1, "b": [1]}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
+        ([{"a": 1, "b": "1_0"}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([1.0, 2.0], "row 1 is not what the model takes; give texts or rows by column names, all of the same kind"),
         (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
         ({"a": 1, "b": 2}, "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
@@ -140,18 +141,19 @@ def test_values_are_read_as_in_training(anything):
         {"age": float("nan"), "size": None, "sold": datetime(2024, 3, 4, 1, tzinfo=UTC), "note": "x"},
         {"age": 5, "size": True, "sold": None, "note": "x"},
         {"age": 5, "size": " 4 ", "sold": pd.Timestamp("2024-03-04"), "note": "x"},
+        {"age": 5, "size": ["é", {"a": 1.0}], "sold": None, "note": "x"},
         {"age": 5, "size": "9", "sold": "04.03.2024", "note": "x"},
     ]
     columns = columns_of(rows, anything, [], {"dates": ["%d.%m.%Y"]})
     assert np.array_equal(columns["age"][:4], [1.0, np.nan, 2.0, np.nan], equal_nan=True)
     assert columns["size"][:3] == ["3", "3", "3"]
-    assert columns["size"][4:] == ["true", "4", "9"]
+    assert columns["size"][4:] == ["true", "4", '["é",{"a":1.0}]', "9"]
     assert [str(when) for when in columns["sold"]] == [
         "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T01:00:00", "NaT",
-        "2024-03-04T00:00:00", "2024-03-04T00:00:00",
+        "2024-03-04T00:00:00", "NaT", "2024-03-04T00:00:00",
     ]  # fmt: skip
     assert columns["note"][1] == columns["note"][2] == ""
-    assert len(anything.encode(columns)["values"]) == 7
+    assert len(anything.encode(columns)["values"]) == 8
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_values_are_read_as_in_training(anything):
     [
         ("sold", "yesterday", "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
         ("sold", 20240304, "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
-        ("size", ["3"], "row 1, column 'size' is not a category; give a text or a number"),
+        ("size", {"3"}, "row 1, column 'size' is not a category; give a text or a number"),
         ("note", 3, "row 1, column 'note' is not a text; put quotation marks around it"),
     ],
 )

@@ -34,6 +34,14 @@ def numbers(tmp_path_factory):
         yield service, retrain.load(folder)
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A server of a number and a category, and the model."""
+    folder = model_that_answers(tmp_path_factory.mktemp("mixed") / "sizes", "mixed", "regression")
+    with serve(folder.parent / "log", str(folder)) as service:
+        yield service, retrain.load(folder)
+
+
 ROWS = [{"a": 1, "b": 0.5}, {"a": 2.5, "b": -1}]
 
 
@@ -71,6 +79,20 @@ def test_forms_of_texts_agree(texts, body, kind):
     service, model = texts
     content = body if isinstance(body, str) else json.dumps(body)
     assert service.post(content.encode(), kind).json() == {"predictions": model.predict(TEXTS)}
+
+
+@pytest.mark.parametrize("kind", [JSON, CSV])
+@pytest.mark.parametrize(("level", "known"), [(3, "3.0"), ("4", "4.0"), (True, "True"), (["new"], '["new"]')])
+def test_values_of_other_spellings(mixed, kind, level, known):
+    service, model = mixed
+    expected = model.predict([{"a": 2.5, "level": known}])
+    as_text = level if isinstance(level, str) else json.dumps(level)
+    body = json.dumps({"inputs": [{"a": "2.5", "level": level}]})
+    if kind == CSV:
+        quoted = as_text.replace('"', '""')
+        body = f'a,level\n2.5,"{quoted}"\n'
+    assert service.post(body.encode(), kind).json() == {"predictions": expected}
+    assert model.predict([{"a": 2.5, "level": "unknown"}]) != expected
 
 
 def test_one_row_of_values(texts, numbers):
@@ -170,6 +192,14 @@ def test_metrics_count(texts):
         before[1] + 1,
     )
     assert value("retrain_serve_model_info") == 1
+
+
+def test_unknown_categories_are_counted(mixed):
+    service, _ = mixed
+    for levels in (["3", "4.0", None], ["7", "3"], ["7"] * 200):
+        service.post(json.dumps({"inputs": {"a": [1] * len(levels), "level": levels}}).encode())
+    text = requests.get(f"{service.url}/metrics", timeout=9).text
+    assert '\nretrain_serve_unknown_categories_total{column="level"} 201\n' in text
 
 
 def test_concurrent_answers_are_their_own(texts):

@@ -6,6 +6,7 @@ from typing import Any
 
 from retrain.data import encoders, tasks
 from retrain.models import networks
+from support.homes import ENCODER, FOLDS, NETWORK
 from support.project import BAG, MLP
 
 import pandas as pd
@@ -24,6 +25,7 @@ class Trap:
 
 TEXTS = ["the ship and the harbour", "a cow near the barn", "the tram over the bridge", "an anchor of a ship"]
 TOPICS = ["sea", "farm", "city", "sea"]
+SPLIT = {"seed": 1, "folds": FOLDS}
 PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "text": ({"minimum_count": 1}, BAG),
     "ngrams": (
@@ -31,6 +33,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "ngram_bag", "scale": 16.0, "sparse": False},
     ),
     "numbers": ({}, MLP),
+    "mixed": ({**ENCODER, "minimum_count": 1}, NETWORK),
 }
 """Of each encoder: its parameters, and a network that takes its inputs."""
 
@@ -40,16 +43,19 @@ def write_model(folder: Path, encoder_name: str, task_name: str) -> Path:
     encoder_parameters, network_parameters = PARAMETERS[encoder_name]
     texts = pd.DataFrame({"title": TEXTS, "text": TEXTS[::-1]}, dtype="str")
     numbers = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "b": [0.5, -1.0, 2.0, 0.0]})
+    mixed = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "level": pd.Categorical(["3.0", "4.0", "True", '["new"]'])})
     labels = pd.Series(TOPICS, name="y").astype(pd.CategoricalDtype(sorted(set(TOPICS))))
     targets = labels if task_name == "classification" else pd.Series([1.0, 2.0, 4.0, 8.0], name="y")
     encoder_file, network_file = encoders.load(encoder_name, "test"), networks.load(network_parameters["name"], "test")
     task = tasks.load(task_name, "test").fit(targets, "test")
     encoder, _ = encoder_file.Encoder.fit_encode(
-        numbers if encoder_name == "numbers" else texts,
+        {"numbers": numbers, "mixed": mixed}.get(encoder_name, texts),
         task.encode(targets),
-        encoder_file.Parameters(name=encoder_name, **encoder_parameters),
+        encoder_file.Parameters(**{"name": encoder_name, **encoder_parameters}),
     )
-    network = network_file.Network(encoder.size, task.outputs, network_file.Parameters(**network_parameters))
+    network = networks.build(
+        network_file, encoder.size, task.outputs, network_file.Parameters(**network_parameters), SPLIT
+    )
     classes = task_name == "classification"
     loss = {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none"} if classes else {"name": "huber"}
     described = {
@@ -57,7 +63,7 @@ def write_model(folder: Path, encoder_name: str, task_name: str) -> Path:
         "task": {"name": task_name, "column": "y", "learned": task.to_json()},
         "splits": {"train": {"rows": 4, "sha256": "0" * 64, "md5": "0" * 32}},
         "prepare": {"source": "files", "repairs": []},
-        "split": {"seed": 1},
+        "split": SPLIT,
         "format": 1,
         "dataset": folder.name,
         "train": {"network": network_parameters, "loss": loss, "device": "cpu", "threads": 1},

@@ -85,7 +85,10 @@ def reweigh(folder: Path, seed: int) -> Path:
     """Replace the weights of a model: it answers differently afterwards."""
     generator = torch.Generator().manual_seed(seed)
     weights = load_file(folder / "model.safetensors")
-    random = {name: torch.randn(tensor.shape, generator=generator) for name, tensor in weights.items()}
+    random = {
+        name: torch.randn(tensor.shape, generator=generator) if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
+    }
     with replacing(folder / "model.safetensors") as (draft,):
         save_file(random, draft)
     return folder

@@ -37,6 +37,8 @@ Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
+FEW_ROWS, RARE, SHOWN = 100, 0.05, 3
+"""Unknown categories are told in up to so many rows, and in more rows above this share; the number of values that are named."""
 KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
 """The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
@@ -276,14 +278,22 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
 
     For the arguments and errors see `answer_table`.
     """
+    from retrain.data.raw_rows import spellings
     from retrain.data.table_files import Expected, Format, lines_before_header, open_table
 
     names = model.encoder.columns
     kinds = dict(zip(names, model.encoder.kinds, strict=True))
     prepare = model.description.prepare.model_dump()
     written = schema.check(prepare.get("format", {}), Format, f"the model of {model.description.dataset}")
-    # The separator of a new file is found out, because another program may have written it.
-    given = written.model_copy(update={"separator": None, "quote": "" if written.quote == "" else None})
+    # Another program may have written a new file: its separator is found out, and a missing value of -999 may be -999.0.
+    given = written.model_copy(
+        update={
+            "separator": None,
+            "quote": "" if written.quote == "" else None,
+            "missing": spellings(written.missing),
+            "missing_in": {name: spellings(markers) for name, markers in written.missing_in.items()},
+        }
+    )
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
     given = given.model_copy(update={"skip": skipped})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
@@ -295,7 +305,16 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
             raise bad[min(bad)]
         for row in sorted(bad):
             click.echo(f"skipped: {bad[row]}", err=True)
-        yield len(opened) - len(bad), partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
+        frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
+        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames())
+
+
+def as_known(rows: "pd.DataFrame", known: Mapping[str, frozenset[str]]) -> "pd.DataFrame":
+    """Rows with categories as the training file spelt them."""
+    from retrain.data.raw_rows import spelt
+
+    own = {name: rows[name].map(partial(spelt, known=values), na_action="ignore") for name, values in known.items()}
+    return rows.assign(**own)
 
 
 def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -> Sequence[str] | None:
@@ -316,36 +335,45 @@ class Strange:
     """Of each column, the number of strange values, and the first one."""
     distant: dict[str, tuple[int, float]] = field(default_factory=dict)
     """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
-    categories: dict[str, tuple[int, str]] = field(default_factory=dict)
+    categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """Of each column, the number of unknown values, and the first different ones."""
 
     def add(self, rows: "pd.DataFrame") -> None:
         """Count those of some rows."""
+        from retrain.data.raw_rows import unknown
+
         self.rows += len(rows)
         for name, (low, high) in self.encoder.ranges.items():
-            centre, half = (low + high) / 2, (high - low) / 4
-            distant = rows[name][(rows[name] - centre).abs() > half]
+            inner_low, inner_high = inner_half(low, high)
+            distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
-        for name, known in self.encoder.known.items():
-            there = rows[name].dropna()
-            count(self.categories, name, there[~there.isin(known)])
+        for name, values in unknown(rows, self.encoder).items():
+            before, first = self.categories.get(name, (0, []))
+            self.categories[name] = before + len(values), list(dict.fromkeys(first + values))[:SHOWN]
 
     def warn(self, shown: str) -> None:
-        """Warn of columns with strange numbers, and of those where most categories are strange."""
+        """Warn of columns with strange numbers or categories. In many rows, a few rare categories are usual."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
-            low, high = self.encoder.ranges[name]
+            low, high = inner_half(*self.encoder.ranges[name])
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
             cli.warn(
                 f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
             )
-        for name, (some, value) in self.categories.items():
-            if some > self.rows / 2:
+        for name, (some, values) in self.categories.items():
+            if self.rows <= FEW_ROWS or some > RARE * self.rows:
                 cli.warn(
                     f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
-                    f"such as {schema.shown(value)}; check their spelling"
+                    f"such as {', '.join(map(schema.shown, values))}; check their spelling"
                 )
+
+
+def inner_half(low: float, high: float) -> tuple[float, float]:
+    """The ends of the inner half of a range."""
+    quarter = (high - low) / 4
+    return low + quarter, high - quarter
 
 
 def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:

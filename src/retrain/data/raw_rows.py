@@ -1,5 +1,6 @@
 """Rows from another program, checked and turned into an encoder's columns: texts, mappings, or a table."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "columns_of", "is_missing"]
+__all__ = ["RawRows", "columns_of", "is_missing", "spellings", "spelt", "unknown"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
 """Texts; rows by column names; columns by name; or a table."""
 
 ROWS = "rows"
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"(-?[1-9]\d*|0)(\.00?|,0)?", re.ASCII)
+"""A whole number: 01067 would be a code, and 1.000 could be a thousand."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
 
@@ -49,7 +52,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
     Raises:
         RetrainError: a column is missing, or a value is not what its column holds.
     """
-    table, incomplete = listed(rows, encoder), encoder.holds == "anything"
+    table, incomplete, known = listed(rows, encoder), encoder.holds == "anything", encoder.known
     columns: dict[str, Any] = {}
     for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
         values = table[name] if kind == "text" else without_markers(table[name], name, written)
@@ -57,8 +60,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
             several = incomplete or len(encoder.columns) > 1  # a row without any text has no answer
             columns[name] = tidy_texts(converted(name, values, text, "" if several else None), repairs)
         elif kind == "category":
-            known = encoder.known.get(name, frozenset())
-            columns[name] = converted(name, values, partial(category, known=known), math.nan)
+            columns[name] = converted(name, values, partial(category, known=known.get(name, frozenset())), math.nan)
         elif kind == "date":
             own = written.get("dates_in", {}).get(name)
             dates = [own] if own else written.get("dates", ())
@@ -139,7 +141,7 @@ def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any],
 
 def without_markers(values: Sequence[Any], name: str, written: Mapping[str, Any]) -> Sequence[Any]:
     """The values of a column of another kind than text, where an empty text, and what the training file wrote for it, is missing."""
-    texts = {"", *written.get("missing", ()), *written.get("missing_in", {}).get(name, ())}
+    texts = {*spellings(["", *written.get("missing", ()), *written.get("missing_in", {}).get(name, ())])}
     numbers = {float(text) for text in texts if NUMBER.fullmatch(text)}
 
     def is_marker(value: Any) -> bool:
@@ -177,21 +179,56 @@ def text(value: Any) -> str:
 
 
 def category(value: Any, known: frozenset[str]) -> str:
-    """A category as the training file spelt it: 3 may be `3` or `3.0` there, and True may be `true`."""
+    """A category as the training file spelt it. A list or an object is its JSON text, as in a file of JSON lines."""
+    if isinstance(value, list | dict):
+        value = json_text(value)
     if isinstance(value, str):
-        return text(value).strip()
-    if not isinstance(value, Real):
+        return spelt(text(value).strip(), known)
+    if not isinstance(value, Real | np.bool_):
         raise WrongValueError("is not a category; give a text or a number")
-    spellings = [str(value).lower(), str(value)]
-    if isinstance(value, float) and value.is_integer():
-        spellings.insert(0, str(int(value)))
-    return next((spelling for spelling in spellings if spelling in known), spellings[0])
+    return spelt(str(value).lower().removesuffix(".0"), known)
+
+
+def json_text(value: Any) -> str:
+    """A list or an object as DuckDB writes it; raises WrongValueError if JSON has no such value."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        raise WrongValueError("is not a category; give a text or a number") from None
+
+
+def spelt(value: str, known: frozenset[str]) -> str:
+    """A category as the training file spelt it; as it is if that has no spelling of it."""
+    return value if value in known else next((own for own in spellings([value]) if own in known), value)
+
+
+def spellings(values: Iterable[str]) -> list[str]:
+    """Values, and how other programs write the same: `true` as `True`, and 3 as 3.0. A code such as 03 has one spelling."""
+    found = []
+    for value in values:
+        found.append(value)
+        if value.lower() in ("true", "false"):
+            found += [value.lower(), value.title(), value.upper()]
+        elif whole := WHOLE.fullmatch(value):
+            found += [whole[1] + zeros for zeros in ("", ".0", ".00", ",0")]
+    return found
+
+
+def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, list[str]]:
+    """The values of each column of categories that the training did not know, row by row; none where all are known."""
+    found = {
+        name: [value for value in columns[name] if value not in known and not is_missing(value)]
+        for name, known in encoder.known.items()
+    }
+    return {name: values for name, values in found.items() if values}
 
 
 def number(value: Any) -> float:
-    """A finite number; raises WrongValueError for anything else."""
+    """A finite number, also as a text; raises WrongValueError for anything else."""
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise WrongValueError("is not a number; give one without quotation marks")
+        raise WrongValueError("is not a number; write it as 3 or 2.5")
     try:
         found = float(value)
     except OverflowError:

@@ -70,7 +70,7 @@ KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "j
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
 BACKSLASH = '\\"'
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
-COMMA = re.compile(r"[+-]?\d+,\d+")
+COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 MINUS = "\N{MINUS SIGN}"
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
@@ -330,6 +330,12 @@ class Table:
         elif self.section:
             means_missing = f"add it to {self.section}.format.missing if it means a missing value"
             hint += f", {means_missing}, or take '{name}' out of {self.section}.numbers"
+        elif self.decimal == "," and POINT.fullmatch(value):
+            fact = f"holds {quoted(value)}, but this model expects a decimal comma, as in its training file"
+            hint = f"write {value.replace('.', ',')}, or give the rows as JSON lines or Parquet"
+        elif self.decimal == "." and COMMA.fullmatch(value):
+            fact = f"holds {quoted(value)}, but this model expects a decimal point"
+            hint = f"write {value.replace(',', '.')}"
         return RetrainError(self.place(row, name), fact, hint)
 
     def place(self, row: int, name: str = "") -> str:

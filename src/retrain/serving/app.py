@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from retrain.data.raw_rows import unknown
 from retrain.errors import RetrainError
 from retrain.models.explaining import Explanation, explain
 from retrain.models.model import Columns, Model
@@ -143,19 +144,21 @@ class App:
         """The predictions for the rows of a body."""
         model = self.served.model  # the same for the whole request, also if another one replaces it meanwhile
         if len(body) > SMALL_BYTES:
-            rows, content = await self.batches.in_thread(partial(self.large, model, body, content_type))
+            rows, strange, content = await self.batches.in_thread(partial(self.large, model, body, content_type))
         else:
             columns, rows = self.checked(model, body, content_type)
+            strange = counted(model, columns)
             if rows <= SMALL_ROWS:
                 content = written(await self.small(model, columns, rows))
             else:
                 content = await self.batches.in_thread(lambda: written(answers_of(model, columns)))
         self.counters.rows += rows
+        self.counters.unknown.update(strange)
         return Response(200, content, headers={"model-sha256": model.short_sha256})
 
     def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
         """The columns of a body, and the number of rows; raises RefusedError where the client is at fault."""
-        rows = rows_of(body, content_type, model.encoder)
+        rows = rows_of(body, content_type)
         count = count_of(rows)
         if count > self.limits.rows:
             fact = f"there are {count:,} rows, but a request may have {self.limits.rows:,} at most"
@@ -172,10 +175,10 @@ class App:
         with blaming(model, columns):
             return await self.batches.predict(model, columns, rows)
 
-    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, bytes]:
-        """The number of rows of a large request, and its answer, all in the worker thread."""
+    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Mapping[str, int], bytes]:
+        """The number of rows of a large request and of unknown categories, and its answer, all in the worker thread."""
         columns, rows = self.checked(model, body, content_type)
-        return rows, written(answers_of(model, columns))
+        return rows, counted(model, columns), written(answers_of(model, columns))
 
     async def explanation(self, body: bytes, content_type: str) -> Response:
         """The answer to a single row, and where it comes from."""
@@ -235,6 +238,11 @@ def require(method: str, methods: tuple[str, ...]) -> None:
 def refusal(refused: RefusedError) -> Response:
     """The answer to a refused request."""
     return Response(refused.status, error_body(refused.status, refused.message), headers=refused.headers)
+
+
+def counted(model: Model, columns: Columns) -> dict[str, int]:
+    """Of each column of categories, the number of values that the model does not know."""
+    return {name: len(values) for name, values in unknown(columns, model.encoder).items()}
 
 
 def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:

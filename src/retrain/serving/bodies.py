@@ -4,7 +4,6 @@ import csv
 import io
 from typing import Any, cast
 
-from retrain.data.encoders import Encoder
 from retrain.data.raw_rows import RawRows
 from retrain.serving.limits import RefusedError
 
@@ -17,7 +16,7 @@ JSON, CSV = "application/json", "text/csv"
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
-def rows_of(body: bytes, content_type: str, encoder: Encoder) -> RawRows:
+def rows_of(body: bytes, content_type: str) -> RawRows:
     """The rows of a body; their columns and values are not checked yet.
 
     Raises:
@@ -31,7 +30,7 @@ def rows_of(body: bytes, content_type: str, encoder: Encoder) -> RawRows:
     if media.lower() == JSON:
         return of_json(body)
     if media.lower() == CSV:
-        return of_csv(body, encoder)
+        return of_csv(body)
     raise RefusedError(415, f"the content type must be {JSON} or {CSV}")
 
 
@@ -79,7 +78,7 @@ def of_split(split: Any) -> dict[str, list[Any]]:
     return {name: [row[place] for row in data] for place, name in enumerate(names)}
 
 
-def of_csv(body: bytes, encoder: Encoder) -> dict[str, list[Any]]:
+def of_csv(body: bytes) -> dict[str, list[Any]]:
     """The columns of a table with a header, comma-separated as in RFC 4180. An empty value is missing."""
     try:
         lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
@@ -92,18 +91,7 @@ def of_csv(body: bytes, encoder: Encoder) -> dict[str, list[Any]]:
     for place, row in enumerate(rows, start=1):
         if len(row) != len(names):
             raise RefusedError(400, f"row {place} has {len(row)} values, but the header has {len(names)}")
-    kinds = dict(zip(encoder.columns, encoder.kinds, strict=True))
-    return {name: [value_of(row[place], kinds.get(name, "")) for row in rows] for place, name in enumerate(names)}
-
-
-def value_of(text: str, kind: str) -> Any:
-    """A value of CSV: a number where it is one and the column holds numbers."""
-    if not text:
-        return None
-    try:
-        return float(text) if kind == "number" and "_" not in text else text
-    except ValueError:
-        return text  # the model says where it is
+    return {name: [row[place] or None for row in rows] for place, name in enumerate(names)}
 
 
 def check_names(names: list[Any], where: str) -> None:

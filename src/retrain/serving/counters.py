@@ -46,6 +46,8 @@ class Counters:
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
     """By path and status; 499 where the client went away."""
     rows: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Of each column of categories, the values that the model does not know."""
     swaps: int = 0
     failed_swaps: int = 0
     seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
@@ -73,6 +75,13 @@ class Counters:
         ]
         add("requests_total", "counter", "Answered requests.", *by_status)
         add("rows_total", "counter", "Predicted rows.", ("", self.rows))
+        unknown = [(f"{{column={quoted(name)}}}", count) for name, count in sorted(self.unknown.items())]
+        add(
+            "unknown_categories_total",
+            "counter",
+            "Predicted rows with a category that the model does not know.",
+            *unknown,
+        )
         lines.extend(self.seconds.lines(f"{NAME}_request_seconds", "Seconds of a request for predictions."))
         lines.extend(self.batches.lines(f"{NAME}_batch_rows", "Rows that were predicted together."))
         add("connections", "gauge", "Open connections.", ("", connections))
@@ -83,3 +92,8 @@ class Counters:
         add("start_time_seconds", "gauge", "When the server started, in seconds since 1970.", ("", self.started))
         add("resident_memory_bytes", "gauge", "Memory of the process.", ("", psutil.Process().memory_info().rss))
         return "\n".join(lines) + "\n"
+
+
+def quoted(name: str) -> str:
+    """A name as the value of a label."""
+    return '"' + name.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'

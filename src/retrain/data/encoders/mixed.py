@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import pstdev
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
@@ -42,7 +43,7 @@ NORMAL_IQR = 1.349
 
 
 STRANGE = 10.0
-"""How many times its scale a number lies outside of its bins if it is strange."""
+"""How many times its scale a number lies outside of its bins, at least, if it is strange."""
 
 
 class Parameters(EncoderParameters):
@@ -85,6 +86,13 @@ class NumberColumn(Section):
     def width(self) -> int:
         """The number of inputs of the network."""
         return 1 + self.missing + max(len(self.edges) - 1, 0)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The bins, with ten times the scale on both sides, or with their width if that is more: the inner half has all bins."""
+        low, high = min((self.center, *self.edges)), max((self.center, *self.edges))
+        margin = max(STRANGE * self.scale, high - low)
+        return low - margin, high + margin
 
 
 class CategoryColumn(Section):
@@ -202,17 +210,10 @@ class Encoder:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """The bins of a number, with ten times its scale on both sides."""
-        return {
-            one.column: (
-                min((one.center, *one.edges)) - STRANGE * one.scale,
-                max((one.center, *one.edges)) + STRANGE * one.scale,
-            )
-            for one in self.numbers
-            if one.part is None
-        }
+        """Of each number; see `NumberColumn.range`."""
+        return {one.column: one.range for one in self.numbers if one.part is None}
 
-    @property
+    @cached_property
     def known(self) -> dict[str, frozenset[str]]:
         """The values of each category that are frequent enough to have a code."""
         return {one.column: frozenset(value for value in one.known if value is not None) for one in self.categories}
