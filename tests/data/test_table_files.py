@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
+from retrain.data.raw_rows import moment
 from retrain.data.table_files import Expected, Format, open_table
 from retrain.errors import RetrainError
 
@@ -210,6 +211,19 @@ def test_dates_in_other_orders(tmp_path):
     (tmp_path / "rows.csv").write_text("a\n31/12/2024\n1/2/2023\n")
     with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y",))) as table:
         assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp("2024-12-31"), pd.Timestamp("2023-02-01")]
+
+
+def test_years_have_the_digits_of_the_format(tmp_path):
+    short = [f"{1 + year % 28}/{1 + year % 12}/{year:02}" for year in range(100)]
+    days = [pd.Timestamp(year + 100 * (19 + (year < 69)), 1 + year % 12, 1 + year % 28) for year in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a", *short, "1/2/2024", ""]))
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y", "%d/%m/%y"))) as table:
+        assert table.frame(dates=["a"])["a"].tolist() == [*days, pd.Timestamp("2024-02-01")]
+    assert [moment(one, ["%d/%m/%Y", "%d/%m/%y"]) for one in short] == days
+    with pytest.raises(RetrainError, match=r"line 2, column 'a' holds '1/2/24', which .*, as in \[\"%d/%m/%y\"\]"):
+        columns(tmp_path, "a\n1/2/24\n", dates=["a"])
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y",))) as table:
+        assert [*table.unreadable([], ["a"])] == [0]
 
 
 @pytest.mark.parametrize("word", ["now", "today", "epoch", "infinity", "2024-13-01", "20241231"])

@@ -39,8 +39,7 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
     yield from second_headers(table, columns)
     for column in inputs:
-        if column.ambiguous:
-            yield f"the order of day and month in {shown(column.name)} is not clear: {column.why}"
+        yield from column.doubts
     for column in columns[1:]:
         if column.almost_numbers:
             yield f"{column.almost_numbers}: if that means a missing value, add it with --missing"

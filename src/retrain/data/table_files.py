@@ -39,6 +39,7 @@ __all__ = [
     "likely_encoding",
     "lines_before_header",
     "literal",
+    "moment",
     "open_table",
 ]
 
@@ -79,6 +80,8 @@ WIDE = 50
 """Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
 PARQUET_ROWS = 1 << 16
 """Rows of a Parquet file that are read at once."""
+DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
+"""The digits of years, as in Python."""
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 
 
@@ -220,7 +223,7 @@ class Table:
         zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
         local = f"try_cast({value} as timestamp)"
         iso = f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
-        return f"coalesce(try_strptime({value}, [{', '.join(map(literal, written))}]), {iso})" if written else iso
+        return f"coalesce({', '.join([*(moment(value, own) for own in written), iso])})"
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -312,9 +315,9 @@ class Table:
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
         """The error of a value that is not a date."""
-        hint = "write it as 2024-12-31 or 2024-12-31 23:59"
+        hint, year = "write it as 2024-12-31 or 2024-12-31 23:59", "%Y" if re.search(r"\d{4}", value) else "%y"
         if self.section:
-            hint += f', or set {self.section}.format.dates, as in ["%d/%m/%Y"]'
+            hint += f', or set {self.section}.format.dates, as in ["%d/%m/{year}"]'
         return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
 
     def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
@@ -389,6 +392,13 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
         **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
         **{name: table[name].astype("datetime64[s]") for name in dates},
     )
+
+
+def moment(value: str, written: str) -> str:
+    """The expression of a text as a time in a format of strptime; NULL if it does not fit. DuckDB would also take 21 for %Y."""
+    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], ".+"), re.escape(written))
+    fits = f"regexp_full_match({value}, {literal(pattern)})"
+    return f"(case when {fits} then try_strptime({value}, {literal(written)}) end)"
 
 
 def literal(text: str) -> str:
