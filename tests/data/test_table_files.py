@@ -90,6 +90,18 @@ def test_a_row_with_the_name_of_the_target_is_no_header(tmp_path, target):
         assert guess.format.skip == 0
 
 
+@pytest.mark.parametrize("before", ["", "Survey\n", '"Survey\nof May"\n', "sep=,\n"])
+@pytest.mark.parametrize("target", ["How (1 = low, 5 = high)", "b"])
+def test_line_breaks_in_names_are_spaces(tmp_path, before, target):
+    path = tmp_path / "rows.csv"
+    path.write_text(f'{before}a,"How \r\n(1 = low, 5 = high)",b\r\n1,"x\ny",2\r\n3,z,4\r\n', newline="")
+    with guessed_table(path, "rows.csv", Wishes(), target) as (table, _):
+        assert table.names == ("a", "How (1 = low, 5 = high)", "b")
+        rows = table.frame(texts=[table.names[1], "How\n(1 = low, 5 = high)"]).to_numpy().tolist()
+        assert rows == [["x\ny", "x\ny"], ["z", "z"]]
+        assert table.line(0) == before.count("\n") + 3
+
+
 def test_quotes_escaped_by_backslashes_are_refused(tmp_path):
     content = 'a,b\n1,"fine"\n2,"say \\"x\\", he said"\n'
     with pytest.raises(RetrainError, match=r"rows.csv, line 3 has a quote after a backslash"):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
@@ -164,7 +165,8 @@ class Table:
 
     def column(self, name: str) -> str:
         """The database's name of a column; raises RetrainError if there is none, or more than one."""
-        found = [place for place, own in enumerate(self.names) if own == name]
+        same = schema.column_name(name)
+        found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
         if len(found) == 1:
             return f"c{found[0]}"
         if found:
@@ -575,7 +577,7 @@ def plain_text(path: Path, known: Text) -> Text:
             held = "\r" if text.endswith("\r") and chunk else ""
             text = text.removesuffix("\r") if held else text
             if "\r" in text:
-                text = text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+                text = with_line_feeds(text, lone=lone)
             if first and given.skip:
                 lines = text.split("\n", given.skip)
                 text, skipped = lines[-1] if len(lines) > given.skip else "", given.skip
@@ -605,23 +607,25 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
         head = stream.read(CHUNK)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return 0
-    text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
-    lines = re.split(r"\r\n|\r|\n", text)[:SEARCHED]
+    lone = b"\n" not in head  # the line ends of old Macs
+    text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
+    lines, target = text.split("\n"), schema.column_name(target)
+    quote = '"' if given.quote is None else given.quote
     for separator in [given.separator] if given.separator else SEPARATORS:
-        named = [values_in(line, separator) for line in lines]
-        place = next((number for number, names in enumerate(named) if target in names), None)
-        if place is None:
-            continue
-        before = zip(lines[:place], named[:place], strict=True)
-        if all(COMMENT.match(line) or 2 * len(names) <= len(named[place]) for line, names in before):
-            only_blank = not any(map(str.strip, lines[:place])) or (place == 1 and SEP.match(f"{lines[0]}\n"))
-            return 0 if only_blank else place
+        # Records rather than lines: a name in quotes may have a line break.
+        first = islice(records(StringIO(text, newline=""), separator, quote, single=True), SEARCHED)
+        named = [(start, list(filter(None, names_in(record)))) for start, record in first]
+        start, names = next((found for found in named if target in found[1]), (0, []))
+        before = [(lines[line - 1], others) for line, others in named if line < start]
+        if start and all(COMMENT.match(line) or 2 * len(others) <= len(names) for line, others in before):
+            only_blank = not any(line.strip() for line, _ in before) or (start == 2 and SEP.match(text))
+            return 0 if only_blank else start - 1
     return 0
 
 
-def values_in(line: str, separator: str) -> list[str]:
-    """The values of a line of a CSV file that are not empty."""
-    return list(filter(None, map(str.strip, next(csv.reader([line], delimiter=separator, skipinitialspace=True), []))))
+def with_line_feeds(text: str, *, lone: bool) -> str:
+    """A text whose line ends are line feeds. A carriage return alone is a line end in a file without others."""
+    return text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
 
 
 def is_foreign_utf8(content: bytes) -> bool:
@@ -753,7 +757,7 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     if names is not None and len(names) != width:
         fact = f"has {width} column{'s' if width > 1 else ''}, but prepare.columns names {len(names)}"
         raise RetrainError(f"{text.shown}, line {1 + text.skipped}", fact, "name each column of the file once")
-    own = tuple(map(str.strip, header)) if names is None else tuple(names)
+    own = tuple(header if names is None else names)
     table = Table(
         connection,
         own,
@@ -800,9 +804,14 @@ def trimmed_short(value: str) -> str:
 
 
 def first_record(text: Path, separator: str, quote: str) -> list[str]:
-    """The first record of a CSV file that is not a blank line."""
+    """The names of columns, if the first record of a CSV file that is not a blank line has them."""
     with text.open(encoding="utf-8", newline="") as file:
-        return next(record for _, record in records(file, separator, quote, single=False))
+        return names_in(next(record for _, record in records(file, separator, quote, single=False)))
+
+
+def names_in(record: Sequence[str]) -> list[str]:
+    """The values of a record as names of columns."""
+    return [schema.column_name(value.strip()) for value in record]
 
 
 def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequence[str]) -> tuple[str, str]:
@@ -825,7 +834,9 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
     if text.format.separator is not None:
         return text.format.separator, quote
     likely = [separator, *(own for own in SEPARATORS if own != separator)]
-    with_wanted = (own for own in likely if {*wanted} <= {*map(str.strip, first_record(text.path, own, quote))})
+    with_wanted = (
+        own for own in likely if {*map(schema.column_name, wanted)} <= {*first_record(text.path, own, quote)}
+    )
     return next(with_wanted, separator) if wanted else separator, quote
 
 
