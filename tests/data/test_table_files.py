@@ -121,6 +121,34 @@ def test_encodings_and_quotes_can_be_given(tmp_path):
     assert read(tmp_path, 'a\tb\n1\t5" pipe\n', separator="\t", quote="") == [["1", '5" pipe']]
 
 
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("Tromsø Ålesund Bærum", "cp1252"),
+        ("Göteborg Malmö Växjö Luleå Åre", "cp1252"),
+        ("Évry Nîmes Sète Besançon", "cp1252"),
+        ("Málaga Logroño ¿Qué? 1º", "cp1252"),
+        ("São Goiânia Brasília ações", "cp1252"),
+        ("Köln Zürich Straße", "cp1252"),
+        ("5m³ 20°C £5 3½", "cp1252"),
+        ("Kraków Gdańsk Łódź żółty", "cp1250"),
+        ("Příbram Plzeň Děčín", "cp1250"),
+        ("Győr Pécs fűtés", "cp1250"),
+        ("Piešťany Košice ľahký", "cp1250"),
+    ],
+)
+def test_encodings_are_found_by_their_words(tmp_path, words, encoding, times):
+    rows = [f"{word},{n}" for n, word in enumerate(words.split() * times)]
+    path = tmp_path / "rows.csv"
+    path.write_bytes("\n".join(["name,y", *rows]).encode(encoding))
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (table, guess):
+        assert [name for (name,) in table.select("c0", "order by rowid")] == words.split() * times
+    assert guess.doubts[0].startswith(f"the file is not UTF-8, and is read as {encoding}, with words such as '")
+    with guessed_table(path, "rows.csv", Wishes(format=Format(encoding=encoding)), "y") as (_, guess):
+        assert guess.doubts == ()
+
+
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.json", "rows.parquet"])
 def test_other_kinds_of_files(tmp_path, name):
     rows = [{"id": "007", "n": 1.5, "t": "x"}, {"id": "08", "n": 2, "t": "line\nbreak"}]

@@ -9,6 +9,7 @@ import csv
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ __all__ = [
     "Expected",
     "Format",
     "Table",
+    "foreign_words",
     "likely_encoding",
     "lines_before_header",
     "literal",
@@ -64,6 +66,25 @@ LARGEST_FILE = 1 << 34
 """Bytes of a file after decompression."""
 ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "big5", "euc_kr", "utf_16")
 """Encodings that are tried on a file that is not UTF-8."""
+ALPHABETS = {
+    "cp1252": (
+        "äöüßé",
+        "åäöæøéèòóôü",
+        "àâæçèéêëîïôœùûüÿ",
+        "áéíñóúü¿¡",
+        "àáâãçéêíóôõú",
+        "àèéìîòù",
+        "áèéêëíïóöúü",
+        "áæðéíóöúýþ",
+        "äöõüšž",
+        "àçèéíïòóúü",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+}
+"""Letters outside ASCII of languages of Western and of Central Europe."""
+MOST = 0.95
+FOREIGN = re.compile(r"[^\W\d_]*[^\x00-\x7f\s][^\W\d_]*")
+NAMED = 3
 ASCII, FEWEST, FEW = 127, 30, 0.01
 """The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
 CHUNK = 1 << 20
@@ -680,12 +701,37 @@ def likely_encoding(path: Path) -> str:
         content = stream.read(CHUNK)
     if is_utf8(content):
         return "utf-8"
+    if (marked := next((name for mark, name in MARKS.items() if content.startswith(mark)), None)) is not None:
+        return marked
     foreign = sum(byte > ASCII for byte in content)
     if foreign <= max(FEWEST, FEW * len(content)):
-        return "cp1252"
+        return latin_encoding(content)
     best = from_bytes(content, cp_isolation=list(ENCODINGS)).best()
-    same = best is None or str(best) == content.decode("cp1252", errors="replace")
-    return "cp1252" if best is None or same or best.encoding in ("latin_1", "ascii") else best.encoding
+    return latin_encoding(content) if best is None or best.encoding not in ENCODINGS[2:] else best.encoding
+
+
+def latin_encoding(content: bytes) -> str:
+    """cp1252, or cp1250 if one of its languages has almost all letters outside ASCII, and no language of cp1252 has as many."""
+    western, central = (content.decode(encoding, errors="replace") for encoding in ALPHABETS)
+    if "\ufffd" in western:
+        return "cp1250"
+    letters = Counter(
+        (own.lower(), other.lower())
+        for own, other, after in zip(western, central, western[1:], strict=False)
+        if own > "\x7f" and other.isalpha() and (after.isalpha() or (own.isalpha() and own not in "ªº"))
+    )
+    in_west, in_centre = (
+        max(sum(count for pair, count in letters.items() if pair[place] in alphabet) for alphabet in alphabets)
+        for place, alphabets in enumerate(ALPHABETS.values())
+    )
+    return "cp1250" if in_centre > max(MOST * letters.total(), in_west) else "cp1252"
+
+
+def foreign_words(path: Path, encoding: str) -> list[str]:
+    """The first words of a file with a sign outside ASCII."""
+    with opened(path) as stream:
+        text = stream.read(CHUNK).decode(encoding, errors="replace")
+    return list(dict.fromkeys(FOREIGN.findall(text)))[:NAMED]
 
 
 def parquet_table(
