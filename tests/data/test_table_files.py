@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
@@ -176,8 +178,9 @@ def test_other_kinds_of_files(tmp_path, name):
         (b'a,b\n"1"x,2\n', 'rows.csv, line 2 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set datasets.mine.prepare.format.quote: "" if quotes have no meaning in this file'),
         (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); set datasets.mine.prepare.format.encoding: cp1252"),
         (b'a,b\n"x\ny",2\n1,2,3\n', "rows.csv, line 4 has 3 values for 2 columns; put quotes around values that contain ','"),
-        (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
-        (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
+        (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values, or remove the line"),
+        (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values, or remove the line"),
+        (b"a,b\n1,2,3\n", "rows.csv, line 2 has 3 values for 2 columns; put quotes around values that contain ',', or name each column in line 1"),
         (b"PK\x03\x04abc", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
     ],
 )  # fmt: skip
@@ -185,6 +188,53 @@ def test_errors_name_the_line(tmp_path, content, expected):
     with pytest.raises(RetrainError) as caught:
         read(tmp_path, content, expected=Expected(wanted=["a", "b"], section=SECTION))
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (" x   y  z\n 1.5   2  'a'\n  3  40  b\n", [["1.5", "2", "'a'"], ["3", "40", "b"]]),
+        ('"x" y z\n1 2 "a  b"\n3\t 4\t"c"\n', [["1", "2", "a  b"], ["3", "4", "c"]]),
+        ('x  y  z\n1  2\t"a, b"\n3  4\t"c; d, e"\n', [["1", "2", "a, b"], ["3", "4", "c; d, e"]]),
+        ("x y z\r\n1,5 2 a \r\n\r\n13,5  1.000  b\r\n", [["1,5", "2", "a"], ["13,5", "1.000", "b"]]),
+        ("x\ty\tz\na b\t1\t2\nc d\t3\t4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
+        ("x,y,z\na b,1,2\nc d,3,4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
+    ],
+)
+def test_blanks_may_separate_values(tmp_path, content, rows):
+    assert read(tmp_path, content, expected=Expected(wanted=["z", "x"])) == rows
+
+
+def test_blanks_separate_values_without_names(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f' {n}.5   {n % 7}  {n * 30}\t"bmw {n}"\n' for n in range(60)))
+    with guessed_table(path, "rows.csv", Wishes(), "-1") as (table, guess):
+        assert (guess.has_header, guess.format.separator, len(table)) == (False, " ", 60)
+        assert table.select("*", "limit 2") == [("0.5", "0", "0", "bmw 0"), ("1.5", "1", "30", "bmw 1")]
+
+
+def test_a_column_of_names_is_no_table(tmp_path):
+    content = "full name\nAnn Lee\nBo Chan\n"
+    assert read(tmp_path, content, expected=Expected(wanted=["full name"])) == [["Ann Lee"], ["Bo Chan"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fact"),
+    [
+        ("rows.arff", "% Iris\n@RELATION i\n\n@ATTRIBUTE x NUMERIC\n@attribute y {a,b}\n@DATA\n1,a\n% no\n2,b\n", "an ARFF file"),
+        ("all.json", '{"count": 2, "rows": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]}', "one object, whose rows are in 'rows'"),
+        ("wide.txt", "x       y\n1       a\n2       b\n        c\n", "has columns of a fixed width"),
+    ],
+)  # fmt: skip
+def test_advised_commands_make_tables(tmp_path, name, content, fact):
+    expected = Expected(wanted=["x", "y"])
+    with pytest.raises(RetrainError, match=fact) as caught:
+        read(tmp_path, content, name, expected)
+    command = caught.value.hint.partition(": ")[2]
+    path = Path(sys.executable).parent
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{path}:/usr/bin:/bin"})
+    (made,) = {*tmp_path.iterdir()} - {tmp_path / name}
+    assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"])
 
 
 def test_damaged_files_are_one_line(tmp_path):

@@ -8,6 +8,7 @@ import codecs
 import csv
 import json
 import re
+import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +55,17 @@ SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """The encodings that the first bytes of a file tell."""
+ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
+"""The program of awk that makes a CSV file of an ARFF file."""
 BLANK = re.compile(r"(?:[ \t]*\n)+")
 SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 """The first line that Excel writes to tell itself the separator."""
+VALUE_IN_QUOTES = re.compile(r'"(?:[^"\n]|"")*"')
+VALUE = re.compile(rf"{VALUE_IN_QUOTES.pattern}|\S+")
+"""A value of a line whose values have blanks between them."""
+APART = re.compile(r"\d {2,}[\d.+-]")
+"""Numbers with several blanks between them, as no other separator needs."""
+GAP = re.compile(r"\S {2,}\S")
 COMMENT = re.compile(r"(#|//|%)\s")
 SEARCHED = 30
 """The first lines of a CSV file, among which the header is looked for."""
@@ -83,7 +92,7 @@ ALPHABETS = {
 }
 """Letters outside ASCII of languages of Western and of Central Europe."""
 MOST = 0.95
-FOREIGN = re.compile(r"[^\W\d_]*[^\x00-\x7f\s][^\W\d_]*")
+FOREIGN = re.compile(r"[^\W\d_]{0,30}[^\x00-\x7f\s][^\W\d_]{0,30}")
 NAMED = 3
 ASCII, FEWEST, FEW = 127, 30, 0.01
 """The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
@@ -394,7 +403,8 @@ def records(
     """
     csv.field_size_limit(LONGEST_LINE)
     style: Any = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    reader, last = csv.reader(file, delimiter=separator[0], skipinitialspace=True, strict=strict, **style), 0
+    style |= {"delimiter": separator[0], "skipinitialspace": separator != " "}
+    reader, last = csv.reader(file, strict=strict, **style), 0
     try:
         for record in reader:
             if record or single:
@@ -492,6 +502,8 @@ def open_table(
         start = first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
+    if shown.lower().endswith(".arff"):
+        raise RetrainError(shown, "is an ARFF file", f"make it CSV: awk {ARFF} {shlex.quote(shown)} > rows.csv")
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
@@ -505,7 +517,8 @@ def open_table(
             else:
                 with reading(path, shown):
                     text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
-                yield json_table(connection, text) if kind == "json" else csv_table(connection, text, expected)
+                make = json_table if kind == "json" else csv_table
+                yield make(connection, text, expected)
         except duckdb.Error as error:
             raise unreadable(path, shown, error) from None
 
@@ -630,6 +643,8 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
         return 0
     lone = b"\n" not in head  # the line ends of old Macs
     text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
+    if given.separator == " ":
+        text = "\n".join(map(single_blanks, text.split("\n")))
     lines, target = text.split("\n"), schema.column_name(target)
     quote = '"' if given.quote is None else given.quote
     for separator in [given.separator] if given.separator else SEPARATORS:
@@ -647,6 +662,30 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
 def with_line_feeds(text: str, *, lone: bool) -> str:
     """A text whose line ends are line feeds. A carriage return alone is a line end in a file without others."""
     return text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+
+
+def single_blanks(line: str) -> str:
+    """A line whose values have single blanks between them."""
+    return " ".join(VALUE.findall(line))
+
+
+def apart(text: Text) -> Text:
+    """A text whose values have single blanks between them."""
+    path = text.path.with_name("apart")
+    with files.writing(path), text.path.open(encoding="utf-8") as lines, path.open("wb") as file:
+        file.writelines(f"{single_blanks(line)}\n".encode() for line in lines)
+    return replace(text, path=path)
+
+
+def is_apart(text: Path) -> bool:
+    """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
+    with text.open(encoding="utf-8") as file:
+        lines = [line for line in islice(file, SEARCHED) if line.strip()]
+    widths = {len(VALUE.findall(line)) for line in lines}
+    bare = [VALUE_IN_QUOTES.sub("", line) for line in lines]
+    counts = [{line.count(sign) for line in bare} for sign in SEPARATORS]
+    by_other = any(len(count) == 1 and count != {0} for count in counts)
+    return len(widths) == 1 and widths != {1} and (not by_other or all(map(APART.search, lines)))
 
 
 def is_foreign_utf8(content: bytes) -> bool:
@@ -761,7 +800,7 @@ def without_nan(column: "pa.Array[Any]") -> "pa.Array[Any]":
     return pc.if_else(pc.is_nan(column), None, column) if types.is_floating(column.type) else column
 
 
-def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
+def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Expected) -> Table:
     """The rows of a file of JSON lines, or of a JSON array. Numbers are the text that the file has."""
     if not text.path.stat().st_size:
         raise RetrainError(text.shown, "is empty", "add rows")
@@ -781,7 +820,18 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
     fill(
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
-    return Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    table = Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    if not {*expected.wanted} <= {*names} and len(table) == 1:
+        check_nested(table)
+    return table
+
+
+def check_nested(table: Table) -> None:
+    """Raise RetrainError if a single JSON object holds the rows in one of its lists."""
+    for name, value in zip(table.names, *table.select("*"), strict=True):
+        if re.match(r"\[\s*\{", value):
+            command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
+            raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
 
 
 def has_key(text: Path, name: str) -> bool:
@@ -798,6 +848,8 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         if not file.read(CHUNK).strip():
             raise RetrainError(text.shown, "is empty", "add rows")
     separator, quote = style_of(connection, text, expected.wanted)
+    if separator == " ":
+        text = apart(text)
     names, header = expected.names, first_record(text.path, separator, quote)
     width = len(header)
     if names is not None and len(names) != width:
@@ -815,6 +867,10 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         (separator, quote),
         text.section,
     )
+    if width == 1 and not {*map(schema.column_name, expected.wanted)} <= {*own} and GAP.search(own[0]):
+        name = Path(text.shown).name
+        command = f"""python -c "import pandas; pandas.read_fwf({name!r}).to_csv('rows.csv', index=False)\""""
+        raise RetrainError(text.shown, "has columns of a fixed width", f"make it CSV: {command}")
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     style = f"delim={literal(separator)}, quote={literal(quote)}, escape={literal(quote)}"
     limits = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
@@ -880,10 +936,9 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
     if text.format.separator is not None:
         return text.format.separator, quote
     likely = [separator, *(own for own in SEPARATORS if own != separator)]
-    with_wanted = (
-        own for own in likely if {*map(schema.column_name, wanted)} <= {*first_record(text.path, own, quote)}
-    )
-    return next(with_wanted, separator) if wanted else separator, quote
+    names = {*map(schema.column_name, wanted)}
+    with_wanted = (own for own in likely if names and names <= {*first_record(text.path, own, quote)})
+    return next(with_wanted, " " if is_apart(text.path) else separator), quote
 
 
 def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
@@ -902,12 +957,14 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
     )
     with text.open(encoding="utf-8", newline="") as file:
         try:
-            for start, record in records(file, separator, quote, single=width == 1, strict=True):
+            for row, (start, record) in enumerate(records(file, separator, quote, single=width == 1, strict=True)):
                 if len(record) != width:
-                    many = len(record) > width
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
-                    hint = f"put quotes around values that contain {separator!r}" if many else "add the missing values"
+                    hint = "add the missing values, or remove the line"
+                    if len(record) > width:
+                        hint = f"put quotes around values that contain {separator!r}"
+                        hint += f", or name each column in line {1 + table.skipped}" if row == table.has_header else ""
                     return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
             file.seek(0)
