@@ -122,7 +122,7 @@ class Format(Section):
     skip: Annotated[int, Field(ge=0, le=100)] = 0
     """Lines of a CSV file that come before its header, such as a title or comments."""
     separator: Character | None = None
-    """Between the values of a CSV file; found out from the file if absent."""
+    """Between the values of a CSV file; a space stands for any number of blanks. Found out from the file if absent."""
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
     encoding: str | None = None
@@ -132,7 +132,7 @@ class Format(Section):
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     """The sign between groups of three digits, such as the comma in 1,234.5."""
     dates: tuple[str, ...] = ()
-    """How dates are written, for strptime, such as %d/%m/%Y. ISO 8601 is always understood."""
+    """How dates are written, for strptime, such as %d/%m/%Y; %y is a year of two digits, from 1969 to 2068. ISO 8601 is always understood."""
     dates_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
     """How the dates of a single column are written."""
     missing: tuple[str, ...] = ()
