@@ -30,6 +30,7 @@ __all__ = [
     "Share",
     "Threads",
     "check",
+    "column_name",
     "combined",
     "enumerated",
     "in_order",
@@ -77,6 +78,7 @@ TYPES = {
     "model_attributes_type": "a mapping",
 }
 """What pydantic's errors of these types ask for."""
+BREAK = re.compile(r"\s*\n\s*")
 KINDS: dict[type, str] = {str: "the text ", Mapping: "the mapping ", list: "the list ", tuple: "the list "}
 
 
@@ -333,6 +335,11 @@ def shown(value: Any) -> str:
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 10 * LONGEST_NAME
     return shortened(" ".join(brief.repr(value).split()), 60)
+
+
+def column_name(text: str) -> str:
+    """The name of a column, where a line break is a space."""
+    return BREAK.sub(" ", text)
 
 
 def shortened(text: str, length: int) -> str:

@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import retrain
+
 import pandas as pd
 import pytest
 from support.project import Project, copy_of_repository
@@ -121,6 +123,25 @@ def test_an_added_dataset_runs(project, tmp_path):
     assert answers.stderr == f"Warning: {new}, {unknown}\n"
     shown = project.run("dvc", "plots", "show", "--json")
     assert "homes loss" in shown.stdout, shown.said
+
+
+def test_a_survey_is_read_alike_everywhere(project, tmp_path):
+    days = pd.date_range("2021-01-05", periods=100, freq="4D")
+    rows = [f"{day:%y/%m/%d},{n % 5},{n % 7}" for n, day in enumerate(days)]
+    path = tmp_path / "survey.csv"
+    path.write_text("\n".join(['"When?","How satisfied?', '(1 = low)",score', *rows]))
+    added(project, "survey", str(path), "--target", "score", "--predict", "number")
+    prepare = block(project, "survey")["prepare"]
+    assert (prepare["dates"], prepare["numbers"]) == (["When?"], ["How satisfied? (1 = low)"])
+    project.set("survey.train.loop.epochs", 2)
+    project.stages("prepare split train", "survey", RETRAIN_TRACKING="off")
+    stored = pd.read_parquet(project.folder / "data/survey/prepared/rows.parquet")
+    assert stored["When?"].tolist() == days.tolist()
+    ended = project.retrain_here("predict", "survey", "--file", str(path))
+    answers = [json.loads(line) for line in ended.stdout.splitlines()]
+    model = retrain.load(project.folder / "models/survey")
+    assert model.predict(pd.read_csv(path)) == answers
+    assert model.predict(stored) == answers
 
 
 def test_a_question_as_target_stops_no_dvc_command(project, tmp_path):

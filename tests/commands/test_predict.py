@@ -174,7 +174,7 @@ def test_an_empty_text_has_its_own_answer(elsewhere):
 
 @pytest.mark.parametrize(
     "table",
-    ["b;x;a;c\n2;?;1;3\n5;?;4;6\n", '{"a": 1, "b": 2.0, "c": "3"}\n\n{"c": 6, "b": 5, "a": 4}\n', "a, b, c\n1, 2, 3\n4, 5, 6"],
+    ["b;x;a;c\n2;?;1;3\n5;?;4;6\n", '{"a": 1, "b": 2.0, "c": "3"}\n\n{"c": 6, "b": 5, "a": 4}\n', "a, b, c\n1, 2, 3\n4, 5, 6", " a   b c\n 1  2\t3\n 4  5   6\n"],
 )  # fmt: skip
 def test_tables_on_standard_input(elsewhere, table):
     (elsewhere.folder / "rows.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 from retrain.data.dialect import Guess, Wishes, guessed_table
 from retrain.data.inspection import Column, columns_of
 from retrain.data.oddities import oddities
+from retrain.data.table_files import Format
 
 import pandas as pd
 import pytest
@@ -228,6 +229,46 @@ def test_leaks_of_a_single_column_and_of_rare_classes(tmp_path):
     assert any(line.startswith(f"'outcome' {leak}") for line in odd)
     _, _, odd, _ = looked_at(tmp_path, "amount,fraud", [f"{x:.2f},{target}" for _, x, target in fraud])
     assert not any(leak in line for line in odd)
+
+
+DAYS = pd.date_range("2021-01-05", periods=200, freq="4D")
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [
+        ("%y/%m/%d", "%d/%m/%y"),
+        ("%y-%m-%d", "%d-%m-%y"),
+        ("%d-%m-%y", "%y-%m-%d"),
+        ("%d.%m.%y", "%y.%m.%d"),
+        ("%m-%d-%y", ""),
+        ("%d-%b-%y", ""),
+        ("%d %b %y", ""),
+        ("%B %d, %y", ""),
+        ("%d.%m.%Y %H:%M", ""),
+        ("%Y.%m.%d", ""),
+    ],
+)
+def test_dates_of_many_orders(tmp_path, written, other):
+    rows = [f'"{day.strftime(written)}",{x}' for day, x in zip(DAYS, X, strict=True)]
+    columns, _, odd, _ = looked_at(tmp_path, "when,y", rows)
+    assert columns["when"].date_format == written
+    unclear = [line for line in odd if "order of day, month and year in 'when' is not clear" in line]
+    assert [f"--date-format '{other}'" in line for line in unclear] == [True] * bool(other)
+
+
+def test_a_given_order_is_no_doubt(tmp_path):
+    path, wishes = tmp_path / "rows.csv", Wishes(format=Format(dates=("%d-%m-%y",)))
+    path.write_text("\n".join(["when,y", *(f"{day:%y-%m-%d},{x}" for day, x in zip(DAYS, X, strict=True))]))
+    with guessed_table(path, "rows.csv", wishes, "y") as (table, _):
+        when = columns_of(table, "y", wishes)[1]
+    assert (when.date_format, when.doubts) == ("%d-%m-%y", ())
+
+
+def test_births_in_the_future_are_told(tmp_path):
+    births = pd.date_range("1950-01-05", periods=200, freq="100D")
+    _, _, odd, _ = looked_at(tmp_path, "born,y", [f"{day:%d/%m/%y},{x}" for day, x in zip(births, X, strict=True)])
+    assert any(line.startswith("'born' is read as 1969 to 2068, because") for line in odd)
 
 
 def test_an_index_of_pandas_is_left_out(tmp_path):

@@ -3,9 +3,12 @@
 import gzip
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
+from retrain.data.raw_rows import moment
 from retrain.data.table_files import Expected, Format, open_table
 from retrain.errors import RetrainError
 
@@ -89,6 +92,18 @@ def test_a_row_with_the_name_of_the_target_is_no_header(tmp_path, target):
         assert guess.format.skip == 0
 
 
+@pytest.mark.parametrize("before", ["", "Survey\n", '"Survey\nof May"\n', "sep=,\n"])
+@pytest.mark.parametrize("target", ["How (1 = low, 5 = high)", "b"])
+def test_line_breaks_in_names_are_spaces(tmp_path, before, target):
+    path = tmp_path / "rows.csv"
+    path.write_text(f'{before}a,"How \r\n(1 = low, 5 = high)",b\r\n1,"x\ny",2\r\n3,z,4\r\n', newline="")
+    with guessed_table(path, "rows.csv", Wishes(), target) as (table, _):
+        assert table.names == ("a", "How (1 = low, 5 = high)", "b")
+        rows = table.frame(texts=[table.names[1], "How\n(1 = low, 5 = high)"]).to_numpy().tolist()
+        assert rows == [["x\ny", "x\ny"], ["z", "z"]]
+        assert table.line(0) == before.count("\n") + 3
+
+
 def test_quotes_escaped_by_backslashes_are_refused(tmp_path):
     content = 'a,b\n1,"fine"\n2,"say \\"x\\", he said"\n'
     with pytest.raises(RetrainError, match=r"rows.csv, line 3 has a quote after a backslash"):
@@ -106,6 +121,34 @@ def test_encodings_and_quotes_can_be_given(tmp_path):
     assert read(tmp_path, "a,b\n1,caf\u00e9\n".encode("cp1252"), encoding="cp1252") == [["1", "café"]]
     assert read(tmp_path, "a;b\n1;'x;y''s'\n", separator=";", quote="'") == [["1", "x;y's"]]
     assert read(tmp_path, 'a\tb\n1\t5" pipe\n', separator="\t", quote="") == [["1", '5" pipe']]
+
+
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("Tromsø Ålesund Bærum", "cp1252"),
+        ("Göteborg Malmö Växjö Luleå Åre", "cp1252"),
+        ("Évry Nîmes Sète Besançon", "cp1252"),
+        ("Málaga Logroño ¿Qué? 1º", "cp1252"),
+        ("São Goiânia Brasília ações", "cp1252"),
+        ("Köln Zürich Straße", "cp1252"),
+        ("5m³ 20°C £5 3½", "cp1252"),
+        ("Kraków Gdańsk Łódź żółty", "cp1250"),
+        ("Příbram Plzeň Děčín", "cp1250"),
+        ("Győr Pécs fűtés", "cp1250"),
+        ("Piešťany Košice ľahký", "cp1250"),
+    ],
+)
+def test_encodings_are_found_by_their_words(tmp_path, words, encoding, times):
+    rows = [f"{word},{n}" for n, word in enumerate(words.split() * times)]
+    path = tmp_path / "rows.csv"
+    path.write_bytes("\n".join(["name,y", *rows]).encode(encoding))
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (table, guess):
+        assert [name for (name,) in table.select("c0", "order by rowid")] == words.split() * times
+    assert guess.doubts[0].startswith(f"the file is not UTF-8, and is read as {encoding}, with words such as '")
+    with guessed_table(path, "rows.csv", Wishes(format=Format(encoding=encoding)), "y") as (_, guess):
+        assert guess.doubts == ()
 
 
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.json", "rows.parquet"])
@@ -135,8 +178,9 @@ def test_other_kinds_of_files(tmp_path, name):
         (b'a,b\n"1"x,2\n', 'rows.csv, line 2 has a quote that does not end, or text after a closing quote; write a quote inside a field as "", or set datasets.mine.prepare.format.quote: "" if quotes have no meaning in this file'),
         (b"a,b\ncaf\xe9,1\n", "rows.csv, line 2 is not UTF-8 (byte 0xe9); set datasets.mine.prepare.format.encoding: cp1252"),
         (b'a,b\n"x\ny",2\n1,2,3\n', "rows.csv, line 4 has 3 values for 2 columns; put quotes around values that contain ','"),
-        (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
-        (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values"),
+        (b"a,b\n1,2\n\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values, or remove the line"),
+        (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values, or remove the line"),
+        (b"a,b\n1,2,3\n", "rows.csv, line 2 has 3 values for 2 columns; put quotes around values that contain ',', or name each column in line 1"),
         (b"PK\x03\x04abc", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
     ],
 )  # fmt: skip
@@ -144,6 +188,53 @@ def test_errors_name_the_line(tmp_path, content, expected):
     with pytest.raises(RetrainError) as caught:
         read(tmp_path, content, expected=Expected(wanted=["a", "b"], section=SECTION))
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (" x   y  z\n 1.5   2  'a'\n  3  40  b\n", [["1.5", "2", "'a'"], ["3", "40", "b"]]),
+        ('"x" y z\n1 2 "a  b"\n3\t 4\t"c"\n', [["1", "2", "a  b"], ["3", "4", "c"]]),
+        ('x  y  z\n1  2\t"a, b"\n3  4\t"c; d, e"\n', [["1", "2", "a, b"], ["3", "4", "c; d, e"]]),
+        ("x y z\r\n1,5 2 a \r\n\r\n13,5  1.000  b\r\n", [["1,5", "2", "a"], ["13,5", "1.000", "b"]]),
+        ("x\ty\tz\na b\t1\t2\nc d\t3\t4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
+        ("x,y,z\na b,1,2\nc d,3,4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
+    ],
+)
+def test_blanks_may_separate_values(tmp_path, content, rows):
+    assert read(tmp_path, content, expected=Expected(wanted=["z", "x"])) == rows
+
+
+def test_blanks_separate_values_without_names(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f' {n}.5   {n % 7}  {n * 30}\t"bmw {n}"\n' for n in range(60)))
+    with guessed_table(path, "rows.csv", Wishes(), "-1") as (table, guess):
+        assert (guess.has_header, guess.format.separator, len(table)) == (False, " ", 60)
+        assert table.select("*", "limit 2") == [("0.5", "0", "0", "bmw 0"), ("1.5", "1", "30", "bmw 1")]
+
+
+def test_a_column_of_names_is_no_table(tmp_path):
+    content = "full name\nAnn Lee\nBo Chan\n"
+    assert read(tmp_path, content, expected=Expected(wanted=["full name"])) == [["Ann Lee"], ["Bo Chan"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fact"),
+    [
+        ("rows.arff", "% Iris\n@RELATION i\n\n@ATTRIBUTE x NUMERIC\n@attribute y {a,b}\n@DATA\n1,a\n% no\n2,b\n", "an ARFF file"),
+        ("all.json", '{"count": 2, "rows": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]}', "one object, whose rows are in 'rows'"),
+        ("wide.txt", "x       y\n1       a\n2       b\n        c\n", "has columns of a fixed width"),
+    ],
+)  # fmt: skip
+def test_advised_commands_make_tables(tmp_path, name, content, fact):
+    expected = Expected(wanted=["x", "y"])
+    with pytest.raises(RetrainError, match=fact) as caught:
+        read(tmp_path, content, name, expected)
+    command = caught.value.hint.partition(": ")[2]
+    path = Path(sys.executable).parent
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{path}:/usr/bin:/bin"})
+    (made,) = {*tmp_path.iterdir()} - {tmp_path / name}
+    assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"])
 
 
 def test_damaged_files_are_one_line(tmp_path):
@@ -212,6 +303,19 @@ def test_dates_in_other_orders(tmp_path):
     (tmp_path / "rows.csv").write_text("a\n31/12/2024\n1/2/2023\n")
     with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y",))) as table:
         assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp("2024-12-31"), pd.Timestamp("2023-02-01")]
+
+
+def test_years_have_the_digits_of_the_format(tmp_path):
+    short = [f"{1 + year % 28}/{1 + year % 12}/{year:02}" for year in range(100)]
+    days = [pd.Timestamp(year + 100 * (19 + (year < 69)), 1 + year % 12, 1 + year % 28) for year in range(100)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a", *short, "1/2/2024", ""]))
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y", "%d/%m/%y"))) as table:
+        assert table.frame(dates=["a"])["a"].tolist() == [*days, pd.Timestamp("2024-02-01")]
+    assert [moment(one, ["%d/%m/%Y", "%d/%m/%y"]) for one in short] == days
+    with pytest.raises(RetrainError, match=r"line 2, column 'a' holds '1/2/24', which .*, as in \[\"%d/%m/%y\"\]"):
+        columns(tmp_path, "a\n1/2/24\n", dates=["a"])
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=("%d/%m/%Y",))) as table:
+        assert [*table.unreadable([], ["a"])] == [0]
 
 
 @pytest.mark.parametrize("word", ["now", "today", "epoch", "infinity", "2024-13-01", "20241231"])

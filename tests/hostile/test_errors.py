@@ -239,7 +239,7 @@ FOLDER = object()
         (FILE, HEADER + b'"the" cow,farm\n', f"{FILE}, line 2 has a quote that does not end, or text after a closing quote; write a"),
         (FILE, HEADER + b"caf\xe9,city\n", f"{FILE}, line 2 is not UTF-8 (byte 0xe9); set datasets.tiny_news.prepare.format.encoding: cp1252"),
         (FILE, HEADER + b"a,farm\nb,sea,x\n", f"{FILE}, line 3 has 3 values for 2 columns; put quotes around values"),
-        (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3 has 1 value for 2 columns; add the missing values"),
+        (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3 has 1 value for 2 columns; add the missing values, or remove the line"),
         (FILE, b"text,text\na,b\n", f"{FILE}, line 1 names column 'text' twice; rename one of them"),
         (FILE, b"text,subject\na,b\n", f"{FILE} has no column 'topic'; known are: subject, text"),
         (FILE, HEADER + b",farm\na,\n",

@@ -343,7 +343,7 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     width = min(30, max(len(own.name) for own in shown_columns))
     for own in shown_columns:
         missing = f"; {own.missing:,} missing" if own.missing else ""
-        yield f"  {schema.shortened(own.name, 30):{width}}  {own.kind:10}  {own.why}{missing}"
+        yield f"  {schema.shortened(' '.join(own.name.split()), 30):{width}}  {own.kind:10}  {own.why}{missing}"
     if len(used) > LISTED:
         yield f"  ... {len(used) - LISTED:,} more"
     if dataset.group is not None:

@@ -14,6 +14,7 @@ from retrain.data.table_files import (
     Expected,
     Format,
     Table,
+    foreign_words,
     likely_encoding,
     lines_before_header,
     literal,
@@ -124,12 +125,13 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
     Raises:
         RetrainError: see `open_table`.
     """
-    given, notes = wishes.format, []
+    given, notes, doubts = wishes.format, [], []
     if given.encoding is None and not shown.lower().endswith(".parquet"):
         encoding = likely_encoding(path)
         if encoding != "utf-8":
             given = given.model_copy(update={"encoding": encoding})
-            notes.append(f"it is not UTF-8, but probably {encoding}")
+            notes.append(f"encoding {encoding}")
+            doubts += doubts_of_encoding(path, encoding)
     if target and wishes.header is not False and (skip := lines_before_header(path, shown, given, target)):
         given = given.model_copy(update={"skip": skip})
         lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"
@@ -154,8 +156,17 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
             separator, quote = table.reading
             given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
         given, note = numbers_written(table, given)
-        doubts = (note,) if note else ()
-        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), doubts)
+        doubts += [note] if note else []
+        yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), tuple(doubts))
+
+
+def doubts_of_encoding(path: Path, encoding: str) -> list[str]:
+    """Words that may be spelt wrongly, if the encoding of a file is a guess."""
+    words = [] if encoding == "utf-16" else foreign_words(path, encoding)
+    other = "cp1250" if encoding == "cp1252" else "cp1252"
+    listed = schema.enumerated([f"'{word}'" for word in words])
+    fact = f"the file is not UTF-8, and is read as {encoding}, with words such as {listed}"
+    return [f"{fact}: if they are misspelt, use another one, as in --encoding {other}"] if words else []
 
 
 def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, error: RetrainError) -> Table:

@@ -3,21 +3,24 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from retrain import schema
 from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, ODD_SHARE, Wishes
-from retrain.data.table_files import ISO, Table, literal
+from retrain.data.table_files import ISO, Table, literal, moment
 from retrain.errors import RetrainError
 
 __all__ = ["Column", "columns_of", "shown"]
 
 
-DATES = (
-    "%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
-    "%d-%b-%Y",
-)  # fmt: skip
+ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
+LONG_YEARS = (
+    *(order.replace("/", sign) for sign in "/.-" for order in ORDERS),
+    *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y"),
+)
+DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 WORDS = 3.0
 """Words in an average value from which a column holds texts."""
@@ -31,6 +34,8 @@ INDEX = re.compile(r"Unnamed: 0|__index_level_\d+__")
 """Names that pandas gives to an index that it has written."""
 IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
 FEW_CLASSES = 20
+FAR_YEARS = 10
+"""Years from now on that a column of dates reaches rarely."""
 FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 WORDS_ALONE = "(words)"
@@ -237,13 +242,7 @@ def column_of(column: Look, wish: str | None) -> Column:
         return column.column("leave_out", f"all its values are {shown(column.ask('any_value(v)')[0])}")
     if column.is_numeric:
         return number_column(column)
-    if (found := date_format(column)) is not None:
-        why, doubts = f"its values are dates ({found or 'ISO 8601'})", list[str]()
-        if other := other_order(column, found):
-            why += f"; {other} would fit too, so check the order of day and month (--date-format)"
-            doubts.append(f"the order of day and month in {shown(column.name)} is not clear: {why}")
-        return column.column("dates", why, date_format=found, markers=column.markers, doubts=tuple(doubts))
-    return word_column(column)
+    return date_column(column) or word_column(column)
 
 
 def as_wished(column: Look, wish: str) -> Column:
@@ -253,10 +252,10 @@ def as_wished(column: Look, wish: str) -> Column:
         return column.column(wish, why + column.absent, markers=numbers_of(column), doubts=column.lost)
     if wish != "dates":
         return column.column(wish, why)
-    written = date_format(column)
-    if written is None:
+    found = date_column(column)
+    if found is None:
         raise RetrainError(f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format")
-    return column.column(wish, why, date_format=written, markers=column.markers)
+    return replace(found, why=why)
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
@@ -357,30 +356,53 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
     return (), ""
 
 
-def date_format(column: Look) -> str | None:
-    """How the dates of a column are written: empty for ISO 8601, None if there are none."""
-    return next(formats_of(column), None)
+def date_column(column: Look) -> Column | None:
+    """A column of dates; None if it holds others. If several orders fit and the user chose none, the likeliest has the fewest years."""
+    fits = formats_of(column)
+    if not fits:
+        return None
+    given = [own for own in column.table.format.dates if own in fits]
+    written = min(given or fits, key=lambda own: fits[own][1] - fits[own][0])
+    why = f"its values are dates ({written or 'ISO 8601'})"
+    orders = () if given or not written else other_orders(column, written, fits)
+    doubts = (*orders, *late_years(column, written, *fits[written]))
+    return column.column("dates", why, date_format=written, markers=column.markers, doubts=doubts)
 
 
-def other_order(column: Look, written: str) -> str:
-    """Another way to read the same dates, with day and month in the other order; empty if only one fits."""
-    own = written.replace("%d", "%M").replace("%m", "%d").replace("%M", "%m")
-    return own if own != written and written.startswith(("%d", "%m")) and own in formats_of(column) else ""
+def other_orders(column: Look, written: str, fits: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """That the values of a column can also be read as other dates."""
+    own = moment("v", written)
+    others = [other for other in fits if column.ask(f"bool_or({moment('v', other)} <> {own})", column.sample)[0]]
+    if others:
+        parts = "day, month and year" if "%y" in written else "day and month"
+        years = {one: f"{one} ({first} to {last})" for one, (first, last) in fits.items()}
+        fit = f"{' and '.join(years[other] for other in others)} would fit too"
+        choose = f"choose with --date-format '{others[0]}'"
+        yield f"the order of {parts} in {shown(column.name)} is not clear: it is read as {years[written]}, but {fit}: {choose}"
 
 
-def formats_of(column: Look) -> Iterator[str]:
-    """The ways in which all dates of a column can be read. What the user gave comes first."""
+def late_years(column: Look, written: str, first: int, last: int) -> Iterator[str]:
+    """That years of two digits are read as years that are still far away."""
+    if "%y" in written and last > datetime.now(tz=UTC).year + FAR_YEARS:
+        read = f"is read as {first} to {last}, because years of two digits are from 1969 to 2068"
+        yield f"{shown(column.name)} {read}: if that is wrong, write the years with four digits"
 
-    def all_are(condition: str) -> bool:
-        return bool(column.ask(f"bool_and({condition})", column.sample)[0])
 
-    if not all_are("regexp_matches(v, '\\d') and length(v) between 6 and 40"):
-        return
-    if all_are(f"regexp_matches(v, {literal(ISO)}) and try_cast(v as timestamp) is not null"):
-        yield ""
-        return
-    formats = (*column.table.format.dates, *(day + time for day in DATES for time in TIMES))
-    yield from (written for written in formats if all_are(f"try_strptime(v, {literal(written)}) is not null"))
+def formats_of(column: Look) -> dict[str, tuple[int, int]]:
+    """The ways in which all dates of a column can be read, with the first and the last year; ISO 8601 is empty, and then the only one."""
+
+    def fitting(formats: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+        facts = {
+            own: f"bool_and({time} is not null), min(year({time})), max(year({time}))" for own, time in formats.items()
+        }
+        found = {own: column.ask(fact, column.sample) for own, fact in facts.items()}
+        return {own: (first, last) for own, (fits, first, last) in found.items() if fits}
+
+    if not column.ask("bool_and(regexp_matches(v, '\\d') and length(v) between 6 and 40)", column.sample)[0]:
+        return {}
+    iso = f"(case when regexp_matches(v, {literal(ISO)}) then try_cast(v as timestamp) end)"
+    written = (*column.table.format.dates, *(day + time for day in DATES for time in TIMES))
+    return fitting({"": iso}) or fitting({own: moment("v", own) for own in written})
 
 
 def word_column(column: Look) -> Column:
@@ -423,7 +445,7 @@ def target_column(column: Look, predict: str | None) -> Column:
         why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
         why = f"a label with {column.distinct:,} different values ({why})"
         dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
-        doubts = () if date_format(column) is None else (dates,)
+        doubts = (dates,) if formats_of(column) else ()
         return column.column("target", why, predict="label", doubts=doubts)
     numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")

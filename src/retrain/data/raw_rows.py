@@ -9,6 +9,7 @@ from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from retrain import schema
 from retrain.data.repairs import tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
@@ -79,9 +80,10 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
     if hasattr(rows, "columns") or isinstance(rows, Mapping):  # a table, or columns by name
         table: Any = rows
         there = list(table.columns) if hasattr(rows, "columns") else list(table)
+        own = {schema.column_name(str(name)): name for name in there} | {name: name for name in there}
         for name in names:
-            require(name, there, ROWS)
-        parts = {name: table[name] for name in names}
+            require(name, own, ROWS)
+        parts = {name: table[own[name]] for name in names}
         if any(
             getattr(part, "ndim", 1) != 1 or not hasattr(part, "__iter__") or isinstance(part, str | bytes | Mapping)
             for part in parts.values()

@@ -8,11 +8,14 @@ import codecs
 import csv
 import json
 import re
+import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
@@ -36,9 +39,11 @@ __all__ = [
     "Expected",
     "Format",
     "Table",
+    "foreign_words",
     "likely_encoding",
     "lines_before_header",
     "literal",
+    "moment",
     "open_table",
     "signed",
 ]
@@ -51,9 +56,17 @@ SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """The encodings that the first bytes of a file tell."""
+ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
+"""The program of awk that makes a CSV file of an ARFF file."""
 BLANK = re.compile(r"(?:[ \t]*\n)+")
 SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 """The first line that Excel writes to tell itself the separator."""
+VALUE_IN_QUOTES = re.compile(r'"(?:[^"\n]|"")*"')
+VALUE = re.compile(rf"{VALUE_IN_QUOTES.pattern}|\S+")
+"""A value of a line whose values have blanks between them."""
+APART = re.compile(r"\d {2,}[\d.+-]")
+"""Numbers with several blanks between them, as no other separator needs."""
+GAP = re.compile(r"\S {2,}\S")
 COMMENT = re.compile(r"(#|//|%)\s")
 SEARCHED = 30
 """The first lines of a CSV file, among which the header is looked for."""
@@ -63,6 +76,25 @@ LARGEST_FILE = 1 << 34
 """Bytes of a file after decompression."""
 ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "big5", "euc_kr", "utf_16")
 """Encodings that are tried on a file that is not UTF-8."""
+ALPHABETS = {
+    "cp1252": (
+        "äöüßé",
+        "åäöæøéèòóôü",
+        "àâæçèéêëîïôœùûüÿ",
+        "áéíñóúü¿¡",
+        "àáâãçéêíóôõú",
+        "àèéìîòù",
+        "áèéêëíïóöúü",
+        "áæðéíóöúýþ",
+        "äöõüšž",
+        "àçèéíïòóúü",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+}
+"""Letters outside ASCII of languages of Western and of Central Europe."""
+MOST = 0.95
+FOREIGN = re.compile(r"[^\W\d_]{0,30}[^\x00-\x7f\s][^\W\d_]{0,30}")
+NAMED = 3
 ASCII, FEWEST, FEW = 127, 30, 0.01
 """The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
 CHUNK = 1 << 20
@@ -80,6 +112,8 @@ WIDE = 50
 """Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
 PARQUET_ROWS = 1 << 16
 """Rows of a Parquet file that are read at once."""
+DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
+"""The digits of years, as in Python."""
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
 
 
@@ -89,7 +123,7 @@ class Format(Section):
     skip: Annotated[int, Field(ge=0, le=100)] = 0
     """Lines of a CSV file that come before its header, such as a title or comments."""
     separator: Character | None = None
-    """Between the values of a CSV file; found out from the file if absent."""
+    """Between the values of a CSV file; a space stands for any number of blanks. Found out from the file if absent."""
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
     encoding: str | None = None
@@ -99,7 +133,7 @@ class Format(Section):
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     """The sign between groups of three digits, such as the comma in 1,234.5."""
     dates: tuple[str, ...] = ()
-    """How dates are written, for strptime, such as %d/%m/%Y. ISO 8601 is always understood."""
+    """How dates are written, for strptime, such as %d/%m/%Y; %y is a year of two digits, from 1969 to 2068. ISO 8601 is always understood."""
     dates_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
     """How the dates of a single column are written."""
     missing: tuple[str, ...] = ()
@@ -162,7 +196,8 @@ class Table:
 
     def column(self, name: str) -> str:
         """The database's name of a column; raises RetrainError if there is none, or more than one."""
-        found = [place for place, own in enumerate(self.names) if own == name]
+        same = schema.column_name(name)
+        found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
         if len(found) == 1:
             return f"c{found[0]}"
         if found:
@@ -221,7 +256,7 @@ class Table:
         zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
         local = f"try_cast({value} as timestamp)"
         iso = f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
-        return f"coalesce(try_strptime({value}, [{', '.join(map(literal, written))}]), {iso})" if written else iso
+        return f"coalesce({', '.join([*(moment(value, own) for own in written), iso])})"
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -313,9 +348,9 @@ class Table:
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
         """The error of a value that is not a date."""
-        hint = "write it as 2024-12-31 or 2024-12-31 23:59"
+        hint, year = "write it as 2024-12-31 or 2024-12-31 23:59", "%Y" if re.search(r"\d{4}", value) else "%y"
         if self.section:
-            hint += f', or set {self.section}.format.dates, as in ["%d/%m/%Y"]'
+            hint += f', or set {self.section}.format.dates, as in ["%d/%m/{year}"]'
         return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
 
     def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
@@ -375,7 +410,8 @@ def records(
     """
     csv.field_size_limit(LONGEST_LINE)
     style: Any = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
-    reader, last = csv.reader(file, delimiter=separator[0], skipinitialspace=True, strict=strict, **style), 0
+    style |= {"delimiter": separator[0], "skipinitialspace": separator != " "}
+    reader, last = csv.reader(file, strict=strict, **style), 0
     try:
         for record in reader:
             if record or single:
@@ -401,6 +437,13 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
 def signed(value: str) -> str:
     """The expression of a value with its minus in front, also where accountants write (5), and SAP 5-."""
     return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
+
+
+def moment(value: str, written: str) -> str:
+    """The expression of a text as a time in a format of strptime; NULL if it does not fit. DuckDB would also take 21 for %Y."""
+    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], ".+"), re.escape(written))
+    fits = f"regexp_full_match({value}, {literal(pattern)})"
+    return f"(case when {fits} then try_strptime({value}, {literal(written)}) end)"
 
 
 def literal(text: str) -> str:
@@ -471,6 +514,8 @@ def open_table(
         start = first_bytes(path)
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
+    if shown.lower().endswith(".arff"):
+        raise RetrainError(shown, "is an ARFF file", f"make it CSV: awk {ARFF} {shlex.quote(shown)} > rows.csv")
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
@@ -484,7 +529,8 @@ def open_table(
             else:
                 with reading(path, shown):
                     text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
-                yield json_table(connection, text) if kind == "json" else csv_table(connection, text, expected)
+                make = json_table if kind == "json" else csv_table
+                yield make(connection, text, expected)
         except duckdb.Error as error:
             raise unreadable(path, shown, error) from None
 
@@ -577,7 +623,7 @@ def plain_text(path: Path, known: Text) -> Text:
             held = "\r" if text.endswith("\r") and chunk else ""
             text = text.removesuffix("\r") if held else text
             if "\r" in text:
-                text = text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+                text = with_line_feeds(text, lone=lone)
             if first and given.skip:
                 lines = text.split("\n", given.skip)
                 text, skipped = lines[-1] if len(lines) > given.skip else "", given.skip
@@ -607,23 +653,51 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
         head = stream.read(CHUNK)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return 0
-    text = head.decode(encoding, errors="replace").removeprefix("\ufeff")
-    lines = re.split(r"\r\n|\r|\n", text)[:SEARCHED]
+    lone = b"\n" not in head  # the line ends of old Macs
+    text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
+    if given.separator == " ":
+        text = "\n".join(map(single_blanks, text.split("\n")))
+    lines, target = text.split("\n"), schema.column_name(target)
+    quote = '"' if given.quote is None else given.quote
     for separator in [given.separator] if given.separator else SEPARATORS:
-        named = [values_in(line, separator) for line in lines]
-        place = next((number for number, names in enumerate(named) if target in names), None)
-        if place is None:
-            continue
-        before = zip(lines[:place], named[:place], strict=True)
-        if all(COMMENT.match(line) or 2 * len(names) <= len(named[place]) for line, names in before):
-            only_blank = not any(map(str.strip, lines[:place])) or (place == 1 and SEP.match(f"{lines[0]}\n"))
-            return 0 if only_blank else place
+        # Records rather than lines: a name in quotes may have a line break.
+        first = islice(records(StringIO(text, newline=""), separator, quote, single=True), SEARCHED)
+        named = [(start, list(filter(None, names_in(record)))) for start, record in first]
+        start, names = next((found for found in named if target in found[1]), (0, []))
+        before = [(lines[line - 1], others) for line, others in named if line < start]
+        if start and all(COMMENT.match(line) or 2 * len(others) <= len(names) for line, others in before):
+            only_blank = not any(line.strip() for line, _ in before) or (start == 2 and SEP.match(text))
+            return 0 if only_blank else start - 1
     return 0
 
 
-def values_in(line: str, separator: str) -> list[str]:
-    """The values of a line of a CSV file that are not empty."""
-    return list(filter(None, map(str.strip, next(csv.reader([line], delimiter=separator, skipinitialspace=True), []))))
+def with_line_feeds(text: str, *, lone: bool) -> str:
+    """A text whose line ends are line feeds. A carriage return alone is a line end in a file without others."""
+    return text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+
+
+def single_blanks(line: str) -> str:
+    """A line whose values have single blanks between them."""
+    return " ".join(VALUE.findall(line))
+
+
+def apart(text: Text) -> Text:
+    """A text whose values have single blanks between them."""
+    path = text.path.with_name("apart")
+    with files.writing(path), text.path.open(encoding="utf-8") as lines, path.open("wb") as file:
+        file.writelines(f"{single_blanks(line)}\n".encode() for line in lines)
+    return replace(text, path=path)
+
+
+def is_apart(text: Path) -> bool:
+    """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
+    with text.open(encoding="utf-8") as file:
+        lines = [line for line in islice(file, SEARCHED) if line.strip()]
+    widths = {len(VALUE.findall(line)) for line in lines}
+    bare = [VALUE_IN_QUOTES.sub("", line) for line in lines]
+    counts = [{line.count(sign) for line in bare} for sign in SEPARATORS]
+    by_other = any(len(count) == 1 and count != {0} for count in counts)
+    return len(widths) == 1 and widths != {1} and (not by_other or all(map(APART.search, lines)))
 
 
 def is_foreign_utf8(content: bytes) -> bool:
@@ -678,12 +752,37 @@ def likely_encoding(path: Path) -> str:
         content = stream.read(CHUNK)
     if is_utf8(content):
         return "utf-8"
+    if (marked := next((name for mark, name in MARKS.items() if content.startswith(mark)), None)) is not None:
+        return marked
     foreign = sum(byte > ASCII for byte in content)
     if foreign <= max(FEWEST, FEW * len(content)):
-        return "cp1252"
+        return latin_encoding(content)
     best = from_bytes(content, cp_isolation=list(ENCODINGS)).best()
-    same = best is None or str(best) == content.decode("cp1252", errors="replace")
-    return "cp1252" if best is None or same or best.encoding in ("latin_1", "ascii") else best.encoding
+    return latin_encoding(content) if best is None or best.encoding not in ENCODINGS[2:] else best.encoding
+
+
+def latin_encoding(content: bytes) -> str:
+    """cp1252, or cp1250 if one of its languages has almost all letters outside ASCII, and no language of cp1252 has as many."""
+    western, central = (content.decode(encoding, errors="replace") for encoding in ALPHABETS)
+    if "\ufffd" in western:
+        return "cp1250"
+    letters = Counter(
+        (own.lower(), other.lower())
+        for own, other, after in zip(western, central, western[1:], strict=False)
+        if own > "\x7f" and other.isalpha() and (after.isalpha() or (own.isalpha() and own not in "ªº"))
+    )
+    in_west, in_centre = (
+        max(sum(count for pair, count in letters.items() if pair[place] in alphabet) for alphabet in alphabets)
+        for place, alphabets in enumerate(ALPHABETS.values())
+    )
+    return "cp1250" if in_centre > max(MOST * letters.total(), in_west) else "cp1252"
+
+
+def foreign_words(path: Path, encoding: str) -> list[str]:
+    """The first words of a file with a sign outside ASCII."""
+    with opened(path) as stream:
+        text = stream.read(CHUNK).decode(encoding, errors="replace")
+    return list(dict.fromkeys(FOREIGN.findall(text)))[:NAMED]
 
 
 def parquet_table(
@@ -713,7 +812,7 @@ def without_nan(column: "pa.Array[Any]") -> "pa.Array[Any]":
     return pc.if_else(pc.is_nan(column), None, column) if types.is_floating(column.type) else column
 
 
-def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
+def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Expected) -> Table:
     """The rows of a file of JSON lines, or of a JSON array. Numbers are the text that the file has."""
     if not text.path.stat().st_size:
         raise RetrainError(text.shown, "is empty", "add rows")
@@ -733,7 +832,18 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text) -> Table:
     fill(
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
-    return Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    table = Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    if not {*expected.wanted} <= {*names} and len(table) == 1:
+        check_nested(table)
+    return table
+
+
+def check_nested(table: Table) -> None:
+    """Raise RetrainError if a single JSON object holds the rows in one of its lists."""
+    for name, value in zip(table.names, *table.select("*"), strict=True):
+        if re.match(r"\[\s*\{", value):
+            command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
+            raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
 
 
 def has_key(text: Path, name: str) -> bool:
@@ -750,12 +860,14 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         if not file.read(CHUNK).strip():
             raise RetrainError(text.shown, "is empty", "add rows")
     separator, quote = style_of(connection, text, expected.wanted)
+    if separator == " ":
+        text = apart(text)
     names, header = expected.names, first_record(text.path, separator, quote)
     width = len(header)
     if names is not None and len(names) != width:
         fact = f"has {width} column{'s' if width > 1 else ''}, but prepare.columns names {len(names)}"
         raise RetrainError(f"{text.shown}, line {1 + text.skipped}", fact, "name each column of the file once")
-    own = tuple(map(str.strip, header)) if names is None else tuple(names)
+    own = tuple(header if names is None else names)
     table = Table(
         connection,
         own,
@@ -767,6 +879,10 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         (separator, quote),
         text.section,
     )
+    if width == 1 and not {*map(schema.column_name, expected.wanted)} <= {*own} and GAP.search(own[0]):
+        name = Path(text.shown).name
+        command = f"""python -c "import pandas; pandas.read_fwf({name!r}).to_csv('rows.csv', index=False)\""""
+        raise RetrainError(text.shown, "has columns of a fixed width", f"make it CSV: {command}")
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     style = f"delim={literal(separator)}, quote={literal(quote)}, escape={literal(quote)}"
     limits = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
@@ -802,9 +918,14 @@ def trimmed_short(value: str) -> str:
 
 
 def first_record(text: Path, separator: str, quote: str) -> list[str]:
-    """The first record of a CSV file that is not a blank line."""
+    """The names of columns, if the first record of a CSV file that is not a blank line has them."""
     with text.open(encoding="utf-8", newline="") as file:
-        return next(record for _, record in records(file, separator, quote, single=False))
+        return names_in(next(record for _, record in records(file, separator, quote, single=False)))
+
+
+def names_in(record: Sequence[str]) -> list[str]:
+    """The values of a record as names of columns."""
+    return [schema.column_name(value.strip()) for value in record]
 
 
 def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequence[str]) -> tuple[str, str]:
@@ -827,8 +948,9 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
     if text.format.separator is not None:
         return text.format.separator, quote
     likely = [separator, *(own for own in SEPARATORS if own != separator)]
-    with_wanted = (own for own in likely if {*wanted} <= {*map(str.strip, first_record(text.path, own, quote))})
-    return next(with_wanted, separator) if wanted else separator, quote
+    names = {*map(schema.column_name, wanted)}
+    with_wanted = (own for own in likely if names and names <= {*first_record(text.path, own, quote)})
+    return next(with_wanted, " " if is_apart(text.path) else separator), quote
 
 
 def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
@@ -847,12 +969,14 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
     )
     with text.open(encoding="utf-8", newline="") as file:
         try:
-            for start, record in records(file, separator, quote, single=width == 1, strict=True):
+            for row, (start, record) in enumerate(records(file, separator, quote, single=width == 1, strict=True)):
                 if len(record) != width:
-                    many = len(record) > width
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
-                    hint = f"put quotes around values that contain {separator!r}" if many else "add the missing values"
+                    hint = "add the missing values, or remove the line"
+                    if len(record) > width:
+                        hint = f"put quotes around values that contain {separator!r}"
+                        hint += f", or name each column in line {1 + table.skipped}" if row == table.has_header else ""
                     return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
             file.seek(0)
