@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 from retrain.data.dialect import Guess, Wishes, guessed_table
+from retrain.data.file_format import Format
 from retrain.data.inspection import Column, columns_of
 from retrain.data.oddities import oddities
-from retrain.data.table_files import Format
 
 import pandas as pd
 import pytest

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
+from retrain.data.file_format import Format
 from retrain.data.raw_rows import moment
-from retrain.data.table_files import Expected, Format, open_table
+from retrain.data.table_files import Expected, open_table
 from retrain.errors import RetrainError
 
 import pandas as pd

@@ -14,6 +14,7 @@ import prepare
 import split
 from retrain import schema
 from retrain.data import encoders, sources, splitting, table_files
+from retrain.data.file_format import Format
 from retrain.errors import RetrainError
 from retrain.training import setup
 
@@ -165,7 +166,7 @@ def test_any_bytes_are_rows_or_an_error(tmp_path, examples):
     def search(content: bytes, columns: tuple[str, ...] | None) -> None:
         path.write_bytes(content)
         try:
-            with table_files.open_table(path, "rows.csv", table_files.Format(), table_files.Expected(columns)) as table:
+            with table_files.open_table(path, "rows.csv", Format(), table_files.Expected(columns)) as table:
                 unique = [name for name in table.names if table.names.count(name) == 1]
                 rows = table.frame(texts=unique)
         except RetrainError as error:

@@ -19,7 +19,7 @@ import click
 
 if TYPE_CHECKING:
     from retrain.data.dialect import Guess
-    from retrain.data.table_files import Format
+    from retrain.data.file_format import Format
     from retrain.pipeline.blocks import Dataset
 
 __all__ = ["command"]
@@ -314,7 +314,7 @@ def wished_kinds(
 
 def wished_format(options: Mapping[str, Any]) -> "Format":
     """The format that the user gave."""
-    from retrain.data.table_files import Format
+    from retrain.data.file_format import Format
 
     given = {
         "separator": SEPARATORS.get(options["separator"], options["separator"]),

@@ -22,7 +22,7 @@ import click
 
 if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
-    from retrain.data.table_files import Format
+    from retrain.data.file_format import Format
     from retrain.models.model import Model
 
     import pandas as pd
@@ -278,8 +278,10 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
 
     For the arguments and errors see `answer_table`.
     """
+    from retrain.data.file_format import Format
     from retrain.data.raw_rows import spellings
-    from retrain.data.table_files import Expected, Format, lines_before_header, open_table
+    from retrain.data.table_files import Expected, open_table
+    from retrain.data.text_files import lines_before_header
 
     names = model.encoder.columns
     kinds = dict(zip(names, model.encoder.kinds, strict=True))

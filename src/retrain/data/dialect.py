@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.table_files import (
-    MINUS,
-    SAME_SIGNS,
-    Expected,
-    Format,
-    Table,
-    foreign_words,
-    likely_encoding,
-    lines_before_header,
-    literal,
-    open_table,
-    signed,
-)
+from retrain.data.file_format import Format
+from retrain.data.sql_table import MINUS, SAME_SIGNS, Table, literal, signed
+from retrain.data.table_files import Expected, open_table
+from retrain.data.text_files import foreign_words, likely_encoding, lines_before_header
 from retrain.errors import RetrainError
 
 __all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "as_number", "guessed_table"]

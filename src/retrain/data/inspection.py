@@ -9,7 +9,7 @@ from typing import Any
 
 from retrain import schema
 from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, ODD_SHARE, Wishes
-from retrain.data.table_files import ISO, Table, literal, moment
+from retrain.data.sql_table import ISO, Table, literal, moment
 from retrain.errors import RetrainError
 
 __all__ = ["Column", "columns_of", "shown"]

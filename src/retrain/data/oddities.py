@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from retrain import schema
 from retrain.data.dialect import LOOKED_AT, MARKERS, as_number
 from retrain.data.inspection import Column, shown
-from retrain.data.table_files import Table, literal
+from retrain.data.sql_table import Table, literal
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrain.data.dialect import Guess
+from retrain.data.file_format import Format
 from retrain.data.inspection import Column
-from retrain.data.table_files import Format
 
 __all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
 

@@ -34,13 +34,16 @@ READ_BY_NO_CODE = {
 """What a stage may declare without reading it, and why."""
 
 USED_BY_SOME_CHOICES = (
-    "src/retrain/data/table_files.py",
     "src/retrain/data/downloads.py",
     "src/retrain/data/encoders/_ngrams.py",
     "src/retrain/data/encoders/_ragged.py",
     "src/retrain/data/encoders/_text.py",
+    "src/retrain/data/file_format.py",
     "src/retrain/data/report_csv.py",
     "src/retrain/data/sources",
+    "src/retrain/data/sql_table.py",
+    "src/retrain/data/table_files.py",
+    "src/retrain/data/text_files.py",
     "src/retrain/evaluation/reference.py",
     "src/retrain/threads.py",
 )

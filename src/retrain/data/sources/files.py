@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from retrain.data.cleaning import changed
 from retrain.data.downloads import File, local_copy
+from retrain.data.file_format import Format
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
-from retrain.data.table_files import Expected, Format, Table, open_table
+from retrain.data.sql_table import Table
+from retrain.data.table_files import Expected, open_table
 from retrain.errors import RetrainError
 from retrain.schema import in_order
 

@@ -1,0 +1,39 @@
+"""How a file of rows spells its values: the section `prepare.format`."""
+
+from typing import Annotated, Literal
+
+from retrain.schema import Section, in_order
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+__all__ = ["Format"]
+
+
+Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+
+
+class Format(Section):
+    """How a file spells its values. What is absent is found out from the file, or is the usual."""
+
+    skip: Annotated[int, Field(ge=0, le=100)] = 0
+    """Lines of a CSV file that come before its header, such as a title or comments."""
+    separator: Character | None = None
+    """Between the values of a CSV file; a space stands for any number of blanks. Found out from the file if absent."""
+    quote: Annotated[str, StringConstraints(max_length=1)] | None = None
+    """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
+    encoding: str | None = None
+    """UTF-8 if absent; UTF-16 is recognised by its byte order mark."""
+    decimal: Literal[".", ","] = "."
+    """The decimal mark in numbers."""
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    """The sign between groups of three digits, such as the comma in 1,234.5."""
+    dates: tuple[str, ...] = ()
+    """How dates are written, for strptime, such as %d/%m/%Y; %y is a year of two digits, from 1969 to 2068. ISO 8601 is always understood."""
+    dates_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
+    """How the dates of a single column are written."""
+    missing: tuple[str, ...] = ()
+    """Values that stand for a missing one, such as `?` or `NA`, except in texts. An empty value is always missing."""
+    missing_in: Annotated[dict[str, list[str]], AfterValidator(in_order)] = Field(default_factory=dict)
+    """Values that stand for a missing one in a single column, such as `{days: ["999"]}`."""
+    units: tuple[str, ...] = ()
+    """Signs around numbers that are left out, such as `$` or `%`."""

@@ -1,0 +1,331 @@
+"""Rows in a database in memory. Values are text; numbers, categories and dates are converted column by column.
+
+So an error can name the value and what to do.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrain import schema
+from retrain.data.file_format import Format
+from retrain.data.report_csv import LARGEST
+from retrain.data.text_files import CHUNK, SEPARATORS, records
+from retrain.errors import RetrainError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+__all__ = ["ISO", "MINUS", "SAME_SIGNS", "WIDE", "Table", "identifier", "literal", "moment", "signed"]
+
+
+OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
+COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
+MINUS = "\N{MINUS SIGN}"
+SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
+"""Signs between thousands that look alike, as a regular expression."""
+WIDE = 50
+"""Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
+DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
+"""The digits of years, as in Python."""
+ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, as text, in a database of their own in memory."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    """Holds the table `rows` with the columns c0, c1 ..., all text without white space around it."""
+    names: tuple[str, ...]
+    """The names of the columns, as the file has them. They may repeat, and be empty."""
+    format: Format
+    shown: str
+    """How errors name the file."""
+    text: Path | None
+    """The file as plain text, to find a line; None for Parquet."""
+    has_header: bool
+    skipped: int
+    """Lines of the original before the text."""
+    reading: tuple[str, str] = (",", '"')
+    """The separator and the quote of a CSV file."""
+    section: str = ""
+    """The section of params.yaml that describes the file; empty for rows to predict."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return int(self.select("count(*)")[0][0])
+
+    def select(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
+        """The rows of a query on the table."""
+        return self.connection.execute(f"select {what} from rows {tail}").fetchall()
+
+    def ask(self, what: str, source: str = "rows") -> tuple[Any, ...]:
+        """The only row of a query on the table, or on a part of it."""
+        ((*found,),) = self.connection.execute(f"select {what} from {source}").fetchall()
+        return tuple(found)
+
+    def to_pandas(self, expressions: Mapping[str, str], tail: str) -> "pd.DataFrame":
+        """Expressions as the columns of these names, of the rows of a query."""
+        import pandas as pd
+
+        queries = self.queries(expressions, tail)
+        rows: pd.DataFrame = pd.concat(
+            [self.connection.sql(query).to_arrow_table().to_pandas() for query in queries], axis=1
+        )
+        return rows
+
+    def queries(self, expressions: Mapping[str, str], tail: str) -> list[str]:
+        """Queries for some of the expressions each: the time for planning one grows with the square of their number."""
+        named = [f"{expression} as {identifier(name)}" for name, expression in expressions.items()]
+        parts = [named[begin : begin + WIDE] for begin in range(0, len(named), WIDE)]
+        return [f"select {', '.join(part)} from rows {tail}" for part in parts]
+
+    def column(self, name: str) -> str:
+        """The database's name of a column; raises RetrainError if there is none, or more than one."""
+        same = schema.column_name(name)
+        found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
+        if len(found) == 1:
+            return f"c{found[0]}"
+        if found:
+            raise RetrainError(
+                f"{self.shown}, line {1 + self.skipped}",
+                f"names column '{name}' twice",
+                "rename one of them",
+            )
+        if self.kind == "csv" and len(self.names) == 1 and any(sign in self.names[0] for sign in SEPARATORS):
+            fact = f"has no column '{name}', but the single column {schema.shown(self.names[0])}"
+            raise RetrainError(
+                self.shown, fact, f"set {self.section or 'prepare'}.format.separator to the sign between its values"
+            )
+        raise RetrainError(self.shown, f"has no column '{name}'", schema.nearest(name, list(filter(None, self.names))))
+
+    @property
+    def kind(self) -> str:
+        """`csv`, `json` or `parquet`."""
+        return "parquet" if self.text is None else "json" if not self.reading[0] else "csv"
+
+    def value(self, name: str) -> str:
+        """The expression of a column's value that is not text: NULL where it is missing."""
+        column = self.column(name)
+        missing = ", ".join(map(literal, ("", *self.format.missing, *self.format.missing_in.get(name, ()))))
+        return f"(case when {column} in ({missing}) then null else {column} end)"
+
+    def number(self, name: str) -> str:
+        """The expression of a column as a number; NULL where it is missing or not a finite number."""
+        return self.number_in(self.value(name))
+
+    def number_in(self, value: str) -> str:
+        """The expression of a value as a number; NULL where it is not a finite number. (5) and 5- are -5."""
+        decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
+        value = f"replace({value}, '{MINUS}', '-')"
+        for unit in self.format.units:
+            value = f"trim(replace({value}, {literal(unit)}, ''))"
+        if thousands is not None:
+            signs = SAME_SIGNS.get(thousands, re.escape(thousands))
+            grouped = rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$"
+            together = f"regexp_replace({value}, {literal(signs)}, '', 'g')"
+            value = f"(case when regexp_matches({value}, {literal(grouped)}) then {together} else {value} end)"
+        if decimal != ".":
+            value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
+        number = f"coalesce(try_cast({value} as double), try_cast({signed(value)} as double))"
+        return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
+
+    @property
+    def decimal(self) -> str:
+        """The decimal mark; that of JSON and Parquet is always a point."""
+        return self.format.decimal if self.kind == "csv" else "."
+
+    def date(self, name: str) -> str:
+        """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
+        value = self.value(name)
+        written = (self.format.dates_in[name],) if name in self.format.dates_in else self.format.dates
+        zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
+        local = f"try_cast({value} as timestamp)"
+        iso = f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
+        return f"coalesce({', '.join([*(moment(value, own) for own in written), iso])})"
+
+    def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
+        """The values of a column that can't be converted, with their row numbers from 0."""
+        value = self.value(name)
+        return self.select(f"rowid, {value}", f"where {value} is not null and {converted} is null order by rowid")
+
+    def unreadable(
+        self, numbers: Sequence[str], dates: Sequence[str], complete: Sequence[str] = ()
+    ) -> dict[int, RetrainError]:
+        """The rows with a value that is not what its column holds, and why.
+
+        Args:
+            numbers: columns of numbers.
+            dates: columns of dates.
+            complete: columns in which no value may be missing.
+
+        Returns:
+            The first error of each row, by its number from 0.
+        """
+        found: dict[int, RetrainError] = {}
+        for name in numbers:
+            wrong = self.wrong(name, self.number(name))
+            found = {row: self.no_number(name, row, value, wrong) for row, value in wrong} | found
+        for name in dates:
+            wrong = self.wrong(name, self.date(name))
+            found = {row: self.no_date(name, row, value) for row, value in wrong} | found
+        for name in complete:
+            for (row,) in self.select("rowid", f"where {self.value(name)} is null order by rowid"):
+                hint = "enter a number, or remove the row"
+                found.setdefault(row, RetrainError(self.place(row, name), "is empty", hint))
+        return found
+
+    def frame(
+        self,
+        *,
+        texts: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        numbers: Sequence[str] = (),
+        dates: Sequence[str] = (),
+        without: Sequence[int] = (),
+    ) -> "pd.DataFrame":
+        """Some columns: texts and categories as strings, numbers as float64, dates as datetime64[s]; NaN where a value is missing.
+
+        Args:
+            texts: columns of texts, which are empty rather than missing.
+            categories: columns with one of a set of values.
+            numbers: columns of numbers.
+            dates: columns of dates.
+            without: the numbers of rows to leave out.
+
+        Raises:
+            RetrainError: there is no such column, or a value is not what the column holds; it names the line and the column.
+        """
+        if not without and (found := self.unreadable(numbers, dates)):
+            raise found[min(found)]
+        expressions = self.expressions(texts=texts, categories=categories, numbers=numbers, dates=dates)
+        rows = self.to_pandas(
+            expressions, f"{rows_without(without)} order by rows.rowid"
+        )  # a column may be called rowid
+        return typed(rows, categories, dates)
+
+    def frames(
+        self,
+        rows: int,
+        without: Sequence[int],
+        categories: Sequence[str],
+        dates: Sequence[str],
+        **others: Sequence[str],
+    ) -> "Iterator[pd.DataFrame]":
+        """The rows of `frame` in parts of at most `rows` rows, in their order; `unreadable` must have found nothing else."""
+        import pandas as pd
+
+        # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
+        queries = self.queries(self.expressions(**others, categories=categories, dates=dates), rows_without(without))
+        readers = [self.connection.cursor().sql(query).to_arrow_reader(rows) for query in queries]
+        for batches in zip(*readers, strict=True):
+            yield typed(pd.concat([batch.to_pandas() for batch in batches], axis=1), categories, dates)
+
+    def expressions(
+        self, *, texts: Sequence[str], categories: Sequence[str], numbers: Sequence[str], dates: Sequence[str]
+    ) -> dict[str, str]:
+        """The expressions of the columns of `frame`; raises RetrainError if there is no such column."""
+        return {
+            **{name: self.column(name) for name in texts},
+            **{name: self.value(name) for name in categories},
+            **{name: self.number(name) for name in numbers},
+            **{name: self.date(name) for name in dates},
+        }
+
+    def no_date(self, name: str, row: int, value: str) -> RetrainError:
+        """The error of a value that is not a date."""
+        hint, year = "write it as 2024-12-31 or 2024-12-31 23:59", "%Y" if re.search(r"\d{4}", value) else "%y"
+        if self.section:
+            hint += f', or set {self.section}.format.dates, as in ["%d/%m/{year}"]'
+        return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
+
+    def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
+        """The error of a value that is not a number."""
+        plain = value.replace(self.decimal, ".")
+        is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain) and abs(float(plain)) > LARGEST
+        fact = f"holds {quoted(value)}, which is {f'larger than {LARGEST:g}' if is_number else 'not a finite number'}"
+        hint = "correct the value"
+        if self.section and self.format.decimal == "." and all(COMMA.fullmatch(other) for _, other in all_wrong):
+            decimal, thousands = (f'set {self.section}.format.{name}: ","' for name in ("decimal", "thousands"))
+            hint = f"{decimal} if the comma is the decimal mark, or {thousands} if it separates thousands"
+        elif self.section:
+            means_missing = f"add it to {self.section}.format.missing if it means a missing value"
+            hint += f", {means_missing}, or take '{name}' out of {self.section}.numbers"
+        elif self.decimal == "," and POINT.fullmatch(value):
+            fact = f"holds {quoted(value)}, but this model expects a decimal comma, as in its training file"
+            hint = f"write {value.replace('.', ',')}, or give the rows as JSON lines or Parquet"
+        elif self.decimal == "." and COMMA.fullmatch(value):
+            fact = f"holds {quoted(value)}, but this model expects a decimal point"
+            hint = f"write {value.replace(',', '.')}"
+        return RetrainError(self.place(row, name), fact, hint)
+
+    def place(self, row: int, name: str = "") -> str:
+        """A row of the file for an error: `rows.csv, line 7, column 'age'`."""
+        line = self.line(row)
+        return self.shown + (f", line {line}" if line else f", row {row + 1}") + (f", column '{name}'" if name else "")
+
+    def line(self, row: int) -> int | None:
+        """The line on which a row starts, as an editor counts it; None for Parquet and a JSON array.
+
+        Args:
+            row: the number of the row, from 0.
+        """
+        return self.lines[row] if row < len(self.lines) else None
+
+    @cached_property
+    def lines(self) -> list[int]:
+        """The line on which each row starts. Only errors need it, so the file is read again for it."""
+        if self.text is None:
+            return []
+        with self.text.open(encoding="utf-8", newline="") as file:
+            if self.kind == "json":
+                array = file.read(CHUNK).lstrip().startswith("[")
+                file.seek(0)
+                return [] if array else [number for number, line in enumerate(file, start=1) if line.strip()]
+            found = records(file, *self.reading, single=len(self.names) == 1)
+            return [start + self.skipped for start, _ in found][self.has_header :]
+
+
+def rows_without(numbers: Sequence[int]) -> str:
+    """The end of a query for all rows but those with these numbers."""
+    return f"where rows.rowid not in ({', '.join(map(str, numbers))})" if numbers else ""
+
+
+def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]) -> "pd.DataFrame":
+    """A table from the database with the types that `Table.frame` promises."""
+    return table.assign(
+        **{name: table[name].astype("str").where(table[name].notna()) for name in categories},
+        **{name: table[name].astype("datetime64[s]") for name in dates},
+    )
+
+
+def signed(value: str) -> str:
+    """The expression of a value with its minus in front, also where accountants write (5), and SAP 5-."""
+    return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
+
+
+def moment(value: str, written: str) -> str:
+    """The expression of a text as a time in a format of strptime; NULL if it does not fit. DuckDB would also take 21 for %Y."""
+    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], ".+"), re.escape(written))
+    fits = f"regexp_full_match({value}, {literal(pattern)})"
+    return f"(case when {fits} then try_strptime({value}, {literal(written)}) end)"
+
+
+def literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted(value: str) -> str:
+    """A value as an error shows it."""
+    return f"'{schema.shortened(' '.join(value.split()), 60)}'"

@@ -1,0 +1,342 @@
+"""The text of a file of rows: decompressed, decoded, and without what comes before its header."""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from retrain import files, schema
+from retrain.data.file_format import Format
+from retrain.errors import RetrainError
+
+__all__ = [
+    "CHUNK",
+    "LONGEST_LINE",
+    "SEPARATORS",
+    "Text",
+    "apart",
+    "first_bytes",
+    "foreign_words",
+    "is_apart",
+    "likely_encoding",
+    "lines_before_header",
+    "names_in",
+    "opened",
+    "plain_text",
+    "reading",
+    "records",
+]
+
+
+SEPARATORS = (",", ";", "\t", "|")
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""The encodings that the first bytes of a file tell."""
+BLANK = re.compile(r"(?:[ \t]*\n)+")
+SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
+"""The first line that Excel writes to tell itself the separator."""
+VALUE_IN_QUOTES = re.compile(r'"(?:[^"\n]|"")*"')
+VALUE = re.compile(rf"{VALUE_IN_QUOTES.pattern}|\S+")
+"""A value of a line whose values have blanks between them."""
+APART = re.compile(r"\d {2,}[\d.+-]")
+"""Numbers with several blanks between them, as no other separator needs."""
+COMMENT = re.compile(r"(#|//|%)\s")
+SEARCHED = 30
+"""The first lines of a CSV file, among which the header is looked for."""
+LONGEST_LINE = 1 << 25
+"""Bytes in a row of a CSV file."""
+LARGEST_FILE = 1 << 34
+"""Bytes of a file after decompression."""
+ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "big5", "euc_kr", "utf_16")
+"""Encodings that are tried on a file that is not UTF-8."""
+ALPHABETS = {
+    "cp1252": (
+        "äöüßé",
+        "åäöæøéèòóôü",
+        "àâæçèéêëîïôœùûüÿ",
+        "áéíñóúü¿¡",
+        "àáâãçéêíóôõú",
+        "àèéìîòù",
+        "áèéêëíïóöúü",
+        "áæðéíóöúýþ",
+        "äöõüšž",
+        "àçèéíïòóúü",
+    ),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
+}
+"""Letters outside ASCII of languages of Western and of Central Europe."""
+MOST = 0.95
+FOREIGN = re.compile(r"[^\W\d_]{0,30}[^\x00-\x7f\s][^\W\d_]{0,30}")
+NAMED = 3
+ASCII, FEWEST, FEW = 127, 30, 0.01
+"""The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
+CHUNK = 1 << 20
+
+
+def records(
+    file: IO[str], separator: str, quote: str, *, single: bool, strict: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file with the lines on which they start. Blank lines count only in a table of one column.
+
+    Raises:
+        csv.Error: a record is not valid. Its argument is the line on which the record starts.
+    """
+    csv.field_size_limit(LONGEST_LINE)
+    style: Any = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
+    style |= {"delimiter": separator[0], "skipinitialspace": separator != " "}
+    reader, last = csv.reader(file, strict=strict, **style), 0
+    try:
+        for record in reader:
+            if record or single:
+                yield last + 1, record
+            last = reader.line_num
+    except csv.Error:
+        raise csv.Error(last + 1) from None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A file as UTF-8 with line feeds."""
+
+    path: Path
+    shown: str
+    format: Format
+    """With the separator that a `sep=` line names."""
+    skipped: int
+    """Lines of the original that it lacks at its start."""
+    section: str
+    """The section of params.yaml that describes it."""
+
+
+@contextmanager
+def reading(path: Path, shown: str, *damage: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into an error that names the file as the user knows it; see `files.reading`."""
+    try:
+        with files.reading(path, "table", "give the path of a CSV, JSON lines or Parquet file", *damage):
+            yield
+    except RetrainError as error:
+        where = shown if error.where == str(path) else error.where
+        raise RetrainError(where, error.fact.replace(str(path), shown), error.hint) from None
+
+
+def first_bytes(path: Path) -> bytes:
+    """The first bytes of a file, decompressed."""
+    with opened(path) as stream:
+        return stream.read(64)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed."""
+    with path.open("rb") as raw:
+        mark = raw.read(4)
+    compression = next((name for start, name in COMPRESSED.items() if mark.startswith(start)), None)
+    if compression is None:
+        with path.open("rb") as stream:
+            yield stream
+    else:
+        import pyarrow as pa
+
+        with pa.input_stream(str(path), compression=compression) as stream:
+            yield stream
+
+
+def plain_text(path: Path, known: Text) -> Text:
+    """A file without compression, byte order mark and `sep=` line.
+
+    Args:
+        path: the file.
+        known: what is known about it, with the folder for the text as its path.
+
+    Raises:
+        RetrainError: the file is not in its encoding, or too large.
+    """
+    shown, given = known.shown, known.format
+    target, skipped, separator, read, first = known.path / "rows", 0, None, 0, True
+    with opened(path) as stream, files.writing(target), target.open("wb") as file:
+        head = stream.read(CHUNK)
+        given_one = "utf-8" if given.encoding is None or is_foreign_utf8(head) else given.encoding
+        encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given_one)
+        decoder = decoder_of(encoding, shown)
+        lone = b"\n" not in head and b"\r" in head  # the line ends of old Macs
+        held, chunk = "", head
+        while True:
+            try:
+                text = held + decoder.decode(chunk, final=not chunk)
+            except UnicodeError as error:
+                raise wrong_encoding(path, known, encoding, error) from None
+            held = "\r" if text.endswith("\r") and chunk else ""
+            text = text.removesuffix("\r") if held else text
+            if "\r" in text:
+                text = with_line_feeds(text, lone=lone)
+            if first and given.skip:
+                lines = text.split("\n", given.skip)
+                text, skipped = lines[-1] if len(lines) > given.skip else "", given.skip
+            if first and (found := SEP.match(text)):
+                separator, text, skipped = found[1], text[found.end() :], skipped + 1
+            if first and (blank := BLANK.match(text)):
+                text, skipped = text[blank.end() :], skipped + blank[0].count("\n")
+            first = False
+            file.write(text.encode())
+            read += len(chunk)
+            if read > LARGEST_FILE:
+                raise RetrainError(shown, f"is larger than {LARGEST_FILE:,} bytes", "divide it")
+            if not chunk:
+                own = given if separator is None else given.model_copy(update={"separator": separator})
+                return replace(known, path=target, format=own, skipped=skipped)
+            chunk = stream.read(CHUNK)
+
+
+def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int:
+    """The number of lines before the line that names the target: comments, and titles with at most half as many values.
+
+    It is 0 if a line before could be a row or the header itself, and if there are only blank lines or `sep=`, which need no care.
+    """
+    encoding = given.encoding or "utf-8"
+    decoder_of(encoding, shown)
+    with reading(path, shown), opened(path) as stream:
+        head = stream.read(CHUNK)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return 0
+    lone = b"\n" not in head  # the line ends of old Macs
+    text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
+    if given.separator == " ":
+        text = "\n".join(map(single_blanks, text.split("\n")))
+    lines, target = text.split("\n"), schema.column_name(target)
+    quote = '"' if given.quote is None else given.quote
+    for separator in [given.separator] if given.separator else SEPARATORS:
+        # Records rather than lines: a name in quotes may have a line break.
+        first = islice(records(StringIO(text, newline=""), separator, quote, single=True), SEARCHED)
+        named = [(start, list(filter(None, names_in(record)))) for start, record in first]
+        start, names = next((found for found in named if target in found[1]), (0, []))
+        before = [(lines[line - 1], others) for line, others in named if line < start]
+        if start and all(COMMENT.match(line) or 2 * len(others) <= len(names) for line, others in before):
+            only_blank = not any(line.strip() for line, _ in before) or (start == 2 and SEP.match(text))
+            return 0 if only_blank else start - 1
+    return 0
+
+
+def with_line_feeds(text: str, *, lone: bool) -> str:
+    """A text whose line ends are line feeds. A carriage return alone is a line end in a file without others."""
+    return text.replace("\r\n", "\n").replace("\r", "\n" if lone else " ")
+
+
+def single_blanks(line: str) -> str:
+    """A line whose values have single blanks between them."""
+    return " ".join(VALUE.findall(line))
+
+
+def apart(text: Text) -> Text:
+    """A text whose values have single blanks between them."""
+    path = text.path.with_name("apart")
+    with files.writing(path), text.path.open(encoding="utf-8") as lines, path.open("wb") as file:
+        file.writelines(f"{single_blanks(line)}\n".encode() for line in lines)
+    return replace(text, path=path)
+
+
+def is_apart(text: Path) -> bool:
+    """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
+    with text.open(encoding="utf-8") as file:
+        lines = [line for line in islice(file, SEARCHED) if line.strip()]
+    widths = {len(VALUE.findall(line)) for line in lines}
+    bare = [VALUE_IN_QUOTES.sub("", line) for line in lines]
+    counts = [{line.count(sign) for line in bare} for sign in SEPARATORS]
+    by_other = any(len(count) == 1 and count != {0} for count in counts)
+    return len(widths) == 1 and widths != {1} and (not by_other or all(map(APART.search, lines)))
+
+
+def is_foreign_utf8(content: bytes) -> bool:
+    """Whether the start of a file has letters outside ASCII and is UTF-8, which no other encoding looks like."""
+    return not content.isascii() and is_utf8(content)
+
+
+def is_utf8(content: bytes) -> bool:
+    """Whether the start of a file is UTF-8; its last letter may be cut off."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
+    """The decoder of an encoding; raises RetrainError if Python does not know it."""
+    try:
+        return codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise RetrainError(
+            shown,
+            f"can't be read as '{encoding}', which is not an encoding",
+            "set format.encoding to utf-8, cp1252 ...",
+        ) from None
+
+
+def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) -> RetrainError:
+    """The error of a file that is not in its encoding, with the encoding that is likely."""
+    place = known.shown
+    with opened(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode(encoding)
+            except UnicodeError as found:
+                place, error = f"{known.shown}, line {number}", found
+                break
+    byte = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
+    name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
+    encoding_hint = (
+        f"set {known.section}.format.encoding: {likely_encoding(path)}" if known.section else "save it as UTF-8"
+    )
+    return RetrainError(place, f"is not {name}{byte}", encoding_hint)
+
+
+def likely_encoding(path: Path) -> str:
+    """The encoding that the bytes of a file are likely to be in. Windows' own covers Latin-1."""
+    from charset_normalizer import from_bytes
+
+    with opened(path) as stream:
+        content = stream.read(CHUNK)
+    if is_utf8(content):
+        return "utf-8"
+    if (marked := next((name for mark, name in MARKS.items() if content.startswith(mark)), None)) is not None:
+        return marked
+    foreign = sum(byte > ASCII for byte in content)
+    if foreign <= max(FEWEST, FEW * len(content)):
+        return latin_encoding(content)
+    best = from_bytes(content, cp_isolation=list(ENCODINGS)).best()
+    return latin_encoding(content) if best is None or best.encoding not in ENCODINGS[2:] else best.encoding
+
+
+def latin_encoding(content: bytes) -> str:
+    """cp1252, or cp1250 if one of its languages has almost all letters outside ASCII, and no language of cp1252 has as many."""
+    western, central = (content.decode(encoding, errors="replace") for encoding in ALPHABETS)
+    if "\ufffd" in western:
+        return "cp1250"
+    letters = Counter(
+        (own.lower(), other.lower())
+        for own, other, after in zip(western, central, western[1:], strict=False)
+        if own > "\x7f" and other.isalpha() and (after.isalpha() or (own.isalpha() and own not in "ªº"))
+    )
+    in_west, in_centre = (
+        max(sum(count for pair, count in letters.items() if pair[place] in alphabet) for alphabet in alphabets)
+        for place, alphabets in enumerate(ALPHABETS.values())
+    )
+    return "cp1250" if in_centre > max(MOST * letters.total(), in_west) else "cp1252"
+
+
+def foreign_words(path: Path, encoding: str) -> list[str]:
+    """The first words of a file with a sign outside ASCII."""
+    with opened(path) as stream:
+        text = stream.read(CHUNK).decode(encoding, errors="replace")
+    return list(dict.fromkeys(FOREIGN.findall(text)))[:NAMED]
+
+
+def names_in(record: Sequence[str]) -> list[str]:
+    """The values of a record as names of columns."""
+    return [schema.column_name(value.strip()) for value in record]
