@@ -365,6 +365,13 @@ def test_a_marker_of_one_column_keeps_the_classes(project, tmp_path):
     assert rows["n"].isna().sum() == 3
 
 
+def test_values_with_blanks_between_them(project, tmp_path):
+    path = tmp_path / "cars.data"
+    path.write_text("".join(f' {n % 9}.5   {n % 5:4}  {30 * n:5}\t"bmw {n % 3}"\n' for n in range(60)))
+    rows = prepared_rows(project, "cars", path, "--target", "-2")
+    assert rows.iloc[1].tolist() == [1.5, 1.0, "bmw 1", 30.0]
+
+
 def test_labels_are_numbers_in_one_spelling(project, tmp_path):
     columns = {"a": [n % 9 for n in range(80)], "y": ["1", "1.0", "0", "0.0"] * 20}
     rows = prepared_rows(project, "spelt", table(tmp_path / "spelt.csv", columns), "--target", "y")

@@ -198,6 +198,7 @@ def test_errors_name_the_line(tmp_path, content, expected):
         ('"x" y z\n1 2 "a  b"\n3\t 4\t"c"\n', [["1", "2", "a  b"], ["3", "4", "c"]]),
         ('x  y  z\n1  2\t"a, b"\n3  4\t"c; d, e"\n', [["1", "2", "a, b"], ["3", "4", "c; d, e"]]),
         ("x y z\r\n1,5 2 a \r\n\r\n13,5  1.000  b\r\n", [["1,5", "2", "a"], ["13,5", "1.000", "b"]]),
+        ("x\ty\tz\n1\t\t2\ta\n3\t4\t\tb\n", [["1", "2", "a"], ["3", "4", "b"]]),
         ("x\ty\tz\na b\t1\t2\nc d\t3\t4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
         ("x,y,z\na b,1,2\nc d,3,4\n", [["a b", "1", "2"], ["c d", "3", "4"]]),
     ],
@@ -212,6 +213,8 @@ def test_blanks_separate_values_without_names(tmp_path):
     with guessed_table(path, "rows.csv", Wishes(), "-1") as (table, guess):
         assert (guess.has_header, guess.format.separator, len(table)) == (False, " ", 60)
         assert table.select("*", "limit 2") == [("0.5", "0", "0", "bmw 0"), ("1.5", "1", "30", "bmw 1")]
+    with guessed_table(path, "rows.csv", Wishes(), "0") as (_, guess):
+        assert guess.doubts == ("the first line is the header, because it has '0': if it is a row, use --no-header",)
 
 
 def test_a_column_of_names_is_no_table(tmp_path):

@@ -139,6 +139,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
             notes.append("quotes have no meaning in it")
         known = target in table.names or table.kind != "csv"
         has_header = known or looks_like_header(table) if wishes.header is None else wishes.header
+        if wishes.header is None and has_header and as_number(target) and not looks_like_header(table):
+            doubts.append(f"the first line is the header, because it has '{target}': if it is a row, use --no-header")
         if not has_header:
             names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))
             table = stack.enter_context(open_table(path, shown, given, Expected(names)))

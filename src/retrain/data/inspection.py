@@ -375,7 +375,7 @@ def other_orders(column: Look, written: str, fits: Mapping[str, tuple[int, int]]
     others = [other for other in fits if column.ask(f"bool_or({moment('v', other)} <> {own})", column.sample)[0]]
     if others:
         parts = "day, month and year" if "%y" in written else "day and month"
-        years = {one: f"{one} ({first} to {last})" for one, (first, last) in fits.items()}
+        years = {one: f"{one} ({' to '.join(map(str, sorted({*ends})))})" for one, ends in fits.items()}
         fit = f"{' and '.join(years[other] for other in others)} would fit too"
         choose = f"choose with --date-format '{others[0]}'"
         yield f"the order of {parts} in {shown(column.name)} is not clear: it is read as {years[written]}, but {fit}: {choose}"

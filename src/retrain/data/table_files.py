@@ -28,6 +28,7 @@ from retrain.data.text_files import (
     plain_text,
     reading,
     records,
+    single_blanks,
 )
 from retrain.errors import RetrainError
 
@@ -43,6 +44,7 @@ SPACE = " \t\r\n\v\f\u00a0\ufeff"
 ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
 """The program of awk that makes a CSV file of an ARFF file."""
 GAP = re.compile(r"\S {2,}\S")
+"""Several blanks between names, as in columns of a fixed width."""
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
 BACKSLASH = '\\"'
@@ -275,7 +277,8 @@ def trimmed_short(value: str) -> str:
 def first_record(text: Path, separator: str, quote: str) -> list[str]:
     """The names of columns, if the first record of a CSV file that is not a blank line has them."""
     with text.open(encoding="utf-8", newline="") as file:
-        return names_in(next(record for _, record in records(file, separator, quote, single=False)))
+        lines = map(single_blanks, file) if separator == " " else file
+        return names_in(next(record for _, record in records(lines, separator, quote, single=False)))
 
 
 def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequence[str]) -> tuple[str, str]:
@@ -297,10 +300,10 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
     quote = text.format.quote if text.format.quote is not None else quote if len(quote) == 1 else '"'
     if text.format.separator is not None:
         return text.format.separator, quote
-    likely = [separator, *(own for own in SEPARATORS if own != separator)]
+    likely = [*([" "] if is_apart(text.path) else []), separator, *(own for own in SEPARATORS if own != separator)]
     names = {*map(schema.column_name, wanted)}
     with_wanted = (own for own in likely if names and names <= {*first_record(text.path, own, quote)})
-    return next(with_wanted, " " if is_apart(text.path) else separator), quote
+    return next(with_wanted, likely[0]), quote
 
 
 def malformed(table: Table, text: Path, error: Exception) -> RetrainError:

@@ -4,7 +4,7 @@ import codecs
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -32,6 +32,7 @@ __all__ = [
     "plain_text",
     "reading",
     "records",
+    "single_blanks",
 ]
 
 
@@ -73,15 +74,18 @@ ALPHABETS = {
 }
 """Letters outside ASCII of languages of Western and of Central Europe."""
 MOST = 0.95
+"""The share of letters outside ASCII that a language has, if a text is in it."""
 FOREIGN = re.compile(r"[^\W\d_]{0,30}[^\x00-\x7f\s][^\W\d_]{0,30}")
+"""A word, or the part of a long one, with a sign outside ASCII."""
 NAMED = 3
+"""Words that a message names."""
 ASCII, FEWEST, FEW = 127, 30, 0.01
 """The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
 CHUNK = 1 << 20
 
 
 def records(
-    file: IO[str], separator: str, quote: str, *, single: bool, strict: bool = False
+    file: Iterable[str], separator: str, quote: str, *, single: bool, strict: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV file with the lines on which they start. Blank lines count only in a table of one column.
 
