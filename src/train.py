@@ -108,6 +108,7 @@ def main(dataset: str, save_seconds: float) -> None:
     ):
         training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
         run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
+        cli.require_unchanged()  # while the checkpoint is there: after an edit that is taken back, nothing is lost
         write_result(result, training, described, parameters, where)
         checkpoint.finish(say)
         run.result(result)

@@ -20,7 +20,17 @@ from retrain.errors import SYSTEM_ERRORS, RetrainError, hint_of, lack_of_memory,
 
 import click
 
-__all__ = ["SECONDS", "examples", "leave", "one_line_errors", "patient_signals", "stage", "stage_message", "warn"]
+__all__ = [
+    "SECONDS",
+    "examples",
+    "leave",
+    "one_line_errors",
+    "patient_signals",
+    "require_unchanged",
+    "stage",
+    "stage_message",
+    "warn",
+]
 
 
 class Seconds(click.FloatRange):
@@ -53,18 +63,37 @@ def stage(work: Callable[..., None]) -> click.Command:
     @functools.wraps(work)
     def command(dataset: str, **options: Any) -> None:
         os.chdir(environment.workspace())
-        began, name = time.time(), Path(work.__code__.co_filename).stem
+        name = Path(work.__code__.co_filename).stem
         parameters = params.dataset_block(Path(), dataset)[name]
+        click.get_current_context().obj = Inputs(name, dataset, time.time(), parameters)
         work(dataset, **options)
-        # DVC records parameters and code as they are after a stage, not as they were when it read them.
-        changed = [f"src/{path}" for path in environment.loaded_since(began)]
-        if params.dataset_block(Path(), dataset).get(name) != parameters:
-            changed.append(params.section_path(dataset, name))
-        if changed:
-            fact = f"has used an earlier version of {' and '.join(changed)}"
-            raise RetrainError(f"the stage {name}", fact, f"run it again: dvc repro plot@{dataset}")
+        require_unchanged()
 
     return command
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage began with."""
+
+    stage: str
+    dataset: str
+    began: float
+    parameters: Any
+
+
+def require_unchanged() -> None:
+    """Raise RetrainError if parameters or code have changed since the stage began.
+
+    DVC records both as they are after a stage, not as they were when it read them.
+    """
+    inputs: Inputs = click.get_current_context().obj
+    changed = [f"src/{path}" for path in environment.loaded_since(inputs.began)]
+    if params.dataset_block(Path(), inputs.dataset).get(inputs.stage) != inputs.parameters:
+        changed.append(params.section_path(inputs.dataset, inputs.stage))
+    if changed:
+        fact = f"has used an earlier version of {' and '.join(changed)}"
+        raise RetrainError(f"the stage {inputs.stage}", fact, f"run it again: dvc repro plot@{inputs.dataset}")
 
 
 def stage_message(stage: str, dataset: str) -> Callable[[str], None]:

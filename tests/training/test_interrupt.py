@@ -41,7 +41,10 @@ def test_interrupt_says_how_to_continue(finished, environment, command):
 def test_changes_while_a_stage_runs_are_errors(finished):
     finished.set("tiny_numbers.train.loop.epochs", 300)
     finished.set("tiny_numbers.train.loop.patience", 300)
-    lock = (finished.folder / "dvc.lock").read_bytes()
+    weights = finished.folder / "models/tiny_numbers/model.safetensors"
+    before = [(finished.folder / "dvc.lock").read_bytes(), weights.read_bytes()]
+    code = finished.folder / "src/retrain/training/loop.py"
+    text, hidden = code.read_text(), finished.params()["datasets"]["tiny_numbers"]["train"]["network"]["hidden"]
     with subprocess.Popen(
         ["dvc", "repro", "train@tiny_numbers"], cwd=finished.folder,
         env={**finished.environment, "RETRAIN_TRACKING": "off"},
@@ -51,9 +54,8 @@ def test_changes_while_a_stage_runs_are_errors(finished):
         while "epoch" not in printed:
             printed += repro.stdout.readline()
             assert repro.poll() is None, printed
-        finished.set("tiny_numbers.train.network.hidden", 9)
-        code = finished.folder / "src/retrain/training/loop.py"
-        code.write_text(code.read_text() + "# changed\n")
+        finished.set("tiny_numbers.train.network.hidden", hidden + 1)
+        code.write_text(text + "# changed\n")
         printed += repro.stdout.read()
     assert repro.returncode != 0
     (error,) = [line for line in printed.splitlines() if line.startswith("Error: ")]
@@ -61,4 +63,9 @@ def test_changes_while_a_stage_runs_are_errors(finished):
         "Error: the stage train has used an earlier version of src/retrain/training/loop.py "
         "and params.yaml: datasets.tiny_numbers.train; run it again: dvc repro plot@tiny_numbers"
     )
-    assert (finished.folder / "dvc.lock").read_bytes() == lock
+    assert [(finished.folder / "dvc.lock").read_bytes(), weights.read_bytes()] == before
+    finished.set("tiny_numbers.train.network.hidden", hidden)
+    code.write_text(text)
+    again = finished.dvc("repro", "train@tiny_numbers")
+    assert "1/300" not in again.stdout  # everything was trained already
+    assert weights.read_bytes() != before[1]
