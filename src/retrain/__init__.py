@@ -29,7 +29,9 @@ def load(folder: str | Path) -> "Model":
     """
     name, folder = str(folder), Path(folder)
     if name.startswith("models:") or (folder.name == name and not folder.is_dir()):
-        folder = cast("Path", import_module("retrain.release.finding").folder_of(Path.cwd(), name))
+        finding = import_module("retrain.release.finding")
+        folder = cast("Path", finding.folder_of(Path.cwd(), name))
+        finding.warn_of_other_model(Path.cwd(), folder)
     if "torch" not in sys.modules:
         pin_cpu(import_module("retrain.models.description").read(folder).train.threads)
     return cast("Model", import_module("retrain.models.model").load(folder))

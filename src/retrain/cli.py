@@ -7,8 +7,7 @@ import math
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,7 @@ def stage(work: Callable[..., None]) -> click.Command:
         os.chdir(environment.workspace())
         name = Path(work.__code__.co_filename).stem
         parameters = params.dataset_block(Path(), dataset)[name]
-        click.get_current_context().obj = Inputs(name, dataset, time.time(), parameters)
+        click.get_current_context().obj = Inputs(name, dataset, environment.code_states(), parameters)
         work(dataset, **options)
         require_unchanged()
 
@@ -78,7 +77,7 @@ class Inputs:
 
     stage: str
     dataset: str
-    began: float
+    code: Mapping[str, tuple[int, int]]
     parameters: Any
 
 
@@ -88,8 +87,10 @@ def require_unchanged() -> None:
     DVC records both as they are after a stage, not as they were when it read them.
     """
     inputs: Inputs = click.get_current_context().obj
-    changed = [f"src/{path}" for path in environment.loaded_since(inputs.began)]
-    if params.dataset_block(Path(), inputs.dataset).get(inputs.stage) != inputs.parameters:
+    now = environment.code_states()
+    loaded = (str(path.relative_to(environment.SCRIPTS)) for path in environment.loaded_files())
+    changed = [f"src/{path}" for path in loaded if now.get(path) != inputs.code.get(path)]
+    if params.dataset_block(Path(), inputs.dataset)[inputs.stage] != inputs.parameters:
         changed.append(params.section_path(inputs.dataset, inputs.stage))
     if changed:
         fact = f"has used an earlier version of {' and '.join(changed)}"

@@ -10,11 +10,12 @@ __all__ = [
     "ADDRESS_SPACE",
     "SCRIPTS",
     "address_space",
+    "code_states",
     "enter_project_environment",
     "explain_missing_packages",
     "keep_memory",
     "loaded_code",
-    "loaded_since",
+    "loaded_files",
     "name_user",
     "pin_cpu",
     "root",
@@ -159,15 +160,14 @@ def loaded_code() -> dict[str, str]:
     return {str(path.relative_to(SCRIPTS)): hashlib.sha256(path.read_bytes()).hexdigest() for path in loaded_files()}
 
 
-def loaded_since(began: float) -> list[str]:
-    """Those of these modules whose file has changed, or has gone, since a time."""
-    return [
-        str(path.relative_to(SCRIPTS)) for path in loaded_files() if not path.exists() or path.stat().st_mtime > began
-    ]
+def code_states() -> dict[str, tuple[int, int]]:
+    """The time of the last change and the size of each of the project's modules. Nothing is read: an audit would see it."""
+    found = ((path, path.stat()) for path in SCRIPTS.rglob("*.py"))
+    return {str(path.relative_to(SCRIPTS)): (state.st_mtime_ns, state.st_size) for path, state in found}
 
 
 def loaded_files() -> list[Path]:
-    """The files of the project's modules that this process has imported."""
+    """The files of the project's modules that this process has imported, some of which may be gone."""
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     files = {Path(file) for file in loaded if file}
     folders = {folder: folder.resolve() for folder in {path.parent for path in files}}  # far fewer than files

@@ -412,8 +412,8 @@ def test_codes_of_no_answer_are_told(project, tmp_path):
         "! no value is '98,99', which --missing gives: repeat it for each value, as in --missing 98 --missing 99"
         in said
     )
-    hint = "if that means a missing answer, add --missing 98 --missing 99"
-    assert f"! 98 and 99 in 'q1' are far from the other values: {hint}" in said
+    hint = 'if that means a missing answer, set prepare.format.missing_in for each column, such as {"q1": ["98", "99"]}'
+    assert f"! far from the other values: 98 and 99 in 'q1': {hint}" in said
     said = added(project, "survey", path, "--target", "y", "--missing", "98", "--missing", "99")
     assert "left out: nr (it numbers the rows)" in said
     assert "99 in" not in said
@@ -427,7 +427,7 @@ def test_numbers_that_are_dates_are_told(project, tmp_path):
     }
     path = table(tmp_path / "days.csv", columns)
     said = added(project, "days", str(path), "--target", "y", "--dry-run")
-    options = ["--dates", "'when'", "--date-format", "%Y%m%d"]
+    options = ["--dates", "when", "--date-format", "%Y%m%d"]
     assert f"all numbers in 'when' can be read as dates, such as 20240101: if so, add {' '.join(options)}" in said
     rows = prepared_rows(project, "days", path, "--target", "y", *(option.strip("'") for option in options))
     assert rows["when"].tolist()[:2] == [pd.Timestamp(2024, 1, 1), pd.Timestamp(2024, 2, 2)]

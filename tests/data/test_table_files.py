@@ -147,7 +147,9 @@ def test_encodings_are_found_by_their_words(tmp_path, words, encoding, times):
     path.write_bytes("\n".join(["name,y", *rows]).encode(encoding))
     with guessed_table(path, "rows.csv", Wishes(), "y") as (table, guess):
         assert [name for (name,) in table.select("c0", "order by rowid")] == words.split() * times
-    assert guess.doubts[0].startswith(f"the file is not UTF-8, and is read as {encoding}, with words such as '")
+    other = words.encode(encoding).decode("cp1250" if encoding == "cp1252" else "cp1252", errors="replace")
+    fact = f"the file is not UTF-8, and is read as {encoding}, with words such as '"
+    assert [doubt.startswith(fact) for doubt in guess.doubts] == [True] * (other != words)
     with guessed_table(path, "rows.csv", Wishes(format=Format(encoding=encoding)), "y") as (_, guess):
         assert guess.doubts == ()
 
@@ -263,8 +265,8 @@ def test_missing_files_and_folders_are_errors(tmp_path):
         ("a,b\n123456789012,0.1\n1e12,1e-300\n", {}, ([123456789012.0, 1e12], [0.1, 1e-300])),
         ("a;b\n1,5;2\n-3;4,25\n", {"decimal": ","}, ([1.5, -3.0], [2.0, 4.25])),
         ("a;b\n1.234,5;2\n12;1.000.000\n", {"decimal": ",", "thousands": "."}, ([1234.5, 12.0], [2.0, 1e6])),
-        ("a;b\n1.021,65-;(2)\n12-;(1.000.000 )\n", {"decimal": ",", "thousands": "."}, ([-1021.65, -12.0], [-2.0, -1e6])),
-        ("a;b\n($62.40);$1\n$(7);2-\n", {"units": ["$"]}, ([-62.4, -7.0], [1.0, -2.0])),
+        ("a;b\n1.021,65-;(2,5)\n12,0-;(1.000.000 )\n", {"decimal": ",", "thousands": "."}, ([-1021.65, -12.0], [-2.5, -1e6])),
+        ("a;b\n($62.40);$1\n$(7.5);2.0-\n", {"units": ["$"]}, ([-62.4, -7.5], [1.0, -2.0])),
         ('a;b\n1,234.5;"2"\n999;1,000,000\n', {"thousands": ","}, ([1234.5, 999.0], [2.0, 1e6])),
         ("a,b\n$5,12%\n$ 7.5,-3 %\n", {"units": ("$", "%")}, ([5.0, 7.5], [12.0, -3.0])),
     ],

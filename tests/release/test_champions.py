@@ -222,8 +222,8 @@ def test_parameters_are_committed_too(approved):
     ended = approved.retrain_here("promote", DATASET)
     assert ended.exit_code == 1
     assert error_line(ended.stderr) == (
-        f"the result of '{DATASET}' depends on what is not committed (params.yaml: datasets.{DATASET}); "
-        f"commit it: git add --all && git commit -m '{DATASET}'"
+        f"the result of '{DATASET}' depends on what is not committed (params.yaml); "
+        f"commit it: git add params.yaml dvc.lock reports && git commit -m '{DATASET}'"
     )
 
 

@@ -37,8 +37,8 @@ Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
-FEW_ROWS, RARE, SHOWN = 100, 0.05, 3
-"""Unknown categories are told in up to so many rows, and in more rows above this share; the number of values that are named."""
+SHOWN = 3
+"""The number of unknown categories that are named."""
 KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
 """The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
@@ -339,6 +339,8 @@ class Strange:
     """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
     categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """Of each column, the number of unknown values, and the first different ones."""
+    misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """The same of those that a known value is similar to, such as 1067 to 01067."""
 
     def add(self, rows: "pd.DataFrame") -> None:
         """Count those of some rows."""
@@ -351,11 +353,13 @@ class Strange:
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
         for name, values in unknown(rows, self.encoder).items():
-            before, first = self.categories.get(name, (0, []))
-            self.categories[name] = before + len(values), list(dict.fromkeys(first + values))[:SHOWN]
+            similar = {plain(value) for value in self.encoder.known[name]}
+            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if plain(v) in similar])):
+                before, first = found.get(name, (0, []))
+                found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
 
     def warn(self, shown: str) -> None:
-        """Warn of columns with strange numbers or categories. In many rows, a few rare categories are usual."""
+        """Warn of columns with strange numbers or categories. Rare categories are unknown too, so some of them are usual."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
             low, high = inner_half(*self.encoder.ranges[name])
@@ -364,12 +368,18 @@ class Strange:
                 f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
             )
-        for name, (some, values) in self.categories.items():
-            if self.rows <= FEW_ROWS or some > RARE * self.rows:
+        mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
+        for name, (some, values) in (self.misspelt | mostly).items():
+            if some:
                 cli.warn(
                     f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
                     f"such as {', '.join(map(schema.shown, values))}; check their spelling"
                 )
+
+
+def plain(category: str) -> str:
+    """What is left of a category without case, spaces and leading zeros."""
+    return "".join(category.casefold().split()).lstrip("0")
 
 
 def inner_half(low: float, high: float) -> tuple[float, float]:

@@ -37,8 +37,6 @@ def command(dataset: str | None) -> None:
     if not complete:
         raise next(iter(broken.values()))
     dvc_yaml.check(workspace, complete[0])
-    for name in complete:
-        require_raw_folder(workspace, name)
     for name, error in broken.items():
         click.echo(f"{name} is left out: {error}", err=True)
     # A bare `dvc repro` would fail for a broken block or an unavailable dataset.
@@ -58,13 +56,6 @@ def command(dataset: str | None) -> None:
     if broken:
         fact = f"{len(broken)} of {len(params.datasets(workspace))} datasets did not run ({', '.join(broken)})"
         raise RetrainError(params.FILE, fact, "correct what the lines above name")
-
-
-def require_raw_folder(workspace: Path, dataset: str) -> None:
-    """Raise RetrainError if a dataset has no folder in data/raw, which dvc.yaml names; DVC would not say what to do."""
-    if not (workspace / "data" / "raw" / dataset).exists():
-        hint = f"make it, with a README.md about the data; after a renaming: git mv data/raw/OLD data/raw/{dataset}"
-        raise RetrainError(f"data/raw/{dataset}", "does not exist", hint)
 
 
 def remove_stale_entries(workspace: Path) -> None:

@@ -44,7 +44,7 @@ def require_outputs(workspace: Path, dataset: str) -> None:
         files_of = finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else {".": digest}
         lacking = files_of is None or any(not finder.file(str(Path(path, name)), own) for name, own in files_of.items())
         if lacking and git.content(workspace, "HEAD", path) is None:
-            hint = f"get them from a remote: dvc fetch {' '.join(lock.stages)}; or undo the change of {params.FILE} and run: make repro"
+            hint = f"get them from a remote: dvc fetch --all-commits {' '.join(lock.stages)}; or undo the change of {params.FILE} and run: make repro"
             raise RetrainError(f"the committed outputs of {dataset}", "are not all in DVC's cache", hint)
 
 

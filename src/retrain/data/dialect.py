@@ -14,7 +14,7 @@ from retrain.data.table_files import Expected, open_table
 from retrain.data.text_files import foreign_words, likely_encoding, lines_before_header
 from retrain.errors import RetrainError
 
-__all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "as_number", "guessed_table"]
+__all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "guessed_table", "is_number"]
 
 
 MARKERS = (
@@ -138,8 +138,9 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
             table = without_quotes(open_table(path, shown, given, expected), stack, error)
             notes.append("quotes have no meaning in it")
         known = target in table.names or table.kind != "csv"
-        has_header = known or looks_like_header(table) if wishes.header is None else wishes.header
-        if wishes.header is None and has_header and as_number(target) and not looks_like_header(table):
+        likely = looks_like_header(table)
+        has_header = (known or likely) if wishes.header is None else wishes.header
+        if wishes.header is None and has_header and is_number(target) and not likely:
             doubts.append(f"the first line is the header, because it has '{target}': if it is a row, use --no-header")
         if not has_header:
             names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))
@@ -155,8 +156,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
 
 def doubts_of_encoding(path: Path, encoding: str) -> list[str]:
     """Words that may be spelt wrongly, if the encoding of a file is a guess."""
-    words = [] if encoding == "utf-16" else foreign_words(path, encoding)
     other = "cp1250" if encoding == "cp1252" else "cp1252"
+    words = [] if encoding == "utf-16" else foreign_words(path, encoding, other)
     listed = schema.enumerated([f"'{word}'" for word in words])
     fact = f"the file is not UTF-8, and is read as {encoding}, with words such as {listed}"
     return [f"{fact}: if they are misspelt, use another one, as in --encoding {other}"] if words else []
@@ -178,7 +179,7 @@ def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, erro
 def looks_like_header(table: Table) -> bool:
     """Whether the first line names columns: with words that are short, and that no row has in the same column."""
     named = [(place, name) for place, name in enumerate(table.names) if name]
-    numbers = [name for _, name in named if as_number(name)]
+    numbers = [name for _, name in named if is_number(name)]
     if not named or len(numbers) > len(named) / 2 or any(len(name) > schema.LONGEST_NAME for _, name in named):
         return False
     if numbers and not has_numbers_below_words(table):
@@ -189,7 +190,7 @@ def looks_like_header(table: Table) -> bool:
 
 def has_numbers_below_words(table: Table) -> bool:
     """Whether some column has a word in the first line and numbers below it, as only a header has."""
-    words = [place for place, name in enumerate(table.names) if name and not as_number(name)]
+    words = [place for place, name in enumerate(table.names) if name and not is_number(name)]
     counts = ", ".join(f"count(try_cast(c{place} as double))" for place in words)
     return any(
         count > FIRST / 4 or count > len(table) / 2
@@ -197,7 +198,7 @@ def has_numbers_below_words(table: Table) -> bool:
     )
 
 
-def as_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether a text is a number."""
     return re.fullmatch(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", text.strip()) is not None
 
@@ -211,7 +212,7 @@ def units_of(table: Table) -> tuple[str, ...]:
     marked = ", ".join(map(literal, MARKERS))
     head = table.select("*", f"limit {HEAD}")
     for place in range(len(table.names)):
-        if any(as_number(row[place]) for row in head):
+        if any(is_number(row[place]) for row in head):
             continue
         rest = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
         values = f"(select c{place} as v from rows where lower(c{place}) not in ({marked}) limit {LOOKED_AT})"

@@ -1,6 +1,7 @@
 """What the columns of a table hold. Every guess says why it was made, and has an option of `retrain add`."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -54,7 +55,7 @@ SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
 PREDICT_DAYS = "to predict a time, write it as a number, such as days"
-ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])|-[6-9]")
+ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
 """The largest answer on a scale, and the numbers by which survey programs write that there is none."""
 
 
@@ -260,6 +261,8 @@ def as_wished(column: Look, wish: str) -> Column:
 
 def numbers_of(column: Look) -> tuple[str, ...]:
     """The values of a column of numbers that are words; raises RetrainError if they are too many."""
+    if not column.filled:
+        raise RetrainError(f"column '{column.name}'", "is empty", "choose another one")
     if column.numbers and len(column.strangers) <= FEW_ODD and column.strange <= column.filled / 2:
         return tuple(column.odd)
     table = column.table
@@ -284,7 +287,7 @@ def number_column(column: Look) -> Column:
         return column.column("leave_out", "it numbers the rows")
     if unique and IDENTIFIER.search(column.name):
         return column.column("leave_out", "it has a different number in every row")
-    name = shown(column.name)
+    name = shlex.quote(column.name)
     hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
     return of_numbers(column, "numbers", "numbers", *hints)
 
@@ -329,11 +332,11 @@ def no_answers(column: Look) -> tuple[str, ...]:
     """The numbers that may stand for a missing answer, such as 98 and 99 in a column of answers from 1 to 7."""
     if column.distinct > FEW_CLASSES:
         return ()
-    values = [x for (x,) in column.select("distinct x", "where x is not null order by 1")]
-    answers = [x for x in values if 0 <= x <= ANSWERS]
-    others = [f"{x:g}" for x in values if x not in answers]
-    fits = len(answers) > 2 and all(x == round(x) for x in answers) and all(map(NO_ANSWER.fullmatch, others))
-    return tuple(others) if fits else ()
+    spelt = dict(column.select("distinct v, x", "where x is not null order by 2, 1"))
+    answers = {x for x in spelt.values() if 0 <= x <= ANSWERS}
+    others = {text: x for text, x in spelt.items() if x not in answers}
+    fits = all(x == round(x) for x in answers) and all(NO_ANSWER.fullmatch(f"{x:g}") for x in others.values())
+    return tuple(others) if fits and len(answers) > 2 else ()
 
 
 def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
@@ -357,14 +360,16 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
 
 
 def date_column(column: Look) -> Column | None:
-    """A column of dates; None if it holds others. If several orders fit and the user chose none, the likeliest has the fewest years."""
+    """A column of dates; None if it holds others. If several orders fit, the likeliest does not end in the future, and has few years."""
     fits = formats_of(column)
     if not fits:
         return None
     given = [own for own in column.table.format.dates if own in fits]
-    written = min(given or fits, key=lambda own: fits[own][1] - fits[own][0])
+    past = {own: years for own, years in fits.items() if years[1] <= datetime.now(tz=UTC).year + 1}
+    likely = past or fits
+    written = min(given or likely, key=lambda own: fits[own][1] - fits[own][0])
     why = f"its values are dates ({written or 'ISO 8601'})"
-    orders = () if given or not written else other_orders(column, written, fits)
+    orders = () if given or not written else other_orders(column, written, likely)
     doubts = (*orders, *late_years(column, written, *fits[written]))
     return column.column("dates", why, date_format=written, markers=column.markers, doubts=doubts)
 
@@ -401,8 +406,19 @@ def formats_of(column: Look) -> dict[str, tuple[int, int]]:
     if not column.ask("bool_and(regexp_matches(v, '\\d') and length(v) between 6 and 40)", column.sample)[0]:
         return {}
     iso = f"(case when regexp_matches(v, {literal(ISO)}) then try_cast(v as timestamp) end)"
-    written = (*column.table.format.dates, *(day + time for day in DATES for time in TIMES))
+    ((first,),) = column.table.connection.execute(f"select v from {column.sample} limit 1").fetchall()
+    known = (day + time for day in DATES for time in TIMES)
+    written = (*column.table.format.dates, *(own for own in known if is_date(first, own)))
     return fitting({"": iso}) or fitting({own: moment("v", own) for own in written})
+
+
+def is_date(text: str, written: str) -> bool:
+    """Whether a text is a date in a format of strptime."""
+    try:
+        datetime.strptime(text, written)  # noqa: DTZ007 (it is not used)
+    except ValueError:
+        return False
+    return True
 
 
 def word_column(column: Look) -> Column:
@@ -426,10 +442,11 @@ def word_column(column: Look) -> Column:
 
 
 def spellings(column: Look) -> tuple[str, ...]:
-    """Categories that differ only in case or spaces, or words that all mean yes, or no."""
+    """Categories that differ only in case or spaces, or words that all mean yes, or no. Letters alone may be codes."""
     yes, both = (", ".join(map(literal, words)) for words in (YES, (*YES, *NO)))
     same = "lower(regexp_replace(v, '\\s+', ' ', 'g'))"
-    if column.ask(f"bool_and(lower(v) in ({both}))", "(select v from looked where v <> '')")[0]:
+    words = "bool_or(lower(v) in ('yes', 'true')) and bool_or(lower(v) in ('no', 'false'))"
+    if column.ask(f"bool_and(lower(v) in ({both})) and {words}", "(select v from looked where v <> '')")[0]:
         same = f"lower(v) in ({yes})"
     several = f"where v <> '' group by {same} having len(names) > 1 order by len(names) desc, names limit 1"
     return next((tuple(names) for (names,) in column.select("list(distinct v order by v) as names", several)), ())

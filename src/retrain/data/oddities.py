@@ -1,12 +1,13 @@
 """What a user should know about a table before training: repeats, contradictions, leaks, rare classes, heavy tails."""
 
+import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, MARKERS, as_number
+from retrain.data.dialect import LOOKED_AT, MARKERS, is_number
 from retrain.data.inspection import Column, shown
 from retrain.data.sql_table import Table, literal
 
@@ -75,10 +76,10 @@ def unused_markers(table: Table) -> Iterator[str]:
 def about_columns(columns: Sequence[Column]) -> Iterator[str]:
     """Columns that may hold something else than they seem to hold."""
     if unanswered := [column for column in columns if column.no_answers]:
-        numbers = sorted({number for column in unanswered for number in column.no_answers}, key=float)
-        are = f"{schema.enumerated(numbers)} in {named(unanswered)} {'are' if numbers[1:] else 'is'}"
-        hint = f"if that means a missing answer, add --missing {' --missing '.join(numbers)}"
-        yield f"{are} far from the other values: {hint}"
+        values = "; ".join(f"{schema.enumerated(own.no_answers)} in {shown(own.name)}" for own in unanswered[:NAMED])
+        first = json.dumps({unanswered[0].name: unanswered[0].no_answers}, ensure_ascii=False)
+        hint = f"if that means a missing answer, set prepare.format.missing_in for each column, such as {first}"
+        yield f"far from the other values: {values}: {hint}"
     if scattered := [column for column in columns if column.scattered]:
         hint = "write numbers instead, or use --leave-out"
         yield f"nearly every row has its own value in {named(scattered)}, from which little can be learned: {hint}"
@@ -120,7 +121,7 @@ def is_single(table: Table, place: int, cell: str) -> bool:
 
 def is_word(table: Table, name: str, row: int, cell: str) -> bool:
     """Whether a cell in a column of numbers is neither a number nor a sign of a missing one."""
-    if as_number(cell) or cell.lower() in MARKERS:
+    if is_number(cell) or cell.lower() in MARKERS:
         return False
     return bool(table.ask(f"{table.number(name)} is null", f"rows where rowid = {row}")[0])
 

@@ -29,6 +29,8 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 
 ROWS = "rows"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NEGATIVE, MINUS = re.compile(r"^\(\s*(\d*\.\d+)\s*\)$|^(\d*\.\d+)-$"), "\N{MINUS SIGN}"
+"""Negative numbers of accountants, (12.50), and of SAP, 12.50-; and another sign for the same."""
 WHOLE = re.compile(r"(-?[1-9]\d*|0)(\.00?|,0)?", re.ASCII)
 """A whole number: 01067 would be a code, and 1.000 could be a thousand."""
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -99,13 +101,21 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
     several: list[Any] = list(rows)
     if all(isinstance(row, str) for row in several):
         return of_texts(several, encoder) if several else {name: [] for name in names}
-    for place, row in enumerate(several, start=1):
-        if not isinstance(row, Mapping):
-            kinds = "texts or rows by column names, all of the same kind"
-            raise RetrainError(f"row {place}", "is not what the model takes", f"give {kinds}")
-        for name in names:
-            require(name, row, f"row {place}")
-    return {name: [row[name] for row in several] for name in names}
+    found = [of_row(row, names, f"row {place}") for place, row in enumerate(several, start=1)]
+    return {name: [row[name] for row in found] for name in names}
+
+
+def of_row(row: Any, names: Sequence[str], where: str) -> Mapping[Any, Any]:
+    """A row by column names; raises RetrainError if it is something else, or lacks one of the names."""
+    if not isinstance(row, Mapping):
+        raise RetrainError(
+            where, "is not what the model takes", "give texts or rows by column names, all of the same kind"
+        )
+    complete = all(name in row for name in names)
+    own: Mapping[Any, Any] = row if complete else {schema.column_name(str(name)): row[name] for name in row}
+    for name in names:
+        require(name, own, where)
+    return own
 
 
 def of_texts(texts: Sequence[str], encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
@@ -188,7 +198,9 @@ def category(value: Any, known: frozenset[str]) -> str:
         return spelt(text(value).strip(), known)
     if not isinstance(value, Real | np.bool_):
         raise WrongValueError("is not a category; give a text or a number")
-    return spelt(str(value).lower().removesuffix(".0"), known)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas makes floats of whole numbers where a value is missing
+    return spelt(str(value).lower(), known)
 
 
 def json_text(value: Any) -> str:
@@ -227,8 +239,8 @@ def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Enc
 
 def number(value: Any) -> float:
     """A finite number, also as a text; raises WrongValueError for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        value = float(value)
+    if isinstance(value, str) and NUMBER.fullmatch(plain := NEGATIVE.sub(r"-\1\2", value.strip()).replace(MINUS, "-")):
+        value = float(plain)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise WrongValueError("is not a number; write it as 3 or 2.5")
     try:

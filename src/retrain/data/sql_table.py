@@ -26,6 +26,8 @@ __all__ = ["ISO", "MINUS", "SAME_SIGNS", "WIDE", "Table", "identifier", "literal
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 MINUS = "\N{MINUS SIGN}"
+AMOUNT = r"\D*[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\d[.,\x27\x{2019}\x{a0}\x{202f} ]\d[^()]*?"
+"""A number with a decimal mark or a sign between thousands, and signs around it."""
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
 WIDE = 50
@@ -305,8 +307,11 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
 
 
 def signed(value: str) -> str:
-    """The expression of a value with its minus in front, also where accountants write (5), and SAP 5-."""
-    return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
+    """The expression of a value with its minus in front, also where accountants write (5.00), and SAP 5,00-.
+
+    A number without a decimal mark or a sign between thousands stays: (5) and 5- are labels as well.
+    """
+    return rf"regexp_replace({value}, '^\(\s*({AMOUNT})\s*\)$|^({AMOUNT})-$', '-\1\2')"
 
 
 def moment(value: str, written: str) -> str:

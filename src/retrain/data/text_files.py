@@ -284,7 +284,7 @@ def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
 
 def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) -> RetrainError:
     """The error of a file that is not in its encoding, with the encoding that is likely."""
-    place = known.shown
+    place, line = known.shown, b""
     with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
             try:
@@ -294,10 +294,10 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
                 break
     byte = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
     name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
-    encoding_hint = (
-        f"set {known.section}.format.encoding: {likely_encoding(path)}" if known.section else "save it as UTF-8"
-    )
-    return RetrainError(place, f"is not {name}{byte}", encoding_hint)
+    likely = likely_encoding(path)  # by the start of the file, which may have no such byte
+    likely = latin_encoding(line) if likely == encoding else likely
+    hint = f"set {known.section}.format.encoding: {likely}" if known.section else "save it as UTF-8"
+    return RetrainError(place, f"is not {name}{byte}", hint)
 
 
 def likely_encoding(path: Path) -> str:
@@ -334,11 +334,13 @@ def latin_encoding(content: bytes) -> str:
     return "cp1250" if in_centre > max(MOST * letters.total(), in_west) else "cp1252"
 
 
-def foreign_words(path: Path, encoding: str) -> list[str]:
-    """The first words of a file with a sign outside ASCII."""
+def foreign_words(path: Path, encoding: str, other: str) -> list[str]:
+    """The first words of a file that another encoding would spell in another way."""
     with opened(path) as stream:
         text = stream.read(CHUNK).decode(encoding, errors="replace")
-    return list(dict.fromkeys(FOREIGN.findall(text)))[:NAMED]
+    words = dict.fromkeys(FOREIGN.findall(text))
+    differ = (word for word in words if word.encode(encoding, errors="replace").decode(other, errors="replace") != word)
+    return list(islice(differ, NAMED))
 
 
 def names_in(record: Sequence[str]) -> list[str]:

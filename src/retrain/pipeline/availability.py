@@ -37,14 +37,22 @@ def is_available(workspace: Path, dataset: str) -> bool:
 
 
 def broken_blocks(workspace: Path) -> dict[str, RetrainError]:
-    """The datasets whose block lacks a stage or names an unknown choice, and the error of each."""
+    """The datasets that DVC can't run, and the error of each; see `check`."""
     found = {}
     for name in map(str, params.datasets(workspace)):
         try:
-            params.check_choices(workspace, name)
+            check(workspace, name)
         except RetrainError as error:
             found[name] = error
     return found
+
+
+def check(workspace: Path, dataset: str) -> None:
+    """Raise RetrainError if DVC can't run a dataset: its choices are wrong, or a folder that dvc.yaml names is not there."""
+    params.check_choices(workspace, dataset)
+    if not (workspace / "data" / "raw" / dataset).exists():
+        hint = f"make it, with a README.md about the data; after a renaming: git mv data/raw/OLD data/raw/{dataset}"
+        raise RetrainError(f"data/raw/{dataset}", "does not exist", hint)
 
 
 def available_datasets(workspace: Path, dataset: str | None, without: Container[str] = ()) -> list[str]:
@@ -55,7 +63,7 @@ def available_datasets(workspace: Path, dataset: str | None, without: Container[
     """
     names = [name for name in map(str, params.datasets(workspace)) if name not in without]
     for name in names if dataset is None else [dataset]:
-        params.check_choices(workspace, name)
+        check(workspace, name)
     if dataset is not None:
         ensure_available(workspace, dataset)
         return [dataset]

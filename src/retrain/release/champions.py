@@ -1,5 +1,6 @@
 """Which model is in use: proposed, approved by the gate, replaced, restored. The ledger in git decides; MLflow follows it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +58,15 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
     dataset, outputs = candidate.dataset, dict(candidate.lock.outputs())
     commit = git.text(folder, "rev-parse", "HEAD").strip()
     is_committed = dvc_lock.of_commit(folder, commit).of([dataset]).outputs() == outputs
-    if not is_committed or (changed := results.uncommitted(folder, dataset)):
-        fact = (
-            f"depends on what is not committed ({', '.join(changed)})"
-            if is_committed
-            else "is not that of the last commit"
+    changed = results.uncommitted(folder, dataset)
+    if changed or not is_committed:
+        lacks = f"depends on what is not committed ({', '.join(changed)})"
+        paths = shlex.join(dict.fromkeys([*changed, dvc_lock.FILE, "reports"]))
+        raise RetrainError(
+            f"the result of '{dataset}'",
+            lacks if is_committed else "is not that of the last commit",
+            f"commit it: git add {paths} && git commit -m '{dataset}'",
         )
-        raise RetrainError(f"the result of '{dataset}'", fact, f"commit it: git add --all && git commit -m '{dataset}'")
     content = complete(candidate).read()
     weights = content.artifacts["model/model.safetensors"].sha256
     entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}

@@ -180,19 +180,20 @@ def champion(
 
 
 def uncommitted(folder: Path, dataset: str) -> list[str]:
-    """What a dataset's result depends on and the last commit does not have: files in git, and its block of params.yaml."""
+    """The files in git that a dataset's result depends on and that differ from the last commit; params.yaml by the dataset's part."""
     pipeline = dvc_yaml.read(folder, dataset)
     own = [stage for stage in pipeline.stages if stage.dataset == dataset]
     made = {path for stage in own for path in stage.outputs}
     paths = {dvc_yaml.FILE, *(path for stage in own for path in stage.dependencies)} - made - pipeline.not_compared
-    status = git.text(folder, "status", "--porcelain", "--", *sorted(paths))
+    edited = git.text(folder, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *sorted(paths))
+    new = git.text(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *sorted(paths))
     now, then = (
         yaml_files.parsed(content or b"{}", params.FILE)
         for content in ((folder / params.FILE).read_bytes(), git.content(folder, "HEAD", params.FILE))
     )
     keys = (f"datasets.{dataset}", params.DEFAULTS)
-    changed = [f"{params.FILE}: {key}" for key in keys if params.value_at(now, key) != params.value_at(then, key)]
-    return [line[3:] for line in status.splitlines()] + changed
+    same = all(params.value_at(now, key) == params.value_at(then, key) for key in keys)
+    return [*filter(None, (edited + new).split("\0")), *([] if same else [params.FILE])]
 
 
 def check_current(folder: Path, dataset: str) -> None:

@@ -135,7 +135,9 @@ def folder_of(uri: str) -> Path:
         name, _, alias = name.partition("/")
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if not server and not (environment.root() / "mlflow.db").exists():
-        raise RetrainError(uri, "is not here: there is no mlflow.db", "run this in the project's folder")
+        is_project = (environment.root() / "params.yaml").exists()
+        hint = f"run: retrain promote {name}" if is_project else "run this in the project's folder"
+        raise RetrainError(uri, "is not here: there is no mlflow.db", hint)
     client = connected(environment.root(), server)
     possible = re.fullmatch(schema.NAME, name)
     number = number_of(client, name, alias, is_alias=bool(at)) if possible else None

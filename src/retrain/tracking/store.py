@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -284,6 +285,6 @@ def hint_for(message: str, uri: str) -> str:
     if is_file:
         damaged = any(words in message for words in ("not a database", "malformed"))
         return f"move {path} away; the next run makes a new one" if damaged else "see: retrain doctor"
-    if "401" in message or "403" in message:
+    if re.search(r"error code 40[13]\b", message):
         return "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for this server"
     return "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
