@@ -26,8 +26,8 @@ __all__ = ["ISO", "MINUS", "SAME_SIGNS", "WIDE", "Table", "identifier", "literal
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 MINUS = "\N{MINUS SIGN}"
-AMOUNT = r"\D*[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\d[.,\x27\x{2019}\x{a0}\x{202f} ]\d[^()]*?"
-"""A number with a decimal mark or a sign between thousands, and signs around it."""
+AMOUNT = r"\d[.,\x27\x{2019}\x{a0}\x{202f} ]\d"
+"""What a number with a decimal mark or a sign between thousands has. Others in parentheses, such as (5), may be labels."""
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
 WIDE = 50
@@ -122,11 +122,12 @@ class Table:
         return self.number_in(self.value(name))
 
     def number_in(self, value: str) -> str:
-        """The expression of a value as a number; NULL where it is not a finite number. (5) and 5- are -5."""
+        """The expression of a value as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
         decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
         value = f"replace({value}, '{MINUS}', '-')"
         for unit in self.format.units:
             value = f"trim(replace({value}, {literal(unit)}, ''))"
+        written = value
         if thousands is not None:
             signs = SAME_SIGNS.get(thousands, re.escape(thousands))
             grouped = rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$"
@@ -134,7 +135,8 @@ class Table:
             value = f"(case when regexp_matches({value}, {literal(grouped)}) then {together} else {value} end)"
         if decimal != ".":
             value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
-        number = f"coalesce(try_cast({value} as double), try_cast({signed(value)} as double))"
+        negative = f"case when regexp_matches({written}, '{AMOUNT}') then try_cast({signed(value)} as double) end"
+        number = f"coalesce(try_cast({value} as double), {negative})"
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
     @property
@@ -307,11 +309,8 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
 
 
 def signed(value: str) -> str:
-    """The expression of a value with its minus in front, also where accountants write (5.00), and SAP 5,00-.
-
-    A number without a decimal mark or a sign between thousands stays: (5) and 5- are labels as well.
-    """
-    return rf"regexp_replace({value}, '^\(\s*({AMOUNT})\s*\)$|^({AMOUNT})-$', '-\1\2')"
+    """The expression of a value with its minus in front, also where accountants write (5.00), and SAP 5,00-."""
+    return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
 
 
 def moment(value: str, written: str) -> str:
