@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +64,8 @@ def stage(work: Callable[..., None]) -> click.Command:
     def command(dataset: str, **options: Any) -> None:
         os.chdir(environment.workspace())
         name = Path(work.__code__.co_filename).stem
-        parameters = params.dataset_block(Path(), dataset)[name]
-        click.get_current_context().obj = Inputs(name, dataset, environment.code_states(), parameters)
+        parameters = params.dataset_block(environment.workspace(), dataset)[name]
+        click.get_current_context().obj = Inputs(name, dataset, time.time_ns(), environment.code_states(), parameters)
         work(dataset, **options)
         require_unchanged()
 
@@ -77,8 +78,16 @@ class Inputs:
 
     stage: str
     dataset: str
+    began: int
     code: Mapping[str, tuple[int, int]]
+    """The states of the modules that were loaded; others are loaded when they are needed."""
     parameters: Any
+
+    def is_changed(self, module: str, state: tuple[int, int]) -> bool:
+        """Whether a module has changed since, or was loaded and has changed."""
+        if module in self.code:
+            return self.code[module] != state
+        return self.began < state[0] <= time.time_ns() or state == (0, 0)
 
 
 def require_unchanged() -> None:
@@ -87,10 +96,8 @@ def require_unchanged() -> None:
     DVC records both as they are after a stage, not as they were when it read them.
     """
     inputs: Inputs = click.get_current_context().obj
-    now = environment.code_states()
-    loaded = (str(path.relative_to(environment.SCRIPTS)) for path in environment.loaded_files())
-    changed = [f"src/{path}" for path in loaded if now.get(path) != inputs.code.get(path)]
-    if params.dataset_block(Path(), inputs.dataset)[inputs.stage] != inputs.parameters:
+    changed = [f"src/{path}" for path, state in environment.code_states().items() if inputs.is_changed(path, state)]
+    if params.dataset_block(environment.workspace(), inputs.dataset)[inputs.stage] != inputs.parameters:
         changed.append(params.section_path(inputs.dataset, inputs.stage))
     if changed:
         fact = f"has used an earlier version of {' and '.join(changed)}"

@@ -15,7 +15,6 @@ __all__ = [
     "explain_missing_packages",
     "keep_memory",
     "loaded_code",
-    "loaded_files",
     "name_user",
     "pin_cpu",
     "root",
@@ -161,9 +160,17 @@ def loaded_code() -> dict[str, str]:
 
 
 def code_states() -> dict[str, tuple[int, int]]:
-    """The time of the last change and the size of each of the project's modules. Nothing is read: an audit would see it."""
-    found = ((path, path.stat()) for path in SCRIPTS.rglob("*.py"))
-    return {str(path.relative_to(SCRIPTS)): (state.st_mtime_ns, state.st_size) for path, state in found}
+    """The time of the last change and the size of each of these modules' files; nothing is read. Both are 0 if a file is gone."""
+    return {str(path.relative_to(SCRIPTS)): state_of(path) for path in loaded_files()}
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """The time of a file's last change, in nanoseconds, and its size."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
 
 
 def loaded_files() -> list[Path]:

@@ -372,7 +372,7 @@ def test_missing_model_says_what_to_do(elsewhere):
 @pytest.mark.slow
 def test_closed_standard_input_is_empty(elsewhere):
     retrain = Path(sys.executable).with_name("retrain")
-    ended = elsewhere.run("sh", "-c", f"{retrain} predict tiny_numbers --file - <&-")
+    ended = elsewhere.run("sh", "-c", f"'{retrain}' predict tiny_numbers --file - <&-")
     assert (ended.returncode, error_line(ended.stderr)) == (1, "standard input is empty; add rows")
 
 
