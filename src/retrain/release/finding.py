@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,11 @@ def folder_of(workspace: Path, name: str) -> Path:
 def registered(workspace: Path, name: str) -> Path:
     """The folder of a registered model. A store that has no champion yet gets the one that the ledger in git names."""
     from retrain.release import champions
-    from retrain.tracking import registry, store
+    from retrain.tracking import registry
 
     champion = re.fullmatch(rf"models:/({schema.NAME})@{registry.CHAMPION}", name)
     if champion and ledger.champion(ledger.read(workspace, champion[1])):
-        client = store.connect()
+        client = registry.client_of_store()
         if registry.CHAMPION not in registry.aliases_of(client, champion[1]):
             champions.align(client, workspace, champion[1])
     return registry.folder_of(name)
@@ -69,10 +70,10 @@ def registered(workspace: Path, name: str) -> Path:
 
 def warn_of_other_model(workspace: Path, folder: Path) -> None:
     """Warn if a dataset's model is not the one that dvc.lock records, as after `git checkout` without `dvc checkout`."""
-    path = f"models/{folder.name}"
-    if folder != workspace / path or not (workspace / dvc_lock.FILE).exists():
-        return
-    recorded = dvc_lock.read(workspace).outputs().get(path)
+    path, recorded = f"models/{folder.name}", None
+    if folder == workspace / path:
+        with suppress(RetrainError):  # also with a damaged dvc.lock, the model can answer
+            recorded = dvc_lock.read(workspace).outputs().get(path)
     if recorded and dvc_cache.folder_digest(dvc_cache.listing(folder)) != recorded:
         cli.warn(f"{path} is not the model that {dvc_lock.FILE} records; to get that one, run: dvc checkout {path}")
 

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["CHALLENGER", "CHAMPION", "aliases_of", "folder_of", "point", "register", "tag", "version_of"]
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "aliases_of",
+    "client_of_store",
+    "folder_of",
+    "point",
+    "register",
+    "tag",
+    "version_of",
+]
 
 
 SCHEME = "models:/"
@@ -138,7 +148,7 @@ def folder_of(uri: str) -> Path:
         is_project = (environment.root() / "params.yaml").exists()
         hint = f"run: retrain promote {name}" if is_project else "run this in the project's folder"
         raise RetrainError(uri, "is not here: there is no mlflow.db", hint)
-    client = connected(environment.root(), server)
+    client = client_of_store()
     possible = re.fullmatch(schema.NAME, name)
     number = number_of(client, name, alias, is_alias=bool(at)) if possible else None
     if number is None:
@@ -154,9 +164,14 @@ def folder_of(uri: str) -> Path:
     return found.parent
 
 
+def client_of_store() -> "MlflowClient":
+    """A client of the store that is in use, which is connected to once: a server asks it every second."""
+    return connected(environment.root(), os.environ.get("MLFLOW_TRACKING_URI"))
+
+
 @cache
 def connected(root: Path, uri: str | None) -> "MlflowClient":
-    """A client of the store; a server asks it every second."""
+    """A client of the store that these settings name."""
     return store.connect()
 
 
