@@ -98,7 +98,7 @@ def running(command, port, folder):
 def command_of(server, folder, port):
     """The command of a server."""
     if server == "retrain":
-        program = "from retrain.commands import main; main()"
+        program = "from retrain.commands import run; run()"
         return [sys.executable, "-c", program, "serve", folder / "model", "--port", port]
     if server == "mlflow":
         options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", port]

@@ -131,4 +131,4 @@ def main(dataset: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -116,4 +116,4 @@ def main(dataset: str, save_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

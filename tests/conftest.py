@@ -1,11 +1,12 @@
 """Fixtures: projects in temporary folders, at several stages of the pipeline."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from retrain.environment import pin_cpu
+from retrain.environment import keep_memory, pin_cpu
 from retrain.tracking import recording, store
 
 import pytest
@@ -22,6 +23,8 @@ from support.project import (
 from support.warm import Warm
 
 pin_cpu(threads=1)  # before any test imports torch
+keep_memory()
+gc.set_threshold(50_000)  # the imported libraries are a million objects, and a search for unused ones takes a second
 os.environ[recording.SWITCH] = "off"  # a stage in a test's own process starts no recorder, except in a `Project`
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.load_profile("same")  # the same examples every time, here and in CI

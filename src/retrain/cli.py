@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = [
     "one_line_errors",
     "patient_signals",
     "require_unchanged",
+    "run",
     "stage",
     "stage_message",
     "warn",
@@ -48,10 +49,39 @@ SECONDS = Seconds(min=0)
 GRACE_SECONDS = 0.8
 """How long work may continue after a signal to reach a good place to stop."""
 
+NEW_OBJECTS = 200_000
+"""How many new objects Python waits for until it looks for unused ones; by default it is 700."""
+
 
 def examples(*lines: str) -> str:
     """The examples below a command's help, as its `epilog`."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def run(program: Callable[[], object]) -> None:
+    """Run a command as the whole program.
+
+    Libraries such as torch and MLflow make a million objects when they are imported. Meanwhile Python would search them for
+    unused ones again and again, and at the end delete each of them. To do neither saves half a second in a process with torch.
+    """
+    code: list[int] = []
+    atexit.register(end_at_once, code)  # the first to be registered is the last to be called
+    gc.set_threshold(NEW_OBJECTS)
+    try:
+        program()
+    except SystemExit as end:
+        code += [end.code or 0] if isinstance(end.code, int | None) else []
+        raise
+    code.append(0)
+
+
+def end_at_once(code: Sequence[int]) -> None:
+    """End the process with an exit code, once everything is written; do nothing if there is none."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and not stream.closed]
+    if code:
+        for stream in streams:
+            stream.flush()
+        os._exit(code[0])
 
 
 def stage(work: Callable[..., None]) -> click.Command:
@@ -117,15 +147,13 @@ def warn(message: str) -> None:
 def one_line_errors(work: Callable[..., None]) -> Callable[..., None]:
     """Turn errors that a user can fix into one line and exit code 1; anything else is a bug and keeps its traceback.
 
-    Ctrl-C and SIGTERM raise SystemExit in the work, so that it cleans up; the exit code is 128 + signal. At the end,
-    Python skips its search for unused objects: with torch and MLflow it takes a second.
+    Ctrl-C and SIGTERM raise SystemExit in the work, so that it cleans up; the exit code is 128 + signal.
     """
 
     @functools.wraps(work)
     def command(*arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, leave)
         sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (None if it is closed)
-        atexit.register(gc.freeze)
         environment.name_user()
         environment.keep_memory()
         try:

@@ -65,7 +65,16 @@ def datasets(folder: Path) -> Mapping[str, Any]:
         RetrainError: the file does not exist, is not valid YAML or has no dataset; or a name is not one that DVC and all
             file systems take, or differs from another one only in case.
     """
-    content = load_yaml(folder / FILE, FILE, "run this inside the repository")
+    return blocks_in(content_of(folder))
+
+
+def content_of(folder: Path) -> Any:
+    """What a folder's params.yaml holds; raises RetrainError if it does not exist or is not valid YAML."""
+    return load_yaml(folder / FILE, FILE, "run this inside the repository")
+
+
+def blocks_in(content: Any) -> Mapping[str, Any]:
+    """The blocks of all datasets in the content of params.yaml; see `datasets`."""
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
     if not isinstance(blocks, Mapping) or not blocks:
         raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
@@ -95,7 +104,13 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     Raises:
         RetrainError: there is no such dataset, or sections are missing or unknown. It names all of them.
     """
-    block, where = unchecked_block(folder, dataset), f"{FILE}: datasets.{dataset}"
+    content = content_of(folder)
+    return with_defaults(block_in(content, dataset), defaults_in(content))
+
+
+def block_in(content: Any, dataset: str) -> Mapping[str, Any]:
+    """A dataset's block without the defaults; for errors, see `dataset_block`."""
+    block, where = unchecked_in(content, dataset), f"{FILE}: datasets.{dataset}"
     if not isinstance(block, Mapping):
         raise RetrainError(where, "is not a mapping", f"give it the sections {', '.join(STAGES)}")
     known = (*STAGES, GATE)
@@ -105,7 +120,7 @@ def dataset_block(folder: Path, dataset: str) -> Mapping[str, Any]:
     problems += [schema.missing_parameter(stage) for stage in STAGES if stage not in block and stage not in meant]
     if problems:
         raise schema.combined(problems, where)
-    return with_defaults(block, defaults(folder))
+    return block
 
 
 def gate_section(folder: Path, dataset: str) -> Any:
@@ -114,18 +129,18 @@ def gate_section(folder: Path, dataset: str) -> Any:
     Raises:
         RetrainError: see `dataset_block`.
     """
-    dataset_block(folder, dataset)
-    own, shared = unchecked_block(folder, dataset).get(GATE), defaults(folder).get(GATE)
+    content = content_of(folder)
+    own, shared = block_in(content, dataset).get(GATE), defaults_in(content).get(GATE)
     return shared if own is None else merged(shared, own)
 
 
-def defaults(folder: Path) -> Mapping[str, Any]:
-    """The section `defaults` of a folder's params.yaml; empty if there is none. Only the names in it are checked.
+def defaults_in(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `defaults` of params.yaml; empty if there is none. Only the names in it are checked.
 
     Raises:
         RetrainError: it is not a mapping, or a name in it is unknown.
     """
-    shared = load_yaml(folder / FILE, FILE, "run this inside the repository").get(DEFAULTS) or {}
+    shared = content.get(DEFAULTS) or {}
     known, where = (*STAGES, GATE, *PARTS), f"{FILE}: {DEFAULTS}"
     if not isinstance(shared, Mapping):
         raise RetrainError(where, "is not a mapping", "write a section as in the block of a dataset, such as train: {}")
@@ -156,10 +171,15 @@ def merged(shared: Any, own: Any) -> Any:
 
 def unchecked_block(folder: Path, dataset: str) -> Any:
     """What is at one dataset's name; raises RetrainError if there is nothing."""
-    blocks = datasets(folder)
+    return unchecked_in(content_of(folder), dataset)
+
+
+def unchecked_in(content: Any, dataset: str) -> Any:
+    """What is at a dataset's name in the content of params.yaml; raises RetrainError if there is nothing."""
+    blocks = blocks_in(content)
     if dataset in blocks:
         return blocks[dataset]
-    if dataset in load_yaml(folder / FILE, FILE, ""):
+    if dataset in content:
         raise RetrainError(f"dataset '{dataset}'", f"is at the top level of {FILE}", "indent it below 'datasets:'")
     raise RetrainError(f"{FILE}: datasets", f"unknown dataset {shown(dataset)}", nearest(dataset, blocks))
 

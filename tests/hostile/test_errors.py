@@ -1,6 +1,7 @@
 """A user's mistake gives a one-line error with the place, the fact and a hint, and all outputs stay."""
 
 import hashlib
+import itertools
 import json
 import pickle
 import re
@@ -511,19 +512,20 @@ def test_a_model_without_a_test_split_is_rejected(project):
     assert stage_error(project, "evaluate", "tiny_news") == expected
 
 
-def test_any_damaged_description_is_an_error(project):
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.campaign)])
+def test_any_damaged_description_is_an_error(project, every):
     path = project.folder / "models/tiny_news/model.json"
     described = json.loads(path.read_text())
     tried = 0
     with chdir(project.folder):
-        for damaged in damaged_versions(described):
+        for damaged in itertools.islice(damaged_versions(described), 0, None, every):
             path.write_text(json.dumps(damaged))
             ended = CliRunner().invoke(predict.command, ["tiny_news", "the ship near the old harbour"])
             assert ended.exception is None or isinstance(ended.exception, SystemExit), (damaged, ended.exception)
             tried += 1
             if ended.exit_code:
                 the_line(ended.stderr)
-    assert tried > 300
+    assert tried > 300 / every
 
 
 def damaged_versions(value: Any) -> Iterator[Any]:

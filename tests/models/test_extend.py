@@ -49,7 +49,7 @@ def test_own_files_run_and_others_stay(finished):
     assert described["train"]["loss"] == {"name": "log_cosh", "scale": 0.5}
     metrics = json.loads((finished.folder / "reports/mine/metrics.json").read_text())
     assert metrics["test"]["rmse"] < metrics["baseline"]["rmse"]
-    program = "from retrain.commands import main; main()"
+    program = "from retrain.commands import run; run()"
     source = str(finished.folder / "src")
     answer = finished.run("python3", "-c", program, "predict", "mine", "the ship near the harbour", PYTHONPATH=source)
     assert answer.returncode == 0, answer.said

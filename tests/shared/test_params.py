@@ -431,6 +431,6 @@ def test_number_of_a_format_is_named():
 
 
 def test_defaults_must_be_a_mapping(tmp_path):
-    write_yaml(tmp_path / "params.yaml", {"defaults": ["train"], "datasets": {}})
+    write_yaml(tmp_path / "params.yaml", {"defaults": ["train"], "datasets": {"mine": dict.fromkeys(params.STAGES)}})
     with pytest.raises(RetrainError, match=r"^params.yaml: defaults is not a mapping; write a section as in the block"):
-        params.defaults(tmp_path)
+        params.dataset_block(tmp_path, "mine")

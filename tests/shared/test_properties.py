@@ -133,7 +133,7 @@ def check_splits(folder: Path, inputs: str, count: int) -> None:
         assert len(np.load(folder / f"data/d/examples/{name}/targets.npy")) == len(parts[name])
 
 
-@few_and_many(20, 4_000)
+@few_and_many(10, 4_000)
 def test_any_table_is_split_or_rejected(folder, examples):
     @settings(max_examples=examples)
     @given(tables())
@@ -210,7 +210,7 @@ def sections() -> Iterator[tuple[str, type[schema.Section], dict[str, Any]]]:
         yield f"{dataset}.plot", plot.Plot, parameters["plot"]
 
 
-@few_and_many(200, 30_000)
+@few_and_many(100, 30_000)
 def test_any_value_is_valid_or_named(examples):
     every = [(*section, path) for section in sections() for path in paths_of(section[2])]
 

@@ -56,7 +56,7 @@ def used_by_others() -> dict[str, set[str]]:
             if alias in aliases:
                 used[aliases[alias]].add(attribute)
     for name, tree in trees().items():
-        offered = OFFERED if CHOICES.match(name) else {"main"} if name == "retrain.commands" else set()
+        offered = OFFERED if CHOICES.match(name) else {"main", "run"} if name == "retrain.commands" else set()
         used[name] = (used[name] | offered) & defined(tree)
     return used
 

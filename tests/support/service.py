@@ -18,7 +18,7 @@ import requests
 import torch
 from safetensors.torch import load_file, save_file
 
-PROGRAM = "from retrain.commands import main; main()"
+PROGRAM = "from retrain.commands import run; run()"
 
 
 class Service:

@@ -3,9 +3,11 @@
 import importlib
 import pkgutil
 
+from retrain import cli
+
 import click
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 
 class Commands(click.Group):
@@ -30,3 +32,8 @@ main = click.version_option(package_name="retrain")(
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 )
+
+
+def run() -> None:
+    """Run `retrain` as the whole program."""
+    cli.run(main)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain import files
+from retrain import cli, files
 from retrain.errors import RetrainError
 from retrain.models.result import Result
 from retrain.tracking import runs, store
@@ -222,4 +222,4 @@ def main(root: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    cli.run(lambda: main(*sys.argv[1:]))
