@@ -25,20 +25,7 @@ SMALL_INITIAL_SUM = 1e-10
 """That of `AdamWRowwiseOptimizer`: gradients of an n-gram in a long text are small, but its steps are not."""
 
 
-class OptimizerSection(Section):
-    """Base of the parameters of an optimizer."""
-
-    @property
-    def takes_sparse_gradients(self) -> bool:
-        """Whether these parameters allow a network with sparse gradients."""
-        raise NotImplementedError
-
-    def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
-        """Build the optimizer for the weights of a network."""
-        raise NotImplementedError
-
-
-class SGD(OptimizerSection):
+class SGD(Section):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"]
@@ -47,13 +34,15 @@ class SGD(OptimizerSection):
 
     @property
     def takes_sparse_gradients(self) -> bool:
+        """Whether these parameters allow a network with sparse gradients."""
         return self.momentum == 0 and self.weight_decay == 0
 
     def build(self, network: nn.Module, learning_rate: float) -> Optimizer:
+        """The optimizer for the weights of a network."""
         return EagerSGD(network.parameters(), lr=learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
 
 
-class AdamW(OptimizerSection):
+class AdamW(Section):
     """Adam with decoupled weight decay; without decay it is Adam."""
 
     name: Literal["adamw"]
@@ -70,7 +59,7 @@ class AdamW(OptimizerSection):
         return EagerAdamW(network.parameters(), lr=learning_rate, betas=betas, weight_decay=self.weight_decay)
 
 
-class Adagrad(OptimizerSection):
+class Adagrad(Section):
     """Adagrad: a learning rate of its own for each weight, which falls with the sum of squared gradients."""
 
     name: Literal["adagrad"]
@@ -84,7 +73,7 @@ class Adagrad(OptimizerSection):
         return EagerAdagrad(network.parameters(), lr=learning_rate, weight_decay=self.weight_decay)
 
 
-class RowwiseAdagrad(OptimizerSection):
+class RowwiseAdagrad(Section):
     """Adagrad with one learning rate per row of a weight matrix, such as a word vector; fast for sparse gradients."""
 
     name: Literal["rowwise_adagrad"]
@@ -97,7 +86,7 @@ class RowwiseAdagrad(OptimizerSection):
         return RowwiseAdagradOptimizer(network.parameters(), learning_rate)
 
 
-class AdamWRowwise(OptimizerSection):
+class AdamWRowwise(Section):
     """AdamW for most weights, row-wise Adagrad for those with sparse gradients, such as the vectors of n-grams.
 
     Adam would give a rare n-gram steps as large as those of a frequent one. Only weights whose names end in `weight` decay,
