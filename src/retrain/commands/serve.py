@@ -57,9 +57,7 @@ def command(  # noqa: PLR0913 (one argument per option)
     from retrain.serving.limits import Limits
     from retrain.serving.watching import Served
 
-    limits = Limits(
-        body_bytes=max_body << 20, rows=max_rows, seconds=timeout, queue=max_queue, queue_seconds=timeout,
-    )  # fmt: skip
+    limits = Limits(body_bytes=max_body << 20, rows=max_rows, seconds=timeout, queue=max_queue)
     listening = server.listen(host, port)
     if not ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
         cli.warn("the server is open to other machines, without a password or encryption")

@@ -102,7 +102,7 @@ class Batches:
             raise RefusedError(503, f"{self.waiting} large requests wait already; try again later", BUSY)
         self.waiting += 1
         try:
-            async with asyncio.timeout(self.limits.queue_seconds):
+            async with asyncio.timeout(self.limits.seconds):
                 await self.turn.acquire()
         except TimeoutError:
             raise RefusedError(503, "earlier large requests take too long; try again later", BUSY) from None

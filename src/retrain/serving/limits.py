@@ -30,11 +30,9 @@ class Limits:
     rows: int = 10_000
     """Rows of a request."""
     seconds: float = 10.0
-    """For a client to send a whole request, or to take an answer."""
+    """For a client to send a whole request, or to take an answer; for a large request to wait for the worker thread."""
     queue: int = 64
-    """Large requests that wait for the worker thread."""
-    queue_seconds: float = 10.0
-    """How long one waits."""
+    """Large requests that wait for it."""
     connections: int = 1000
     """Connections at once."""
     buffered_bytes: int = 256 << 20
