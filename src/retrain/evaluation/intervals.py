@@ -62,7 +62,10 @@ class Judged:
 
     @classmethod
     def of_predictions(cls, targets: Sequence[Any], predictions: Columns, classes: Sequence[str] | None) -> "Judged":
-        """The rows of a table of predictions, whose columns are as in `predictions.csv`."""
+        """The rows of a table of predictions, whose columns are as in `predictions.csv`.
+
+        The probability of a class that the model does not know is 0.
+        """
         import numpy as np
 
         if not classes:
@@ -73,7 +76,8 @@ class Judged:
         actual, predicted = (
             np.array([places[name] for name in names], dtype=np.int64) for names in (targets, predictions["predicted"])
         )
-        columns = [np.asarray(predictions[f"probability_{name}"], dtype=np.float64) for name in classes]
+        zeros = np.zeros(len(actual))
+        columns = [np.asarray(predictions.get(f"probability_{name}", zeros), dtype=np.float64) for name in classes]
         return cls(actual, predicted, np.stack(columns, axis=1))
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ from retrain import params, schema
 from retrain.data.report_csv import significant
 from retrain.errors import RetrainError
 from retrain.evaluation import noninferiority
-from retrain.evaluation.intervals import intervals
+from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, FEWEST, HIGHER, METRICS, PASS, Answer, Drop, Errors
 from retrain.models.description import Description
 from retrain.pipeline import dvc_cache, dvc_lock, revisions
@@ -23,7 +23,6 @@ from retrain.schema import Count, Section
 
 if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
-    from retrain.evaluation.intervals import Judged
 
     import numpy as np
 
@@ -183,7 +182,8 @@ class Asked:
 
     def floor_checks(self) -> Iterator[Check]:
         """The floors, which compare the metrics themselves."""
-        judged = pairs.judged(self.columns, self.described.task.classes).in_groups(self.candidate.groups)
+        judged = Judged.of_predictions(self.columns["target"], self.columns, self.described.task.classes)
+        judged = judged.in_groups(self.candidate.groups)
         for part in self.parts:
             own = judged.rows(part.rows)
             values = metrics_of(own, self.bins) if part.floors else {}
@@ -198,7 +198,7 @@ class Asked:
                     candidate=value, reason=f"there is no {metric}" if value is None else "", **ends.get(metric, {}),
                 )  # fmt: skip
 
-    def drop_checks(self, judged: "tuple[Judged, Judged] | str") -> Iterator[Check]:
+    def drop_checks(self, judged: tuple[Judged, Judged] | str) -> Iterator[Check]:
         """The limits on drops.
 
         All of them must hold, so a false pass of one is the only way to a false pass of all (R. L. Berger, "Multiparameter
@@ -236,7 +236,7 @@ class Asked:
         return self.other is not None and self.other.model_digest == self.candidate.model_digest
 
 
-def metrics_of(judged: "Judged", bins: int) -> dict[str, float]:
+def metrics_of(judged: Judged, bins: int) -> dict[str, float]:
     """The metrics of some rows."""
     import numpy as np
 

@@ -1,28 +1,27 @@
 """Two models' predictions of the same test rows: those that are recorded, or new ones where the split has changed."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain import environment
 from retrain.data import encoders
 from retrain.errors import RetrainError
+from retrain.evaluation.intervals import Judged
 from retrain.models.description import FILE, WEIGHTS, Description
 from retrain.release.results import RecordedResult
 
 if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
-    from retrain.evaluation.intervals import Judged
 
     import pandas as pd
 
-__all__ = ["judged", "paired"]
+__all__ = ["paired"]
 
 
 ROWS_AT_ONCE = 1024
 
 
-def paired(candidate: RecordedResult, other: RecordedResult) -> "tuple[Judged, Judged] | str":
+def paired(candidate: RecordedResult, other: RecordedResult) -> tuple[Judged, Judged] | str:
     """The predictions of the other model and of the candidate; or why they can't be compared, in words."""
     now, then = candidate.description, other.description
     if now is None or then is None:
@@ -36,16 +35,8 @@ def paired(candidate: RecordedResult, other: RecordedResult) -> "tuple[Judged, J
     if isinstance(after, str):
         return after
     names, groups = list(dict.fromkeys([*now.task.classes, *then.task.classes])), candidate.groups
-    return judged(before, names).in_groups(groups), judged(after, names).in_groups(groups)
-
-
-def judged(columns: "Columns", classes: Sequence[str]) -> "Judged":
-    """Predictions as rows that have metrics. The probability of a class that the model does not know is 0."""
-    from retrain.evaluation.intervals import Judged
-
-    zeros = [0.0] * len(columns["target"])
-    unknown = {f"probability_{name}": zeros for name in classes if f"probability_{name}" not in columns}
-    return Judged.of_predictions(columns["target"], {**columns, **unknown}, classes)
+    first, second = (Judged.of_predictions(one["target"], one, names).in_groups(groups) for one in (before, after))
+    return first, second
 
 
 def predicted_again(

@@ -10,6 +10,7 @@ from retrain import files, git, params, schema, yaml_files
 from retrain.data import report_csv
 from retrain.data.encoding_file import GROUP
 from retrain.errors import RetrainError
+from retrain.evaluation.intervals import Judged
 from retrain.models import description
 from retrain.models.description import Description
 from retrain.models.result import Result
@@ -21,7 +22,6 @@ from retrain.release import ledger
 
 if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
-    from retrain.evaluation.intervals import Judged
 
 __all__ = ["METRICS", "RecordedResult", "champion", "check_current", "uncommitted"]
 
@@ -128,10 +128,8 @@ class RecordedResult:
             columns = {name: cells for name, cells in columns.items() if name not in ("low", "high")}
         return columns
 
-    def judged(self) -> "Judged | str":
+    def judged(self) -> Judged | str:
         """The rows of the predictions; or why there are none, in words."""
-        from retrain.evaluation.intervals import Judged
-
         if isinstance(self.predictions, str) or self.description is None:
             return str(self.predictions)
         classes = self.description.task.classes
