@@ -234,32 +234,14 @@ def plot_lines(dataset: Dataset) -> list[str]:
     """The plots of dvc.yaml."""
     name = dataset.name
     loss, metric = ("cross entropy", "accuracy") if dataset.is_label else ("mean squared error", "rmse")
-    curves = [
-        line
-        for title, column, label in (("loss", "loss", loss), (metric, metric, metric))
-        for line in (
-            f"  - {name} {title}:",
-            "      x: epoch",
-            "      y:",
-            f"        reports/{name}/history.csv: [train_{column}, validation_{column}]",
-            f"      y_label: {label}",
-        )
-    ]
-    if dataset.is_label:
-        points = [f"  - {name} confusion:", "      template: confusion_normalized", "      x: predicted", "      y:"]
-        points += [
-            f"        reports/{name}/predictions.csv: target",
-            "      x_label: predicted",
-            "      y_label: target",
-        ]
-    else:
-        points = [f"  - {name} predicted:", "      template: scatter", "      x: target", "      y:"]
-        points += [
-            f"        reports/{name}/predictions.csv: predicted",
-            "      x_label: target",
-            "      y_label: predicted",
-        ]
-    return [*curves, *points]
+    lines = []
+    for column, label in (("loss", loss), (metric, metric)):
+        curves = f"        reports/{name}/history.csv: [train_{column}, validation_{column}]"
+        lines += [f"  - {name} {column}:", "      x: epoch", "      y:", curves, f"      y_label: {label}"]
+    title, template = ("confusion", "confusion_normalized") if dataset.is_label else ("predicted", "scatter")
+    x, y = ("predicted", "target") if dataset.is_label else ("target", "predicted")
+    lines += [f"  - {name} {title}:", f"      template: {template}", f"      x: {x}", "      y:"]
+    return [*lines, f"        reports/{name}/predictions.csv: {y}", f"      x_label: {x}", f"      y_label: {y}"]
 
 
 def artifact_lines(dataset: Dataset) -> list[str]:
