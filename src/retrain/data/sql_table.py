@@ -191,7 +191,6 @@ class Table:
         categories: Sequence[str] = (),
         numbers: Sequence[str] = (),
         dates: Sequence[str] = (),
-        without: Sequence[int] = (),
     ) -> "pd.DataFrame":
         """Some columns: texts and categories as strings, numbers as float64, dates as datetime64[s]; NaN where a value is missing.
 
@@ -200,17 +199,14 @@ class Table:
             categories: columns with one of a set of values.
             numbers: columns of numbers.
             dates: columns of dates.
-            without: the numbers of rows to leave out.
 
         Raises:
             RetrainError: there is no such column, or a value is not what the column holds; it names the line and the column.
         """
-        if not without and (found := self.unreadable(numbers, dates)):
+        if found := self.unreadable(numbers, dates):
             raise found[min(found)]
         expressions = self.expressions(texts=texts, categories=categories, numbers=numbers, dates=dates)
-        rows = self.to_pandas(
-            expressions, f"{rows_without(without)} order by rows.rowid"
-        )  # a column may be called rowid
+        rows = self.to_pandas(expressions, "order by rows.rowid")  # a column may be called rowid
         return typed(rows, categories, dates)
 
     def frames(
@@ -221,11 +217,12 @@ class Table:
         dates: Sequence[str],
         **others: Sequence[str],
     ) -> "Iterator[pd.DataFrame]":
-        """The rows of `frame` in parts of at most `rows` rows, in their order; `unreadable` must have found nothing else."""
+        """The rows of `frame` in parts of at most `rows` rows, in their order, without those that `unreadable` has found."""
         import pandas as pd
 
+        kept = f"where rows.rowid not in ({', '.join(map(str, without))})" if without else ""
         # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
-        queries = self.queries(self.expressions(**others, categories=categories, dates=dates), rows_without(without))
+        queries = self.queries(self.expressions(**others, categories=categories, dates=dates), kept)
         readers = [self.connection.cursor().sql(query).to_arrow_reader(rows) for query in queries]
         for batches in zip(*readers, strict=True):
             yield typed(pd.concat([batch.to_pandas() for batch in batches], axis=1), categories, dates)
@@ -293,11 +290,6 @@ class Table:
                 return [] if array else [number for number, line in enumerate(file, start=1) if line.strip()]
             found = records(file, *self.reading, single=len(self.names) == 1)
             return [start + self.skipped for start, _ in found][self.has_header :]
-
-
-def rows_without(numbers: Sequence[int]) -> str:
-    """The end of a query for all rows but those with these numbers."""
-    return f"where rows.rowid not in ({', '.join(map(str, numbers))})" if numbers else ""
 
 
 def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]) -> "pd.DataFrame":

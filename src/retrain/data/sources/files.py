@@ -143,14 +143,13 @@ def read_file(
         number = context.task == "regression" or parameters.target in parameters.numbers
         kinds[parameters.target] = "numbers" if number else "categories"
         by_kind = {kind: [name for name, own in kinds.items() if own == kind] for kind in KINDS}
-        texts, categories, numbers, dates = (by_kind[kind] for kind in ("texts", "categories", "numbers", "dates"))
-        rows = table.frame(texts=texts, categories=categories, numbers=numbers, dates=dates)[[*kinds]]
+        rows = table.frame(**by_kind)[[*kinds]]
         keys = keys_of(table, parameters) if is_train else None
     target = parameters.target
     if not number:
         classes = rows[target].fillna("").astype("str")
         rows[target] = changed(classes, lambda value: parameters.rename.get(value, value))
-    inputs = {name: rows[name].astype("category") for name in categories if name != target}
+    inputs = {name: rows[name].astype("category") for name in by_kind["categories"] if name != target}
     return rows.assign(**inputs), keys
 
 
