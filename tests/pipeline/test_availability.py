@@ -14,7 +14,7 @@ def test_old_names_are_errors(tmp_path):
     blocks["tiny_news"]["split"] = {"inputs": "text", "target": "label", "encoder": {}}
     Project(tmp_path).write_params({"datasets": blocks})
     with pytest.raises(RetrainError) as caught:
-        availability.available_datasets(tmp_path, "tiny_news")
+        availability.named_or_available(tmp_path, "tiny_news")
     assert str(caught.value) == (
         "params.yaml: datasets.tiny_news: split: 'inputs' is now called 'encoder.name' (write encoder.name: text), "
         "and split: 'target' is now called 'task' (write task: classification); correct each of them"

@@ -43,7 +43,7 @@ def check_inputs(workspace: Path, dataset: str | None) -> None:
     Raises:
         RetrainError: something is declared wrongly, or a stage fails.
     """
-    ready = availability.available_datasets(workspace, dataset)
+    ready = availability.named_or_available(workspace, dataset)
     selected = ready if dataset else [*ready, ""]  # with the stages that have no dataset
     stages = dvc_yaml.read(workspace, dataset).stages
     with TemporaryDirectory(prefix="retrain-audit-") as name:

@@ -40,8 +40,10 @@ def command(dataset: str | None) -> None:
     for name, error in broken.items():
         click.echo(f"{name} is left out: {error}", err=True)
     # A bare `dvc repro` would fail for a broken block or an unavailable dataset.
-    datasets = availability.available_datasets(workspace, dataset, without=broken)
-    if dataset is None:
+    if dataset is not None:
+        datasets = availability.named_or_available(workspace, dataset)
+    else:
+        datasets = availability.available_datasets(workspace, complete)
         remove_stale_entries(workspace)
     stages = [f"plot@{name}" for name in datasets]
     repro = [sys.executable, "-m", dvc_program.__name__, "repro", *stages]

@@ -1,6 +1,6 @@
 """Which datasets are available now: their data is on this machine, or can be downloaded."""
 
-from collections.abc import Container
+from collections.abc import Iterable
 from pathlib import Path
 
 from retrain import environment, params, schema
@@ -10,7 +10,7 @@ from retrain.errors import RetrainError, UnavailableError
 
 import click
 
-__all__ = ["available_datasets", "broken_blocks", "ensure_available"]
+__all__ = ["available_datasets", "broken_blocks", "ensure_available", "named_or_available"]
 
 
 def ensure_available(workspace: Path, dataset: str) -> None:
@@ -24,16 +24,6 @@ def ensure_available(workspace: Path, dataset: str) -> None:
     source = sources.load(block, dataset)
     parameters = schema.check(block, source.parameters, params.section_path(dataset, "prepare"))
     source.fetch(parameters, SourceContext(dataset, workspace, environment.root()))
-
-
-def is_available(workspace: Path, dataset: str) -> bool:
-    """Whether a dataset's data is available; if not, a line says why."""
-    try:
-        ensure_available(workspace, dataset)
-    except UnavailableError as error:
-        click.echo(f"{dataset} is left out: {error}", err=True)
-        return False
-    return True
 
 
 def broken_blocks(workspace: Path) -> dict[str, RetrainError]:
@@ -55,19 +45,30 @@ def check(workspace: Path, dataset: str) -> None:
         raise RetrainError(f"data/raw/{dataset}", "does not exist", hint)
 
 
-def available_datasets(workspace: Path, dataset: str | None, without: Container[str] = ()) -> list[str]:
-    """The named dataset, or every available one that is not in `without`.
+def named_or_available(workspace: Path, dataset: str | None) -> list[str]:
+    """The named dataset, or every available one.
 
     Raises:
         RetrainError: a choice of these datasets is wrong, the named dataset is not available, or none is.
     """
-    names = [name for name in map(str, params.datasets(workspace)) if name not in without]
-    for name in names if dataset is None else [dataset]:
-        check(workspace, name)
     if dataset is not None:
+        check(workspace, dataset)
         ensure_available(workspace, dataset)
         return [dataset]
-    ready = [name for name in names if is_available(workspace, name)]
+    for error in broken_blocks(workspace).values():
+        raise error
+    return available_datasets(workspace, map(str, params.datasets(workspace)))
+
+
+def available_datasets(workspace: Path, datasets: Iterable[str]) -> list[str]:
+    """Those of some datasets that are available, and a line for each other one; raises RetrainError if none is."""
+    ready = []
+    for name in datasets:
+        try:
+            ensure_available(workspace, name)
+            ready.append(name)
+        except UnavailableError as error:
+            click.echo(f"{name} is left out: {error}", err=True)
     if not ready:
         raise RetrainError(
             params.FILE, "has no dataset whose data is available", "the lines above say what each one needs"
