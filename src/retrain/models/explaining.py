@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.data.encoders._ngrams import NONE, Bags, RowParts
+from retrain.data.raw_rows import is_missing
 from retrain.models.model import Answer, Columns, Model
 from retrain.models.networks import ngram_bag
 
@@ -152,7 +153,7 @@ def by_leaving_out(model: Model, columns: Columns, answer: Answer) -> Explanatio
         if set(encoder.kinds) == {"text"}:
             words = (columns[name][0] or "").split()
             variants += [(name, word, " ".join(words[:place] + words[place + 1 :])) for place, word in enumerate(words)]
-        elif not is_missing(columns[name][0]):
+        elif columns[name][0] != "" and not is_missing(columns[name][0]):
             variants.append((name, None, missing(model, name, kind)))
     variants = variants[:MOST_WORDS]
     rows: Columns = {}
@@ -170,11 +171,6 @@ def by_leaving_out(model: Model, columns: Columns, answer: Answer) -> Explanatio
 def score(answer: Answer, other: Answer) -> float:
     """What another answer says about the answer: the probability of its label, or the number."""
     return float(other["probabilities"][answer["label"]] if "label" in answer else other["number"])
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a checked value is missing."""
-    return value == "" or (isinstance(value, float) and math.isnan(value)) or str(value) == "NaT"
 
 
 def missing(model: Model, name: str, kind: str) -> Any:
