@@ -55,9 +55,7 @@ class Plan:
     def trained(self) -> Trained:
         """What came out of it."""
         described = self.result.description()
-        figures = self.result.metrics(described)
-        metrics = {name.removeprefix("test/"): value for name, value in figures.items() if name.startswith("test/")}
-        return Trained(seed=self.seed, best_epoch=described.best_epoch, metrics=metrics)
+        return Trained(seed=self.seed, best_epoch=described.best_epoch, metrics=self.result.judged()["test"])
 
 
 def fractions_of(context: click.Context, option: click.Parameter, value: str) -> tuple[float, ...]:

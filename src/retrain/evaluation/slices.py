@@ -158,7 +158,7 @@ def groupings(
             )
             found.append(by_quantile(f"length of {name}", lengths, " characters"))
         else:
-            found.append(by_quantile(name, as_dates(values) if kind == "date" else np.asarray(values, np.float64)))
+            found.append(by_quantile(name, np.asarray(values, "datetime64[s]" if kind == "date" else np.float64)))
     if unknown is not None:
         found.append(by_quantile("share of unknown words", unknown))
     name, values = target
@@ -182,12 +182,6 @@ def as_numbers(values: Any) -> np.ndarray:
         return numbers.astype(np.float64)
     seconds: np.ndarray = np.where(np.isnat(numbers), np.nan, numbers.astype(np.int64).astype(np.float64))
     return seconds
-
-
-def as_dates(values: Any) -> np.ndarray:
-    """A column of dates in seconds."""
-    dates: np.ndarray = np.asarray(values, "datetime64[s]")
-    return dates
 
 
 def by_value(name: str, values: Sequence[str | None]) -> Grouping:
