@@ -1,7 +1,7 @@
 """How a file of rows is written: its separator, quotes, header, decimal mark, units. Each guess has an option of `retrain add`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,36 +18,9 @@ __all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "gue
 
 
 MARKERS = (
-    "",
-    "?",
-    "-",
-    "--",
-    ".",
-    "na",
-    "n/a",
-    "#n/a",
-    "nan",
-    "null",
-    "none",
-    "nil",
-    "missing",
-    "unknown",
-    "\\n",
-    "inf",
-    "-inf",
-    "n.a.",
-    "k.a.",
-    "n.d.",
-    "n. a.",
-    "k. a.",
-    "<na>",
-    "#div/0!",
-    "#value!",
-    "#ref!",
-    "#name?",
-    "#num!",
-    "#null!",
-)
+    "", "?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "\\n", "inf", "-inf",
+    "n.a.", "k.a.", "n.d.", "n. a.", "k. a.", "<na>", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
+)  # fmt: skip
 """What people write for a missing number, in lower case."""
 HEAD, FIRST, LOOKED_AT = 100, 2_000, 20_000
 """Rows that tell which columns are worth a look, those that are looked at first, and those that are looked at closely."""
@@ -55,20 +28,26 @@ ODD_SHARE = 0.05
 """The largest share of values that are not numbers in a column of numbers."""
 FEW_DIFFERENT = 20
 """Different values below which numbers with a unit may be codes."""
+SPACES, APOSTROPHES = SAME_SIGNS[" "], SAME_SIGNS["'"]
 GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
-GROUPED_ONCE = r"[+-]?[1-9]\d{0,2},\d{3}"
-GROUPED_OR_PLAIN = rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}"
-COMMA_DECIMALS = rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+(,\d*)?)"
-DOTTED = r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"
-"""Ways to write numbers: 1,234.5; the same or below a thousand; 1.234,5; and the same with at least one dot."""
-PLAIN_POINT = r"[+-]?\d*\.(\d{1,2}|\d{4,})"
-"""A number whose point can only be the decimal mark."""
-APART = rf"[+-]?\d{{1,3}}({SAME_SIGNS[' ']}\d{{3}})+([.,]\d*)?"
-FITS_APART = rf"{APART}|[+-]?\d{{1,3}}([.,]\d*)?"
-QUOTED = rf"[+-]?\d{{1,3}}({SAME_SIGNS[chr(39)]}\d{{3}})+(\.\d*)?"
-FITS_QUOTED = rf"{QUOTED}|[+-]?\d{{1,3}}(\.\d*)?"
-"""1 234,5 and 1'234.5, and the same or below a thousand."""
-ANY_SIGN = f"[,.{SAME_SIGNS[' '][1:-1]}{SAME_SIGNS[chr(39)][1:-1]}]"
+APART, QUOTED = rf"[+-]?\d{{1,3}}({SPACES}\d{{3}})+([.,]\d*)?", rf"[+-]?\d{{1,3}}({APOSTROPHES}\d{{3}})+(\.\d*)?"
+PATTERNS = {
+    "commas": r"[^,]*,\d+",
+    "fits_commas": rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SPACES}\d{{3}})+(,\d*)?)",
+    "dots": r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?",
+    "points": r"[+-]?\d*\.(\d{1,2}|\d{4,})",
+    "groups": GROUPED,
+    "fits_groups": rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}",
+    "once": r"[+-]?[1-9]\d{0,2},\d{3}",
+    "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+",
+    "apart": APART,
+    "fits_apart": rf"{APART}|[+-]?\d{{1,3}}([.,]\d*)?",
+    "quoted": QUOTED,
+    "fits_quoted": rf"{QUOTED}|[+-]?\d{{1,3}}(\.\d*)?",
+}
+"""Ways to write numbers: with a decimal comma; 1.234,5; with a point that can only be the decimal mark; 1,234.5; 1,234;
+1 234,5; and 1'234.5. Those of `fits_...` may also be plain or below a thousand."""
+ANY_SIGN = f"[,.{SPACES[1:-1]}{APOSTROPHES[1:-1]}]"
 """A sign that all these numbers have, but for plain ones."""
 UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF", "US$", "kr", "zł"}
 UNIT = r"[^\W\d_°µ%/²³]{1,6}|°[CF]?|[°µ]?[^\W\d_]{1,4}[²³]?(/[^\W\d_]{1,4}[²³]?)?|%"
@@ -239,28 +218,21 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     if table.kind != "csv":
         return given, ""
     units = given.units or units_of(table)
-    patterns = {
-        "commas": r"[^,]*,\d+", "groups": GROUPED, "fits_groups": GROUPED_OR_PLAIN, "fits_commas": COMMA_DECIMALS,
-        "dots": DOTTED, "points": PLAIN_POINT, "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+", "apart": APART, "fits_apart": FITS_APART,
-        "quoted": QUOTED, "fits_quoted": FITS_QUOTED, "once": GROUPED_ONCE,
-    }  # fmt: skip
-    all_columns = (shares_of(table, place, units, patterns) for place in range(len(table.names)))
+    all_columns = (shares_of(table, place, units) for place in range(len(table.names)))
     columns = [shares for shares in all_columns if shares]
     fits = 1 - ODD_SHARE
+
+    def fitting(some: str, all_fit: str) -> list[dict[str, float]]:
+        return [one for one in columns if one[some] and one[all_fit] >= fits]
+
+    grouped, dotted = fitting("groups", "fits_groups"), fitting("dots", "fits_commas")
     by_semicolon = table.reading[0] == ";"
     pointed = any(one["points"] >= fits / 2 for one in columns)
-    grouped = [one for one in columns if one["groups"] and one["fits_groups"] >= fits]
-    dotted = [one for one in columns if one["dots"] and one["fits_commas"] >= fits]
-    by_comma = any(one["commas"] and one["fits_commas"] >= fits and one["fits_groups"] < fits for one in columns)
+    by_comma = any(one["fits_groups"] < fits for one in fitting("commas", "fits_commas"))
     by_comma = by_comma and (by_semicolon or not pointed)
+    is_open = not by_comma and not pointed and not any(one["both"] for one in columns)
     note = ""
-    if (
-        by_semicolon
-        and not by_comma
-        and not pointed
-        and not any(one["both"] for one in columns)
-        and (grouped or dotted)
-    ):
+    if by_semicolon and is_open and (grouped or dotted):
         by_comma = True
         read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
         note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
@@ -271,15 +243,14 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         found |= {"thousands": ","}
         if not pointed and all(one["once"] == one["groups"] >= fits for one in grouped):
             note = "1,281 is read as 1281: if the comma is the decimal mark, use --decimal ,"
-    for sign, some, all_fit in ((" ", "apart", "fits_apart"), ("'", "quoted", "fits_quoted")):
-        if any(one[some] and one[all_fit] >= fits for one in columns):
-            found["thousands"] = sign
+    found |= {"thousands": " "} if fitting("apart", "fits_apart") else {}
+    found |= {"thousands": "'"} if fitting("quoted", "fits_quoted") else {}
     known = {name: value for name, value in found.items() if name not in given.model_fields_set}
     return given.model_copy(update=known), note if "decimal" in known or known.get("thousands") == "," else ""
 
 
-def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[str, str]) -> dict[str, float]:
-    """The shares of a column's values that match patterns without their units, in the first rows; empty if no value has a sign."""
+def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float]:
+    """The shares of a column's values that match `PATTERNS` without their units, in the first rows; empty if no value has a sign."""
     # Of a wide table, `select *` would take more time than the rest of the query.
     rows = f"(select c{place} as v from rows limit {LOOKED_AT})"
     if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
@@ -287,10 +258,7 @@ def shares_of(table: Table, place: int, units: Sequence[str], patterns: Mapping[
     value = f"replace(v, '{MINUS}', '-')"
     for unit in units:
         value = f"trim(replace({value}, {literal(unit)}, ''))"
-    counts = ", ".join(
-        f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in patterns.values()
-    )
-    filled, *found = table.ask(
-        f"count(*) filter (value <> ''), {counts}", f"(select {signed(value)} as value from {rows})"
-    )
-    return {name: count / max(1, filled) for name, count in zip(patterns, found, strict=True)}
+    matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
+    what = f"count(*) filter (value <> ''), {', '.join(matching)}"
+    filled, *found = table.ask(what, f"(select {signed(value)} as value from {rows})")
+    return {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
