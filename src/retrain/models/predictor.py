@@ -72,11 +72,12 @@ class Predictor:
         count = len(rows[self.encoder.columns[0]])
         parts = []
         with torch.inference_mode():
-            for batch in np.split(np.arange(count), range(batch_size, count, batch_size)):
+            for begin in range(0, max(count, 1), batch_size):
+                batch = np.arange(begin, min(begin + batch_size, count))
                 filled = np.resize(batch, batch_size) if full else batch
                 parts.append(self.network(*map(torch.from_numpy, gather(arrays, filled)))[: len(batch)])
-        outputs = torch.cat(parts)
-        if not outputs.isfinite().all():
+        outputs = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if not np.isfinite(outputs.numpy()).all():
             where, hint = (
                 f"the model of {self.description.dataset}",
                 description.restore_hint(Path(self.description.dataset)),
