@@ -8,7 +8,9 @@ from pathlib import Path
 
 import retrain
 from retrain.data.encoders import mixed
+from retrain.data.file_format import Format
 from retrain.data.raw_rows import columns_of
+from retrain.data.table_files import open_table
 from retrain.errors import RetrainError
 
 import numpy as np
@@ -199,3 +201,26 @@ def test_dates_and_missing_values_are_written_as_in_training(anything):
     assert columns["note"] == ["?", "-999", "", "n.a."]
     with pytest.raises(RetrainError, match="is not a date"):
         columns_of([{**rows[0], "sold": "13.04.2024"}], anything, [], written)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,234.50", 1234.5), ("(1,234.50)", -1234.5), ("1,234.50-", -1234.5), ("\N{MINUS SIGN}1,234", -1234.0), ("( 12.50 )", -12.5),
+        ("12.50-", -12.5), ("(.5)", -0.5), (".5-", -0.5), ("(5)", None), ("5-", None), ("(1,23.50)", None), ("(12.50", None), ("1_000", None),
+    ],
+)  # fmt: skip
+def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, number):
+    written = Format(thousands=",")
+    (tmp_path / "rows.csv").write_text(f'age\n"{text}"\n', encoding="utf-8")
+    with open_table(tmp_path / "rows.csv", "rows.csv", written) as table:
+        assert table.select(table.number("age")) == [(number,)]
+    row = {"age": text, "size": "3", "sold": None, "note": ""}
+    if number is None:
+        with pytest.raises(RetrainError, match="is not a number"):
+            columns_of([row], anything, [], written.model_dump())
+    else:
+        assert columns_of([row], anything, [], written.model_dump())["age"] == [number]
+    if "," in text:
+        with pytest.raises(RetrainError, match="is not a number"):
+            columns_of([row], anything, [], {})

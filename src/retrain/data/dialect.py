@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.file_format import Format
-from retrain.data.sql_table import MINUS, SAME_SIGNS, Table, literal, signed
+from retrain.data.file_format import MINUS, SAME_SIGNS, Format
+from retrain.data.sql_table import Table, literal, plain, signed
 from retrain.data.table_files import Expected, open_table
 from retrain.data.text_files import foreign_words, likely_encoding, lines_before_header
 from retrain.errors import RetrainError
@@ -255,10 +255,7 @@ def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float
     rows = f"(select c{place} as v from rows limit {LOOKED_AT})"
     if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
         return {}
-    value = f"replace(v, '{MINUS}', '-')"
-    for unit in units:
-        value = f"trim(replace({value}, {literal(unit)}, ''))"
     matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
     what = f"count(*) filter (value <> ''), {', '.join(matching)}"
-    filled, *found = table.ask(what, f"(select {signed(value)} as value from {rows})")
+    filled, *found = table.ask(what, f"(select {signed(plain('v', units))} as value from {rows})")
     return {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}

@@ -1,14 +1,23 @@
 """How a file of rows spells its values: the section `prepare.format`."""
 
+import re
+from functools import cache
 from typing import Annotated, Literal
 
 from retrain.schema import Section, in_order
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-__all__ = ["Format"]
+__all__ = ["AMOUNT", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "Format", "grouped"]
 
 
+MINUS = "\N{MINUS SIGN}"
+SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
+"""Signs between thousands that look alike, as a regular expression."""
+AMOUNT = "[.,]\\d|\\d['\u2019\u00a0\u202f ]\\d"
+"""What a number with a decimal mark or a sign between thousands has. Others in parentheses, such as (5), may be labels."""
+NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
+"""A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 
 
@@ -37,3 +46,10 @@ class Format(Section):
     """Values that stand for a missing one in a single column, such as `{days: ["999"]}`."""
     units: tuple[str, ...] = ()
     """Signs around numbers that are left out, such as `$` or `%`."""
+
+
+@cache
+def grouped(thousands: str, decimal: str) -> tuple[str, str]:
+    """Regular expressions of a number with these signs between its thousands, and of the signs."""
+    signs = SAME_SIGNS.get(thousands, re.escape(thousands))
+    return rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$", signs

@@ -47,7 +47,7 @@ FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
 SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
-AMOUNT = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
+PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
 """What times, amounts and dates have, but few codes: digits, a sign between them, and digits."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
@@ -424,7 +424,7 @@ def is_date(text: str, written: str) -> bool:
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
-    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, AMOUNT))
+    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
     unspaced, amounts = column.ask(shares, column.sample)
     many, doubts = column.is_varied, column.almost_numbers
     scattered = many and column.distinct > SCATTERED * column.filled

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
+from retrain.data.file_format import AMOUNT, MINUS, MINUS_FIRST, NEGATIVE, grouped
 from retrain.data.repairs import tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
@@ -29,8 +30,6 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 
 ROWS = "rows"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-NEGATIVE, MINUS = re.compile(r"^\(\s*(\d*\.\d+)\s*\)$|^(\d*\.\d+)-$"), "\N{MINUS SIGN}"
-"""Negative numbers of accountants, (12.50), and of SAP, 12.50-; and another sign for the same."""
 WHOLE = re.compile(r"(-?[1-9]\d*|0)(\.00?|,0)?", re.ASCII)
 """A whole number: 01067 would be a code, and 1.000 could be a thousand."""
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,7 +69,10 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
             times = converted(name, values, partial(time, dates=dates), np.datetime64("NaT"))
             columns[name] = np.array(times, dtype="datetime64[s]")
         else:
-            columns[name] = converted(name, values, number, math.nan if incomplete else None)
+            # To a model whose training file has a decimal comma, programs write a point: it separates no thousands.
+            thousands = written.get("thousands") if written.get("decimal", ".") == "." else None
+            to_number = partial(number, thousands=thousands)
+            columns[name] = converted(name, values, to_number, math.nan if incomplete else None)
     return columns
 
 
@@ -237,9 +239,18 @@ def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Enc
     return {name: values for name, values in found.items() if values}
 
 
-def number(value: Any) -> float:
+def plain_number(text: str, thousands: str | None) -> str:
+    """A text whose minus, if it is a number, is in front, without the signs between its thousands; as `Table.number` reads it."""
+    plain = text.replace(MINUS, "-")
+    if thousands is not None:
+        pattern, signs = grouped(thousands, ".")
+        plain = re.sub(signs, "", plain) if re.match(pattern, plain) else plain
+    return re.sub(NEGATIVE, MINUS_FIRST, plain) if re.search(AMOUNT, text) else plain
+
+
+def number(value: Any, thousands: str | None = None) -> float:
     """A finite number, also as a text; raises WrongValueError for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(plain := NEGATIVE.sub(r"-\1\2", value.strip()).replace(MINUS, "-")):
+    if isinstance(value, str) and NUMBER.fullmatch(plain := plain_number(value.strip(), thousands)):
         value = float(plain)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise WrongValueError("is not a number; write it as 3 or 2.5")

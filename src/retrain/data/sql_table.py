@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.file_format import Format
+from retrain.data.file_format import AMOUNT, MINUS, MINUS_FIRST, NEGATIVE, Format, grouped
 from retrain.data.report_csv import LARGEST
 from retrain.data.text_files import CHUNK, SEPARATORS, records
 from retrain.errors import RetrainError
@@ -20,16 +20,11 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["ISO", "MINUS", "SAME_SIGNS", "WIDE", "Table", "identifier", "literal", "moment", "signed"]
+__all__ = ["ISO", "WIDE", "Table", "identifier", "literal", "moment", "plain", "signed"]
 
 
 OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
-MINUS = "\N{MINUS SIGN}"
-AMOUNT = r"\d[.,\x27\x{2019}\x{a0}\x{202f} ]\d"
-"""What a number with a decimal mark or a sign between thousands has. Others in parentheses, such as (5), may be labels."""
-SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
-"""Signs between thousands that look alike, as a regular expression."""
 WIDE = 50
 """Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
 DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
@@ -124,18 +119,16 @@ class Table:
     def number_in(self, value: str) -> str:
         """The expression of a value as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
         decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
-        value = f"replace({value}, '{MINUS}', '-')"
-        for unit in self.format.units:
-            value = f"trim(replace({value}, {literal(unit)}, ''))"
-        written = value
+        value = written = plain(value, self.format.units)
         if thousands is not None:
-            signs = SAME_SIGNS.get(thousands, re.escape(thousands))
-            grouped = rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$"
-            together = f"regexp_replace({value}, {literal(signs)}, '', 'g')"
-            value = f"(case when regexp_matches({value}, {literal(grouped)}) then {together} else {value} end)"
+            number, signs = map(literal, grouped(thousands, decimal))
+            together = f"regexp_replace({value}, {signs}, '', 'g')"
+            value = f"(case when regexp_matches({value}, {number}) then {together} else {value} end)"
         if decimal != ".":
             value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
-        negative = f"case when regexp_matches({written}, '{AMOUNT}') then try_cast({signed(value)} as double) end"
+        negative = (
+            f"case when regexp_matches({written}, {literal(AMOUNT)}) then try_cast({signed(value)} as double) end"
+        )
         number = f"coalesce(try_cast({value} as double), {negative})"
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
@@ -300,9 +293,17 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
     )
 
 
+def plain(value: str, units: Sequence[str]) -> str:
+    """The expression of a value with the usual minus sign and without units."""
+    value = f"replace({value}, '{MINUS}', '-')"
+    for unit in units:
+        value = f"trim(replace({value}, {literal(unit)}, ''))"
+    return value
+
+
 def signed(value: str) -> str:
-    """The expression of a value with its minus in front, also where accountants write (5.00), and SAP 5,00-."""
-    return rf"regexp_replace({value}, '^\(\s*(.*?)\s*\)$|^(\d.*)-$', '-\1\2')"
+    """The expression of a value with its minus in front; see `NEGATIVE`."""
+    return f"regexp_replace({value}, '{NEGATIVE}', '{MINUS_FIRST}')"
 
 
 def moment(value: str, written: str) -> str:
