@@ -156,9 +156,7 @@ def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
     lines = [""]
     for outcome in outcomes:
         lines.append(f"{outcome.stage:<{first}}  {outcome.path:<{second}}  {status[outcome.status]}")
-        lines += [
-            f"    {printable(finding.detail)}" for finding in outcome.findings
-        ]  # column names contain class names
+        lines += [f"    {printable(finding.detail)}" for finding in outcome.findings]  # names of columns are from data
     return [*lines, ""]
 
 

@@ -215,9 +215,8 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[st
     wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
     half = np.arange(len(rows)) % 2 == 0
     counts = np.bincount(wanted[~half]) if label else np.zeros(1)
-    rare = (
-        label and counts.max() > 0.9 * counts.sum()
-    )  # then almost every guess is right, and each class counts the same
+    # Where almost every guess is right, each class counts the same.
+    rare = label and counts.max() > 0.9 * counts.sum()
     if rare and sorted(counts)[-2] < FEWEST_LEAKED:
         return
     with warnings.catch_warnings():

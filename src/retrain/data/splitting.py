@@ -276,14 +276,11 @@ def check(parameters: Split, where: str, *, official: bool) -> None:
         raise RetrainError(f"{where}.test", "is set, but the data has an official test file", "remove the parameter")
     if not official and parameters.test is None:
         raise RetrainError(f"{where}.test", "is missing", "add it: the data has no official test file")
-    if (parameters.validation is None) == (parameters.folds is None):
-        fact = "needs either validation or folds" if parameters.folds is None else "sets both validation and folds"
-        hint = (
-            "add validation: 0.15, or folds: 4 for the network 'mixed'"
-            if parameters.folds is None
-            else "remove one of them"
-        )
-        raise RetrainError(where, fact, hint)
+    if parameters.validation is None and parameters.folds is None:
+        hint = "add validation: 0.15, or folds: 4 for the network 'mixed'"
+        raise RetrainError(where, "needs either validation or folds", hint)
+    if parameters.validation is not None and parameters.folds is not None:
+        raise RetrainError(where, "sets both validation and folds", "remove one of them")
     total = (parameters.validation or 0.0) + (parameters.test or 0.0)
     if total >= 1:
         raise RetrainError(
@@ -295,11 +292,9 @@ def not_empty(splits: dict[str, "pd.DataFrame"], parameters: Split, where: str) 
     """Raise RetrainError if a split is empty."""
     total = sum(map(len, splits.values()))
     for name, rows in splits.items():
-        fraction = {
-            "train": parameters.train_share, "validation": parameters.validation, "test": parameters.test,
-        }.get(name)  # fmt: skip
         if rows.empty:
             parameter = "train_share" if name == "train" else name
+            fraction = getattr(parameters, parameter)
             fractions = "" if fraction is None else f" at {parameter} = {fraction:g}"
             hint = "lower validation or test" if fraction is None else f"raise {parameter}"
             fact = f"has an empty {name} split (0 of {total:,} rows{fractions})"

@@ -59,19 +59,11 @@ ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "bi
 """Encodings that are tried on a file that is not UTF-8."""
 ALPHABETS = {
     "cp1252": (
-        "äöüßé",
-        "åäöæøéèòóôü",
-        "àâæçèéêëîïôœùûüÿ",
-        "áéíñóúü¿¡",
-        "àáâãçéêíóôõú",
-        "àèéìîòù",
-        "áèéêëíïóöúü",
-        "áæðéíóöúýþ",
-        "äöõüšž",
-        "àçèéíïòóúü",
+        "äöüßé", "åäöæøéèòóôü", "àâæçèéêëîïôœùûüÿ", "áéíñóúü¿¡", "àáâãçéêíóôõú", "àèéìîòù", "áèéêëíïóöúü", "áæðéíóöúýþ",
+        "äöõüšž", "àçèéíïòóúü",
     ),
     "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
-}
+}  # fmt: skip
 """Letters outside ASCII of languages of Western and of Central Europe."""
 MOST = 0.95
 """The share of letters outside ASCII that a language has, if a text is in it."""

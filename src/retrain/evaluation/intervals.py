@@ -162,9 +162,8 @@ class Judged:
         import numpy as np
 
         errors, centre = self.predicted - self.targets, self.targets.mean()
-        unit = (
-            max(np.abs(errors).max(), np.abs(self.targets - centre).max()) or 1.0
-        )  # squares of tiny numbers would be zero
+        # Squares of tiny numbers would be zero.
+        unit = max(np.abs(errors).max(), np.abs(self.targets - centre).max()) or 1.0
         scaled, distances = errors / unit, (self.targets - centre) / unit
         columns = [np.square(scaled), np.abs(scaled), distances, np.square(distances)]
         if self.low is not None:

@@ -35,19 +35,15 @@ MEANINGS = {
     "coverage": "share of rows whose target is within the interval of its prediction",
 }
 PERCENT = {
-    "accuracy",
-    "macro_f1",
-    "coverage",
-    "probability",
-    "error_rate",
-    "others_rate",
-    "precision",
-    "recall",
-    "f1",
-    "share",
+    "accuracy", "macro_f1", "coverage", "probability", "error_rate", "others_rate", "precision", "recall", "f1", "share",
     "similarity",
-}
+}  # fmt: skip
 """Numbers that are shares."""
+WORDS = {
+    "r2": "R²", "rmse": "RMSE", "mae": "MAE", "macro_f1": "macro F1", "f1": "F1", "support": "test rows", "brier": "Brier score",
+    "p_value": "p-value",
+}  # fmt: skip
+"""Names that are not words."""
 NOTHING = "—"
 """A cell of a table without a value."""
 MOST_ROWS, LONGEST_TEXT = 50, 120
@@ -108,17 +104,7 @@ def short(value: float) -> str:
 
 def in_words(name: str) -> str:
     """The name of a metric or column as words."""
-    known = {
-        "r2": "R²",
-        "rmse": "RMSE",
-        "mae": "MAE",
-        "macro_f1": "macro F1",
-        "f1": "F1",
-        "support": "test rows",
-        "brier": "Brier score",
-        "p_value": "p-value",
-    }
-    return known.get(name, name.replace("_", " "))
+    return WORDS.get(name, name.replace("_", " "))
 
 
 def thinned(values: Sequence[Any], most: int) -> list[Any]:

@@ -188,9 +188,8 @@ class Chart:
         parts.append(label((LEFT + WIDTH - RIGHT) / 2, self.height - 10, shortened(self.x.label, 50)))
         parts.append(label(13, middle, shortened(self.y.label, 34), more=turned))
         frame = f'<svg x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{bottom - TOP}" '
-        frame += (
-            f'viewBox="{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {bottom - TOP}">'  # cuts off what is outside of the axes
-        )
+        # This cuts off what is outside of the axes.
+        frame += f'viewBox="{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {bottom - TOP}">'
         body = [*parts, frame, *self.body, "</svg>", f'<path class="axis" d="M{LEFT},{TOP}V{bottom}H{WIDTH - RIGHT}"/>']
         return drawing(name, title, description, (WIDTH, self.height), body)
 

@@ -145,12 +145,8 @@ def block_lines(dataset: Dataset) -> list[str]:
     cells = dataset.learned * max(1, len(dataset.classes))
     is_large = cells > (REFERENCE_TEXT_CELLS if dataset.of_kind("texts") else REFERENCE_CELLS)
     evaluate = "{reference: none}" if is_large else "{}"
-    return [*lines, *learning_lines(dataset), f"    evaluate: {evaluate}", "    plot: {}"]
-
-
-def learning_lines(dataset: Dataset) -> list[str]:
-    """The sections split and train: a good start for a table of this size."""
-    return text_lines(dataset) if dataset.learns_by_ngrams else mixed_lines(dataset)
+    learning = text_lines(dataset) if dataset.learns_by_ngrams else mixed_lines(dataset)
+    return [*lines, *learning, f"    evaluate: {evaluate}", "    plot: {}"]
 
 
 def split_line(dataset: Dataset, validation: str, encoder: Mapping[str, Any]) -> str:

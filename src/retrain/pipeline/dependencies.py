@@ -77,9 +77,8 @@ def undeclared_files(stage: Stage, read: frozenset[str], made: Iterable[str], bl
         made: the outputs of all stages; a file inside an output is declared by that output.
         block: the dataset's parameters.
     """
-    tidied = {
-        PurePosixPath(output).parent.as_posix() for output in stage.outputs
-    }  # searched for leftovers of killed processes
+    # These folders are searched for leftovers of killed processes.
+    tidied = {PurePosixPath(output).parent.as_posix() for output in stage.outputs}
     modules = [path for path in read if path.endswith(".py")]
     packages = [f"{package_folder(package)}/name.py" for package in params.CHOICES.values()]  # listed to check a name
     harmless = {params.FILE, *map(module_path, CANNOT_CHANGE_RESULTS), *parents([*modules, *packages]), *tidied}
@@ -127,9 +126,8 @@ def sections(
             these keys of params.yaml hidden.
     """
     rest = list(undeclared_keys(parameters, stage.sections))
-    own = [
-        key for key in stage.sections if not key.startswith(f"{params.DEFAULTS}.")
-    ]  # a block may set all of it itself
+    # Defaults are not asked for: a block may set all of them itself.
+    own = [key for key in stage.sections if not key.startswith(f"{params.DEFAULTS}.")]
     unused = [unused_section(stage, key) for key in own if gives_the_same([key])]
     if gives_the_same(rest):
         return unused
