@@ -197,9 +197,8 @@ def inspected(
     from retrain.data.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
-    header = {True: True, False: False}.get(options["header"])
-    wishes = Wishes(format=wished_format(options), header=header, predict=options["predict"])
-    target = "" if header is False else options["target"]
+    wishes = Wishes(format=wished_format(options), header=options["header"], predict=options["predict"])
+    target = "" if wishes.header is False else options["target"]
     with guessed_table(file.path, file.shown, wishes, target) as (table, guess):
         if len(table) < FEWEST:
             raise RetrainError(file.title, f"has {len(table)} rows, which are too few to learn from", "add rows")

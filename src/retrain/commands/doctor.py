@@ -55,11 +55,9 @@ def pins(workspace: Path) -> str:
     if not path.exists():
         return f"there is no {causes.REQUIREMENTS}"
     other = list(causes.other_libraries(path.read_text(encoding="utf-8")))
-    return (
-        f"{'; '.join(other)} (to install the pinned ones: make setup)"
-        if other
-        else f"all are as in {causes.REQUIREMENTS}"
-    )
+    if other:
+        return f"{'; '.join(other)} (to install the pinned ones: make setup)"
+    return f"all are as in {causes.REQUIREMENTS}"
 
 
 def repository(workspace: Path) -> str:
@@ -78,11 +76,8 @@ def store() -> str:
     if uri:
         return f"{one_line(uri)} (MLFLOW_TRACKING_URI)"
     path = environment.root() / "mlflow.db"
-    return (
-        f"{path} ({path.stat().st_size / 1e6:.1f} MB)"
-        if path.exists()
-        else f"{path} (will be created by the first run)"
-    )
+    size = f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "will be created by the first run"
+    return f"{path} ({size})"
 
 
 def remote(workspace: Path) -> str:

@@ -143,10 +143,7 @@ def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any],
     found = []
     for place, value in enumerate(values, start=1):
         try:
-            if is_missing(value):
-                found.append(required(missing))
-            else:
-                found.append(convert(value))
+            found.append(required(missing) if is_missing(value) else convert(value))
         except WrongValueError as error:
             fact, _, hint = str(error).partition("; ")
             raise RetrainError(f"row {place}, column '{column}'", fact, hint) from None

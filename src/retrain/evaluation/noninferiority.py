@@ -118,14 +118,14 @@ def has(name: str, *models: Judged) -> bool:
 
 
 def of_shares(first: Judged, second: Judged, name: str, errors: Errors) -> Drop:
-    """The drop in a share of the rows.
+    """The drop in a share of the rows: those whose class is right, or whose target is within the interval.
 
     An equally good model would have as many rows that only it gets right as the other one: so the smallest limit that can
     be decided is a bound for these, and the deviation that such a model may have by chance.
     """
     import numpy as np
 
-    then, now = (hits(one, name) for one in (first, second))
+    then, now = (one.inside if name == "coverage" else one.targets == one.predicted for one in (first, second))
     lost, gained, rows = int(np.sum(then & ~now)), int(np.sum(now & ~then)), len(first)
     z_pass, z_fail = quantile(errors.passing), quantile(errors.failing)
     half = (lost + gained) / 2
@@ -136,15 +136,6 @@ def of_shares(first: Judged, second: Judged, name: str, errors: Errors) -> Drop:
         high=bound(lost, gained, rows, z_pass),
         decidable=bound(half, half, rows, z_pass) + z_fail * deviation,
     )
-
-
-def hits(judged: Judged, name: str) -> "np.ndarray":
-    """The rows that count: those whose class is right, or whose target is within the interval."""
-    import numpy as np
-
-    if name == "coverage":
-        return judged.inside
-    return np.asarray(judged.targets == judged.predicted)
 
 
 def bound(lost: float, gained: float, rows: int, z: float) -> float:

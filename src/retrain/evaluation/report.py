@@ -213,15 +213,10 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     if described.task.classes:
         names, counts = learned["classes"], learned["counts"]
         support = data.results.sum(axis=1).tolist()
-        order = sorted(range(len(names)), key=lambda place: (-counts[place], place))
+        known = sorted(zip(names, counts, support, strict=True), key=lambda one: -one[1])
         rows = [
-            [
-                shortened(names[place]),
-                f"{counts[place]:,}",
-                svg.percent(counts[place] / sum(counts)),
-                f"{support[place]:,}",
-            ]
-            for place in order[:MOST_ROWS]
+            [shortened(name), f"{count:,}", svg.percent(count / sum(counts)), f"{tested:,}"]
+            for name, count, tested in known[:MOST_ROWS]
         ]
         header = ["class", "train rows", "share", "test rows"]
         tables.append(
