@@ -17,8 +17,8 @@ setup: .venv/installed  ## create .venv/ and install the packages of requirement
 
 setup-dev: .venv/installed-dev  ## also install the developer tools of requirements-dev.lock
 
-# A .venv/ whose programs start with a path that does not exist was made in a folder that has been renamed or moved.
-MOVED := $(shell python=$$(head -n 1 $(BIN)/retrain 2> /dev/null | cut -c 3-); [ -z "$$python" ] || [ -x "$$python" ] || echo yes)
+# A .venv/ whose programs start with another path was made in a folder that has been renamed, moved or copied.
+MOVED := $(shell [ ! -e $(BIN)/retrain ] || grep -qF "$(realpath .venv)/bin/python" $(BIN)/retrain || echo yes)
 ifeq ($(MOVED),yes)
 .venv/installed: moved
 endif

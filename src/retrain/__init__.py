@@ -1,12 +1,11 @@
 """Retrain: a PyTorch training workflow whose results anyone can reproduce."""
 
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from retrain.environment import enter_project_environment, explain_missing_packages, pin_cpu
+from retrain.environment import enter_project_environment, explain_missing_packages, pin_unless_loaded, workspace
 
 if TYPE_CHECKING:
     from retrain.models.model import Model
@@ -30,8 +29,7 @@ def load(folder: str | Path) -> "Model":
     name, folder = str(folder), Path(folder)
     if name.startswith("models:") or (folder.name == name and not folder.is_dir()):
         finding = import_module("retrain.release.finding")
-        folder = cast("Path", finding.folder_of(Path.cwd(), name))
-        finding.warn_of_other_model(Path.cwd(), folder)
-    if "torch" not in sys.modules:
-        pin_cpu(import_module("retrain.models.description").read(folder).train.threads)
+        folder = cast("Path", finding.folder_of(workspace(), name))
+        finding.warn_of_other_model(workspace(), folder)
+    pin_unless_loaded(import_module("retrain.models.description").read(folder).train.threads)
     return cast("Model", import_module("retrain.models.model").load(folder))

@@ -18,6 +18,7 @@ __all__ = [
     "loaded_code",
     "name_user",
     "pin_cpu",
+    "pin_unless_loaded",
     "root",
     "stage_command",
     "versions",
@@ -146,6 +147,12 @@ def pin_cpu(threads: int) -> None:
         del os.environ[name]
     os.environ.update(pins)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic algorithms on a GPU need it
+
+
+def pin_unless_loaded(threads: int) -> None:
+    """Compute as in a training with so many threads, unless torch is loaded: it has read its settings."""
+    if "torch" not in sys.modules:
+        pin_cpu(threads)
 
 
 def runs_avx2(processor: Path) -> bool:

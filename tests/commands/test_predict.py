@@ -70,6 +70,25 @@ def answers(project: Project, *arguments: str, stdin: str | bytes = "") -> list[
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "warned"),
+    [
+        ("prepare.target", "kind", "prepare.target"),
+        ("prepare.train.sha256", "0" * 64, "prepare.train"),
+        ("train.loop.epochs", 99, ""),
+    ],
+)
+def test_model_of_other_data_is_told(elsewhere, parameter, value, warned):
+    project = Project(elsewhere.folder)
+    project.write_params({"datasets": tiny_datasets()})
+    project.set(f"tiny_news.{parameter}", value)
+    with chdir(project.folder):
+        ended = CliRunner().invoke(predict.command, ["tiny_news", TEXTS[0]])
+    assert json.loads(ended.stdout)["label"] == "sea"
+    told = f"models/tiny_news was trained before {warned} changed in params.yaml; to train it again, run: make repro DATASET=tiny_news"
+    assert ended.stderr == (f"Warning: {told}\n" if warned else "")
+
+
 def test_texts_get_labels_in_order(elsewhere):
     found = command(elsewhere, "tiny_news", *TEXTS)
     assert [answer["label"] for answer in found] == ["sea", "farm", "city"]

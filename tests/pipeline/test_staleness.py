@@ -195,6 +195,9 @@ def test_dataset_never_run_is_not_stale(edited):
     ended = status_in(edited.folder)
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.splitlines()[0] == "mine was never run: dvc.lock has no results for it"
+    ended = status_in(edited.folder, "mine")
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: dvc.lock has no results for mine; run: make repro DATASET=mine\n"
 
 
 def test_raw_table_of_dvc_is_not_compared(finished):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from contextlib import chdir
 from pathlib import Path
 
@@ -204,6 +205,12 @@ def test_new_store_gets_the_champion(approved, tmp_path, monkeypatch):
         folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
     assert events(approved) == ["promoted"]
+
+
+def test_first_load_computes_as_the_training(approved, tmp_path):
+    program = f"import os, sys, retrain; retrain.load('models:/{DATASET}@champion'); print('torch' in sys.modules, os.environ['MKL_CBWR'])"
+    ended = approved.run(sys.executable, "-c", program, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'new.db'}")
+    assert ended.stdout == "True COMPATIBLE\n", ended.said
 
 
 def test_lost_files_are_registered_again(approved):

@@ -123,4 +123,4 @@ def compared(committed: Lock, now: Lock, dataset: str) -> str:
     changed = [path for path, digest in now.of([dataset]).outputs().items() if then.get(path) != digest]
     if not changed:
         return "the results are identical to the committed ones"
-    return f"the results differ from the committed ones in {', '.join(changed)}; to compare metrics: dvc metrics diff"
+    return f"the results differ from the committed ones in {', '.join(changed)}; to compare them: retrain compare HEAD"

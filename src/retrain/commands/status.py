@@ -33,6 +33,8 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
         params.dataset_block(workspace, dataset)
     lock = dvc_lock.read(workspace)
     verdict = staleness.verdict(dvc_yaml.read(workspace, dataset), lock)
+    if dataset in verdict.never_run:
+        raise RetrainError(dvc_lock.FILE, f"has no results for {dataset}", f"run: make repro DATASET={dataset}")
     gone = {*lock.datasets()} - {*params.datasets(workspace)}
     asked = {name: why for name, why in verdict.reasons.items() if dataset in (None, dvc_yaml.dataset_of(name))}
     stale = {name: why for name, why in asked.items() if why}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrain import cli, environment
 from retrain.errors import RetrainError
+from retrain.pipeline import dvc_lock
 from retrain.tracking import runs
 from retrain.tracking.store import own_store
 
@@ -41,7 +42,9 @@ def command(port: int, store: Path | None) -> None:
         )
     folder = (store or environment.root()).resolve()
     if not (folder / "mlflow.db").exists():
-        raise RetrainError(str(folder), "has no runs yet (there is no mlflow.db)", "run: make repro")
+        recorded = store is None and dvc_lock.read(environment.workspace()).outputs()
+        hint = "run: retrain sync, which records the results that are there" if recorded else "run: make repro"
+        raise RetrainError(str(folder), "has no runs yet (there is no mlflow.db)", hint)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -7,9 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from retrain import git
+from retrain import environment, git
 from retrain.errors import RetrainError
 from retrain.evaluation.noninferiority import PASS
+from retrain.models import description
 from retrain.models.result import Result
 from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
@@ -192,4 +193,5 @@ def version(client: "MlflowClient", folder: Path, dataset: str, entry: Mapping[s
     finder = OutputFinder(dvc_cache.cache_folder(folder), (folder,))
     with TemporaryDirectory(prefix="retrain-release-") as copies:
         result = complete(results.champion(folder, dataset, entry, finder, Path(copies)))
+        environment.pin_unless_loaded(description.read(result.model).train.threads)  # `register` asks the model
         return registry.register(client, result, runs.record(client, result))

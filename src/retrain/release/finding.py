@@ -1,12 +1,12 @@
 """The model that a user names: a dataset of the project, a folder, or a registered model."""
 
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrain import cli, environment, params, schema
+from retrain.data import sources
 from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.pipeline import dvc_cache, dvc_lock
@@ -26,8 +26,7 @@ def load(workspace: Path, name: str) -> "Model":
     """
     folder = folder_of(workspace, name)
     warn_of_other_model(workspace, folder)
-    if "torch" not in sys.modules:
-        environment.pin_cpu(description.read(folder).train.threads)
+    environment.pin_unless_loaded(description.read(folder).train.threads)
     from retrain.models import model
 
     return model.load(folder)
@@ -69,20 +68,37 @@ def registered(workspace: Path, name: str) -> Path:
 
 
 def warn_of_other_model(workspace: Path, folder: Path) -> None:
-    """Warn if a dataset's model is not the one that dvc.lock records, as after `git checkout` without `dvc checkout`."""
+    """Warn if a dataset's model has learned from other data than params.yaml names now, or is not the one of dvc.lock.
+
+    The latter happens after `git checkout` without `dvc checkout`.
+    """
     path, recorded = f"models/{folder.name}", None
-    if folder == workspace / path:
-        with suppress(RetrainError):  # also with a damaged dvc.lock, the model can answer
-            recorded = dvc_lock.read(workspace).outputs().get(path)
+    if folder != workspace / path:
+        return
+    with suppress(RetrainError):  # also with a damaged params.yaml or dvc.lock, the model can answer
+        if changed := changed_parameters(workspace, folder.name):
+            again = f"to train it again, run: make repro DATASET={folder.name}"
+            cli.warn(f"{path} was trained before {' and '.join(changed)} changed in {params.FILE}; {again}")
+    with suppress(RetrainError):
+        recorded = dvc_lock.read(workspace).outputs().get(path)
     if recorded and dvc_cache.folder_digest(dvc_cache.listing(folder)) != recorded:
         cli.warn(f"{path} is not the model that {dvc_lock.FILE} records; to get that one, run: dvc checkout {path}")
+
+
+def changed_parameters(workspace: Path, dataset: str) -> list[str]:
+    """The parameters of prepare that are not those of the model's training; raises RetrainError if there is no such block."""
+    section = params.dataset_block(workspace, dataset)["prepare"]
+    parameters = schema.check(section, sources.load(section, dataset).parameters, dataset)
+    now = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    then = description.read(workspace / "models" / dataset).prepare.model_dump(mode="json")
+    return [f"prepare.{name}" for name in {**then, **now} if then.get(name) != now.get(name)]
 
 
 def no_model(workspace: Path, dataset: str) -> RetrainError:
     """The error for a dataset without a model: its name is wrong, or it was never trained."""
     datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
     if f"models/{dataset}" in dvc_lock.read(workspace).outputs():
-        hint = f"get it from a remote: dvc pull models/{dataset}; or train it: make repro DATASET={dataset}"
+        hint = f"run: dvc checkout models/{dataset}; if the cache has lost it: dvc pull models/{dataset}, or make repro DATASET={dataset}"
         return RetrainError(f"dataset '{dataset}'", "has a model in dvc.lock, but not in models/", hint)
     if dataset in datasets:
         return RetrainError(f"dataset '{dataset}'", "has no trained model yet", f"run: make repro DATASET={dataset}")
