@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from retrain.evaluation import svg
@@ -48,6 +49,11 @@ NOTHING = "—"
 """A cell of a table without a value."""
 MOST_ROWS, LONGEST_TEXT = 50, 120
 """Rows of a table, and characters of a text."""
+TEXTS = {"category", "text", "date"}
+"""What a column holds whose cells are shown as they are, also where all look like numbers."""
+MIDNIGHT = " 00:00:00"
+"""The end of a date without a time."""
+NO_INPUTS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -113,24 +119,39 @@ def thinned(values: Sequence[Any], most: int) -> list[Any]:
 
 
 def csv_table(
-    caption: str, columns: Mapping[str, Sequence[str]], most: int, own: Collection[str] | None = None
+    caption: str,
+    columns: Mapping[str, Sequence[str]],
+    most: int,
+    inputs: Mapping[str, str] = NO_INPUTS,
+    classes: Collection[str] = (),
 ) -> Table:
     """A table of evaluate as the page shows it: short texts, and numbers for people.
 
-    `own` are the columns that evaluate named, if there are inputs as well: an input called `share` need not be one.
+    Args:
+        caption: what it shows.
+        columns: the cells of each column.
+        most: the most rows that are shown.
+        inputs: the columns that are inputs, with what they hold, as far as that is recorded. An input called `share` need
+            not be one.
+        classes: the columns that hold classes, which may look like numbers.
     """
-    known = columns.keys() if own is None else own
-    numeric = frozenset(place for place, cells in enumerate(columns.values()) if all(map(is_number, cells)))
-    shown_columns = [
-        [
-            number_cell(name if name in known else "", cell) if place in numeric else shortened(cell)
-            for cell in cells[:most]
-        ]
+    texts = {*classes, *(name for name, kind in inputs.items() if kind in TEXTS)}
+    numeric = frozenset(
+        place
         for place, (name, cells) in enumerate(columns.items())
-    ]
+        if name not in texts and any(cells) and all(map(is_number, filter(None, cells)))
+    )
+    shown_columns = []
+    for place, (name, cells) in enumerate(columns.items()):
+        if place in numeric:
+            own = "" if name in inputs else name
+            shown_columns.append([number_cell(own, cell) if cell else NOTHING for cell in cells[:most]])
+        else:
+            whole = inputs.get(name) == "date" and all(cell.endswith(MIDNIGHT) for cell in filter(None, cells))
+            shown_columns.append([shortened(cell.removesuffix(MIDNIGHT) if whole else cell) for cell in cells[:most]])
     count = len(next(iter(columns.values())))
     rows = [list(row) for row in zip(*shown_columns, strict=True)]
-    names = [in_words(name) if name in known else shortened(name) for name in columns]
+    names = [shortened(name) if name in inputs else in_words(name) for name in columns]
     return Table(caption, names, rows, numeric, count - len(rows))
 
 

@@ -32,6 +32,7 @@ from retrain.evaluation.plots import PlotData
 from retrain.evaluation.results import (
     Reader,
     class_results,
+    columns_of,
     coverage,
     curve,
     mistakes,
@@ -232,17 +233,6 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     found["repeats"] = REPEATS.get(str(prepare.get("repeats")), "")
     found["inputs"] = [shortened(name) for name, _ in columns[:FEW_INPUTS]] if len(columns) <= FEW_INPUTS else []
     return found
-
-
-def columns_of(data: PlotData) -> list[tuple[str, str]]:
-    """The input columns with what they hold, as far as the encoder recorded it."""
-    encoder = data.description.encoder
-    learned = encoder.learned
-    known = {"numbers": "number", "text": "text", "ngrams": "text"}.get(encoder.name, "not recorded")
-    columns, kinds = (
-        list(map(str, found)) if isinstance(found := learned.get(name), list) else [] for name in ("columns", "kinds")
-    )
-    return list(zip(columns, kinds if len(kinds) == len(columns) else [known] * len(columns), strict=True))
 
 
 def weights_in(path: Path) -> int:

@@ -27,18 +27,27 @@ from retrain.models.result import Result
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Reader", "class_results", "coverage", "curve", "mistakes", "number_results", "reliability", "slices"]
+__all__ = [
+    "Reader",
+    "class_results",
+    "columns_of",
+    "coverage",
+    "curve",
+    "mistakes",
+    "number_results",
+    "reliability",
+    "slices",
+]
 
 
 MOST_WORST = 3
 """Slices."""
 SIGNIFICANT = 0.05
 """A slice with a larger p-value is not shown: chance may explain it."""
-OWN = {
-    "row", "split", "target", "predicted", "probability", "error", "label", "suggested", "similarity", "test_row", "train_row",
-    "test_target", "train_target",
-}  # fmt: skip
-"""The columns of tables of rows that are not inputs."""
+CLASSES = {"target", "predicted", "label", "suggested", "test_target", "train_target"}
+"""The columns of tables of rows that hold classes."""
+INPUTS = {"mistakes": (1, 1), "label_errors": (2, 1), "near_duplicates": (3, 2)}
+"""Of each table of rows: the columns before the inputs, and the columns of each input."""
 MOST_SINGLE = 10
 """Single rows in a table of the page."""
 FEWEST_IN_BIN = 10
@@ -74,6 +83,17 @@ class Reader:
             column: report_csv.numbers_of(cells, path, column, self.hint)
             for column, cells in zip(columns, kept, strict=False)
         }
+
+
+def columns_of(data: PlotData) -> list[tuple[str, str]]:
+    """The input columns with what they hold, as far as the encoder recorded it."""
+    encoder = data.description.encoder
+    learned = encoder.learned
+    known = {"numbers": "number", "text": "text", "ngrams": "text"}.get(encoder.name, "not recorded")
+    columns, kinds = (
+        list(map(str, found)) if isinstance(found := learned.get(name), list) else [] for name in ("columns", "kinds")
+    )
+    return list(zip(columns, kinds if len(kinds) == len(columns) else [known] * len(columns), strict=True))
 
 
 def curve(data: PlotData, metric: str) -> Figure:
@@ -131,7 +151,7 @@ def class_results(data: PlotData, reader: Reader) -> dict[str, Any]:
         scores = reader.numbers("classes", ("f1",)).get("f1", [])
         order = sorted(range(len(scores)), key=lambda place: (scores[place], place))
         weakest = {name: [cells[place] for place in order] for name, cells in classes.items()}
-        found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS))
+        found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS, classes={"class"}))
     return found
 
 
@@ -283,7 +303,10 @@ def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list
         columns = tables[name]
         if not columns:
             continue
-        table = csv_table(title, columns, MOST_SINGLE, OWN)
+        before, each = INPUTS[name]
+        kinds = [kind for _, kind in columns_of(data) for _ in range(each)]
+        inputs = dict(zip([*columns][before:], kinds, strict=False))
+        table = csv_table(title, columns, MOST_SINGLE, inputs, CLASSES if data.description.task.classes else ())
         shown_table = (
             replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
         )
