@@ -184,8 +184,20 @@ def test_remove_keeps_what_was_written_since(project, tmp_path):
     ended = project.retrain_here("remove", "homes")
     assert "kept data/raw/homes/README.md, which has changed" in ended.stdout
     assert card.read_text() == "mine"
-    assert project.retrain_here("remove", "diabetes").stderr.startswith("Error: dataset 'diabetes' was not added by")
+    assert project.retrain_here("remove", "diabetes").stderr.startswith(
+        "Error: dataset 'diabetes' has no reports/diabetes/data.json, in which"
+    )
     assert "diabetes" in project.params()["datasets"]
+
+
+def test_remove_says_what_it_misses(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    (project.folder / "reports/homes/data.json").unlink()
+    said = project.retrain_here("remove", "homes").stderr
+    assert said.startswith(
+        "Error: dataset 'homes' has no reports/homes/data.json, in which 'retrain add' lists what it"
+    )
+    assert "run: git checkout reports/homes/data.json; else remove the block" in said
 
 
 def test_existing_files_are_not_replaced(project, tmp_path):

@@ -19,3 +19,13 @@ def test_registered_models_need_a_store(tmp_path):
         "models:/news@champion is not here: there is no mlflow.db; run this in the project's folder"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_commands_are_compared_with_the_known_ones(tmp_path):
+    ended = Project(tmp_path).retrain_here("predcit", "reviews")
+    assert ended.exit_code == 2
+    assert "Error: unknown command 'predcit'; did you mean 'predict'?" in ended.stderr
+
+
+def test_help_has_whole_sentences(tmp_path):
+    assert "..." not in Project(tmp_path).retrain_here("--help").stdout.split("Commands:")[1]

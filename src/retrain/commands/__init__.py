@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from retrain import cli
+from retrain import cli, schema
 
 import click
 
@@ -23,6 +23,20 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"retrain.commands.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; an unknown name ends the program with the most similar one."""
+        if args[0] not in (known := self.list_commands(ctx)):
+            ctx.fail(f"unknown command '{args[0]}'; {schema.nearest(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, each with the whole first sentence of its help."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(1000)) for name, one in commands.items() if one])
 
 
 main = click.version_option(package_name="retrain")(

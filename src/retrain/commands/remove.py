@@ -24,11 +24,12 @@ def command(name: str) -> None:
     Files that have changed since stay. So do the outputs of its stages and its runs in MLflow.
     """
     workspace = environment.workspace()
-    facts = workspace / "reports" / name / "data.json"
+    shown = f"reports/{name}/data.json"
+    facts = workspace / shown
     params.unchecked_block(workspace, name)
     if not facts.is_file():
-        hint = f"remove its block from {params.FILE} and its lines from {dvc_yaml.FILE} yourself"
-        raise RetrainError(f"dataset '{name}'", "was not added by 'retrain add'", hint)
+        hint = f"if it was there, run: git checkout {shown}; else remove the block from {params.FILE} and the lines from {dvc_yaml.FILE} yourself"
+        raise RetrainError(f"dataset '{name}'", f"has no {shown}, in which 'retrain add' lists what it wrote", hint)
     written = files.read_json(facts, "run: git checkout reports").get("written", {})
     kept = [path for path, sha256 in written.items() if changed(workspace / path, sha256)]
     block, pipeline = without_dataset(workspace, name)
@@ -44,7 +45,7 @@ def command(name: str) -> None:
             folder.rmdir()
     click.echo(
         f"removed {name} from {params.FILE} and {dvc_yaml.FILE}"
-        + "".join(f"\nremoved {path}" for path in (*gone, f"reports/{name}/data.json"))
+        + "".join(f"\nremoved {path}" for path in (*gone, shown))
     )
     for path in kept:
         click.echo(f"kept {path}, which has changed since it was added")
