@@ -81,7 +81,7 @@ def test_a_text_is_answered_and_explained(page, texts):
 def test_a_number_has_its_interval(page, numbers):
     service, model = numbers
     page.open(f"{service.url}/", 360)
-    shown = page.run(fill("3", "0,5"))
+    shown = page.run(fill("3", "0.5"))
     (answer,) = model.predict([{"a": 3, model.encoder.columns[1]: 0.5}])
     assert f"{answer['number']:.4g}" in shown.replace("\u2212", "-")
     assert "in 90 % of all cases" in shown
@@ -95,7 +95,21 @@ def test_a_number_has_its_interval(page, numbers):
 def test_a_wrong_value_is_named(page, numbers):
     page.open(f"{numbers[0].url}/", 360)
     assert "row 1, column 'a' is not a number" in page.run(fill("many", "1"))
+    assert "row 1, column 'a' is not a number" in page.run(fill("1,234", "1"))
     assert "column 'a' is missing" in page.run(fill("", "1"))
+
+
+def test_dates_need_no_time(page, tmp_path):
+    folder = model_that_answers(tmp_path / "visits", "mixed")
+    change(folder, "encoder", "learned", "kinds", to=["date", "category"])
+    days = json.loads((folder / "model.json").read_text())["encoder"]["learned"]["numbers"]
+    change(folder, "encoder", "learned", "numbers", to=[{**days[0], "part": "days"}])
+    with serve(tmp_path / "log", str(folder)) as service:
+        for day in ("2024-05-31", "2024-05-31 14:30"):
+            page.open(f"{service.url}/", 360)
+            assert "certain" in page.run(fill(day, "3.0"))
+        assert "is not a date" in page.run(fill("31/05/24", "3.0"))
+        assert "a (a date, such as 2024-05-31 or 2024-05-31 14:30)" in page.run("document.body.innerText")
 
 
 @pytest.mark.parametrize("dark", [False, True])
