@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retrain.data.report_csv import write_columns
 from retrain.errors import RetrainError
-from retrain.evaluation.page import number_cell
+from retrain.evaluation.page import NOTHING, csv_table, number_cell
 from retrain.evaluation.plots import read_plot_data
 from retrain.evaluation.report import Report, read_report
 from retrain.models.result import Result
@@ -239,6 +239,52 @@ def test_loss_that_is_the_log_loss_is_left_out(tmp_path):
 )  # fmt: skip
 def test_numbers_are_short(cell, text):
     assert number_cell("error", cell) == text
+
+
+def test_cells_follow_the_kind_of_their_column():
+    inputs = {"zip": "category", "built": "date", "seen": "date", "area": "number", "own": "not recorded"}
+    columns = {
+        "row": ["1234", "7"],
+        "zip": ["01294", "1295"],
+        "built": ["2016-09-20 00:00:00", ""],
+        "seen": ["2016-09-20 00:00:00", "2016-09-21 08:30:00"],
+        "area": ["41.0", ""],
+        "own": ["3.0", "4.5"],
+        "target": ["2024", "2025"],
+    }
+    table = csv_table("Rows", columns, 10, inputs, {"target"})
+    assert table.rows[0] == ["1234", "01294", "2016-09-20", "2016-09-20 00:00:00", "41", "3", "2024"]
+    assert table.rows[1] == ["7", "1295", "", "2016-09-21 08:30:00", NOTHING, "4.5", "2025"]
+    assert table.numeric == {0, 4, 5}
+
+
+def test_inputs_of_tables_are_found_by_their_place(tmp_path):
+    result = of_classes(tmp_path, ["2024", "2025"])
+    rows = {"row": [0, 1], "title": ["1294", "1295"], "share": ["1500", "2500"], "target": ["2024", "2025"]}
+    write_columns(result.reports / "tables/mistakes.csv", {**rows, "predicted": ["2025"] * 2, "probability": [0.9] * 2})
+    page = report_of(result).page()
+    assert [f">{cell}<" in page for cell in ("1294", "1,294", "1500", "2024", "2,024")] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_verdict_has_the_numbers_of_the_table(tmp_path):
+    assert "(accuracy 90.0 % [85.5 % to 94.5 %] on 100 test rows, baseline 45.0 %, reference 90.0 %)" in text_of(
+        of_classes(tmp_path, ["a", "b"])
+    )
+
+
+def test_folds_are_not_called_a_validation_split(tmp_path):
+    result = of_classes(tmp_path, ["a", "b"])
+    assert "by loss on the validation split" in text_of(result)
+    facts = {"sha256": "1" * 64, "md5": "1" * 32}
+    change(result.model, "splits", to={name: {"rows": 100, **facts} for name in ("train", "test")})
+    assert "by loss on train rows" in text_of(result)
+    assert "validation split" not in text_of(result)
 
 
 @pytest.mark.parametrize(("classes", "cells"), [(4, 16), (12, 144), (60, 0), (150, 0)])

@@ -136,7 +136,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         "target": described.task.column,
         "test_rows": described.splits["test"].rows,
         "metric": metric,
-        "verdict": verdict(figures, described.splits["test"].rows, data.history["validation_loss"]),
+        "verdict": verdict(figures, described.splits["test"].rows, data.history["validation_loss"], shown, in_words),
         "headline": headline(metric, figures),
         "interval": shown_interval(metric, figures),
         "figures": figures_table(figures, classes=classes),
@@ -149,6 +149,9 @@ def read_report(result: Result, data: PlotData) -> Report:
         "training": training(data, weights_in(result.model / WEIGHTS)),
         "parameters": parameters_table(data),
         "digests": digests_table(data, digests),
+        "validation": "validation rows"
+        if "validation" in described.splits
+        else "train rows that the members did not learn from",
         "split_rows": {name: facts.rows for name, facts in described.splits.items()},
     }
     return Report({**content, "card": card_metadata(content, figures, data)})
@@ -250,6 +253,8 @@ def training(data: PlotData, weights: int) -> Table:
     """How the model was trained."""
     train = data.description.train.model_dump()
     loop = train.get("loop", {})
+    folds = "validation" not in data.description.splits
+    validation = "train rows that the members did not learn from" if folds else "the validation split"
     facts = {
         "network": named(train["network"]),
         "number of weights": f"{weights:,}",
@@ -259,7 +264,7 @@ def training(data: PlotData, weights: int) -> Table:
         "loss": named(train["loss"]),
         "batch size": str(loop.get("batch_size", NOTHING)),
         "epochs": f"{len(data.history['epoch'])} of at most {loop.get('epochs', NOTHING)}",
-        "best epoch": f"{data.description.best_epoch}, by {in_words(str(loop.get('best_by', 'loss')))} on the validation split",
+        "best epoch": f"{data.description.best_epoch}, by {in_words(str(loop.get('best_by', 'loss')))} on {validation}",
         "seed": str(loop.get("seed", NOTHING)),
         "device": f"{train['device']}, {train['threads']} thread{'s' if train['threads'] > 1 else ''}",
     }

@@ -1,6 +1,6 @@
 """What a training's metrics and history mean, in one sentence for people who see them for the first time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 __all__ = ["HIGHER_IS_BETTER", "verdict"]
@@ -11,19 +11,35 @@ IMPROVEMENT = 0.01
 """Part of the validation loss by which the last epoch must improve it to count as "still improving"."""
 
 
-def verdict(metrics: Mapping[str, Mapping[str, Any]], test_rows: int, validation_loss: Sequence[float]) -> str:
+def in_digits(metric: str, value: float) -> str:
+    """A value of a metric with four digits."""
+    return f"{value:.4g}"
+
+
+def verdict(
+    metrics: Mapping[str, Mapping[str, Any]],
+    test_rows: int,
+    validation_loss: Sequence[float],
+    shown: Callable[[str, float], str] = in_digits,
+    named: Callable[[str], str] = str,
+) -> str:
     """The most important thing to know about a training.
 
     Args:
         metrics: the content of `metrics.json`; its first metric counts.
         test_rows: the number of rows in the test split.
         validation_loss: the loss on the validation split after each epoch.
+        shown: how a value of a metric is written.
+        named: how a metric is called.
     """
     metric, value = next(iter(metrics["test"].items()))
     baseline, (low, high) = metrics["baseline"][metric], metrics["intervals"][metric].values()
     reference = metrics.get("reference", {}).get(metric)
-    others = f"baseline {baseline:.4g}" + ("" if reference is None else f", reference {reference:.4g}")
-    numbers = f"{metric} {value:.4g} [{low:.4g} to {high:.4g}] on {test_rows:,} test rows, {others}"
+    others = f"baseline {shown(metric, baseline)}" + (
+        "" if reference is None else f", reference {shown(metric, reference)}"
+    )
+    interval = f"[{shown(metric, low)} to {shown(metric, high)}]"
+    numbers = f"{named(metric)} {shown(metric, value)} {interval} on {test_rows:,} test rows, {others}"
     if not is_better(metric, value, baseline):
         return f"no better than the baseline ({numbers})"
     if low <= baseline <= high:
