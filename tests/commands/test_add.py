@@ -230,6 +230,10 @@ def test_dry_run_writes_nothing(project, tmp_path):
         (["20news", "homes.csv", "--target", "price"], "params.yaml: datasets: '20news' can't be the name of a dataset"),
         (["homes", "homes.csv", "--target", "prize"], "column 'prize' does not exist; did you mean 'price'?"),
         (["homes", "homes.csv", "--target", "country"], "homes.csv has a single class in 'country'; add rows"),
+        (["homes", "homes.csv", "--target", "price", "--group", "price"], "--group: 'price' is also the target; choose"),
+        (["homes", "homes.csv", "--target", "price", "--group", "town", "--time", "sold"], "--group can't be combined with --time: only one of them can decide the splits; remove --time"),
+        (["homes", "homes.csv", "--target", "price", "--group", "country"], "--group 'country' has too few groups for the splits (1, and 3 are needed); add rows"),
+        (["homes", "homes.csv", "--target", "price", "--date-format", "%s"], "--date-format: '%s' has an unknown code; use codes"),
         (["homes", "homes.csv", "--target", "price", "--numbers", "price"], "--target: 'price' is also given as numbers"),
         (["homes", "homes.csv", "--target", "price", "--time", "town"], "column 'town' does not hold dates"),
         (["homes", "no.csv", "--target", "price"], "no.csv does not exist; check the path"),
@@ -470,6 +474,9 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(40), "y": ["b", "c"] * 20}, ["--predict", "number"], "rows.csv, line 2, column 'y' holds 'b', which is not a number (40 rows); say how"),
         ({"a": [n if n % 2 else f"~{n}" for n in range(40)], "y": [n % 9 for n in range(40)]}, ["--numbers", "a"], "rows.csv, line 2, column 'a' holds '~0', which is not a number (20 rows); say how"),
         ({"a": ["b", "c"] * 20, "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates"),
+        ({"a": ["2024-03-01"] * 39 + ["TS"], "y": [n % 9 for n in range(40)]}, ["--time", "a"], "rows.csv, line 41, column 'a' holds 'TS', but other dates are written as 2024-12-31; correct it, or add --missing TS"),
+        ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
+        ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); say"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
     ],
 )  # fmt: skip
@@ -504,6 +511,17 @@ def test_few_groups_fill_all_splits(project, tmp_path):
     assert {name: len(prices) for name, prices in split_of(project, "few", "y").items()}.keys() == {"train", "test"}
 
 
+def test_folds_fit_few_groups(project, tmp_path):
+    columns = {
+        "g": [f"g{n % 4}" for n in range(80)],
+        "a": [n % 11 for n in range(80)],
+        "y": [n % 9 + 0.5 for n in range(80)],
+    }
+    added(project, "four", str(table(tmp_path / "rows.csv", columns)), "--target", "y", "--group", "g")
+    assert block(project, "four")["split"]["folds"] == 3
+    project.stages("prepare split", "four")
+
+
 def test_rows_of_standard_input_are_kept(project):
     rows = "a,y\n" + "".join(f"{n % 11},{n % 7 + 0.5}\n" for n in range(60))
     added(project, "piped", "-", "--target", "y", stdin=rows)
@@ -527,6 +545,18 @@ def test_groups_stay_together(project, tmp_path):
     owners = {name: {owner[price] for price in prices} for name, prices in split_of(project, "grouped").items()}
     assert owners["train"] & owners["test"] == set()
     assert owners["train"] | owners["test"] == {*owner.values()}
+
+
+def test_years_can_be_times(project, tmp_path):
+    columns = {
+        "year": [1980 + n // 2 for n in range(80)],
+        "a": [n % 11 for n in range(80)],
+        "y": [n / 7 for n in range(80)],
+    }
+    path = table(tmp_path / "rows.csv", columns)
+    added(project, "years", str(path), "--target", "y", "--time", "year", "--date-format", "%Y")
+    project.stages("prepare split", "years")
+    assert len(split_of(project, "years", "y")["test"]) == 16
 
 
 def test_the_newest_rows_are_the_test_split(project, tmp_path):

@@ -137,6 +137,34 @@ def test_values_of_single_rows_are_told(tmp_path):
     assert odd[0].startswith("nearly every row has its own value in 'time', from which")
 
 
+def test_times_of_logs_are_told(tmp_path):
+    rows = [f"{day:%d/%b/%y} {1 + i % 9}:0{i % 7} PM GMT+1,{x}" for i, (day, x) in enumerate(zip(DAYS, X, strict=True))]
+    _, _, odd, _ = looked_at(tmp_path, "when,y", rows)
+    assert odd[0].endswith("say how the times are written, as in --dates when --date-format '%d/%b/%y %I:%M %p'")
+
+
+def test_rows_without_a_target_are_not_tested(tmp_path):
+    rows = [f"{i % 11},{'n/a' if i % 4 else f'{x:.1f}'}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
+    assert odd[-2] == "150 rows (75.0%) have no target and are left out"
+    assert odd[-1].startswith("the test split will have about 10 rows")
+
+
+def test_counts_are_labels_by_guess_alone(tmp_path):
+    columns, _, _, _ = looked_at(tmp_path, "a,visits", [f"{x:.2f},{i % 4}" for i, x in enumerate(X)])
+    assert columns["visits"].why.endswith("; if they are counts, add --predict number")
+
+
+def test_labels_between_commas_are_told(tmp_path):
+    told = "seems to be several labels"
+    genres = ['"drama, war"', '"comedy, drama"', '"war, comedy"', "drama"]
+    _, _, odd, _ = looked_at(tmp_path, "a,genre", [f"{x:.2f},{genres[i % 4]}" for i, x in enumerate(X)])
+    assert any(told in line for line in odd)
+    towns = ['"Austin, TX, USA"', '"Dallas, TX, USA"', '"Houston, TX, USA"']
+    _, _, odd, _ = looked_at(tmp_path, "a,town", [f"{x:.2f},{towns[i % 3]}" for i, x in enumerate(X)])
+    assert not any(told in line for line in odd)
+
+
 def test_spellings_of_categories_are_told(tmp_path):
     answers, towns = ["yes", "Y", "TRUE", "no", "0"], ["Ulm", "ulm", "Bonn", "New York", "New  York"]
     rows = [f"{answers[i % 5]},{towns[i % 5]},{'ab'[i % 2]},{x:.2f}" for i, x in enumerate(X)]
@@ -227,6 +255,9 @@ def test_leaks_of_a_single_column_and_of_rare_classes(tmp_path):
     rows = [f"{x:.2f},{'filed' if target == 'yes' else 'none'},{target}" for _, x, target in fraud]
     _, _, odd, _ = looked_at(tmp_path, "amount,outcome,fraud", rows)
     assert any(line.startswith(f"'outcome' {leak}") for line in odd)
+    half = [f"2024-{1 + i // 20:02}-{1 + i % 20:02},{x:.2f},{'ab'[i >= 100]}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "day,amount,label", half)
+    assert any(line.startswith(f"'day' {leak}") for line in odd)
     _, _, odd, _ = looked_at(tmp_path, "amount,fraud", [f"{x:.2f},{target}" for _, x, target in fraud])
     assert not any(leak in line for line in odd)
 
@@ -276,6 +307,21 @@ def test_births_in_the_future_are_told(tmp_path):
     births = pd.date_range("1950-01-05", periods=200, freq="100D")
     _, _, odd, _ = looked_at(tmp_path, "born,y", [f"{day:%d/%m/%y},{x}" for day, x in zip(births, X, strict=True)])
     assert any(line.startswith("'born' is read as 1969 to 2068, because") for line in odd)
+
+
+def test_days_without_a_date_are_missing(tmp_path):
+    rows = [
+        f"{'9999-12-31' if i % 4 == 0 else f'{day:%Y-%m-%d}'},{day:%m/%d/%Y},{x}"
+        for i, (day, x) in enumerate(zip(DAYS, X, strict=True))
+    ]
+    columns, _, _, _ = looked_at(tmp_path, "end,start,y", rows)
+    assert columns["end"].sentinels == ("9999-12-31",)
+    assert columns["end"].why.endswith(
+        "(ISO 8601); 9999-12-31 (50 rows) is far from all others, so it counts as missing"
+    )
+    assert columns["start"].why == "dates from 2021-01-05 to 2023-03-12 (%m/%d/%Y)"
+    decades = [f"{1900 + i % 100}-01-01,{x}" for i, x in enumerate(X)]
+    assert looked_at(tmp_path, "born,y", decades)[0]["born"].sentinels == ()
 
 
 def test_an_index_of_pandas_is_left_out(tmp_path):

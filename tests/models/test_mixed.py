@@ -86,6 +86,7 @@ def test_dates_become_their_parts():
     [
         ({"categories": ["a"]}, "numbers, categories, dates and texts name 'a' twice; remove one of them"),
         ({"categories": [], "dates": ["b"]}, "target 'b' is in dates; a date can't be predicted"),
+        ({"group": "b", "time": "c"}, "group and time are both set, but only one can decide the splits"),
     ],
 )
 def test_wrong_kinds_are_named(changed, expected):

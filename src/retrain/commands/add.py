@@ -241,16 +241,24 @@ def check_columns(dataset: "Dataset") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
     from retrain.pipeline.blocks import KINDS
 
-    target = dataset.target.name
+    target, missing = dataset.target.name, dataset.target.missing
     if not any(dataset.of_kind(kind) for kind in KINDS):
+        named = [own for own in dataset.columns[1:] if own.name]
+        left = "".join(f": {schema.shown(own.name)} is left out ({own.why})" for own in named[:1])
         hint = "say what a column holds, as in --text NAME"
-        raise RetrainError(dataset.title, "has no column to learn from", hint)
+        raise RetrainError(dataset.title, f"has no column to learn from{left}", hint)
     if dataset.is_label and len(dataset.classes) < 2:
-        hint = "add rows of another class, or choose another target"
-        raise RetrainError(dataset.title, f"has a single class in '{target}'", hint)
+        one = "".join(map(schema.shown, dataset.classes))
+        fact = f"has a single class in '{target}'" + (f", {one}, and {missing:,} rows without one" if missing else "")
+        hint = "write a class in them too, such as no" if missing else "add rows of another class"
+        raise RetrainError(dataset.title, fact, f"{hint}, or choose another target")
     for own in dataset.columns:
-        if own.name == dataset.time and (own.missing or own.markers):
+        if own.name == dataset.time and (own.missing or own.markers or own.sentinels):
             raise RetrainError(f"column '{own.name}'", "has rows without a time", "enter them, or leave out --time")
+    needed = 2 if dataset.test is not None else 3
+    if dataset.groups is not None and dataset.groups < needed:
+        fact = f"has too few groups for the splits ({dataset.groups}, and {needed} are needed)"
+        raise RetrainError(f"--group '{dataset.group}'", fact, "add rows of other groups, or leave out --group")
 
 
 def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
@@ -302,8 +310,13 @@ def wished_kinds(
                     raise RetrainError(
                         f"column '{name}'", f"is given as {kinds[name]} and as {kind}", "remove one of the options"
                     )
+    if extra["group"] is not None and extra["time"] is not None:
+        hint = "remove --time to keep groups together, or --group to test on the newest rows"
+        raise RetrainError("--group", "can't be combined with --time: only one of them can decide the splits", hint)
     for key, kind in (("group", "leave_out"), ("time", "dates")):
         if (own := extra[key]) is not None:
+            if own == target:
+                raise RetrainError(f"--{key}", f"'{own}' is also the target", "choose another column")
             kinds.setdefault(own, kind)
     if target in kinds:
         fact = f"'{target}' is also given as {kinds[target].replace('_', ' ')}"
@@ -312,9 +325,18 @@ def wished_kinds(
 
 
 def wished_format(options: Mapping[str, Any]) -> "Format":
-    """The format that the user gave."""
+    """The format that the user gave; raises RetrainError if it can't be one."""
     from retrain.data.file_format import Format
+    from retrain.data.sql_table import literal
 
+    import duckdb
+
+    if (written := options["date_format"]) is not None:
+        try:
+            duckdb.execute(f"select try_strptime('', {literal(written)})")
+        except duckdb.Error:
+            fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"
+            raise RetrainError("--date-format", fact, hint) from None
     given = {
         "separator": SEPARATORS.get(options["separator"], options["separator"]),
         "decimal": options["decimal"],

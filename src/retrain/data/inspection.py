@@ -13,7 +13,7 @@ from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, ODD_SHARE, Wishes
 from retrain.data.sql_table import ISO, Table, literal, moment
 from retrain.errors import RetrainError
 
-__all__ = ["Column", "columns_of", "shown"]
+__all__ = ["Column", "columns_of", "moment_in", "shown"]
 
 
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
@@ -49,11 +49,15 @@ SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
 PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
 """What times, amounts and dates have, but few codes: digits, a sign between them, and digits."""
+CLOCK = r"\d.*[/. -].*\d:\d\d"
+"""What a date with a time of day has, but no duration such as 1:02:03."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
 """Spellings of one number that versions and codes have side by side: 1000 and 1E3, 3.1 and 3.10."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
+NO_DAY = re.compile(r"(0001|1753|1900|1970)-01-01|1899-12-3[01]|(2[1-9]|[3-9]\d)\d\d-\d\d-\d\d")
+"""Days that stand for no date: the first ones of calendars and programs, and those of a far future."""
 PREDICT_DAYS = "to predict a time, write it as a number, such as days"
 ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
 """The largest answer on a scale, and the numbers by which survey programs write that there is none."""
@@ -87,6 +91,8 @@ class Column:
     """Of categories: some that seem to mean the same."""
     scattered: bool = False
     """Of words: whether nearly every row has its own, so that more could be learned from numbers."""
+    is_timed: bool = False
+    """Of words: whether most values have a time of day, such as 3:04."""
     unspaced: bool = False
     """Of a text: whether most values are in a script that writes words without spaces."""
 
@@ -255,8 +261,8 @@ def as_wished(column: Look, wish: str) -> Column:
         return column.column(wish, why)
     found = date_column(column)
     if found is None:
-        raise RetrainError(f"column '{column.name}'", "does not hold dates", "say how they are written: --date-format")
-    return replace(found, why=why)
+        raise no_dates(column)
+    return replace(found, why=f"{why}, {found.why}")
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
@@ -368,10 +374,59 @@ def date_column(column: Look) -> Column | None:
     past = {own: years for own, years in fits.items() if years[1] <= datetime.now(tz=UTC).year + 1}
     likely = past or fits
     written = min(given or likely, key=lambda own: fits[own][1] - fits[own][0])
-    why = f"its values are dates ({written or 'ISO 8601'})"
+    sentinels, why = days_of(column, written)
     orders = () if given or not written else other_orders(column, written, likely)
     doubts = (*orders, *late_years(column, written, *fits[written]))
-    return column.column("dates", why, date_format=written, markers=column.markers, doubts=doubts)
+    found = {"date_format": written, "markers": column.markers, "sentinels": sentinels}
+    return column.column("dates", why, **found, doubts=doubts)
+
+
+def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
+    """The ways in which a day that stands for no date is written, and from when to when the dates are.
+
+    It is one that people write for that, such as 9999-12-31, frequent, and years from all others.
+    """
+    dated = f"(select v, cast({moment_in('v', written)} as date) as day from looked)"
+    first, last = column.ask("min(day)::text, max(day)::text", dated)
+    for extreme in (first, last):
+        if not NO_DAY.fullmatch(extreme):
+            continue
+        same, other = f"day = {literal(extreme)}", f"day <> {literal(extreme)}"
+        ends = f"min(day) filter ({other})::text, max(day) filter ({other})::text"
+        years = f"min(abs(date_diff('year', day, date {literal(extreme)}))) filter ({other})"
+        facts = f"count(*) filter ({same}), list(distinct v order by v) filter ({same})"
+        low, high, gap, count, values = column.ask(f"{ends}, {years}, {facts}", dated)
+        if low is not None and gap >= FAR_YEARS and count >= max(5, column.filled // 200):
+            note = f"; {extreme} ({count:,} rows) is far from all others, so it counts as missing"
+            return tuple(values), f"dates from {low} to {high} ({written or 'ISO 8601'}){note}"
+    return (), f"dates from {first} to {last} ({written or 'ISO 8601'})"
+
+
+def moment_in(value: str, written: str) -> str:
+    """The expression of a text as a time in a format of strptime, or in ISO 8601 if that is empty; NULL if it does not fit."""
+    iso = f"(case when regexp_matches({value}, {literal(ISO)}) then try_cast({value} as timestamp) end)"
+    return moment(value, written) if written else iso
+
+
+def no_dates(column: Look) -> RetrainError:
+    """The error of a column that should hold dates. It names the first value that is not written as the others are."""
+    table, given = column.table, column.table.format.dates
+    some = [text for (text,) in table.connection.execute(f"select v from {column.sample} limit 20").fetchall()]
+    some = [text for text in some if not text.isdigit() or len(text) == len("20241231")]  # not those of spreadsheets
+    known = [day + time for day in DATES for time in TIMES if any(is_date(text, day + time) for text in some)]
+    counts = {own: column.ask(f"count({moment_in('v', own)})", column.sample)[0] for own in ("", *given, *known)}
+    written = max(counts, key=lambda own: counts[own])
+    wrong = table.wrong(column.name, moment_in(table.value(column.name), written))
+    row, text = next(((row, text) for row, text in wrong if text.lower() not in (*MARKERS, *NO_DATES)), (0, ""))
+    if counts[written]:
+        fact = f"holds {shown(text)}, but other dates are written as {written or '2024-12-31'}"
+        few = len(wrong) <= ODD_SHARE * column.filled
+        hint = f"correct it, or add --missing {shlex.quote(text)} if there is none" if few else "write all in one way"
+        return RetrainError(table.place(row, column.name), fact, hint)
+    fact = f"does not hold dates that can be read, such as {shown(text)}" if text else "does not hold dates"
+    start = "choose another one than" if given else "say how they are written, as in"
+    hint = f"{start} --date-format '{(*given, '%d %b %Y')[0]}', or write them as 2024-12-31"
+    return RetrainError(f"column '{column.name}'", fact, hint)
 
 
 def other_orders(column: Look, written: str, fits: Mapping[str, tuple[int, int]]) -> Iterator[str]:
@@ -403,13 +458,15 @@ def formats_of(column: Look) -> dict[str, tuple[int, int]]:
         found = {own: column.ask(fact, column.sample) for own, fact in facts.items()}
         return {own: (first, last) for own, (fits, first, last) in found.items() if fits}
 
-    if not column.ask("bool_and(regexp_matches(v, '\\d') and length(v) between 6 and 40)", column.sample)[0]:
+    given = column.table.format.dates
+    facts = "bool_and(regexp_matches(v, '\\d') and length(v) <= 40), bool_and(length(v) >= 6)"
+    dated, is_long = column.ask(facts, column.sample)
+    if not dated or not (is_long or given):
         return {}
-    iso = f"(case when regexp_matches(v, {literal(ISO)}) then try_cast(v as timestamp) end)"
     ((first,),) = column.table.connection.execute(f"select v from {column.sample} limit 1").fetchall()
-    known = (day + time for day in DATES for time in TIMES)
-    written = (*column.table.format.dates, *(own for own in known if is_date(first, own)))
-    return fitting({"": iso}) or fitting({own: moment("v", own) for own in written})
+    known = (day + time for day in DATES for time in TIMES if is_long)
+    written = (*given, *(own for own in known if is_date(first, own)))
+    return fitting({"": moment_in("v", "")}) or fitting({own: moment("v", own) for own in written})
 
 
 def is_date(text: str, written: str) -> bool:
@@ -424,21 +481,23 @@ def is_date(text: str, written: str) -> bool:
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
-    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
-    unspaced, amounts = column.ask(shares, column.sample)
+    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED, CLOCK))
+    unspaced, amounts, clocks = column.ask(shares, column.sample)
     many, doubts = column.is_varied, column.almost_numbers
     scattered = many and column.distinct > SCATTERED * column.filled
     few_words = scattered and amounts > 1 - ODD_SHARE and letters < LONG
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
         why = f"{words:.0f} words on average" if words >= WORDS else f"{letters:.0f} characters on average"
-        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words)
+        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words, is_timed=clocks > MOSTLY)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
         why = "it has a different value in every row"
-        return column.column("leave_out", why, doubts=doubts, scattered=few_words)
-    why = f"{column.distinct:,} different values"
+        return column.column("leave_out", why, doubts=doubts, scattered=few_words, is_timed=clocks > MOSTLY)
+    why = "1 value" if column.distinct == 1 else f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
-        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words)
-    return column.column("categories", why, doubts=doubts, scattered=scattered, spellings=spellings(column))
+        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words, is_timed=clocks > MOSTLY)
+    return column.column(
+        "categories", why, doubts=doubts, scattered=scattered, is_timed=clocks > MOSTLY, spellings=spellings(column)
+    )
 
 
 def spellings(column: Look) -> tuple[str, ...]:
@@ -472,6 +531,8 @@ def target_column(column: Look, predict: str | None) -> Column:
     if predict is None and (len(values) <= 2 or counted):
         listed = ", ".join(f"{value:g}" for value in values[:3])
         why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
+        if predict is None and len(values) > 2 and not LABEL.search(column.name):
+            why += "; if they are counts, add --predict number"
         spelt = column.select("distinct v, x", "where x is not null order by 1")
         rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class

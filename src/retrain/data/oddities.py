@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
 from retrain.data.dialect import LOOKED_AT, MARKERS, is_number
-from retrain.data.inspection import Column, shown
+from retrain.data.inspection import Column, moment_in, shown
 from retrain.data.sql_table import Table, literal
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     yield from second_headers(table, columns)
     yield from rows_about_rows(table)
     yield from unused_markers(table)
+    yield from unused_dates(table, columns)
     for column in columns:
         yield from column.doubts
     yield from about_columns(columns)
@@ -56,11 +58,20 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
     if gaps:
         yield f"more than half of the rows have no value in {named(gaps)}"
-    if target.missing:
-        yield f"{target.missing:,} rows ({target.missing / len(table):.1%}) have no target and are left out"
-    tested = test_share * len(table)
+    without = len(table) - rows_with(table, target)
+    if without:
+        rows = "1 row" if without == 1 else f"{without:,} rows"
+        verbs = ("has", "is") if without == 1 else ("have", "are")
+        yield f"{rows} ({without / len(table):.1%}) {verbs[0]} no target and {verbs[1]} left out"
+    tested = test_share * (len(table) - without)
     if test_share and tested < FEW_ROWS:
         yield f"the test split will have about {tested:.0f} rows, so its metrics are rough: compare several values of split.seed"
+
+
+def rows_with(table: Table, target: Column) -> int:
+    """The number of rows that have a target."""
+    value, markers = table.value(target.name), ", ".join(map(literal, ("", *target.markers, *target.sentinels)))
+    return int(table.ask(f"count(*) filter ({value} not in ({markers}))")[0])
 
 
 def unused_markers(table: Table) -> Iterator[str]:
@@ -73,6 +84,13 @@ def unused_markers(table: Table) -> Iterator[str]:
             yield f"no value is {shown(text)}, which --missing gives{hint}"
 
 
+def unused_dates(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """The format given for dates, if no column has it."""
+    if (given := table.format.dates) and not any(column.date_format in given for column in columns):
+        hint = "" if "%" in given[0] else ": write it with %, as in --date-format '%d/%m/%Y'"
+        yield f"no column has dates written as {shown(given[0])}, which --date-format gives{hint}"
+
+
 def about_columns(columns: Sequence[Column]) -> Iterator[str]:
     """Columns that may hold something else than they seem to hold."""
     if unanswered := [column for column in columns if column.no_answers]:
@@ -80,12 +98,22 @@ def about_columns(columns: Sequence[Column]) -> Iterator[str]:
         first = json.dumps({unanswered[0].name: unanswered[0].no_answers}, ensure_ascii=False)
         hint = f"if that means a missing answer, set prepare.format.missing_in for each column, such as {first}"
         yield f"far from the other values: {values}: {hint}"
-    if scattered := [column for column in columns if column.scattered]:
-        hint = "write numbers instead, or use --leave-out"
-        yield f"nearly every row has its own value in {named(scattered)}, from which little can be learned: {hint}"
+    yield from about_scattered([column for column in columns if column.scattered and not column.doubts])
     if spelt := [column for column in columns if column.spellings]:
         values = "; ".join(f"{schema.some_of(column.spellings)} in {shown(column.name)}" for column in spelt[:NAMED])
         yield f"spellings of one value count as different ones: write it in one way ({values})"
+
+
+def about_scattered(columns: Sequence[Column]) -> Iterator[str]:
+    """Columns of words of which nearly every row has its own: what more could be learned from."""
+    hints: dict[str, list[Column]] = {}
+    for column in columns:
+        hint = "write numbers instead" + ("" if column.kind == "leave_out" else ", or use --leave-out")
+        if column.is_timed:
+            hint = f"say how the times are written, as in --dates {shlex.quote(column.name)} --date-format '%d/%b/%y %I:%M %p'"
+        hints.setdefault(hint, []).append(column)
+    for hint, some in hints.items():
+        yield f"nearly every row has its own value in {named(some)}, from which little can be learned: {hint}"
 
 
 def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
@@ -136,7 +164,8 @@ def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[
     groups = f"(select count(*) as n, count(distinct target) as targets from {rows} group by inputs)"
     repeated, contradicting = table.ask("coalesce(sum(n - 1), 0), coalesce(sum(n) filter (targets > 1), 0)", groups)
     if repeated:
-        yield f"{int(repeated):,} rows repeat the inputs of an earlier row; copies always share a split (prepare.repeats keeps, thins or merges them)"
+        rows = "1 row repeats" if repeated == 1 else f"{int(repeated):,} rows repeat"
+        yield f"{rows} the inputs of an earlier row; copies always share a split (prepare.repeats keeps, thins or merges them)"
     if contradicting and target.predict == "label":
         yield f"{int(contradicting):,} rows have the same inputs as a row with another label: no model can get all of them right"
     texts = [place_of(table, column) for column in inputs if column.kind == "texts"]
@@ -167,15 +196,28 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
         alike.setdefault(" ".join(name.casefold().split()), []).append(name)
     for names in [names for names in alike.values() if len(names) > 1][:NAMED]:
         yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
+    joined = joined_labels(counts)
     parts = [part.strip() for name in counts for part in re.split("[;|]", name)]
     if len(parts) > len(counts) and len({*parts}) < len(parts):
-        several = shown(next(name for name in counts if re.search("[;|]", name)))
+        joined = next(name for name in counts if re.search("[;|]", name))
+    if joined:
+        several = shown(joined)
         yield f"{several} seems to be several labels, but counts as one class: a target has one label in each row"
     share = max(counts.values()) / sum(counts.values())
     if share > UNBALANCED and len(counts) > 1:
         largest = shown(max(counts, key=lambda name: counts[name]))
         helps = "train.loss.class_weights: balanced helps rare classes"
-        yield f"{share:.0%} of the rows have the class {largest}: judge by macro_f1 ({helps})"
+        yield f"{min(share, 0.999):.1%} of the rows have the class {largest}: judge by macro_f1 ({helps})"
+
+
+def joined_labels(names: Collection[str]) -> str:
+    """A class of several words with commas between them, if most words change their place, as in 'a, b' and 'b, c'; else nothing."""
+    places: dict[str, set[int]] = {}
+    for name in names:
+        for place, part in enumerate(name.split(", ")):
+            places.setdefault(part, set()).add(place)
+    moving = sum(len(found) > 1 for found in places.values())
+    return max(names, key=lambda name: name.count(", ")) if moving > len(places) / 2 else ""
 
 
 def about_number(table: Table, target: Column) -> Iterator[str]:
@@ -207,8 +249,9 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[st
     """Columns that alone tell the target almost always, on rows that a small tree has not seen."""
     import numpy as np
 
-    candidates = [column for column in inputs if column.kind in ("numbers", "categories")]
     label = target.predict == "label"
+    kinds = ("numbers", "categories", "dates") if label else ("numbers", "categories")  # numbers may change slowly
+    candidates = [column for column in inputs if column.kind in kinds]
     rows = sample(table, target, candidates, label=label)
     if len(rows) < 50 or not candidates:
         return
@@ -246,8 +289,11 @@ def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bo
     """Some rows with a target, as numbers and codes."""
     expressions = {target.name: place_of(table, target) if label else table.number(target.name)}
     for column in columns:
-        is_number = column.kind == "numbers"
-        expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)
+        if column.kind == "dates":
+            expressions[column.name] = f"epoch({moment_in(table.value(column.name), column.date_format)})"
+        else:
+            is_number = column.kind == "numbers"
+            expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)
     chosen = f"(select rowid as id from rows order by hash(rowid) limit {LOOKED_AT // 4})"
     rows = table.to_pandas(expressions, f"join {chosen} on rows.rowid = id order by hash(id)")
     return rows[rows[target.name].notna() & (rows[target.name] != "")].reset_index(drop=True)

@@ -85,6 +85,20 @@ class Dataset:
         return not any(self.of_kind(kind) for kind in KINDS[:3]) and (self.is_label or self.rows > LARGE)
 
     @property
+    def groups(self) -> int | None:
+        """The number of groups, if rows stay together in groups; a row without a group is one of its own."""
+        return next((own.distinct + own.missing for own in self.columns if own.name == self.group), None)
+
+    @property
+    def folds(self) -> int:
+        """The folds of a table that is not learned by n-grams: at most one for each group outside the test split."""
+        folds = 4 if self.rows <= LARGE else 2
+        if self.groups is None:
+            return folds
+        tested = 0 if self.test is not None else max(1, round(TEST * self.groups))
+        return max(2, min(folds, self.groups - tested))
+
+    @property
     def learned(self) -> float:
         """The number of rows outside the test split, roughly."""
         return self.rows * (1.0 if self.test is not None else 1.0 - TEST)
@@ -196,7 +210,6 @@ def mixed_lines(dataset: Dataset) -> list[str]:
     """The sections for numbers, categories, dates and texts in one table."""
     learned = dataset.learned
     loss = "{name: cross_entropy}" if dataset.is_label else "{name: mean_squared_error}"
-    folds = 4 if dataset.rows <= LARGE else 2
     wanted = 2 ** round(math.log2(max(1.0, learned * LEARNING_SHARE / BATCHES)))
     batch = int(min(LARGEST_BATCH, max(SMALLEST_BATCH, wanted)) / LEARNING_SHARE)
     batch = max(1, min(batch, int(learned / 4)))  # at least four batches, however small the table is
@@ -211,7 +224,7 @@ def mixed_lines(dataset: Dataset) -> list[str]:
         if beside and not any(column.unspaced for column in dataset.columns):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
     return [
-        split_line(dataset, f"folds: {folds}", chosen),
+        split_line(dataset, f"folds: {dataset.folds}", chosen),
         "    train:",
         f"      network: {{name: mixed{', dropout: 0.3' if small else ''}}}",
         "      optimizer: {name: adamw_rowwise}",

@@ -48,7 +48,7 @@ class Parameters(SourceParameters):
     rename: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
     """Values of the target and what to call them."""
     group: str | None = None
-    """A column: rows with the same value of it go to the same split."""
+    """A column: rows with the same value of it go to the same split. Not together with `time`."""
     time: str | None = None
     """A column with dates: the newest rows are the test split, and the newest of the others the validation split."""
 
@@ -67,6 +67,8 @@ class Parameters(SourceParameters):
                 raise ValueError(f"inputs and target name '{name}' twice; remove one of them")
         if self.target in self.lists().get("dates", ()):
             raise ValueError(f"target '{self.target}' is in dates; a date can't be predicted")
+        if self.group is not None and self.time is not None:
+            raise ValueError("group and time are both set, but only one can decide the splits; remove one of them")
         if not others and not self.inputs and not set(named) - {self.target}:
             raise ValueError("no column is an input; name columns in numbers, categories, dates or texts")
         return self
