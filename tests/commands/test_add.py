@@ -167,6 +167,40 @@ def test_others_are_columns_of_the_train_file(project, tmp_path):
     assert pd.read_parquet(project.folder / "data/wide/prepared/test.parquet").shape == (30, 31)
 
 
+PARTS = {"size": [n / 8 for n in range(80)], "made of": ["oak", "steel"] * 40, "y": [*range(400, 480)]}
+
+
+def test_the_separator_of_a_test_file_may_differ(project, tmp_path):
+    train = table(tmp_path / "parts.csv", PARTS, separator=";")
+    test = table(tmp_path / "test.csv", {name: PARTS[name][:30] for name in reversed(PARTS)})
+    added(project, "parts", str(train), "--target", "y", "--test-file", str(test))
+    project.stages("prepare", "parts")
+    rows = pd.read_parquet(project.folder / "data/parts/prepared/test.parquet")
+    assert (rows["size"].tolist(), rows["y"].tolist()) == (PARTS["size"][:30], PARTS["y"][:30])
+
+
+@pytest.mark.parametrize(
+    ("changed", "target", "expected"),
+    [
+        ({"size": [n * 125 + 100 for n in range(80)]}, "y", "! 80 of 80 values of 'size' in test.csv, such as 100, are outside most of those in parts.csv (0.09875 to 9.776): check the unit"),
+        ({"made of": ["Oak", "Steel"] * 40}, "y", "! test.csv and parts.csv have no value of 'made of' in common, such as 'Oak' and 'oak': check the spelling"),
+        ({"made of": ["Oak", "steel"] * 40}, "made of", "! 40 rows of test.csv have a class that no row of parts.csv has, such as 'Oak': write the classes of both files in one way (parts.csv has 'oak' and 'steel')"),
+        ({"made of": ["Oak"] * 80}, "made of", "Error: test.csv has 'Oak' in 'made of', which no row of parts.csv has; write the classes"),
+        ({"made of": [""] * 80}, "made of", "Error: test.csv has no value in 'made of'; enter the answers"),
+        ({"size": [f'"{n},5"' for n in range(80)]}, "y", "Error: test.csv, line 2, column 'size' holds '0,5', which is not a number as in parts.csv; write each number in one way in both files"),
+        ({"size": ["n.a.", *range(79)]}, "y", "Error: test.csv, line 2, column 'size' holds 'n.a.', which is not a number as in parts.csv; if it means a missing value, add --missing n.a."),
+        ({"y": None}, "y", "Error: test.csv has no column 'y', but a test file needs the answers; add them, or use it after the training: retrain predict parts --file test.csv"),
+        ({}, "y", ""),
+    ],
+)  # fmt: skip
+def test_a_test_file_has_to_fit(project, tmp_path, changed, target, expected):
+    columns = {name: values for name, values in (PARTS | changed).items() if values is not None}
+    train, test = table(tmp_path / "parts.csv", PARTS), table(tmp_path / "test.csv", columns)
+    ended = project.retrain_here("add", "parts", str(train), "--target", target, "--test-file", str(test), "--dry-run")
+    said = [line.strip() for line in ended.output.splitlines() if "test.csv" in line and "location" not in line]
+    assert [line.startswith(expected) for line in said] == [True] * bool(expected), ended.output
+
+
 def test_remove_undoes_add(project, tmp_path):
     added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
     added(project, "other", str(write(tmp_path / "other.csv", homes(seed=3))), "--target", "town")

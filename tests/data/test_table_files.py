@@ -11,6 +11,7 @@ from retrain.data.dialect import Wishes, guessed_table
 from retrain.data.file_format import Format
 from retrain.data.raw_rows import moment
 from retrain.data.table_files import Expected, open_table
+from retrain.data.text_files import likely_encoding
 from retrain.errors import RetrainError
 
 import pandas as pd
@@ -139,6 +140,11 @@ def test_encodings_and_quotes_can_be_given(tmp_path):
         ("Příbram Plzeň Děčín", "cp1250"),
         ("Győr Pécs fűtés", "cp1250"),
         ("Piešťany Košice ľahký", "cp1250"),
+        ("Şükrü Güneş Beyoğlu", "cp1254"),
+        ("Šiauliai Kėdainiai Ąžuolas", "cp1257"),
+        ("Nîmes Málaga São sí", "mac_roman"),
+        ("Köln Zürich Málaga", "cp850"),
+        ("don’t “go” £5 3µg", "cp1252"),
     ],
 )
 def test_encodings_are_found_by_their_words(tmp_path, words, encoding, times):
@@ -152,6 +158,32 @@ def test_encodings_are_found_by_their_words(tmp_path, words, encoding, times):
     assert [doubt.startswith(fact) for doubt in guess.doubts] == [True] * (other != words)
     with guessed_table(path, "rows.csv", Wishes(format=Format(encoding=encoding)), "y") as (_, guess):
         assert guess.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("Πάτρα Σάμος Αθήνα Θεσσαλονίκη", "cp1253"),
+        ("חיפה ירושלים לא", "cp1255"),
+        ("القاهرة الرياض نعم", "cp1256"),
+        ("กรุงเทพ ใช่ ไม่ใช่", "cp874"),
+        ("大阪 はい 東京", "euc_jp"),
+        ("北京 否 上海", "gb18030"),
+        ("Москва Тула нет", "koi8_r"),
+        ("Москва Тула нет", "cp866"),
+    ],
+)
+def test_encodings_of_other_scripts_are_found(tmp_path, words, encoding):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("".join(f"{word},{n}\n" for n, word in enumerate(words.split() * 30)).encode(encoding))
+    assert likely_encoding(path) == encoding
+
+
+def test_words_of_a_guessed_encoding_are_shown(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("name,y\nKöln,1\nZürich,2\n".encode("cp1252"))
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (_, guess):
+        assert guess.notes == ("encoding cp1252, as in 'Köln' and 'Zürich'",)
 
 
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.json", "rows.parquet"])
@@ -185,6 +217,11 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"sep=,\na,b\n1,2\n3\n", "rows.csv, line 4 has 1 value for 2 columns; add the missing values, or remove the line"),
         (b"a,b\n1,2,3\n", "rows.csv, line 2 has 3 values for 2 columns; put quotes around values that contain ',', or name each column in line 1"),
         (b"PK\x03\x04abc", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
+        (b"\x80\x05\x95\xa8\x05\x00\x00\x00\x8c", "rows.csv is a binary file; save the table as CSV, JSON lines or Parquet"),
+        (b"\n<!DOCTYPE html>\n<html>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "rows.csv is a pointer of Git LFS instead of the file; get the file: git lfs pull"),
+        (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('rows.jsonl', orient='records', lines=True)"),
+        (b'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('rows.jsonl', orient='records', lines=True)"),
     ],
 )  # fmt: skip
 def test_errors_name_the_line(tmp_path, content, expected):
@@ -246,6 +283,8 @@ def test_advised_commands_make_tables(tmp_path, name, content, fact):
 def test_damaged_files_are_one_line(tmp_path):
     with pytest.raises(RetrainError, match=r"^rows\.jsonl, line 3 is not a JSON object \("):
         read(tmp_path, '{"a": 1}\n\n{"a" 2}\n', "rows.jsonl")
+    with pytest.raises(RetrainError, match=r"^rows\.jsonl has values or lists instead of JSON objects; write each row"):
+        read(tmp_path, "[1, 2]\n[3, 4]\n", "rows.jsonl")
     with pytest.raises(RetrainError, match=r"^rows\.parquet is not a readable table"):
         read(tmp_path, b"PAR1 and then nothing", "rows.parquet")
     with pytest.raises(RetrainError, match="is not a readable table"):

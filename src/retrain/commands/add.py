@@ -20,6 +20,7 @@ import click
 if TYPE_CHECKING:
     from retrain.data.dialect import Guess
     from retrain.data.file_format import Format
+    from retrain.data.sql_table import Table
     from retrain.pipeline.blocks import Dataset
 
 __all__ = ["command"]
@@ -219,8 +220,7 @@ def inspected(
         )
         check_columns(dataset)
         odd = [*guess.doubts, *oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
-    if test is not None:
-        check_test_file(test, dataset)
+        odd += [] if test is None else with_test_file(test, dataset, table)
     facts = {
         "file": file.title,
         "rows": dataset.rows,
@@ -268,17 +268,19 @@ def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
             yield f"{own.missing:,} rows have no '{own.name}': each of them is a group of its own"
 
 
-def check_test_file(test: Fetched, dataset: "Dataset") -> None:
-    """Raise RetrainError if the official test file lacks a column."""
+def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[str]:
+    """What is odd about the official test file next to the rows of the other one; see `oddities_of_test` for errors."""
+    from retrain.data.official_test import oddities_of_test
     from retrain.data.table_files import Expected, open_table
     from retrain.pipeline.blocks import KINDS
 
-    wanted = [dataset.target.name, *(name for kind in KINDS for name in dataset.of_kind(kind))]
+    inputs = {name for kind in KINDS for name in dataset.of_kind(kind)}
+    columns = [dataset.target, *(own for own in dataset.columns if own.name in inputs)]
     names = None if dataset.guess.has_header else dataset.guess.names
-    given = dataset.format.model_copy(update={"separator": None})
-    with open_table(test.path, test.shown, given, Expected(names, wanted)) as table:
-        for name in wanted:
-            table.column(name)
+    given = dataset.format.of_other_file(has_header=names is None)
+    with open_table(test.path, test.shown, given, Expected(names, [own.name for own in columns])) as rows:
+        train = replace(table, format=dataset.format)
+        return list(oddities_of_test(train, rows, columns, dataset.classes, dataset.name))
 
 
 def column_named(given: str, guess: "Guess") -> str:

@@ -100,8 +100,9 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         encoding = likely_encoding(path)
         if encoding != "utf-8":
             given = given.model_copy(update={"encoding": encoding})
-            notes.append(f"encoding {encoding}")
             doubts += doubts_of_encoding(path, encoding)
+            words = [] if doubts else foreign_words(path, encoding)
+            notes.append(f"encoding {encoding}" + (f", as in {schema.some_of(words)}" if words else ""))
     if target and wishes.header is not False and (skip := lines_before_header(path, shown, given, target)):
         given = given.model_copy(update={"skip": skip})
         lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"

@@ -47,6 +47,10 @@ class Format(Section):
     units: tuple[str, ...] = ()
     """Signs around numbers that are left out, such as `$` or `%`."""
 
+    def of_other_file(self, *, has_header: bool) -> "Format":
+        """The format of a further file with the same columns. Its separator may differ, and is found out by the header."""
+        return self.model_copy(update={"separator": None}) if has_header else self
+
 
 @cache
 def grouped(thousands: str, decimal: str) -> tuple[str, str]:

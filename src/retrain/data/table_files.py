@@ -23,6 +23,7 @@ from retrain.data.text_files import (
     apart,
     first_bytes,
     is_apart,
+    is_binary,
     names_in,
     opened,
     plain_text,
@@ -43,10 +44,22 @@ SPACE = " \t\r\n\v\f\u00a0\ufeff"
 """White space around a value, which does not count."""
 ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
 """The program of awk that makes a CSV file of an ARFF file."""
+OTHER_FILES = (
+    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file"),
+    (
+        rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)",
+        "is a web page or XML",
+        "download the file itself, or save the table as CSV",
+    ),
+    (rb"version https://git-lfs", "is a pointer of Git LFS instead of the file", "get the file: git lfs pull"),
+)
+"""How files that are not tables start, what they are, and what to do."""
 GAP = re.compile(r"\S {2,}\S")
 """Several blanks between names, as in columns of a fixed width."""
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
+OBJECT = '{"x": 1, "y": "a"}'
+"""A row of JSON lines."""
 BACKSLASH = '\\"'
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
@@ -91,8 +104,9 @@ def open_table(
     expected = expected or Expected()
     with reading(path, shown):
         start = first_bytes(path)
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise RetrainError(shown, "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file")
+    for pattern, fact, hint in OTHER_FILES:
+        if re.match(pattern, start, re.IGNORECASE):
+            raise RetrainError(shown, fact, hint)
     if shown.lower().endswith(".arff"):
         raise RetrainError(shown, "is an ARFF file", f"make it CSV: awk {ARFF} {shlex.quote(shown)} > rows.csv")
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
@@ -102,6 +116,8 @@ def open_table(
         connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
         connection.execute("set enable_progress_bar = false")
         kind = kind_of(Path(shown), start)
+        if kind != "parquet" and is_binary(start):
+            raise RetrainError(shown, "is a binary file", "save the table as CSV, JSON lines or Parquet")
         try:
             if kind == "parquet":
                 yield parquet_table(connection, path, shown, given, expected.section)
@@ -116,6 +132,8 @@ def open_table(
 
 def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
     """The error of a file that DuckDB can't read. Of JSON lines it names the line."""
+    if "non-record JSON" in str(error):
+        return RetrainError(shown, "has values or lists instead of JSON objects", f"write each row as in {OBJECT}")
     if "JSON" in str(error) and not shown.endswith(".json"):
         with opened(path) as stream:
             for number, line in enumerate(stream, start=1):
@@ -190,17 +208,34 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
     table = Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
-    if not {*expected.wanted} <= {*names} and len(table) == 1:
-        check_nested(table)
+    if len(table) == 1:
+        check_rows_apart(table, known={*expected.wanted} <= {*names})
     return table
 
 
-def check_nested(table: Table) -> None:
-    """Raise RetrainError if a single JSON object holds the rows in one of its lists."""
-    for name, value in zip(table.names, *table.select("*"), strict=True):
-        if re.match(r"\[\s*\{", value):
-            command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
-            raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
+def check_rows_apart(table: Table, *, known: bool) -> None:
+    """Raise RetrainError if a single JSON object holds all rows: in one of its lists, or in a list for each column.
+
+    Args:
+        table: the object as a row.
+        known: whether it has the columns that are wanted.
+    """
+    cells = dict(zip(table.names, *table.select("*"), strict=True))
+    for name in [] if known else [name for name, value in cells.items() if re.match(r"\[\s*\{", value)]:
+        command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
+        raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
+    if all(map(has_several, cells.values())):
+        again = "frame.to_json('rows.jsonl', orient='records', lines=True)"
+        raise RetrainError(table.shown, "is one object for all rows", f"write one for each row, as in pandas: {again}")
+
+
+def has_several(value: str) -> bool:
+    """Whether a value is a JSON list or object with several values."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return False
+    return isinstance(found, list | dict) and len(found) > 1
 
 
 def has_key(text: Path, name: str) -> bool:

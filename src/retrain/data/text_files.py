@@ -25,6 +25,7 @@ __all__ = [
     "first_bytes",
     "foreign_words",
     "is_apart",
+    "is_binary",
     "likely_encoding",
     "lines_before_header",
     "names_in",
@@ -55,24 +56,44 @@ LONGEST_LINE = 1 << 25
 """Bytes in a row of a CSV file."""
 LARGEST_FILE = 1 << 34
 """Bytes of a file after decompression."""
-ENCODINGS = ("cp1252", "cp1250", "cp1251", "koi8_r", "shift_jis", "gb18030", "big5", "euc_kr", "utf_16")
-"""Encodings that are tried on a file that is not UTF-8."""
-ALPHABETS = {
-    "cp1252": (
-        "äöüßé", "åäöæøéèòóôü", "àâæçèéêëîïôœùûüÿ", "áéíñóúü¿¡", "àáâãçéêíóôõú", "àèéìîòù", "áèéêëíïóöúü", "áæðéíóöúýþ",
-        "äöõüšž", "àçèéíïòóúü",
-    ),
-    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
-}  # fmt: skip
-"""Letters outside ASCII of languages of Western and of Central Europe."""
-MOST = 0.95
-"""The share of letters outside ASCII that a language has, if a text is in it."""
+ENCODINGS = (
+    "cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr",
+)  # fmt: skip
+"""Encodings of other scripts than Latin that are tried on a file that is not UTF-8."""
+THAI = "cp874"
+"""Few words of Chinese could be Thai too, so it is tried only on what can't be Chinese."""
+WESTERN = (
+    "äöüßé", "åäöæøéèòóôü", "àâæçèéêëîïôœùûüÿ", "áéíñóúü¿¡", "àáâãçéêíóôõú", "àèéìîòù", "áèéêëíïóöúü", "áæðéíóöúýþ",
+    "äöõüšž", "àçèéíïòóúü",
+)  # fmt: skip
+CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
+LATIN = {
+    "cp1252": WESTERN,
+    "cp1250": CENTRAL,
+    "cp1254": ("çğıİöşüâîû",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž"),
+    "mac_roman": WESTERN,
+    "cp850": WESTERN,
+    "iso8859_2": CENTRAL,
+    "cp852": CENTRAL,
+}
+"""Encodings of Latin letters, the likeliest first, with the letters outside ASCII of some of their languages."""
+ANYWHERE, TYPOGRAPHIC = "\u2019\u00b5", "\u2018\u201c\u201d\u2026\u2013\u2014"
+"""Signs that words have besides letters: anywhere, and only at their ends."""
+MOST, HALF = 0.95, 0.6
+"""The share of letters outside ASCII that a language has, if a text is in it; and the least one, if there are many foreign names."""
 FOREIGN = re.compile(r"[^\W\d_]{0,30}[^\x00-\x7f\s][^\W\d_]{0,30}")
 """A word, or the part of a long one, with a sign outside ASCII."""
+APART_IN_ALL = re.compile(rb'[\s",;]+')
+"""What separates words in all encodings: none has it inside a letter of several bytes."""
+BEYOND, DIGIT = re.compile(rb"[\x80-\xff]"), re.compile(rb"\d")
+"""A byte outside ASCII."""
+NEAR_LETTER = re.compile(rb".[\x80-\xff][A-Za-z\x80-\xff]|[A-Za-z\x80-\xff][\x80-\x9f\xc0-\xff].", re.DOTALL)
+"""A byte next to a letter; at the end of a word, those of signs such as \u00b2 and \u00b0 tell nothing."""
 NAMED = 3
 """Words that a message names."""
-ASCII, FEWEST, FEW = 127, 30, 0.01
-"""The largest byte of ASCII; the number and the share of bytes outside it below which the guess of an encoding is worth little."""
+FEWEST, FEW = 30, 0.01
+"""The number and the share of bytes outside ASCII below which the guess of a script is worth little."""
 CHUNK = 1 << 20
 
 
@@ -125,7 +146,13 @@ def reading(path: Path, shown: str, *damage: type[Exception]) -> Iterator[None]:
 def first_bytes(path: Path) -> bytes:
     """The first bytes of a file, decompressed."""
     with opened(path) as stream:
-        return stream.read(64)
+        return stream.read(256)
+
+
+def is_binary(start: bytes) -> bool:
+    """Whether a file starts with zero bytes as no text has them. UTF-16 has them at every other place."""
+    places = {place % 2 for place, byte in enumerate(start) if byte == 0}
+    return len(places) > 1 and not start.startswith(tuple(MARKS))
 
 
 @contextmanager
@@ -250,13 +277,13 @@ def is_apart(text: Path) -> bool:
 
 def is_foreign_utf8(content: bytes) -> bool:
     """Whether the start of a file has letters outside ASCII and is UTF-8, which no other encoding looks like."""
-    return not content.isascii() and is_utf8(content)
+    return not content.isascii() and is_in(content, "utf-8")
 
 
-def is_utf8(content: bytes) -> bool:
-    """Whether the start of a file is UTF-8; its last letter may be cut off."""
+def is_in(content: bytes, encoding: str) -> bool:
+    """Whether the start of a file is in an encoding; its last letter may be cut off."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(content)
+        codecs.getincrementaldecoder(encoding)().decode(content)
     except UnicodeDecodeError:
         return False
     return True
@@ -298,35 +325,48 @@ def likely_encoding(path: Path) -> str:
 
     with opened(path) as stream:
         content = stream.read(CHUNK)
-    if is_utf8(content):
+    if is_in(content, "utf-8"):
         return "utf-8"
     if (marked := next((name for mark, name in MARKS.items() if content.startswith(mark)), None)) is not None:
         return marked
-    foreign = sum(byte > ASCII for byte in content)
-    if foreign <= max(FEWEST, FEW * len(content)):
+    foreign = len(BEYOND.findall(content))
+    words = [word for word in APART_IN_ALL.split(content) if len(BEYOND.findall(word)) > 1 and not DIGIT.search(word)]
+    # In other scripts than Latin, most letters are outside ASCII.
+    if len(BEYOND.findall(b"".join(words))) <= max(FEWEST, FEW * len(content), foreign / 2):
         return latin_encoding(content)
-    best = from_bytes(content, cp_isolation=list(ENCODINGS)).best()
-    return latin_encoding(content) if best is None or best.encoding not in ENCODINGS[2:] else best.encoding
+    tried = [*LATIN, *ENCODINGS, *([] if is_in(content, "gb18030") else [THAI])]
+    best = from_bytes(b" ".join(words), cp_isolation=tried).best()
+    return latin_encoding(content) if best is None or best.encoding in LATIN else best.encoding
 
 
 def latin_encoding(content: bytes) -> str:
-    """cp1252, or cp1250 if one of its languages has almost all letters outside ASCII, and no language of cp1252 has as many."""
-    western, central = (content.decode(encoding, errors="replace") for encoding in ALPHABETS)
-    if "\ufffd" in western:
-        return "cp1250"
-    letters = Counter(
-        (own.lower(), other.lower())
-        for own, other, after in zip(western, central, western[1:], strict=False)
-        if own > "\x7f" and other.isalpha() and (after.isalpha() or (own.isalpha() and own not in "ªº"))
-    )
-    in_west, in_centre = (
-        max(sum(count for pair, count in letters.items() if pair[place] in alphabet) for alphabet in alphabets)
-        for place, alphabets in enumerate(ALPHABETS.values())
-    )
-    return "cp1250" if in_centre > max(MOST * letters.total(), in_west) else "cp1252"
+    """The encoding of Latin letters in which the signs next to letters are letters of one language: cp1252 unless almost all are.
+
+    Of another encoding, a smaller share is enough if it is twice that of cp1252.
+    """
+    padded = b" " + content + b" "
+    parts = Counter(padded[found.start() - 1 : found.start() + 2] for found in BEYOND.finditer(padded))
+    signs = {part: count for part, count in parts.items() if NEAR_LETTER.fullmatch(part)}
+    fitting = {}
+    for encoding, alphabets in LATIN.items():
+        texts = [(part.decode(encoding, errors="replace"), count) for part, count in signs.items()]
+        fitting[encoding] = max(sum(count for text, count in texts if fits(text, own)) for own in alphabets)
+    usual, total = fitting["cp1252"], sum(signs.values())
+    best = max(fitting, key=lambda encoding: fitting[encoding])
+    enough = min(MOST * total, max(2 * usual, HALF * total))
+    return best if fitting[best] > max(usual, enough) else "cp1252"
 
 
-def foreign_words(path: Path, encoding: str, other: str) -> list[str]:
+def fits(part: str, alphabet: str) -> bool:
+    """Whether a sign outside ASCII fits between its two neighbours: a letter of an alphabet, or an apostrophe, dash or quote."""
+    before, sign, after = list(part)
+    if sign in TYPOGRAPHIC:
+        return not (before.isalpha() and after.isalpha())
+    is_letter = sign in alphabet or sign.lower() in alphabet
+    return sign in ANYWHERE or (is_letter and not (sign.isupper() and before.islower()))
+
+
+def foreign_words(path: Path, encoding: str, other: str = "ascii") -> list[str]:
     """The first words of a file that another encoding would spell in another way."""
     with opened(path) as stream:
         text = stream.read(CHUNK).decode(encoding, errors="replace")
