@@ -347,7 +347,7 @@ def test_prices_of_another_country(project, tmp_path):
         "decimal": ",",
         "thousands": ".",
         "dates": ["%d.%m.%Y"],
-        "units": ["%", "€"],
+        "units_in": {"Preis": "€", "Rabatt": "%"},
     }
     assert prepare["format"] == expected
     assert prepare["numbers"] == ["Preis", "Rabatt"]

@@ -7,6 +7,7 @@ from retrain.data.dialect import Guess, Wishes, guessed_table
 from retrain.data.file_format import Format
 from retrain.data.inspection import Column, columns_of
 from retrain.data.oddities import oddities
+from retrain.errors import RetrainError
 
 import pandas as pd
 import pytest
@@ -16,12 +17,18 @@ X = [DRAW.uniform(1, 40) for _ in range(200)]
 
 
 def looked_at(
-    folder: Path, header: str, rows: list[str], *, name: str = "rows.csv", kinds: dict[str, str] | None = None
+    folder: Path,
+    header: str,
+    rows: list[str],
+    *,
+    name: str = "rows.csv",
+    kinds: dict[str, str] | None = None,
+    form: Format | None = None,
 ) -> tuple[dict[str, Column], Guess, list[str], dict[str, list]]:
     """The columns of a file whose last column is the target, how it is written, what is odd, and its numbers."""
     path, target = folder / name, header.replace(";", ",").replace("\t", ",").split(",")[-1]
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    wishes = Wishes(kinds=kinds or {})
+    wishes = Wishes(format=form or Format(), kinds=kinds or {})
     with guessed_table(path, name, wishes, target) as (table, guess):
         columns = columns_of(table, target, wishes)
         numbers = {one.name: [n for (n,) in table.select(table.number(one.name), "order by rowid")] for one in columns}
@@ -103,14 +110,82 @@ def test_three_digits_behind_a_comma_are_told(tmp_path):
 
 def test_texts_in_parentheses_stay_texts(tmp_path):
     columns, guess, _, _ = looked_at(tmp_path, "who,y", [f"({'abc'[i % 3]}),{x:.1f}" for i, x in enumerate(X)])
-    assert (columns["who"].kind, guess.format.units) == ("categories", ())
+    assert (columns["who"].kind, guess.format.units_in) == ("categories", {})
 
 
 def test_francs_with_an_apostrophe(tmp_path):
     rows = [f"CHF {100 * x:,.2f};{i % 3}".replace(",", "\N{RIGHT SINGLE QUOTATION MARK}") for i, x in enumerate(X)]
     _, guess, _, numbers = looked_at(tmp_path, "price;y", rows)
-    assert guess.format.units == ("CHF",)
+    assert guess.format.units_in == {"price": "CHF"}
     assert numbers["price"] == [round(100 * x, 2) for x in X]
+
+
+def test_each_column_has_its_own_unit(tmp_path):
+    rows = [f"{x:.1f} km,{x / 2:.2f} m,{f'{x:.1f} km' if i % 2 else f'{20 * x:.0f} m'},{x}" for i, x in enumerate(X)]
+    columns, guess, odd, numbers = looked_at(tmp_path, "way,height,metro,y", rows)
+    assert guess.format.units_in == {"way": "km", "height": "m"}
+    assert (columns["metro"].kind, {*numbers["metro"]}) == ("texts", {None})
+    assert odd[0] == "values in 'metro' with 'km' and 'm' are not read as numbers: write all of them in one unit"
+    rows = [f"{x:.1f}K,{f'{x:.1f}K' if i % 3 else f'{20 * x:.0f}'},{i % 2}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "sent,read,y", rows)
+    assert (columns["sent"].kind, columns["read"].kind) == ("numbers", "categories")
+    assert odd[0].startswith("values in 'read' with 'K' and no unit are not read as numbers: write all of them in one ")
+    assert odd[0].endswith(" unit, or add --units K if these mean the same")
+    _, _, odd, numbers = looked_at(tmp_path, "sent,read,y", rows, form=Format(units=("K",)))
+    assert numbers["read"][:2] == [round(20 * X[0]), round(X[1], 1)]
+    assert odd[0] == "values in 'read' with 'K' and no unit are read alike: write all of them in one unit"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: f"Rs. {100 * x:.2f}",
+        lambda x: f"Rs.{100 * x:.2f}",
+        lambda x: f"HK${100 * x:.2f}",
+        lambda x: f"{100 * x:.2f} lei.",
+        lambda x: f"\\{100 * x:.2f}",
+        lambda x: f"{100 * x:.2f}kr." if x > 3 else "0",
+    ],
+)
+def test_currencies(tmp_path, write):
+    _, _, _, numbers = looked_at(tmp_path, "price,y", [f"{write(x)},{i % 3}" for i, x in enumerate(X)])
+    assert numbers["price"] == [round(100 * x, 2) if x > 3 or "kr" not in write(9) else 0 for x in X]
+
+
+def test_kilograms_are_not_thousands_of_grams(tmp_path):
+    rows = [f"{x:.2f} kg,{x:.1f} g,{i % 3}" for i, x in enumerate(X)]
+    for form in (Format(), Format(units=("g", "kg"))):
+        _, _, _, numbers = looked_at(tmp_path, "weight,sugar,y", rows, form=form)
+        assert (numbers["weight"][0], numbers["sugar"][0]) == (round(X[0], 2), round(X[0], 1))
+
+
+@pytest.mark.parametrize("code", [lambda n: f"51 {824 + n} 753 {100 + n}", lambda n: f"+34 {600 + n} 824 {100 + n}"])
+def test_phone_and_company_numbers_are_codes(tmp_path, code):
+    rows = [f'{code(i)},"{150 * x:,.2f}",{i % 3}' for i, x in enumerate(X)]
+    columns, guess, _, numbers = looked_at(tmp_path, "code,amount,y", rows)
+    assert (columns["code"].kind, columns["amount"].kind, guess.format.thousands) == ("texts", "numbers", ",")
+    assert numbers["amount"] == [round(150 * x, 2) for x in X]
+    _, guess, _, numbers = looked_at(
+        tmp_path, "people,y", [f"{8_000_000 + 331 * n:_},{n % 3}".replace("_", " ") for n in range(60)]
+    )
+    assert numbers["people"][0] == 8_000_000
+
+
+def test_lakhs(tmp_path):
+    salaries = [int(100_000 * x) for x in X]
+    rows = [f'"{n // 100_000},{n // 1000 % 100:02},{n % 1000:03}",{i % 3}' for i, n in enumerate(salaries)]
+    _, guess, _, numbers = looked_at(tmp_path, "salary,y", rows)
+    assert (guess.format.thousands, numbers["salary"]) == (",", salaries)
+
+
+def test_targets_that_are_nearly_numbers_name_a_value(tmp_path):
+    rows = [f"{i % 3},{x:.3f}" if i % 2 else f"{i % 3},${100 * x:.0f}K" for i, x in enumerate(X)]
+    fact = r"^rows.csv, line 2, column 'y' holds '\$\d+K', which is not a number \(100 rows\), and the column has "
+    with pytest.raises(RetrainError, match=fact) as raised:
+        looked_at(tmp_path, "a,y", rows)
+    assert raised.value.hint.startswith("say how numbers are written (--decimal, --thousands, --units), ")
+    with pytest.raises(RetrainError, match=r"^column 'y' has 200 different values in 200 rows, too many for a label;"):
+        looked_at(tmp_path, "a,y", [f"{i % 3},Number {i} of {x} boats" for i, x in enumerate(X)])
 
 
 def test_versions_and_codes_are_told(tmp_path):

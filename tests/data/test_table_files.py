@@ -308,10 +308,20 @@ def test_missing_files_and_folders_are_errors(tmp_path):
         ("a;b\n($62.40);$1\n$(7.5);2.0-\n", {"units": ["$"]}, ([-62.4, -7.5], [1.0, -2.0])),
         ('a;b\n1,234.5;"2"\n999;1,000,000\n', {"thousands": ","}, ([1234.5, 999.0], [2.0, 1e6])),
         ("a,b\n$5,12%\n$ 7.5,-3 %\n", {"units": ("$", "%")}, ([5.0, 7.5], [12.0, -3.0])),
+        ("a,b\n5 kg,7 m\n6,8m\n", {"units_in": {"a": "kg", "b": "m"}}, ([5.0, 6.0], [7.0, 8.0])),
+        ("a;b\nkr.500;5 kg\n7 kr.;6 g\n", {"units": ["kr", "g", "kg"]}, ([500.0, 7.0], [5.0, 6.0])),
+        ("a;b\n12,34,567;1,23,456.5\n567;-1,234\n", {"thousands": ","}, ([1234567.0, 567.0], [123456.5, -1234.0])),
     ],
 )  # fmt: skip
 def test_numbers_are_exact(tmp_path, content, known, numbers):
     assert columns(tmp_path, content, numbers=["a", "b"], **known) == dict(zip("ab", map(list, numbers), strict=True))
+
+
+def test_a_unit_of_another_column_is_no_number(tmp_path):
+    with pytest.raises(
+        RetrainError, match="line 3, column 'a' holds '900 m', which is not a finite number; write it in km"
+    ):
+        columns(tmp_path, "a,b\n5 km,7 m\n900 m,8 m\n", numbers=["a", "b"], units_in={"a": "km", "b": "m"})
 
 
 def test_missing_values_are_nan(tmp_path):

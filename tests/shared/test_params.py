@@ -342,6 +342,7 @@ def test_few_parameters_are_optional():
         "skip",
         "thousands",
         "units",
+        "units_in",
     ]
     expected = [*(f"Parameters.{name}" for name in source), *(f"Format.{name}" for name in written)]
     assert sorted(optional) == sorted([*expected, "Split.folds", "Split.test", "Split.train_share", "Split.validation"])

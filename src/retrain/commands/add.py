@@ -357,7 +357,8 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     written = [f"values separated by {schema.shown(form.separator)}"] if form.separator not in (None, ",") else []
     written += [f"decimal mark {form.decimal}"] if form.decimal != "." else []
     written += [f"{schema.shown(form.thousands)} between thousands"] if form.thousands else []
-    written += [f"{' and '.join(form.units)} left out of numbers"] if form.units else []
+    units = sorted({*form.units, *dataset.format.units_in.values()})
+    written += [f"{' and '.join(units)} left out of numbers"] if units else []
     notes = "".join(f"; {note}" for note in (*written, *guess.notes))
     yield f"{dataset.title}: {dataset.rows:,} rows, {len(dataset.columns)} columns{notes}"
     yield ""

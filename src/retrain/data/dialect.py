@@ -1,7 +1,7 @@
 """How a file of rows is written: its separator, quotes, header, decimal mark, units. Each guess has an option of `retrain add`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,18 @@ from retrain.data.table_files import Expected, open_table
 from retrain.data.text_files import foreign_words, likely_encoding, lines_before_header
 from retrain.errors import RetrainError
 
-__all__ = ["FIRST", "LOOKED_AT", "MARKERS", "ODD_SHARE", "Guess", "Wishes", "guessed_table", "is_number"]
+__all__ = [
+    "FIRST",
+    "LOOKED_AT",
+    "MARKERS",
+    "MOSTLY",
+    "ODD_SHARE",
+    "Guess",
+    "Wishes",
+    "guessed_table",
+    "is_number",
+    "signs_of",
+]
 
 
 MARKERS = (
@@ -26,10 +37,12 @@ HEAD, FIRST, LOOKED_AT = 100, 2_000, 20_000
 """Rows that tell which columns are worth a look, those that are looked at first, and those that are looked at closely."""
 ODD_SHARE = 0.05
 """The largest share of values that are not numbers in a column of numbers."""
+MOSTLY = 0.5
+"""The share of numbers from which a column of words is worth a look."""
 FEW_DIFFERENT = 20
 """Different values below which numbers with a unit may be codes."""
 SPACES, APOSTROPHES = SAME_SIGNS[" "], SAME_SIGNS["'"]
-GROUPED = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"
+GROUPED = r"[+-]?[1-9](\d{0,2}(,\d{3})+|\d?(,\d\d)+,\d{3})(\.\d+)?"
 APART, QUOTED = rf"[+-]?\d{{1,3}}({SPACES}\d{{3}})+([.,]\d*)?", rf"[+-]?\d{{1,3}}({APOSTROPHES}\d{{3}})+(\.\d*)?"
 PATTERNS = {
     "commas": r"[^,]*,\d+",
@@ -42,14 +55,22 @@ PATTERNS = {
     "both": r"[+-]?\d{1,3}(,\d{3})+\.\d+",
     "apart": APART,
     "fits_apart": rf"{APART}|[+-]?\d{{1,3}}([.,]\d*)?",
+    "cents_apart": rf"[+-]?\d{{1,3}}({SPACES}\d{{3}})+[.,]\d+",
     "quoted": QUOTED,
     "fits_quoted": rf"{QUOTED}|[+-]?\d{{1,3}}(\.\d*)?",
 }
-"""Ways to write numbers: with a decimal comma; 1.234,5; with a point that can only be the decimal mark; 1,234.5; 1,234;
-1 234,5; and 1'234.5. Those of `fits_...` may also be plain or below a thousand."""
+"""Ways to write numbers: with a decimal comma; 1.234,5; with a point that can only be the decimal mark; 1,234.5 or 12,34,567;
+1,234; 1 234,5; and 1'234.5. Those of `fits_...` may also be plain or below a thousand."""
 ANY_SIGN = f"[,.{SPACES[1:-1]}{APOSTROPHES[1:-1]}]"
 """A sign that all these numbers have, but for plain ones."""
-UNITS = {"€", "$", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF", "US$", "kr", "zł"}
+UNITS = re.compile(
+    r"%|[A-Z]{0,3}[$€£¥￥₹₽₺₩₪₫฿₴₦]|\\|kr|zł|Rs|Rp|RM|EUR|USD|GBP|CHF|AUD|CAD|INR|JPY|BRL|SEK|NOK|DKK|PLN|CZK"
+)
+"""A percent sign or a currency, also in front of numbers. Shift-JIS has \\ for ¥."""
+MOST_UNITS = 4
+"""Different units in a column; if there are more, they are rather parts of codes."""
+CODE = r"\+.*|[^.,]{11,}"
+"""What phone and company numbers in groups of three are like, if all have the same length."""
 UNIT = r"[^\W\d_°µ%/²³]{1,6}|°[CF]?|[°µ]?[^\W\d_]{1,4}[²³]?(/[^\W\d_]{1,4}[²³]?)?|%"
 """A unit behind a number, such as kg, °C, m² or km/h."""
 
@@ -183,29 +204,50 @@ def is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", text.strip()) is not None
 
 
-def units_of(table: Table) -> tuple[str, ...]:
-    """Signs around numbers that all values of a column have: a currency or a percent sign, or a unit such as kg behind them.
-
-    A word in front of digits may be part of a code, and so may one behind few different numbers.
-    """
-    found = set()
-    marked = ", ".join(map(literal, MARKERS))
+def units_of(table: Table) -> dict[str, str]:
+    """The sign around the numbers of each column whose values all have the same one."""
+    found = {}
     head = table.select("*", f"limit {HEAD}")
-    for place in range(len(table.names)):
-        if any(is_number(row[place]) for row in head):
-            continue
-        rest = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
-        values = f"(select c{place} as v from rows where lower(c{place}) not in ({marked}) limit {LOOKED_AT})"
-        signs, digits, behind, different = table.ask(
-            f"list(distinct {rest}), avg(regexp_matches(v, '\\d')::int), "
-            "avg(regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')::int), count(distinct v)",
-            values,
-        )
-        if digits == 1 and len(signs) == 1 and signs[0]:
-            is_unit = re.fullmatch(UNIT, signs[0]) and behind == 1 and different > FEW_DIFFERENT
-            if signs[0] in UNITS or is_unit:
-                found.add(signs[0])
-    return tuple(sorted(found))
+    for place, name in enumerate(table.names):
+        plain = any(is_number(row[place]) and row[place].strip("0.,") for row in head)
+        if name and table.names.count(name) == 1 and not plain:
+            signs = signs_of(table, f"(select c{place} as v from rows limit {LOOKED_AT})")
+            if len(signs) == 1:
+                found[name] = signs[0]
+    return found
+
+
+def signs_of(table: Table, values: str, known: Collection[str] = ()) -> list[str]:
+    """The signs around numbers: a currency or a percent sign, or a unit such as kg behind them; empty for plain numbers.
+
+    A word in front of digits may be part of a code, and so may one behind few different numbers. Zero needs no unit.
+
+    Args:
+        table: the rows.
+        values: the query of the values `v` of a column.
+        known: what is a unit in any case.
+
+    Returns:
+        The signs; an empty list if most values have no digits, if one with digits has something else around them, or if
+        there are too many signs.
+    """
+    rest = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
+    in_front = "not regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')"
+    has_digit = "regexp_matches(v, '\\d')"
+    plain = f"lower(v) in ({', '.join(map(literal, MARKERS))}) or regexp_full_match(v, '[0.,]+')"
+    signs, fronts, digits, different = table.ask(
+        f"list(distinct {rest} order by {rest}) filter ({has_digit}), list(distinct {rest}) filter ({has_digit} and {in_front}), "
+        f"avg({has_digit}::int), count(distinct v)",
+        f"(select v from {values} where not ({plain}))",
+    )
+    if (digits or 0) < MOSTLY or len(signs) > MOST_UNITS:
+        return []
+
+    def is_unit(sign: str) -> bool:
+        is_behind = different > FEW_DIFFERENT and sign not in (fronts or ())
+        return sign in known or bool(UNITS.fullmatch(sign) or (is_behind and re.fullmatch(UNIT, sign)))
+
+    return signs if any(signs) and all(is_unit(sign) for sign in signs if sign) else []
 
 
 def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
@@ -218,8 +260,9 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     """
     if table.kind != "csv":
         return given, ""
-    units = given.units or units_of(table)
-    all_columns = (shares_of(table, place, units) for place in range(len(table.names)))
+    units = {} if given.units else units_of(table)
+    given = given.model_copy(update={"units_in": units})
+    all_columns = (shares_of(table, place, given.units_of(name)) for place, name in enumerate(table.names))
     columns = [shares for shares in all_columns if shares]
     fits = 1 - ODD_SHARE
 
@@ -237,14 +280,16 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         by_comma = True
         read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
         note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
-    found: dict[str, Any] = {"units": units} if units else {}
+    found: dict[str, Any] = {}
     if by_comma or given.decimal == ",":
-        found |= {"decimal": ",", **({"thousands": "."} if dotted else {})}
+        found = {"decimal": ",", **({"thousands": "."} if dotted else {})}
     elif grouped and "decimal" not in given.model_fields_set:
-        found |= {"thousands": ","}
+        found = {"thousands": ","}
         if not pointed and all(one["once"] == one["groups"] >= fits for one in grouped):
             note = "1,281 is read as 1281: if the comma is the decimal mark, use --decimal ,"
-    found |= {"thousands": " "} if fitting("apart", "fits_apart") else {}
+    apart = [one for one in fitting("apart", "fits_apart") if not one["codes"]]
+    if apart and ("thousands" not in found or any(one["cents_apart"] for one in apart)):
+        found["thousands"] = " "
     found |= {"thousands": "'"} if fitting("quoted", "fits_quoted") else {}
     known = {name: value for name, value in found.items() if name not in given.model_fields_set}
     return given.model_copy(update=known), note if "decimal" in known or known.get("thousands") == "," else ""
@@ -257,6 +302,9 @@ def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float
     if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
         return {}
     matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
-    what = f"count(*) filter (value <> ''), {', '.join(matching)}"
-    filled, *found = table.ask(what, f"(select {signed(plain('v', units))} as value from {rows})")
-    return {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
+    is_code, is_apart = (f"regexp_full_match(value, {literal(like)})" for like in (CODE, APART))
+    codes = f"bool_and({is_code}) filter ({is_apart}) and count(distinct length(value)) filter ({is_apart}) = 1"
+    what = f"count(*) filter (value <> ''), coalesce({codes}, false), {', '.join(matching)}"
+    filled, is_code, *found = table.ask(what, f"(select {signed(plain('v', units))} as value from {rows})")
+    shares = {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
+    return {**shares, "codes": float(is_code)}

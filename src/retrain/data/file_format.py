@@ -45,7 +45,13 @@ class Format(Section):
     missing_in: Annotated[dict[str, list[str]], AfterValidator(in_order)] = Field(default_factory=dict)
     """Values that stand for a missing one in a single column, such as `{days: ["999"]}`."""
     units: tuple[str, ...] = ()
-    """Signs around numbers that are left out, such as `$` or `%`."""
+    """Signs around numbers that are left out in all columns, such as `$` or `%`."""
+    units_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
+    """The sign around the numbers of a single column, such as `{height: cm}`. In this column, a value with another sign is not a number."""
+
+    def units_of(self, name: str) -> tuple[str, ...]:
+        """The signs that are left out of the numbers of a column."""
+        return (self.units_in[name],) if name in self.units_in else self.units
 
     def of_other_file(self, *, has_header: bool) -> "Format":
         """The format of a further file with the same columns. Its separator may differ, and is found out by the header."""
@@ -56,4 +62,5 @@ class Format(Section):
 def grouped(thousands: str, decimal: str) -> tuple[str, str]:
     """Regular expressions of a number with these signs between its thousands, and of the signs."""
     signs = SAME_SIGNS.get(thousands, re.escape(thousands))
-    return rf"^[+-]?\(?\d{{1,3}}({signs}\d{{3}})+({re.escape(decimal)}\d*)?( ?\)|-)?$", signs
+    lakhs = r"|\d{1,2}(,\d\d)+,\d{3}" if thousands == "," else ""
+    return rf"^[+-]?\(?(\d{{1,3}}({signs}\d{{3}})+{lakhs})({re.escape(decimal)}\d*)?( ?\)|-)?$", signs

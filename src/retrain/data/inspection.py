@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, ODD_SHARE, Wishes
+from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, MOSTLY, ODD_SHARE, Wishes, signs_of
 from retrain.data.sql_table import ISO, Table, literal, moment
 from retrain.errors import RetrainError
 
@@ -41,10 +41,10 @@ FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 WORDS_ALONE = "(words)"
 NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")
-MOSTLY = 0.5
-"""The share of numbers from which a column of words is worth a look."""
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
+NEARLY = r"(\D{0,5}[^\d\p{L}])?\d[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\D{0,6}"
+"""A number, perhaps with something in front or behind. A letter directly in front may be part of a code."""
 SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
 PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
@@ -180,6 +180,22 @@ class Look:
         hint = "if that means a missing value, add it with --missing"
         return (f"{fact}: {'write them as numbers too, unless they are codes' if self.amounts else hint}",)
 
+    def mixed(self, *, are_numbers: bool) -> tuple[str, ...]:
+        """What to say about values with different units, or with and without one."""
+        known = self.table.format.units_of(self.name)
+        values = "(select v from looked where x is not null)" if are_numbers else self.sample
+        (letters,) = self.ask("coalesce(avg(length(v)), 0)", values) if known or not are_numbers else (LONG,)
+        signs = signs_of(self.table, values, known) if letters < LONG else []
+        if not signs[1:] or not (known or self.ask(f"bool_or(regexp_matches(v, {literal(PARTED)}))", values)[0]):
+            return ()
+        units = [sign for sign in signs if sign]
+        named = schema.enumerated([*map(shown, units), *(() if all(signs) else ("no unit",))])
+        read = "are read alike" if are_numbers else "are not read as numbers"
+        hint = "write all of them in one unit"
+        if len(units) == 1 and not are_numbers:
+            hint += f", or add --units {shlex.quote(units[0])} if these mean the same"
+        return (f"values in {shown(self.name)} with {named} {read}: {hint}",)
+
     @property
     def lost(self) -> tuple[str, ...]:
         """What to say about a column of numbers in which amounts count as missing."""
@@ -226,7 +242,7 @@ def looked_at(table: Table, name: str) -> Iterator[Look]:
     missing, filled, distinct = table.ask(
         "count(*) filter (v = ''), count(*) filter (v <> ''), count(distinct hash(v)) filter (v <> '')", "looked"
     )
-    number = table.number_in("v")
+    number = table.number_in("v", name)
     (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select v from looked where v <> '' limit {FIRST})")
     numbers, odd = 0, {WORDS_ALONE: filled}
     if numeric and numeric > 0.1:
@@ -249,14 +265,22 @@ def column_of(column: Look, wish: str | None) -> Column:
         return column.column("leave_out", f"all its values are {shown(column.ask('any_value(v)')[0])}")
     if column.is_numeric:
         return number_column(column)
-    return date_column(column) or word_column(column)
+    found = date_column(column) or word_column(column)
+    if found.kind != "dates" and (mixed := column.mixed(are_numbers=False)):
+        return replace(found, doubts=found.doubts or mixed, scattered=False)
+    return found
 
 
 def as_wished(column: Look, wish: str) -> Column:
     """A column of the kind that the user gave; raises RetrainError if its values are of another kind."""
     why = "as you asked"
     if wish == "numbers":
-        return column.column(wish, why + column.absent, markers=numbers_of(column), doubts=column.lost)
+        return column.column(
+            wish,
+            why + column.absent,
+            markers=numbers_of(column),
+            doubts=(*column.lost, *column.mixed(are_numbers=True)),
+        )
     if wish != "dates":
         return column.column(wish, why)
     found = date_column(column)
@@ -271,13 +295,17 @@ def numbers_of(column: Look) -> tuple[str, ...]:
         raise RetrainError(f"column '{column.name}'", "is empty", "choose another one")
     if column.numbers and len(column.strangers) <= FEW_ODD and column.strange <= column.filled / 2:
         return tuple(column.odd)
+    raise no_numbers(column, "", "take it as a label or as categories")
+
+
+def no_numbers(column: Look, more: str, otherwise: str) -> RetrainError:
+    """The error of a column that has too many values that are not numbers, with one of them."""
     table = column.table
     wrong = table.wrong(column.name, table.number(column.name))
     row, text = min(wrong, key=lambda one: one[1].lower() in MARKERS, default=(0, ""))
-    fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows)"
+    fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows){more}"
     written = "say how numbers are written (--decimal, --thousands, --units), or which values are missing (--missing)"
-    hint = f"{written}, or take it as a label or as categories"
-    raise RetrainError(table.place(row, column.name), fact, hint)
+    return RetrainError(table.place(row, column.name), fact, f"{written}, or {otherwise}")
 
 
 def number_column(column: Look) -> Column:
@@ -307,7 +335,7 @@ def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str,
         f"{what} from {low:.6g} to {high:.6g}{note}{column.absent}",
         markers=tuple(column.odd),
         sentinels=sentinels,
-        doubts=(*column.lost, *codes(column, as_codes), *days(column, as_dates)),
+        doubts=(*column.lost, *column.mixed(are_numbers=True), *codes(column, as_codes), *days(column, as_dates)),
         no_answers=() if sentinels else no_answers(column),
         **more,
     )
@@ -517,6 +545,9 @@ def target_column(column: Look, predict: str | None) -> Column:
     if predict == "label" or (predict is None and (zeros or not column.is_numeric)):
         if column.distinct > max(FEW_CLASSES, column.filled / 2):
             fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
+            (amounts,) = column.ask(f"avg(regexp_full_match(v, {literal(NEARLY)})::int)", column.sample)
+            if predict is None and (amounts or 0) > MOSTLY and not formats_of(column):
+                raise no_numbers(column, f", and the column {fact}", "choose another target")
             raise RetrainError(f"column '{column.name}'", fact, "choose another target, or write its values as numbers")
         why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
         why = f"a label with {column.distinct:,} different values ({why})"

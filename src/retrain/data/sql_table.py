@@ -4,7 +4,7 @@ So an error can name the value and what to do.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,12 +114,12 @@ class Table:
 
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
-        return self.number_in(self.value(name))
+        return self.number_in(self.value(name), name)
 
-    def number_in(self, value: str) -> str:
-        """The expression of a value as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
+    def number_in(self, value: str, name: str) -> str:
+        """The expression of a value of a column as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
         decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
-        value = written = plain(value, self.format.units)
+        value = written = plain(value, self.format.units_of(name))
         if thousands is not None:
             number, signs = map(literal, grouped(thousands, decimal))
             together = f"regexp_replace({value}, {signs}, '', 'g')"
@@ -243,7 +243,7 @@ class Table:
         plain = value.replace(self.decimal, ".")
         is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain) and abs(float(plain)) > LARGEST
         fact = f"holds {quoted(value)}, which is {f'larger than {LARGEST:g}' if is_number else 'not a finite number'}"
-        hint = "correct the value"
+        hint = f"write it in {self.format.units_in[name]}" if name in self.format.units_in else "correct the value"
         if self.section and self.format.decimal == "." and all(COMMA.fullmatch(other) for _, other in all_wrong):
             decimal, thousands = (f'set {self.section}.format.{name}: ","' for name in ("decimal", "thousands"))
             hint = f"{decimal} if the comma is the decimal mark, or {thousands} if it separates thousands"
@@ -293,11 +293,15 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
     )
 
 
-def plain(value: str, units: Sequence[str]) -> str:
-    """The expression of a value with the usual minus sign and without units."""
+def plain(value: str, units: Iterable[str]) -> str:
+    """The expression of a value with the usual minus sign and without units.
+
+    The longest unit goes first, so that g leaves kg alone, and takes its point with it.
+    """
     value = f"replace({value}, '{MINUS}', '-')"
-    for unit in units:
-        value = f"trim(replace({value}, {literal(unit)}, ''))"
+    for unit in sorted(units, key=len, reverse=True):
+        pattern = re.escape(unit) + (r"\.?" if unit[-1:].isalpha() else "")
+        value = f"trim(regexp_replace({value}, {literal(pattern)}, '', 'g'))"
     return value
 
 

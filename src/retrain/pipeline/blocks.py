@@ -112,6 +112,7 @@ class Dataset:
         shared = {marker for marker in seen if seen.count(marker) > 1 and marker not in classes}
         own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
         dates = {column.name: column.date_format for column in used if column.date_format}
+        numbers = [column.name for column in used if column.kind == "numbers" or column.predict == "number"]
         same = len({*dates.values()}) == 1
         given = self.guess.format
         found = {
@@ -119,6 +120,7 @@ class Dataset:
             "missing_in": {name: values for name, values in own.items() if values},
             "dates": tuple({*dates.values()}) if same else (),
             "dates_in": {} if same else dates,
+            "units_in": {name: unit for name, unit in given.units_in.items() if name in numbers},
         }
         return given.model_copy(update=found)
 
