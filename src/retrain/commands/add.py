@@ -329,16 +329,11 @@ def wished_kinds(
 def wished_format(options: Mapping[str, Any]) -> "Format":
     """The format that the user gave; raises RetrainError if it can't be one."""
     from retrain.data.file_format import Format
-    from retrain.data.sql_table import literal
+    from retrain.data.table_files import is_date_format
 
-    import duckdb
-
-    if (written := options["date_format"]) is not None:
-        try:
-            duckdb.execute(f"select try_strptime('', {literal(written)})")
-        except duckdb.Error:
-            fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"
-            raise RetrainError("--date-format", fact, hint) from None
+    if (written := options["date_format"]) is not None and not is_date_format(written):
+        fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"
+        raise RetrainError("--date-format", fact, hint)
     given = {
         "separator": SEPARATORS.get(options["separator"], options["separator"]),
         "decimal": options["decimal"],

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Expected", "open_table"]
+__all__ = ["Expected", "is_date_format", "open_table"]
 
 
 SPACE = " \t\r\n\v\f\u00a0\ufeff"
@@ -376,3 +376,14 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
         where = table.place(int(number[1]) - 1 - table.has_header) if number else table.shown
         return RetrainError(where, *bad_quote)
     return RetrainError(table.shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")
+
+
+def is_date_format(text: str) -> bool:
+    """Whether DuckDB knows all codes of a date format, such as `%d.%m.%Y`."""
+    import duckdb
+
+    try:
+        duckdb.execute(f"select try_strptime('', {literal(text)})")
+    except duckdb.Error:
+        return False
+    return True
