@@ -73,7 +73,7 @@ def answers(project: Project, *arguments: str, stdin: str | bytes = "") -> list[
 @pytest.mark.parametrize(
     ("parameter", "value", "warned"),
     [
-        ("prepare.target", "kind", "prepare.target"),
+        ("prepare.repeats", "once", "prepare.repeats"),
         ("prepare.train.sha256", "0" * 64, "prepare.train"),
         ("train.loop.epochs", 99, ""),
     ],
