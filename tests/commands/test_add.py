@@ -119,7 +119,7 @@ def test_an_added_dataset_runs(project, tmp_path):
     new = write(tmp_path / "new.csv", [{**row, "town": "Zug", "extra": 1} for row in homes(5, seed=2)])
     answers = project.run("retrain", "predict", "homes", "--file", str(new))
     assert len(answers.stdout.splitlines()) == 5, answers.said
-    unknown = "column 'town': the model does not know the values of 5 of 5 rows, such as 'Zug'; check their spelling"
+    unknown = "column 'town': the model does not know the values of 5 of 5 rows, such as 'Zug'; they may be new, rare or misspelt"
     assert answers.stderr == f"Warning: {new}, {unknown}\n"
     shown = project.run("dvc", "plots", "show", "--json")
     assert "homes loss" in shown.stdout, shown.said

@@ -422,7 +422,7 @@ def test_unknown_categories_are_told(elsewhere):
     _, told = warned(elsewhere, "shop_csv", rows)
     assert told == (
         "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
-        "'1067', 'Ely', 'Hay'; check their spelling\n"
+        "'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\n"
     )
     for strange, name, value in ((50, "zip", "Ely"), (51, "zip", "Ely"), (1, "zip", "1067"), (1, "vip", "t rue")):
         _, told = warned(elsewhere, "shop_csv", [ROW] * (100 - strange) + [ROW | {name: value}] * strange)

@@ -373,7 +373,7 @@ class Strange:
             if some:
                 cli.warn(
                     f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
-                    f"such as {', '.join(map(schema.shown, values))}; check their spelling"
+                    f"such as {', '.join(map(schema.shown, values))}; they may be new, rare or misspelt"
                 )
 
 
