@@ -62,7 +62,7 @@ def run(program: Callable[[], object]) -> None:
     """Run a command as the whole program.
 
     Libraries such as torch and MLflow make a million objects when they are imported. Meanwhile Python would search them for
-    unused ones again and again, and at the end delete each of them. To do neither saves half a second in a process with torch.
+    unused ones again and again, and at the end delete each of them. To do neither saves a large part of the time of a small stage.
     """
     code: list[int] = []
     atexit.register(end_at_once, code)  # the first to be registered is the last to be called

@@ -511,20 +511,21 @@ def word_column(column: Look) -> Column:
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
     shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED, CLOCK))
     unspaced, amounts, clocks = column.ask(shares, column.sample)
+    is_timed = clocks > MOSTLY
     many, doubts = column.is_varied, column.almost_numbers
     scattered = many and column.distinct > SCATTERED * column.filled
     few_words = scattered and amounts > 1 - ODD_SHARE and letters < LONG
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
         why = f"{words:.0f} words on average" if words >= WORDS else f"{letters:.0f} characters on average"
-        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words, is_timed=clocks > MOSTLY)
+        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words, is_timed=is_timed)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
         why = "it has a different value in every row"
-        return column.column("leave_out", why, doubts=doubts, scattered=few_words, is_timed=clocks > MOSTLY)
+        return column.column("leave_out", why, doubts=doubts, scattered=few_words, is_timed=is_timed)
     why = "1 value" if column.distinct == 1 else f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
-        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words, is_timed=clocks > MOSTLY)
+        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words, is_timed=is_timed)
     return column.column(
-        "categories", why, doubts=doubts, scattered=scattered, is_timed=clocks > MOSTLY, spellings=spellings(column)
+        "categories", why, doubts=doubts, scattered=scattered, is_timed=is_timed, spellings=spellings(column)
     )
 
 

@@ -149,9 +149,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         "training": training(data, weights_in(result.model / WEIGHTS)),
         "parameters": parameters_table(data),
         "digests": digests_table(data, digests),
-        "validation": "validation rows"
-        if "validation" in described.splits
-        else "train rows that the members did not learn from",
+        "validation": validation_rows(data, "validation rows"),
         "split_rows": {name: facts.rows for name, facts in described.splits.items()},
     }
     return Report({**content, "card": card_metadata(content, figures, data)})
@@ -249,12 +247,16 @@ def weights_in(path: Path) -> int:
         return sum(math.prod(tensor["shape"]) for name, tensor in tensors.items() if name != "__metadata__")
 
 
+def validation_rows(data: PlotData, split: str) -> str:
+    """What chose the best epoch, in words: `split`, or what folds have instead."""
+    return split if "validation" in data.description.splits else "train rows that the members did not learn from"
+
+
 def training(data: PlotData, weights: int) -> Table:
     """How the model was trained."""
     train = data.description.train.model_dump()
     loop = train.get("loop", {})
-    folds = "validation" not in data.description.splits
-    validation = "train rows that the members did not learn from" if folds else "the validation split"
+    validation = validation_rows(data, "the validation split")
     facts = {
         "network": named(train["network"]),
         "number of weights": f"{weights:,}",

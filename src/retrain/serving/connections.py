@@ -42,7 +42,7 @@ class Flow(FlowControl):
 class Joined:
     """A transport that sends the head of an answer with its body: uvicorn writes them one after the other.
 
-    A write to a socket takes as long as a fifth of a small answer.
+    Each write is a call of the system, which takes a large part of the time of a small answer.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
