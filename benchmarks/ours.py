@@ -76,6 +76,7 @@ def train_once(folder, dataset, seed, goal):
     """
     parameters = train_parameters(folder, dataset, seed)
     environment.pin_cpu(parameters.threads)
+    environment.keep_memory()
     from retrain import params
     from retrain.data import loader, tables
     from retrain.training import history, loop, setup

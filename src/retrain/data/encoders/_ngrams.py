@@ -23,6 +23,7 @@ from pydantic import Field, model_validator
 
 __all__ = [
     "NONE",
+    "THREADS",
     "Bags",
     "Bits",
     "Chunk",
@@ -33,7 +34,7 @@ __all__ = [
     "chunks_of",
     "counted",
     "inverse_frequencies",
-    "runs_of",
+    "starts_of",
 ]
 
 
@@ -71,6 +72,9 @@ Chunk = tuple[Group, ...]
 ROWS_AT_ONCE = 4096
 THREADS = min(4, threads.cores())
 """More do not help: Python's own part of the work, a fifth, is done by one thread at a time."""
+COUNTED_BITS = 4
+COUNTED_PARTS = 1 << COUNTED_BITS
+"""Sorted keys are counted in as many parts, by the first bits of a bucket: their arrays fit into the caches, and threads share them."""
 NONE = -1
 Bits = Annotated[int, Field(ge=8, le=26)]
 NgramLength = Annotated[int, Field(ge=0, le=8)]
@@ -220,7 +224,7 @@ def bags_of(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """The features of a batch in one array, int32; the number of features of each row and group, and their start: int64."""
     count, groups = arrays["scales"].shape
     places, lengths, begins = places_of(arrays["offsets"], (rows[:, None] + np.arange(groups) * count).ravel())
-    return arrays["features"].take(places, mode="clip"), lengths, begins
+    return arrays["features"][places], lengths, begins
 
 
 def decoded(text: str) -> bytes:
@@ -282,20 +286,37 @@ def counted(
             filled += len(buckets)
         row += len(of_rows)
     keys.sort()
+    first_keys = np.arange(1, COUNTED_PARTS) << (bits + shift - COUNTED_BITS)
+    parts = np.split(keys, np.searchsorted(keys, first_keys.astype(key)))
+    found = threads.ahead(lambda part: counts_of(part, shift, classes, minimum_count), parts, THREADS)
+    buckets, counts = zip(*found, strict=True)
+    return np.concatenate(buckets), np.concatenate(counts)
+
+
+def counts_of(keys: np.ndarray, shift: int, classes: int, minimum_count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The frequent buckets of sorted keys, and their counts; see `counted`. A key is a bucket and, in its last `shift` bits, a class."""
     cells, counts = runs_of(keys)
-    buckets, cells_of = runs_of(cells >> key(shift))
+    buckets, cells_of = runs_of(cells >> keys.dtype.type(shift))
     begins = np.cumsum(cells_of) - cells_of
     frequent = np.add.reduceat(counts, begins) >= minimum_count if len(counts) else np.zeros(0, dtype=bool)
     kept = np.repeat(frequent, cells_of)
     table = np.zeros((int(frequent.sum()), classes), np.int32)
-    table[np.repeat(np.arange(len(table)), cells_of[frequent]), cells[kept] & key((1 << shift) - 1)] = counts[kept]
+    labels = cells[kept] & keys.dtype.type((1 << shift) - 1)
+    table[np.repeat(np.arange(len(table)), cells_of[frequent]), labels] = counts[kept]
     return buckets[frequent].astype(np.int32), table
 
 
 def runs_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of a sorted array, and how often each occurs: int64."""
-    begins = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])[: len(values)]
-    return values[begins], np.diff(begins, append=len(values))
+    starts = starts_of(values)
+    return values[starts], np.diff(starts, append=len(values))
+
+
+def starts_of(values: np.ndarray) -> np.ndarray:
+    """Where each distinct value of a sorted array begins: int64."""
+    differs = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=differs[1:])
+    return np.flatnonzero(differs)
 
 
 def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, char_ngrams: int) -> Iterator[Chunk]:

@@ -19,5 +19,6 @@ def places_of(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     begins = offsets[rows]
     lengths = offsets[rows + 1] - begins
     ends = np.cumsum(lengths)
-    shift = begins - ends + lengths
-    return np.arange(ends[-1]) + np.repeat(shift, lengths), lengths, ends - lengths
+    places = np.repeat(begins - ends + lengths, lengths)
+    places += np.arange(len(places))
+    return places, lengths, ends - lengths

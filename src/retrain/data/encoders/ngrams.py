@@ -6,8 +6,10 @@ The weights are naive-Bayes log-count ratios (Wang and Manning 2012, NB-SVM) tim
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from retrain import threads
 from retrain.data.encoders import Arrays, EncoderParameters
 from retrain.data.encoders._ngrams import (
+    THREADS,
     Bags,
     Bits,
     Chunk,
@@ -16,7 +18,7 @@ from retrain.data.encoders._ngrams import (
     chunks_of,
     counted,
     inverse_frequencies,
-    runs_of,
+    starts_of,
 )
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne
@@ -31,6 +33,7 @@ __all__ = ["Encoder", "Parameters"]
 
 
 WHERE = "split.encoder"
+FEATURES_AT_ONCE = 1 << 16
 
 
 class Parameters(EncoderParameters):
@@ -100,16 +103,24 @@ class Encoder(Bags):
         features, lengths, offsets = bags_of(arrays, rows)
         bits = max(len(lengths) - 1, 1).bit_length()
         key = np.uint32 if len(arrays["feature_weights"]) >> (32 - bits) == 0 else np.uint64
-        keys = np.left_shift(features.view(np.uint32), bits, dtype=key) | np.repeat(
-            np.arange(len(lengths), dtype=key), lengths
-        )
+        keys = np.left_shift(features.view(np.uint32), bits, dtype=key)
+        keys |= np.repeat(np.arange(len(lengths), dtype=key), lengths)
         keys.sort()
-        distinct, uses = runs_of(keys >> key(bits))
-        bags = (keys & key((1 << bits) - 1)).astype(np.int32)
-        starts = (np.cumsum(uses) - uses).astype(np.int32)
-        distinct = distinct.astype(np.int32)
+        of_keys = keys >> key(bits)
+        starts = starts_of(of_keys)
+        distinct = of_keys[starts].astype(np.int32)
+        keys &= key((1 << bits) - 1)
         squares = np.square(arrays["feature_weights"].take(distinct, mode="clip"))
-        return features, offsets.astype(np.int32), distinct, squares, bags, starts, arrays["scales"][rows]
+        bags = keys.astype(np.int32, copy=False)
+        return (
+            features,
+            offsets.astype(np.int32),
+            distinct,
+            squares,
+            bags,
+            starts.astype(np.int32),
+            arrays["scales"][rows],
+        )
 
     @staticmethod
     def gather_to_predict(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -132,7 +143,13 @@ def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
     smoothing = 0.5
     totals = counts.sum(axis=1, keepdims=True)
     logs = np.log(np.arange(totals.max() + 1) + smoothing)  # the same few counts occur again and again
-    inside, outside = ((part + smoothing).sum(axis=0) for part in (counts, totals - counts))
-    ratios = logs.take(counts) - logs.take(totals - counts) - np.log(inside) + np.log(outside)
-    largest: np.ndarray = np.abs(ratios).max(axis=1)
-    return largest
+    of_classes, added = counts.sum(axis=0), smoothing * len(counts)
+    inside, outside = np.log(of_classes + added), np.log(of_classes.sum() - of_classes + added)
+
+    def of_some(begin: int) -> np.ndarray:
+        some, rest = counts[begin : begin + FEATURES_AT_ONCE], totals[begin : begin + FEATURES_AT_ONCE]
+        ratios = logs.take(some) - logs.take(rest - some) - inside + outside
+        largest: np.ndarray = np.abs(ratios).max(axis=1)
+        return largest
+
+    return np.concatenate(list(threads.ahead(of_some, range(0, len(counts), FEATURES_AT_ONCE), THREADS)))
