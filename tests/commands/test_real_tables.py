@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
-from retrain.data.inspection import columns_of
+from retrain.data.inspection.columns import columns_of
 
 import pytest
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from retrain.data.dialect import Guess, Wishes, guessed_table
 from retrain.data.file_format import Format
-from retrain.data.inspection import Column, columns_of
-from retrain.data.oddities import oddities
+from retrain.data.inspection.column import Column
+from retrain.data.inspection.columns import columns_of
+from retrain.data.inspection.oddities import oddities
 from retrain.errors import RetrainError
 
 import pandas as pd

@@ -139,16 +139,17 @@ def test_readme_tree_is_the_top_level():
 
 def test_map_matches_the_packages():
     shown, choices = set(), {}
-    folder = ""
+    folders = {0: ""}
     for line in next(block for block in blocks(DESIGN, "text") if block.startswith("src/retrain/")).splitlines()[1:]:
         name, meaning = line.split(maxsplit=1)
-        folder = folder if line.startswith("    ") else ""
+        depth = (len(line) - len(line.lstrip())) // 2
+        path = folders[depth - 1] + name
         if meaning.startswith("choices: "):
-            choices[folder + name] = set(meaning.removeprefix("choices: ").split(", "))
+            choices[path] = set(meaning.removeprefix("choices: ").split(", "))
         elif name.endswith("/"):
-            folder = name
+            folders[depth] = path
         else:
-            shown.add(folder + name)
+            shown.add(path)
     package = REPOSITORY / "src/retrain"
     for name, listed in choices.items():
         assert listed <= {path.stem for path in (package / name).glob("[!_]*.py")}

@@ -29,7 +29,7 @@ HOMES = {
     "mlflow": {"tracking"},
     "sqlalchemy": {"tracking"},
     "matplotlib": {"plot", "evaluation.plots"},
-    "sklearn": {"data.oddities", "data.sources.scikit_learn"},
+    "sklearn": {"data.inspection.oddities", "data.sources.scikit_learn"},
     "jinja2": {"evaluation.report"},
     "duckdb": {"data.table_files"},
     "safetensors": {"models.weights", "pipeline.comparison"},

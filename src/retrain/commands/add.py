@@ -194,8 +194,8 @@ def inspected(
         RetrainError: the file can't be read, an option does not fit it, or nothing can be learned from it.
     """
     from retrain.data.dialect import Wishes, guessed_table
-    from retrain.data.inspection import columns_of
-    from retrain.data.oddities import classes_of, oddities
+    from retrain.data.inspection.columns import columns_of
+    from retrain.data.inspection.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
     wishes = Wishes(format=wished_format(options), header=options["header"], predict=options["predict"])
@@ -270,7 +270,7 @@ def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
 
 def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[str]:
     """What is odd about the official test file next to the rows of the other one; see `oddities_of_test` for errors."""
-    from retrain.data.official_test import oddities_of_test
+    from retrain.data.inspection.official_test import oddities_of_test
     from retrain.data.table_files import Expected, open_table
     from retrain.pipeline.blocks import KINDS
 

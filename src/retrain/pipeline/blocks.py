@@ -9,7 +9,7 @@ from typing import Any
 
 from retrain.data.dialect import Guess
 from retrain.data.file_format import Format
-from retrain.data.inspection import Column
+from retrain.data.inspection.column import Column
 
 __all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
 

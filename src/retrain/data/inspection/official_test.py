@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from retrain import schema
-from retrain.data.inspection import Column, shown
-from retrain.data.oddities import classes_of
+from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.oddities import classes_of
 from retrain.data.sql_table import Table
 from retrain.errors import RetrainError
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import schema
 from retrain.data.dialect import LOOKED_AT, MARKERS, is_number
-from retrain.data.inspection import Column, moment_in, shown
+from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.date_columns import moment_in
 from retrain.data.sql_table import Table, literal
 
 if TYPE_CHECKING:

@@ -1,0 +1,48 @@
+"""What one column of a table holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retrain import schema
+
+__all__ = ["Column", "shown"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds, and why it is taken for that."""
+
+    name: str
+    kind: str
+    """`numbers`, `categories`, `dates`, `texts`, `target` or `leave_out`."""
+    why: str
+    missing: int
+    """Rows in which it is empty."""
+    distinct: int
+    markers: tuple[str, ...] = ()
+    """Values that stand for a missing one."""
+    date_format: str = ""
+    sentinels: tuple[str, ...] = ()
+    """Numbers that stand for a missing one, such as -999."""
+    predict: str = ""
+    """Of the target: `label` or `number`."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Of a label: values that are the same number in another spelling, and their common name."""
+    doubts: tuple[str, ...] = ()
+    """What may be meant in another way."""
+    no_answers: tuple[str, ...] = ()
+    """Of small whole numbers: those that may stand for a missing answer, such as 98 and 99."""
+    spellings: tuple[str, ...] = ()
+    """Of categories: some that seem to mean the same."""
+    scattered: bool = False
+    """Of words: whether nearly every row has its own, so that more could be learned from numbers."""
+    is_timed: bool = False
+    """Of words: whether most values have a time of day, such as 3:04."""
+    unspaced: bool = False
+    """Of a text: whether most values are in a script that writes words without spaces."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it."""
+    return f"'{schema.shortened(' '.join(str(value).split()), 30)}'"

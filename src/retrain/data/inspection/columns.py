@@ -1,0 +1,113 @@
+"""What the columns of a table hold. Every guess says why it was made, and has an option of `retrain add`."""
+
+import re
+from dataclasses import replace
+
+from retrain.data.dialect import MOSTLY, Wishes
+from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.date_columns import date_column, formats_of, no_dates
+from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at
+from retrain.data.inspection.number_columns import no_numbers, number_column, numbers_of, of_numbers
+from retrain.data.inspection.word_columns import word_column
+from retrain.data.sql_table import Table, literal
+from retrain.errors import RetrainError
+
+__all__ = ["columns_of"]
+
+
+LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$", re.IGNORECASE)
+"""Names of targets whose whole numbers stand for classes."""
+INDEX = re.compile(r"Unnamed: 0|__index_level_\d+__")
+"""Names that pandas gives to an index that it has written."""
+NEARLY = r"(\D{0,5}[^\d\p{L}])?\d[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\D{0,6}"
+"""A number, perhaps with something in front or behind. A letter directly in front may be part of a code."""
+PREDICT_DAYS = "to predict a time, write it as a number, such as days"
+
+
+def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
+    """What the columns of a table hold. The target comes first, the others follow in the order of the file.
+
+    Raises:
+        RetrainError: there is no target of that name, or a wish names a column that is not there.
+    """
+    for name in (target, *wishes.kinds):
+        table.column(name)
+    with looked_at(table, target) as column:
+        found = [target_column(column, wishes.predict)]
+    for name in table.names:
+        if not name or table.names.count(name) > 1:
+            why = "it has no name" if not name else "several columns have this name"
+            found.append(Column(name, "leave_out", why, 0, 0))
+        elif name != target:
+            with looked_at(table, name) as column:
+                found.append(column_of(column, wishes.kinds.get(name)))
+    return found
+
+
+def column_of(column: Look, wish: str | None) -> Column:
+    """What an input column holds."""
+    if wish is not None:
+        return as_wished(column, wish)
+    if not column.filled or INDEX.fullmatch(column.name):
+        why = "it is an index that pandas has written" if column.filled else "it is empty"
+        return column.column("leave_out", why)
+    if column.distinct == 1 and not column.missing:
+        return column.column("leave_out", f"all its values are {shown(column.ask('any_value(v)')[0])}")
+    if column.is_numeric:
+        return number_column(column)
+    found = date_column(column) or word_column(column)
+    if found.kind != "dates" and (mixed := column.mixed(are_numbers=False)):
+        return replace(found, doubts=found.doubts or mixed, scattered=False)
+    return found
+
+
+def as_wished(column: Look, wish: str) -> Column:
+    """A column of the kind that the user gave; raises RetrainError if its values are of another kind."""
+    why = "as you asked"
+    if wish == "numbers":
+        return column.column(
+            wish,
+            why + column.absent,
+            markers=numbers_of(column),
+            doubts=(*column.lost, *column.mixed(are_numbers=True)),
+        )
+    if wish != "dates":
+        return column.column(wish, why)
+    found = date_column(column)
+    if found is None:
+        raise no_dates(column)
+    return replace(found, why=f"{why}, {found.why}")
+
+
+def target_column(column: Look, predict: str | None) -> Column:
+    """The column to predict: a label or a number."""
+    (zeros,) = column.ask("count(*) filter (regexp_matches(v, '^0\\d+$'))")
+    if predict == "label" or (predict is None and (zeros or not column.is_numeric)):
+        if column.distinct > max(FEW_CLASSES, column.filled / 2):
+            fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
+            (amounts,) = column.ask(f"avg(regexp_full_match(v, {literal(NEARLY)})::int)", column.sample)
+            if predict is None and (amounts or 0) > MOSTLY and not formats_of(column):
+                raise no_numbers(column, f", and the column {fact}", "choose another target")
+            raise RetrainError(f"column '{column.name}'", fact, "choose another target, or write its values as numbers")
+        why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
+        why = f"a label with {column.distinct:,} different values ({why})"
+        dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
+        doubts = (dates,) if formats_of(column) else ()
+        return column.column("target", why, predict="label", doubts=doubts)
+    numbers_of(column)
+    some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")
+    values = [value for (value,) in some]
+    whole = len(values) <= FEW_CLASSES and all(value == round(value) for value in values)
+    counted = whole and (values == list(range(len(values))) or LABEL.search(column.name))
+    if predict is None and (len(values) <= 2 or counted):
+        listed = ", ".join(f"{value:g}" for value in values[:3])
+        why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
+        if predict is None and len(values) > 2 and not LABEL.search(column.name):
+            why += "; if they are counts, add --predict number"
+        spelt = column.select("distinct v, x", "where x is not null order by 1")
+        rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
+        markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
+        return column.column(
+            "target", why + column.missing_if(markers), predict="label", rename=rename, markers=markers
+        )
+    return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")

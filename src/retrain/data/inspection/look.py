@@ -1,0 +1,163 @@
+"""One column of a table, and what is counted in it."""
+
+import re
+import shlex
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from retrain import schema
+from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, MOSTLY, ODD_SHARE, signs_of
+from retrain.data.inspection.column import Column, shown
+from retrain.data.sql_table import Table, literal
+
+__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "looked_at"]
+
+
+LONG = 40.0
+"""Characters in an average value from which it is a text, even if it is one word."""
+FEW_CLASSES = 20
+WORDS_ALONE = "(words)"
+NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")
+FEW_ODD = 5
+"""Different values that are not numbers in a column of numbers."""
+PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
+"""What times, amounts and dates have, but few codes: digits, a sign between them, and digits."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One column, and what was counted in it.
+
+    Its values are `v` in the database's table `looked`: empty where they are missing. If some of them are numbers, that table
+    also has the numbers as `x`: NULL for other values.
+    """
+
+    table: Table
+    name: str
+    missing: int
+    """Rows in which it is empty."""
+    filled: int
+    """The other rows."""
+    distinct: int
+    numbers: int
+    """Rows in which it is a number."""
+    odd: dict[str, int]
+    """Values that are not numbers, by how often they occur; the most frequent ones."""
+
+    @property
+    def sample(self) -> str:
+        """The query of the first values that are not missing, by the format or by what people write for it."""
+        marked = f"lower(v) in ({', '.join(map(literal, (*MARKERS, *NO_DATES)))})"
+        return f"(select v from looked where not {marked} limit {LOOKED_AT})"
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The values that people write for a missing one."""
+        marked = ", ".join(map(literal, (*MARKERS[1:], *NO_DATES)))
+        return tuple(text for (text,) in self.select("distinct v", f"where lower(v) in ({marked}) order by 1"))
+
+    @property
+    def strangers(self) -> list[str]:
+        """Values that are neither numbers nor signs of a missing one."""
+        return [text for text in self.odd if text.lower() not in MARKERS]
+
+    @property
+    def strange(self) -> int:
+        """Rows with a stranger."""
+        return self.filled - self.numbers - sum(self.odd[text] for text in self.odd if text.lower() in MARKERS)
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether it has many different values."""
+        return self.distinct > FEW_CLASSES and self.distinct > 0.1 * self.filled
+
+    @property
+    def amounts(self) -> list[str]:
+        """Strangers that have digits, such as <0.5 and 5.2k."""
+        return [text for text in self.strangers if re.search(r"\d", text)]
+
+    @property
+    def almost_numbers(self) -> tuple[str, ...]:
+        """What to say about a column of words if most of them are numbers."""
+        share, strangers = 1 - self.strange / max(1, self.filled), self.strangers
+        if WORDS_ALONE in strangers or not strangers or share < MOSTLY:
+            return ()
+        words = ", ".join(f"{shown(text)} ({self.odd[text]:,} rows)" for text in strangers[:3])
+        fact = f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'are' if strangers[1:] else 'is'} not"
+        hint = "if that means a missing value, add it with --missing"
+        return (f"{fact}: {'write them as numbers too, unless they are codes' if self.amounts else hint}",)
+
+    def mixed(self, *, are_numbers: bool) -> tuple[str, ...]:
+        """What to say about values with different units, or with and without one."""
+        known = self.table.format.units_of(self.name)
+        values = "(select v from looked where x is not null)" if are_numbers else self.sample
+        (letters,) = self.ask("coalesce(avg(length(v)), 0)", values) if known or not are_numbers else (LONG,)
+        signs = signs_of(self.table, values, known) if letters < LONG else []
+        if not signs[1:] or not (known or self.ask(f"bool_or(regexp_matches(v, {literal(PARTED)}))", values)[0]):
+            return ()
+        units = [sign for sign in signs if sign]
+        named = schema.enumerated([*map(shown, units), *(() if all(signs) else ("no unit",))])
+        read = "are read alike" if are_numbers else "are not read as numbers"
+        hint = "write all of them in one unit"
+        if len(units) == 1 and not are_numbers:
+            hint += f", or add --units {shlex.quote(units[0])} if these mean the same"
+        return (f"values in {shown(self.name)} with {named} {read}: {hint}",)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What to say about a column of numbers in which amounts count as missing."""
+        fact = f"{', '.join(map(shown, self.amounts))} in {shown(self.name)} "
+        many = "are not numbers, so they count" if self.amounts[1:] else "is not a number, so it counts"
+        return (f"{fact}{many} as missing: write numbers instead",) if self.amounts else ()
+
+    @property
+    def absent(self) -> str:
+        """What to say about the values of a column of numbers that are not numbers."""
+        return self.missing_if(self.odd)
+
+    def missing_if(self, values: Collection[str]) -> str:
+        """What to say about values that count as missing; empty if there are none."""
+        rows = sum(self.odd[text] for text in values)
+        return f"; {', '.join(map(shown, list(values)[:3]))} ({rows:,} rows) counts as missing" if values else ""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether it holds numbers, apart from a few values."""
+        return self.numbers > 0 and self.strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
+
+    def ask(self, what: str, source: str = "looked") -> tuple[Any, ...]:
+        """The only row of a query on the column, or on a part of it."""
+        return self.table.ask(what, source)
+
+    def select(self, what: str, tail: str) -> list[tuple[Any, ...]]:
+        """The rows of a query on the column."""
+        return self.table.connection.execute(f"select {what} from looked {tail}").fetchall()
+
+    def column(self, kind: str, why: str, **more: Any) -> Column:
+        """What was found out."""
+        return Column(self.name, kind, why, self.missing, self.distinct, **more)
+
+
+@contextmanager
+def looked_at(table: Table, name: str) -> Iterator[Look]:
+    """Count what is in a column.
+
+    It becomes a table of its own: of a wide table, each question would take longer. Numbers are converted once.
+    """
+    database = table.connection
+    database.execute(f"create or replace temp table looked as select coalesce({table.value(name)}, '') as v from rows")
+    missing, filled, distinct = table.ask(
+        "count(*) filter (v = ''), count(*) filter (v <> ''), count(distinct hash(v)) filter (v <> '')", "looked"
+    )
+    number = table.number_in("v", name)
+    (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select v from looked where v <> '' limit {FIRST})")
+    numbers, odd = 0, {WORDS_ALONE: filled}
+    if numeric and numeric > 0.1:
+        database.execute(f"create or replace temp table looked as select v, {number} as x from looked")
+        words = "select v, count(*) from looked where v <> '' and x is null group by 1 order by 2 desc, 1 limit 50"
+        odd = dict(database.execute(words).fetchall())
+        (numbers,) = table.ask("count(x)", "looked")
+    yield Look(table, name, missing, filled, distinct, numbers, odd)
+    database.execute("drop table looked")
