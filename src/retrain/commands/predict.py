@@ -1,27 +1,24 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
-import csv
-import json
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from retrain import cli, environment, files, schema
-from retrain.data.report_csv import escape_cell
 from retrain.errors import RetrainError
+from retrain.models.answer_files import Write, echo, writing
+from retrain.models.unfamiliar import Unfamiliar
 from retrain.release import finding
 
 import click
 
 if TYPE_CHECKING:
-    from retrain.data.encoders import Encoder
     from retrain.data.file_format import Format
     from retrain.models.model import Model
 
@@ -30,15 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-Write: TypeAlias = "Callable[[list[dict[str, Any]]], None]"
-"""Takes answers, some at a time."""
 Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 """Gives the rows of a table, some at a time; it can be asked again."""
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
-SHOWN = 3
-"""The number of unknown categories that are named."""
 KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
 """The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
@@ -144,13 +137,13 @@ def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: 
     with table(model, path, shown, skip=skip) as (count, parts):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
-        strange = Strange(model.encoder)
+        unfamiliar = Unfamiliar(model.encoder)
         with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
                 write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
-                strange.add(rows)
+                unfamiliar.add(rows)
                 bar.update(len(rows))
-    strange.warn(shown)  # after the answers: where there are none, the error is the only line
+    unfamiliar.warn(shown)  # after the answers: where there are none, the error is the only line
 
 
 def check_numbers(model: "Model", parts: Parts) -> None:
@@ -163,81 +156,6 @@ def check_numbers(model: "Model", parts: Parts) -> None:
         except RetrainError:
             model.encoder.encode(pd.concat(islice(parts(), place + 1)))  # names the row as the file counts it
             raise
-
-
-def echo(found: list[dict[str, Any]]) -> None:
-    """Print answers."""
-    click.echo("".join(f"{line_of(answer)}\n" for answer in found), nl=False)
-
-
-def line_of(answer: dict[str, Any]) -> str:
-    """An answer as JSON; characters that a terminal would execute, or can't print, are escaped."""
-    text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
-
-
-@contextmanager
-def writing(output: Path) -> Iterator[Write]:
-    """Takes answers for a file, which appears at the end; raises RetrainError if its ending is unknown."""
-    formats = {".jsonl": json_lines, ".csv": csv_rows, ".parquet": parquet_rows}
-    if output.suffix.lower() not in formats:
-        raise RetrainError(str(output), "has an unknown ending", f"use one of {', '.join(formats)}")
-    with files.replacing(output) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
-        yield write
-
-
-@contextmanager
-def json_lines(path: Path) -> Iterator[Write]:
-    """Writes a line of JSON per answer."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        yield lambda found: file.writelines(f"{line_of(answer)}\n" for answer in found)
-
-
-@contextmanager
-def csv_rows(path: Path) -> Iterator[Write]:
-    """Writes a row per answer, with a column for the probability of each class."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-
-        def write(found: list[dict[str, Any]]) -> None:
-            rows = list(map(flat, found))
-            if rows and not file.tell():
-                writer.writerow(map(escape_cell, rows[0]))
-            writer.writerows(
-                [escape_cell(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows
-            )
-
-        yield write
-
-
-@contextmanager
-def parquet_rows(path: Path) -> Iterator[Write]:
-    """Writes a row per answer, with a column for the probability of each class."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with ExitStack() as stack:
-        writers: list[Any] = []
-
-        def write(found: list[dict[str, Any]]) -> None:
-            if found:
-                rows = pa.Table.from_pylist(list(map(flat, found)))
-                if not writers:
-                    writers.append(stack.enter_context(pq.ParquetWriter(path, rows.schema)))
-                writers[0].write_table(rows)
-
-        yield write
-        if not writers:
-            pq.write_table(pa.table({}), path)
-
-
-def flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer with a column for the probability of each class."""
-    probabilities = answer.get("probabilities", {})
-    own = {name: value for name, value in answer.items() if name != "probabilities"}
-    return own | {f"probability_{name}": value for name, value in probabilities.items()}
 
 
 def batches(texts: tuple[str, ...], file: Path | None) -> Iterator[list[str]]:
@@ -325,74 +243,6 @@ def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -
 
     with open_table(path, shown, given) as opened:
         return None if {*opened.names} & {*columns} or len(opened.names) != len(columns) else columns
-
-
-@dataclass
-class Strange:
-    """Counts values that the model does not know: numbers as in another unit, categories as in another spelling."""
-
-    encoder: "Encoder"
-    rows: int = 0
-    numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Of each column, the number of strange values, and the first one."""
-    distant: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
-    categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
-    """Of each column, the number of unknown values, and the first different ones."""
-    misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
-    """The same of those that a known value is similar to, such as 1067 to 01067."""
-
-    def add(self, rows: "pd.DataFrame") -> None:
-        """Count those of some rows."""
-        from retrain.data.raw_rows import unknown
-
-        self.rows += len(rows)
-        for name, (low, high) in self.encoder.ranges.items():
-            inner_low, inner_high = inner_half(low, high)
-            distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
-            count(self.distant, name, distant)
-            count(self.numbers, name, distant[(distant < low) | (distant > high)])
-        for name, values in unknown(rows, self.encoder).items():
-            similar = {plain(value) for value in self.encoder.known[name]}
-            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if plain(v) in similar])):
-                before, first = found.get(name, (0, []))
-                found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
-
-    def warn(self, shown: str) -> None:
-        """Warn of columns with strange numbers or categories. Rare categories are unknown too, so some of them are usual."""
-        most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
-        for name, (some, first) in (self.numbers | most).items():
-            low, high = inner_half(*self.encoder.ranges[name])
-            usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
-            cli.warn(
-                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
-                f"outside what the model was trained on ({usual}); check the unit"
-            )
-        mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
-        for name, (some, values) in (self.misspelt | mostly).items():
-            if some:
-                cli.warn(
-                    f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
-                    f"such as {', '.join(map(schema.shown, values))}; they may be new, rare or misspelt"
-                )
-
-
-def plain(category: str) -> str:
-    """What is left of a category without case, spaces and leading zeros."""
-    return "".join(category.casefold().split()).lstrip("0")
-
-
-def inner_half(low: float, high: float) -> tuple[float, float]:
-    """The ends of the inner half of a range."""
-    quarter = (high - low) / 4
-    return low + quarter, high - quarter
-
-
-def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:
-    """Add the number of some values of a column; the first one stays."""
-    if len(values):
-        before, first = found.get(name, (0, values.iloc[0]))
-        found[name] = before + len(values), first
 
 
 def checked(text: str) -> str:

@@ -1,0 +1,95 @@
+"""Answers as lines of JSON, and as CSV and Parquet files."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from retrain import files
+from retrain.data.report_csv import escape_cell
+from retrain.errors import RetrainError
+
+import click
+
+__all__ = ["Write", "echo", "writing"]
+
+
+Write: TypeAlias = "Callable[[list[dict[str, Any]]], None]"
+"""Takes answers, some at a time."""
+
+
+def echo(found: list[dict[str, Any]]) -> None:
+    """Print answers."""
+    click.echo("".join(f"{line_of(answer)}\n" for answer in found), nl=False)
+
+
+def line_of(answer: dict[str, Any]) -> str:
+    """An answer as JSON; characters that a terminal would execute, or can't print, are escaped."""
+    text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[Write]:
+    """Takes answers for a file, which appears at the end; raises RetrainError if its ending is unknown."""
+    formats = {".jsonl": json_lines, ".csv": csv_rows, ".parquet": parquet_rows}
+    if output.suffix.lower() not in formats:
+        raise RetrainError(str(output), "has an unknown ending", f"use one of {', '.join(formats)}")
+    with files.replacing(output) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
+        yield write
+
+
+@contextmanager
+def json_lines(path: Path) -> Iterator[Write]:
+    """Writes a line of JSON per answer."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda found: file.writelines(f"{line_of(answer)}\n" for answer in found)
+
+
+@contextmanager
+def csv_rows(path: Path) -> Iterator[Write]:
+    """Writes a row per answer, with a column for the probability of each class."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+
+        def write(found: list[dict[str, Any]]) -> None:
+            rows = list(map(flat, found))
+            if rows and not file.tell():
+                writer.writerow(map(escape_cell, rows[0]))
+            writer.writerows(
+                [escape_cell(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows
+            )
+
+        yield write
+
+
+@contextmanager
+def parquet_rows(path: Path) -> Iterator[Write]:
+    """Writes a row per answer, with a column for the probability of each class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with ExitStack() as stack:
+        writers: list[Any] = []
+
+        def write(found: list[dict[str, Any]]) -> None:
+            if found:
+                rows = pa.Table.from_pylist(list(map(flat, found)))
+                if not writers:
+                    writers.append(stack.enter_context(pq.ParquetWriter(path, rows.schema)))
+                writers[0].write_table(rows)
+
+        yield write
+        if not writers:
+            pq.write_table(pa.table({}), path)
+
+
+def flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer with a column for the probability of each class."""
+    probabilities = answer.get("probabilities", {})
+    own = {name: value for name, value in answer.items() if name != "probabilities"}
+    return own | {f"probability_{name}": value for name, value in probabilities.items()}

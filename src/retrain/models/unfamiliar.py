@@ -1,0 +1,85 @@
+"""Values that a model does not know: numbers as in another unit, and categories in another spelling."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from retrain import cli, schema
+
+if TYPE_CHECKING:
+    from retrain.data.encoders import Encoder
+
+    import pandas as pd
+
+__all__ = ["Unfamiliar"]
+
+
+SHOWN = 3
+"""The number of unknown categories that are named."""
+
+
+@dataclass
+class Unfamiliar:
+    """Counts values that the model does not know: numbers as in another unit, categories as in another spelling."""
+
+    encoder: "Encoder"
+    rows: int = 0
+    numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Of each column, the number of strange values, and the first one."""
+    distant: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
+    categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """Of each column, the number of unknown values, and the first different ones."""
+    misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    """The same of those that a known value is similar to, such as 1067 to 01067."""
+
+    def add(self, rows: "pd.DataFrame") -> None:
+        """Count those of some rows."""
+        from retrain.data.raw_rows import unknown
+
+        self.rows += len(rows)
+        for name, (low, high) in self.encoder.ranges.items():
+            inner_low, inner_high = inner_half(low, high)
+            distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
+            count(self.distant, name, distant)
+            count(self.numbers, name, distant[(distant < low) | (distant > high)])
+        for name, values in unknown(rows, self.encoder).items():
+            similar = {plain(value) for value in self.encoder.known[name]}
+            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if plain(v) in similar])):
+                before, first = found.get(name, (0, []))
+                found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
+
+    def warn(self, shown: str) -> None:
+        """Warn of columns with strange numbers or categories. Rare categories are unknown too, so some of them are usual."""
+        most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
+        for name, (some, first) in (self.numbers | most).items():
+            low, high = inner_half(*self.encoder.ranges[name])
+            usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
+            cli.warn(
+                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
+                f"outside what the model was trained on ({usual}); check the unit"
+            )
+        mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
+        for name, (some, values) in (self.misspelt | mostly).items():
+            if some:
+                cli.warn(
+                    f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
+                    f"such as {', '.join(map(schema.shown, values))}; they may be new, rare or misspelt"
+                )
+
+
+def plain(category: str) -> str:
+    """What is left of a category without case, spaces and leading zeros."""
+    return "".join(category.casefold().split()).lstrip("0")
+
+
+def inner_half(low: float, high: float) -> tuple[float, float]:
+    """The ends of the inner half of a range."""
+    quarter = (high - low) / 4
+    return low + quarter, high - quarter
+
+
+def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:
+    """Add the number of some values of a column; the first one stays."""
+    if len(values):
+        before, first = found.get(name, (0, values.iloc[0]))
+        found[name] = before + len(values), first
