@@ -413,9 +413,8 @@ def char_ngrams_of(texts: Texts, bits: int, length: int) -> Group:
     within = np.ones(len(texts.content), dtype=bool)
     beyond = (texts.begins[1:, None] - np.arange(1, length)).ravel()  # these start in a row and end after it
     within[beyond[beyond >= 0]] = False
-    found = np.compress(within[:every], hashes)
-    counts = np.maximum(np.diff(texts.begins) - length + 1, 0)
-    return ((found ^ CHAR_NGRAM) * SPREAD >> np.uint64(64 - bits)).astype(np.int32), counts
+    buckets = ((hashes ^ CHAR_NGRAM) * SPREAD >> np.uint64(64 - bits)).astype(np.int32)
+    return np.compress(within[:every], buckets), np.maximum(np.diff(texts.begins) - length + 1, 0)
 
 
 def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Group:
@@ -443,7 +442,7 @@ def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
     word, and so is the second of several spaces: it shows the news feed that a text came from.
     """
     content = texts.content
-    kinds = KINDS[content]
+    kinds = np.frombuffer(content.tobytes().translate(KINDS.tobytes()), np.uint8)
     word, begins = kinds == WORD, kinds == MARK
     begins[1:] |= (content[1:] == ord(" ")) & (content[:-1] == ord(" "))
     begins[2:] &= ~((content[2:] == ord(" ")) & (content[:-2] == ord(" ")) & (content[1:-1] == ord(" ")))
