@@ -30,6 +30,6 @@ def load(folder: str | Path) -> "Model":
     if name.startswith("models:") or (folder.name == name and not folder.is_dir()):
         finding = import_module("retrain.release.finding")
         folder = cast("Path", finding.folder_of(workspace(), name))
-        finding.warn_of_other_model(workspace(), folder)
+        finding.warn_of_other_model(workspace(), name, folder)
     pin_unless_loaded(import_module("retrain.models.description").read(folder).train.threads)
     return cast("Model", import_module("retrain.models.model").load(folder))

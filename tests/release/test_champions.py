@@ -199,6 +199,41 @@ def test_another_store_follows_the_ledger(approved, tmp_path, monkeypatch):
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
 
 
+def test_pulled_demotion_reaches_the_store(approved):
+    use(approved, "as-good")
+    assert approved.retrain_here("promote", DATASET).exit_code == 0
+    lines = (approved.folder / ledger.path_of(DATASET)).read_text()
+    assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+    demoted = (approved.folder / ledger.path_of(DATASET)).read_text()
+    for content, epochs in ((lines, 31), (demoted, 30)):  # as git pull or git checkout leave it
+        (approved.folder / ledger.path_of(DATASET)).write_text(content)
+        with chdir(approved.folder):
+            folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+        assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == epochs
+
+
+def test_shared_store_ahead_of_the_clone_is_told(approved, monkeypatch, capsys):
+    lines = (approved.folder / ledger.path_of(DATASET)).read_text()
+    use(approved, "as-good")
+    assert approved.retrain_here("promote", DATASET).exit_code == 0
+    (approved.folder / ledger.path_of(DATASET)).write_text(lines)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{approved.folder / 'mlflow.db'}")
+    with chdir(approved.folder):
+        finding.load(approved.folder, f"models:/{DATASET}@champion")
+    assert aliases(approved) == {"champion": 2}
+    assert capsys.readouterr().err == (
+        f"Warning: models:/{DATASET}@champion is not the champion that releases/{DATASET}.jsonl names; "
+        f"run git pull; if that changes nothing: retrain promote {DATASET}\n"
+    )
+
+
+def test_one_model_promoted_twice_is_one_champion(approved):
+    path = approved.folder / ledger.path_of(DATASET)
+    path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")  # as two branches leave it
+    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays")
+    assert ended.stdout.startswith(f"demoted: {DATASET} has no champion now\n")
+
+
 def test_new_store_gets_the_champion(approved, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
     with chdir(approved.folder):
@@ -215,12 +250,11 @@ def test_first_load_computes_as_the_training(approved, tmp_path):
 
 def test_lost_files_are_registered_again(approved):
     shutil.rmtree(approved.folder / "mlruns")
-    with chdir(approved.folder), pytest.raises(RetrainError, match=r"has lost its files .*: retrain promote"):
-        finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
-    ended = approved.retrain_here("promote", DATASET)
-    assert ended.stdout == f"{DATASET}: this model is the champion already, version 2\n", ended.output
     with chdir(approved.folder):
+        with pytest.raises(RetrainError, match=r"has lost its files .*: retrain promote"):
+            finding.folder_of(approved.folder, f"models:/{DATASET}/1")
         assert finding.folder_of(approved.folder, f"models:/{DATASET}@champion").is_dir()
+    assert aliases(approved) == {"champion": 2}
 
 
 def test_parameters_are_committed_too(approved):

@@ -8,6 +8,7 @@ from retrain import params
 from retrain.pipeline import dvc_lock
 from retrain.release import ledger
 
+import pandas as pd
 import pytest
 from click.testing import Result
 from support.errors import error_line
@@ -228,6 +229,30 @@ def test_new_rows_are_predicted_again(gated):
     assert (answer["use"], check["rows"]) == (1, answer["test_rows"])
     assert check["against"] != pytest.approx(before, abs=1e-6)
     assert check["against"] == pytest.approx(before, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "column", "changed", "reason"),
+    [
+        ("tiny_sign", "sign", {"plus": "positive"}, r"never learned the class 'positive', which \d+ of today's test rows have"),
+        ("tiny_numbers", "y", 1000.0, r"far worse .* than their mean \(rmse .*\): has the target another unit\?"),
+    ],
+    ids=["class renamed", "other unit"],
+)  # fmt: skip
+def test_target_with_another_meaning_is_not_compared(gated, dataset, column, changed, reason):
+    gate_of(gated, "first", dataset, drops={"accuracy": 0.5, "rmse": 0.5})
+    path = gated.folder / f"data/raw/{dataset}/rows.csv"
+    rows = pd.read_csv(path)
+    rows[column] = rows[column] * changed if isinstance(changed, float) else rows[column].replace(changed)
+    rows.to_csv(path, index=False)
+    gated.run_stages_here(dataset, "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
+    gated.commit()
+    ended = asked(gated, dataset, "--against", "first")
+    assert ended.exit_code == 2, ended.output
+    line = ended.stdout.splitlines()[0]
+    assert re.search(reason, line), line
+    assert line.endswith(f"; if that is on purpose, run: retrain promote {dataset} --override REASON")
+    assert ledger_lines(gated, dataset) == 0
 
 
 def test_errors_print_no_answer(gated):

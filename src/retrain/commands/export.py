@@ -41,7 +41,7 @@ def command(model: str, to: str, output: Path | None) -> None:
     """
     here = environment.workspace()
     source = finding.folder_of(here, model)
-    finding.warn_of_other_model(here, source)
+    finding.warn_of_other_model(here, model, source)
     folder = output or here / "exports" / description.read(source).dataset
     write_onnx(here, source, folder) if to == "onnx" else copy(source, folder)
 

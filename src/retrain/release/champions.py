@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["align", "demote", "proposed", "record", "reservation"]
+__all__ = ["align", "demote", "is_aligned", "proposed", "record", "reservation"]
 
 
 MODEL = ("model_sha256", "result_sha256", "commit", "outputs")
@@ -82,7 +82,7 @@ def complete(recorded: RecordedResult) -> Result:
 
 
 def record(client: "MlflowClient", proposal: Proposal, decision: Decision, override: str) -> bool:
-    """Write the outcome into the ledger, and return whether the model is the champion now. The same refusal is written once.
+    """Write the outcome into the ledger, and return whether the model is the champion now. The same outcome is written once.
 
     Args:
         client: of MLflow's store, where the proposal's version gets the outcome as its description.
@@ -95,7 +95,9 @@ def record(client: "MlflowClient", proposal: Proposal, decision: Decision, overr
     passed = decision.answer == PASS and not reserved
     if promoted := passed or bool(override):
         overridden = {} if passed else {"override": override}
-        ledger.append(proposal.folder, proposal.dataset, "promoted", {**evidence, **overridden})
+        with ledger.locked(proposal.folder, proposal.dataset):
+            if not proposal.is_champion:  # another process may have promoted it meanwhile
+                ledger.append(proposal.folder, proposal.dataset, "promoted", {**evidence, **overridden})
     else:
         entries = ledger.read(proposal.folder, proposal.dataset)
         last: Mapping[str, Any] = next((one for one in reversed(entries) if one["event"] != "gate"), {})
@@ -152,10 +154,25 @@ def succession(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     line: list[Mapping[str, Any]] = []
     for entry in entries:
         if entry["event"] == "promoted":
-            line.append(entry)
+            if (
+                not line or line[-1]["result_sha256"] != entry["result_sha256"]
+            ):  # two branches may have promoted the same one
+                line.append(entry)
         elif entry["event"] == "demoted" and line:
             line.pop()
     return line
+
+
+def is_aligned(client: "MlflowClient", folder: Path, dataset: str) -> bool:
+    """Whether MLflow's alias names the champion of the ledger, or the ledger says nothing of champions."""
+    entries = ledger.read(folder, dataset)
+    if not any(entry["event"] in ("promoted", "demoted") for entry in entries):
+        return True
+    alias = registry.aliases_of(client, dataset).get(registry.CHAMPION)
+    if (entry := ledger.champion(entries)) is None:
+        return alias is None
+    version = registry.version_of(client, dataset, entry["result_sha256"])
+    return version is not None and alias == str(version.version)
 
 
 def align(

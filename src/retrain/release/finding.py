@@ -1,5 +1,6 @@
 """The model that a user names: a dataset of the project, a folder, or a registered model."""
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def load(workspace: Path, name: str) -> "Model":
         RetrainError: there is none, or it is damaged.
     """
     folder = folder_of(workspace, name)
-    warn_of_other_model(workspace, folder)
+    warn_of_other_model(workspace, name, folder)
     environment.pin_unless_loaded(description.read(folder).train.threads)
     from retrain.models import model
 
@@ -55,23 +56,35 @@ def folder_of(workspace: Path, name: str) -> Path:
 
 
 def registered(workspace: Path, name: str) -> Path:
-    """The folder of a registered model. A store that has no champion yet gets the one that the ledger in git names."""
+    """The folder of a registered model.
+
+    The ledger in git decides which one is the champion: the project's own store follows it, and another store that has no
+    champion yet. One that others use too may be ahead of this clone, so it stays as it is.
+    """
     from retrain.release import champions
     from retrain.tracking import registry
 
-    champion = re.fullmatch(rf"models:/({schema.NAME})@{registry.CHAMPION}", name)
-    if champion and ledger.champion(ledger.read(workspace, champion[1])):
+    if dataset := champion_named(name):
         client = registry.client_of_store()
-        if registry.CHAMPION not in registry.aliases_of(client, champion[1]):
-            champions.align(client, workspace, champion[1])
+        is_shared = "MLFLOW_TRACKING_URI" in os.environ and registry.CHAMPION in registry.aliases_of(client, dataset)
+        if not is_shared and not champions.is_aligned(client, workspace, dataset):
+            champions.align(client, workspace, dataset)
     return registry.folder_of(name)
 
 
-def warn_of_other_model(workspace: Path, folder: Path) -> None:
-    """Warn if a dataset's model has learned from other data than params.yaml names now, or is not the one of dvc.lock.
+def champion_named(name: str) -> str:
+    """The dataset whose champion a name means; empty if it means something else."""
+    found = re.fullmatch(rf"models:/({schema.NAME})@champion", name)
+    return found[1] if found else ""
 
-    The latter happens after `git checkout` without `dvc checkout`.
+
+def warn_of_other_model(workspace: Path, name: str, folder: Path) -> None:
+    """Warn if the model that a user named is not the one that the files in git stand for.
+
+    A dataset's model may have learned from other data than params.yaml names now. It may not be the one of dvc.lock, as after
+    `git checkout` without `dvc checkout`. A champion may not be the one of the ledger, if the store has other users.
     """
+    warn_of_other_champion(workspace, name)
     path, recorded = f"models/{folder.name}", None
     if folder != workspace / path:
         return
@@ -83,6 +96,16 @@ def warn_of_other_model(workspace: Path, folder: Path) -> None:
         recorded = dvc_lock.read(workspace).outputs().get(path)
     if recorded and dvc_cache.folder_digest(dvc_cache.listing(folder)) != recorded:
         cli.warn(f"{path} is not the model that {dvc_lock.FILE} records; to get that one, run: dvc checkout {path}")
+
+
+def warn_of_other_champion(workspace: Path, name: str) -> None:
+    """Warn if a store that others use too names another champion than the ledger in git."""
+    from retrain.release import champions
+    from retrain.tracking import registry
+
+    if (dataset := champion_named(name)) and not champions.is_aligned(registry.client_of_store(), workspace, dataset):
+        hint = f"run git pull; if that changes nothing: retrain promote {dataset}"
+        cli.warn(f"{name} is not the champion that {ledger.path_of(dataset)} names; {hint}")
 
 
 def changed_parameters(workspace: Path, dataset: str) -> list[str]:

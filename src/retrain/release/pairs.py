@@ -1,5 +1,6 @@
 """Two models' predictions of the same test rows: those that are recorded, or new ones where the split has changed."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ __all__ = ["paired"]
 
 
 ROWS_AT_ONCE = 1024
+FAR = 1.5
+"""A model whose error is so many times that of the mean predicts something else than the target of today."""
 
 
 def paired(candidate: RecordedResult, other: RecordedResult) -> tuple[Judged, Judged] | str:
@@ -34,9 +37,36 @@ def paired(candidate: RecordedResult, other: RecordedResult) -> tuple[Judged, Ju
         return before
     if isinstance(after, str):
         return after
+    if changed := other_meaning(before, now, then, f"the model of {other.revision.name}"):
+        return f"{changed}; if that is on purpose, run: retrain promote {candidate.dataset} --override REASON"
     names, groups = list(dict.fromkeys([*now.task.classes, *then.task.classes])), candidate.groups
     first, second = (Judged.of_predictions(one["target"], one, names).in_groups(groups) for one in (before, after))
     return first, second
+
+
+def other_meaning(before: "Columns", now: Description, then: Description, other: str) -> str:
+    """Why the other model's errors don't say how good it is, in words: the target means something else now. Empty if not.
+
+    Args:
+        before: what the other model predicts for today's test rows.
+        now: the candidate.
+        then: the other model.
+        other: what the words call it.
+    """
+    if now.task.classes:
+        if unknown := [name for name in before["target"] if name not in then.task.classes]:
+            return f"{other} never learned the class '{unknown[0]}', which {len(unknown):,} of today's test rows have"
+        if gone := [name for name in before["predicted"] if name not in now.task.classes]:
+            return f"{other} answers '{gone[0]}' for {len(gone):,} of today's test rows, a class that is gone"
+        return ""
+    import numpy as np
+
+    targets, answers = (np.asarray(before[name], dtype=np.float64) for name in ("target", "predicted"))
+    error, spread = math.sqrt(np.square(targets - answers).mean()), float(targets.std())
+    if spread and error > FAR * spread:
+        figures = f"rmse {error:.4g}, and the mean alone has {spread:.4g}"
+        return f"{other} is far worse on today's test rows than their mean ({figures}): has the target another unit?"
+    return ""
 
 
 def predicted_again(
