@@ -508,7 +508,10 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(40), "y": ["b", "c"] * 20}, ["--predict", "number"], "rows.csv, line 2, column 'y' holds 'b', which is not a number (40 rows); say how"),
         ({"a": [n if n % 2 else f"~{n}" for n in range(40)], "y": [n % 9 for n in range(40)]}, ["--numbers", "a"], "rows.csv, line 2, column 'a' holds '~0', which is not a number (20 rows); say how"),
         ({"a": ["b", "c"] * 20, "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates"),
-        ({"a": ["2024-03-01"] * 39 + ["TS"], "y": [n % 9 for n in range(40)]}, ["--time", "a"], "rows.csv, line 41, column 'a' holds 'TS', but other dates are written as 2024-12-31; correct it, or add --missing TS"),
+        ({"a": ["2024-03-01"] * 39 + ["TS"], "y": [n % 9 for n in range(40)]}, ["--time", "a"], "rows.csv, line 41, column 'a' holds 'TS', which is not a time; enter it, remove the row, or leave out --time"),
+        ({"a": ["2024-03-01"] * 30 + ["TS"] * 10, "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "rows.csv, line 32, column 'a' holds 'TS', but other dates are written as 2024-12-31; write all in one way"),
+        ({"a": range(1700000000, 1700000040), "y": [n % 9 for n in range(40)]}, ["--time", "a"], "column 'a' does not hold dates that can be read, such as '1700000000'; write them as dates, as in pandas: "),
+        ({"a": range(44000, 44040), "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates that can be read, such as '44000'; say how they are written, as in --date-format %Y%m, or "),
         ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
         ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); say"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
@@ -581,14 +584,15 @@ def test_groups_stay_together(project, tmp_path):
     assert owners["train"] | owners["test"] == {*owner.values()}
 
 
-def test_years_can_be_times(project, tmp_path):
+@pytest.mark.parametrize("options", [[], ["--date-format", "%Y"]])
+def test_years_can_be_times(project, tmp_path, options):
     columns = {
         "year": [1980 + n // 2 for n in range(80)],
         "a": [n % 11 for n in range(80)],
         "y": [n / 7 for n in range(80)],
     }
     path = table(tmp_path / "rows.csv", columns)
-    added(project, "years", str(path), "--target", "y", "--time", "year", "--date-format", "%Y")
+    added(project, "years", str(path), "--target", "y", "--time", "year", *options)
     project.stages("prepare split", "years")
     assert len(split_of(project, "years", "y")["test"]) == 16
 

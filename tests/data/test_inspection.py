@@ -216,7 +216,7 @@ def test_values_of_single_rows_are_told(tmp_path):
 def test_times_of_logs_are_told(tmp_path):
     rows = [f"{day:%d/%b/%y} {1 + i % 9}:0{i % 7} PM GMT+1,{x}" for i, (day, x) in enumerate(zip(DAYS, X, strict=True))]
     _, _, odd, _ = looked_at(tmp_path, "when,y", rows)
-    assert odd[0].endswith("say how the times are written, as in --dates when --date-format '%d/%b/%y %I:%M %p'")
+    assert odd[0].startswith("values in 'when' such as '01/Aug/21 8:03 PM GMT+1' look like dates, but are not read as ")
 
 
 def test_rows_without_a_target_are_not_tested(tmp_path):
@@ -437,3 +437,128 @@ def test_second_headers_are_named(tmp_path):
         tmp_path, "time,heat,y", ["NA,NA,3", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
     )
     assert not any("header" in line for line in odd)
+
+
+def dates(folder: Path, written: list[str], **known) -> tuple[Column, list[str]]:
+    """What a column of dates is taken for, and what is odd about it."""
+    rows = [f'"{day}",{x}' for day, x in zip(written, X, strict=True)]
+    columns, _, odd, _ = looked_at(folder, "when,y", rows, **known)
+    return columns["when"], odd
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"), [("%Y-%m-%d", "2022-02-30"), ("%Y-%m-%d", "20222-05-01"), ("%d/%m/%Y", "31/02/2022")]
+)
+def test_a_wrong_date_is_missing_and_named(tmp_path, written, wrong):
+    days = [wrong if i in (50, 60) else day.strftime(written) for i, day in enumerate(DAYS)]
+    column, odd = dates(tmp_path, days)
+    assert (column.kind, column.markers) == ("dates", (wrong,))
+    assert column.why.endswith(f"; '{wrong}' (2 rows) counts as missing")
+    fact = f"rows.csv, line 52, column 'when' holds '{wrong}', which is not a date, so it counts as missing: correct it"
+    assert odd[0] == fact
+
+
+@pytest.mark.parametrize("every", [25, 4])
+def test_words_among_dates(tmp_path, every):
+    column, odd = dates(tmp_path, ["ongoing" if i % every == 0 else f"{day:%Y-%m-%d}" for i, day in enumerate(DAYS)])
+    if every == 25:
+        assert (column.kind, column.markers) == ("dates", ("ongoing",))
+        assert column.why.endswith("'ongoing' (8 rows) counts as missing")
+    else:
+        assert column.kind == "categories"
+        fact = "75% of 'when' are dates as 2024-12-31, but 'ongoing' (50 rows) is not: "
+        assert any(line == f"{fact}if that means a missing value, add it with --missing" for line in odd)
+
+
+@pytest.mark.parametrize(
+    ("write", "hint"),
+    [
+        (lambda day: f"{day:%Y-%m-%d}" if day.day <= 12 else f"{day:%d/%m/%Y}", "write all dates in one way, such as"),
+        (lambda day: f"{day.day}. {['Jänner', 'Feber', 'März'][day.month % 3]} {day.year}", "write them as 2024-12-31"),
+        (lambda day: f"{day.day}th {day:%b %Y}", "write them as 2024-12-31 23:59, or say how they are written, with "),
+        (
+            lambda day: f"{day.year}\N{CJK UNIFIED IDEOGRAPH-5E74}{day.month}\N{CJK UNIFIED IDEOGRAPH-6708}{day.day}",
+            "write",
+        ),
+        (lambda day: f"{day:%Y-%m}", "add --dates when"),
+        (lambda day: f"{day:%Y-%m-%d %H:%M} Europe/Paris", "write them as 2024-12-31 23:59"),
+    ],
+)
+def test_dates_that_are_not_read_are_told(tmp_path, write, hint):
+    column, odd = dates(tmp_path, [write(day) for day in DAYS])
+    assert column.kind != "dates"
+    assert any("'when'" in line.split(": ")[0] and line.split(": ")[1].startswith(hint) for line in odd), odd
+
+
+@pytest.mark.parametrize(
+    ("written", "known_as"),
+    [
+        ("%a, %d %b %Y %H:%M:%S +0200", "%a, %d %b %Y %H:%M:%S %z"),
+        ("%Y%m%dT%H%M%SZ", ""),
+        ("%Y-%m-%d %H:%M:%S -0500", ""),
+        ("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M %p"),
+        ("%-d. %-m. %Y", "%d. %m. %Y"),
+    ],
+)
+def test_times_of_programs_are_dates(tmp_path, written, known_as):
+    column, _ = dates(tmp_path, [(day + pd.Timedelta(hours=13)).strftime(written) for day in DAYS])
+    assert (column.kind, column.date_format) == ("dates", known_as)
+
+
+@pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b %Y"])
+def test_years_and_months_are_dates_if_asked(tmp_path, written):
+    days = [f"{pd.Timestamp(2010 + i % 10, 1 + i % 9, 1):{written}}" for i in range(200)]
+    assert dates(tmp_path, days)[0].kind != "dates"
+    assert dates(tmp_path, days, kinds={"when": "dates"})[0].date_format == written
+
+
+def test_numbers_that_are_nearly_dates_are_told(tmp_path):
+    _, odd = dates(tmp_path, ["20210230", *(f"{day:%Y%m%d}" for day in DAYS[1:])])
+    assert odd[0].startswith("nearly all numbers in 'when' can be read as dates, such as 20210109: ")
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda x, _: f"{4 * x:.0f}m2", True),
+        (lambda x, _: f"{4 * x // 60:.0f}:{4 * x % 60:02.0f}", True),
+        (lambda x, _: f"{x // 2 * 10:.0f}-{x // 2 * 10 + 9:.0f}", True),
+        (lambda x, _: f"${x / 10:.1f}M" if x > 10 else f"${x * 100:.0f}k", True),
+        (lambda x, _: f"{x // 1:.0f}h {x % 1 * 60:.0f}m" if x > 2 else "1h 23m", True),
+        (lambda x, _: f"0x{int(4 * x):x}", True),
+        (lambda x, i: f"{x:.0f}{'ABCDEF'[i % 6]}", False),
+        (lambda x, _: f"555-{1000 + 4 * int(x)}", False),
+        (lambda x, _: ["1-5", "6-10", "11-20"][int(x) % 3], False),
+    ],
+)
+def test_amounts_among_categories_are_told(tmp_path, write, told):
+    values = [write(x, i) for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(
+        tmp_path, "a,y", [f"{value},{x}" for value, x in zip(values * 2, X * 2, strict=True)]
+    )
+    assert columns["a"].kind != "numbers"
+    assert any("'a' such as" in line and "look like amounts or times" in line for line in odd) == told
+
+
+def test_codes_with_an_e_are_no_numbers(tmp_path):
+    columns, _, _, _ = looked_at(tmp_path, "a,b,y", [f"{i % 40}e{i % 3},{x:.0e},{x}" for i, x in enumerate(X)])
+    assert (columns["a"].kind, columns["b"].kind) == ("categories", "numbers")
+    rows = [f"{f'{i % 40}e2' if i % 10 == 0 else 4711 + i},{x}" for i, x in enumerate(X)]
+    assert looked_at(tmp_path, "a,y", rows)[2][0] == "0e2 in 'a' is read as 0: if it is a code, add --categories a"
+
+
+@pytest.mark.parametrize(("different", "kind"), [(200, "leave_out"), (50, "categories")])
+def test_long_numbers_are_told_apart(tmp_path, different, kind):
+    rows = [f"{1234567890123456000 + 3 * (i % different)},{1.7e18 + i * 1e12:.0f},{x}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "account,nanoseconds,y", rows)
+    assert (columns["account"].kind, columns["nanoseconds"].kind) == (kind, "numbers")
+
+
+def test_means_and_subtotals_are_named(tmp_path):
+    rows = [f"{x:.2f},{'uv'[i % 2]},{'st'[i % 2]},{x + 1:.2f}" for i, x in enumerate(X)]
+    rows = [*rows[:50], "900,Subtotal,,950", *rows[50:90], "800,Subtotal,,840", *rows[90:], "20.1,Mean,,21.1"]
+    _, _, odd, _ = looked_at(tmp_path, "a,kind,other,y", rows)
+    assert odd[:2] == [
+        "rows.csv, line 204 looks like the mean of other rows: remove it from the file",
+        "rows.csv, line 52 looks like a summary of other rows, the first of 2 rows that do: remove them from the file",
+    ]

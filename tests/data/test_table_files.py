@@ -10,6 +10,7 @@ from pathlib import Path
 from retrain.data.dialect import Wishes, guessed_table
 from retrain.data.file_format import Format
 from retrain.data.raw_rows import moment
+from retrain.data.raw_rows import time as raw_time
 from retrain.data.table_files import Expected, open_table
 from retrain.data.text_files import likely_encoding
 from retrain.errors import RetrainError
@@ -352,6 +353,30 @@ def test_dates_are_utc(tmp_path):
     content = "a\n2024-12-31\n2024-12-31 23:59\n2024-12-31T23:59:00Z\n2024-12-31T23:59:00+02:00\n"
     expected = ["2024-12-31 00:00", "2024-12-31 23:59", "2024-12-31 23:59", "2024-12-31 21:59"]
     assert columns(tmp_path, content, dates=["a"])["a"] == list(map(pd.Timestamp, expected))
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [
+        ("2024-12-31 23:59:00 -0500", "2025-01-01 04:59"),
+        ("2024-12-31 23:59:00 +0000 UTC", "2024-12-31 23:59"),
+        ("2024-12-31 23:59:00 UTC", "2024-12-31 23:59"),
+        ("2024-12-31 23:59:00,5", "2024-12-31 23:59"),
+        ("20241231T235900Z", "2024-12-31 23:59"),
+        ("20241231T235900+01:00", "2024-12-31 22:59"),
+        ("Tue, 31 Dec 2024 23:59:00 +0200", "2024-12-31 21:59"),
+        ("2024-12-31 11:59 PM", None),
+    ],
+)
+def test_offsets_of_programs(tmp_path, written, time):
+    """Files and rows of programs are read alike."""
+    formats = ("%a, %d %b %Y %H:%M:%S %z",)
+    (tmp_path / "rows.csv").write_text(f'a\n"{written}"\n')
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=formats)) as table:
+        if time is None:
+            assert [*table.unreadable([], ["a"])] == [0]
+        else:
+            assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp(time)] == [raw_time(written, formats)]
 
 
 def test_dates_in_other_orders(tmp_path):

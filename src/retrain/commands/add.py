@@ -137,7 +137,7 @@ def inspected(
             classes=classes_of(table, columns[0]) if columns[0].predict == "label" else {},
             **extra,
         )
-        check_columns(dataset)
+        check_columns(dataset, table)
         odd = [*guess.doubts, *oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
         odd += [] if test is None else with_test_file(test, dataset, table)
     facts = {
@@ -156,8 +156,9 @@ def inspected(
     return dataset, facts
 
 
-def check_columns(dataset: "Dataset") -> None:
+def check_columns(dataset: "Dataset", table: "Table") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
+    from retrain.data.sql_table import literal
     from retrain.pipeline.blocks import KINDS
 
     target, missing = dataset.target.name, dataset.target.missing
@@ -171,9 +172,12 @@ def check_columns(dataset: "Dataset") -> None:
         fact = f"has a single class in '{target}'" + (f", {one}, and {missing:,} rows without one" if missing else "")
         hint = "write a class in them too, such as no" if missing else "add rows of another class"
         raise RetrainError(dataset.title, fact, f"{hint}, or choose another target")
-    for own in dataset.columns:
-        if own.name == dataset.time and (own.missing or own.markers or own.sentinels):
-            raise RetrainError(f"column '{own.name}'", "has rows without a time", "enter them, or leave out --time")
+    for own in [own for own in dataset.columns if own.name == dataset.time]:
+        absent = ", ".join(map(literal, ("", *table.format.missing, *own.markers, *own.sentinels)))
+        place = table.column(own.name)
+        for row, value in table.select(f"rowid, {place}", f"where {place} in ({absent}) order by rowid limit 1"):
+            fact = f"holds {schema.shown(value)}, which is not a time" if value else "has no time"
+            raise RetrainError(table.place(row, own.name), fact, "enter it, remove the row, or leave out --time")
     needed = 2 if dataset.test is not None else 3
     if dataset.groups is not None and dataset.groups < needed:
         fact = f"has too few groups for the splits ({dataset.groups}, and {needed} are needed)"

@@ -8,7 +8,7 @@ from retrain.schema import Section, in_order
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-__all__ = ["AMOUNT", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "Format", "grouped"]
+__all__ = ["AMOUNT", "JOINED", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "ZONE", "Format", "grouped"]
 
 
 MINUS = "\N{MINUS SIGN}"
@@ -18,6 +18,8 @@ AMOUNT = "[.,]\\d|\\d['\u2019\u00a0\u202f ]\\d"
 """What a number with a decimal mark or a sign between thousands has. Others in parentheses, such as (5), may be labels."""
 NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
 """A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
+ZONE, JOINED = r"(:\d\d(?:[.,]\d+)?) ?(Z|[+-]\d\d(?::?\d\d)?)?(?: ?UTC)?$", r"\1\2"
+"""The offset of a time as git and Go write it, 10:00:00 -0500 and 10:00:00 +0000 UTC; and what it becomes."""
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 
 

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
-from retrain.data.file_format import AMOUNT, MINUS, MINUS_FIRST, NEGATIVE, grouped
+from retrain.data.file_format import AMOUNT, JOINED, MINUS, MINUS_FIRST, NEGATIVE, ZONE, grouped
 from retrain.data.repairs import tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
@@ -282,6 +282,6 @@ def moment(value: str, dates: Sequence[str]) -> datetime:
         except ValueError:
             continue
     try:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat(re.sub(ZONE, JOINED, value))
     except ValueError:
         raise WrongValueError(f"is not a date; {ISO}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.file_format import AMOUNT, MINUS, MINUS_FIRST, NEGATIVE, Format, grouped
+from retrain.data.file_format import AMOUNT, JOINED, MINUS, MINUS_FIRST, NEGATIVE, ZONE, Format, grouped
 from retrain.data.report_csv import LARGEST
 from retrain.data.text_files import CHUNK, SEPARATORS, records
 from retrain.errors import RetrainError
@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["ISO", "WIDE", "Table", "identifier", "literal", "moment", "plain", "signed"]
+__all__ = ["WIDE", "Table", "identifier", "literal", "moment", "plain", "signed"]
 
 
-OFFSET = r":\d\d(\.\d+)? ?(Z|[+-]\d\d(:?\d\d)?)$"
+OFFSET = r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 WIDE = 50
 """Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
 DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
 """The digits of years, as in Python."""
-ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?$"
+ALONE = re.compile("(%[YymdHMS])+")
+"""A format without signs between its parts, each of which needs all its digits: 2019 is no %y%m%d."""
+ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
+"""DuckDB would also take 10:00 PM, as 10:00."""
+BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
+"""ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +146,7 @@ class Table:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
         value = self.value(name)
         written = (self.format.dates_in[name],) if name in self.format.dates_in else self.format.dates
-        zoned = f"make_timestamp(epoch_us(try_cast({value} as timestamptz)))"
-        local = f"try_cast({value} as timestamp)"
-        iso = f"(case when not regexp_matches({value}, {literal(ISO)}) then null when regexp_matches({value}, {literal(OFFSET)}) then {zoned} else {local} end)"
-        return f"coalesce({', '.join([*(moment(value, own) for own in written), iso])})"
+        return f"coalesce({', '.join(moment(value, own) for own in (*written, ''))})"
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -311,10 +313,28 @@ def signed(value: str) -> str:
 
 
 def moment(value: str, written: str) -> str:
-    """The expression of a text as a time in a format of strptime; NULL if it does not fit. DuckDB would also take 21 for %Y."""
-    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], ".+"), re.escape(written))
+    """The expression of a text as a time, in UTC where it has an offset; NULL if it does not fit. DuckDB would also take 21 for %Y.
+
+    Args:
+        value: the expression of the text.
+        written: a format of strptime; empty for ISO 8601.
+    """
+    if not written:
+        return iso(value)
+    others = r"\d{2}" if ALONE.fullmatch(written) else ".+"
+    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], others), re.escape(written))
     fits = f"regexp_full_match({value}, {literal(pattern)})"
-    return f"(case when {fits} then try_strptime({value}, {literal(written)}) end)"
+    time = f"try_strptime({value}, {literal(written)})"
+    return f"(case when {fits} then {f'make_timestamp(epoch_us({time}))' if '%z' in written else time} end)"
+
+
+def iso(value: str) -> str:
+    """The expression of a text as a time in ISO 8601, in UTC where it has an offset; NULL if it does not fit."""
+    spread = f"regexp_replace({value}, '{BASIC}', '{SPREAD}')"
+    joined = f"replace(regexp_replace({spread}, '{ZONE}', '{JOINED}'), ',', '.')"
+    zoned, local = f"make_timestamp(epoch_us(try_cast({joined} as timestamptz)))", f"try_cast({joined} as timestamp)"
+    fits, has_offset = (f"regexp_matches({joined}, '{like}')" for like in (ISO, OFFSET))
+    return f"(case when not {fits} then null when {has_offset} then {zoned} else {local} end)"
 
 
 def literal(text: str) -> str:

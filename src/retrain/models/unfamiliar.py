@@ -1,4 +1,4 @@
-"""Values that a model does not know: numbers as in another unit, and categories in another spelling."""
+"""Values that a model does not know: numbers as in another unit, dates of other years, and categories in another spelling."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,14 @@ SHOWN = 3
 
 @dataclass
 class Unfamiliar:
-    """Counts values that the model does not know: numbers as in another unit, categories as in another spelling."""
+    """Counts values that the model does not know: numbers as in another unit, dates of other years, categories as in another spelling."""
 
     encoder: "Encoder"
     rows: int = 0
     numbers: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Of each column, the number of strange values, and the first one."""
+    dates: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """The same of dates."""
     distant: dict[str, tuple[int, float]] = field(default_factory=dict)
     """The same of values outside the inner half of the usual range: strange if most rows have one, as in another unit."""
     categories: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
@@ -38,6 +40,10 @@ class Unfamiliar:
 
         self.rows += len(rows)
         for name, (low, high) in self.encoder.ranges.items():
+            if rows[name].dtype.kind == "M":
+                days = rows[name].to_numpy().astype("datetime64[D]").astype("int64")
+                count(self.dates, name, rows[name][rows[name].notna() & ((days < low) | (days > high))])
+                continue
             inner_low, inner_high = inner_half(low, high)
             distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
             count(self.distant, name, distant)
@@ -57,6 +63,11 @@ class Unfamiliar:
             cli.warn(
                 f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
                 f"outside what the model was trained on ({usual}); check the unit"
+            )
+        for name, (some, first) in self.dates.items():
+            cli.warn(
+                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {str(first).partition(' ')[0]}, "
+                "are far outside what the model was trained on; check the year"
             )
         mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
         for name, (some, values) in (self.misspelt | mostly).items():

@@ -26,7 +26,7 @@ def page(model: Model, sha256: str) -> bytes:
         column: dict[str, Any] = {"name": name, "kind": kind}
         if known := encoder.known.get(name):
             column["known"] = sorted(known)[:MOST_KNOWN]
-        if name in encoder.ranges:
+        if kind == "number" and name in encoder.ranges:
             column["middle"] = sum(encoder.ranges[name]) / 2
         columns.append(column)
     facts = {

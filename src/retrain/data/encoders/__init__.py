@@ -62,7 +62,7 @@ class Encoder(Protocol):
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """For each column of numbers, the range outside of which a number is far from all that was learned from."""
+        """For each column of numbers, the range outside of which a number is far from all that was learned from. The same for dates, in days since 1970."""
 
     @property
     def known(self) -> dict[str, frozenset[str]]:

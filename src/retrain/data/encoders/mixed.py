@@ -210,8 +210,8 @@ class Encoder:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Of each number; see `NumberColumn.range`."""
-        return {one.column: one.range for one in self.numbers if one.part is None}
+        """Of each number, and of each date in days since 1970; see `NumberColumn.range`."""
+        return {one.column: one.range for one in self.numbers if one.part in (None, "days")}
 
     @cached_property
     def known(self) -> dict[str, frozenset[str]]:

@@ -37,8 +37,6 @@ class Column:
     """Of categories: some that seem to mean the same."""
     scattered: bool = False
     """Of words: whether nearly every row has its own, so that more could be learned from numbers."""
-    is_timed: bool = False
-    """Of words: whether most values have a time of day, such as 3:04."""
     unspaced: bool = False
     """Of a text: whether most values are in a script that writes words without spaces."""
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from retrain.data.dialect import MOSTLY, Wishes
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.date_columns import date_column, formats_of, no_dates
+from retrain.data.inspection.date_columns import almost_dates, date_column, formats_of, no_dates
 from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at
 from retrain.data.inspection.number_columns import no_numbers, number_column, numbers_of, of_numbers
-from retrain.data.inspection.word_columns import word_column
+from retrain.data.inspection.word_columns import amounts, word_column
 from retrain.data.sql_table import Table, literal
 from retrain.errors import RetrainError
 
@@ -56,9 +56,10 @@ def column_of(column: Look, wish: str | None) -> Column:
     if column.is_numeric:
         return number_column(column)
     found = date_column(column) or word_column(column)
-    if found.kind != "dates" and (mixed := column.mixed(are_numbers=False)):
-        return replace(found, doubts=found.doubts or mixed, scattered=False)
-    return found
+    if found.kind == "dates":
+        return found
+    told = found.doubts or almost_dates(column) or column.mixed(are_numbers=False) or amounts(column, found)
+    return replace(found, doubts=told, scattered=found.scattered and not told)
 
 
 def as_wished(column: Look, wish: str) -> Column:
@@ -73,7 +74,7 @@ def as_wished(column: Look, wish: str) -> Column:
         )
     if wish != "dates":
         return column.column(wish, why)
-    found = date_column(column)
+    found = date_column(column, asked=True)
     if found is None:
         raise no_dates(column)
     return replace(found, why=f"{why}, {found.why}")
@@ -108,6 +109,10 @@ def target_column(column: Look, predict: str | None) -> Column:
         rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
         return column.column(
-            "target", why + column.missing_if(markers), predict="label", rename=rename, markers=markers
+            "target",
+            why + column.missing_if({text: column.odd[text] for text in markers}),
+            predict="label",
+            rename=rename,
+            markers=markers,
         )
     return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")

@@ -5,42 +5,134 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from retrain.data.dialect import MARKERS, ODD_SHARE
+from retrain.data.dialect import MARKERS, MOSTLY, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.look import NO_DATES, Look
-from retrain.data.sql_table import ISO, literal, moment
+from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, rows_of
+from retrain.data.sql_table import literal, moment
 from retrain.errors import RetrainError
 
-__all__ = ["date_column", "formats_of", "moment_in", "no_dates"]
+__all__ = ["almost_dates", "date_column", "formats_of", "no_dates"]
 
 
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
 LONG_YEARS = (
     *(order.replace("/", sign) for sign in "/.-" for order in ORDERS),
-    *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y"),
+    *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d. %m. %Y"),
 )
 DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+ZONED = (
+    *("%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %z %Y"),
+    *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z"),
+)
+"""Times with an offset, as mails, servers and Twitter write them."""
+KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED)
+SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y", "%B %Y", "%b-%Y")
+"""Years and months. They may be something else, so they are dates only if the user says so."""
+FIRST_VALUES = 20
+"""Values of which one tells whether a column may be written in a format."""
+SHORTEST, LONGEST = 6, 40
+"""Characters of a date."""
 FAR_YEARS = 10
 """Years from now on that a column of dates reaches rarely."""
 NO_DAY = re.compile(r"(0001|1753|1900|1970)-01-01|1899-12-3[01]|(2[1-9]|[3-9]\d)\d\d-\d\d-\d\d")
 """Days that stand for no date: the first ones of calendars and programs, and those of a far future."""
+YEAR, DAY = r"(^|\D)(19|20)\d\d(\D|$)", r"(^|\D)\d{1,2}(\D|$)"
+DAY_AND_MONTH = r"(^|\D)\d{1,2}\D{1,3}\d{1,2}(\D|$)"
+ALIKE = (
+    rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY_AND_MONTH}')",  # 2024年1月5日
+    rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY}') and regexp_matches(v, '\p{{L}}{{3}}')",  # 5. März 2024
+    r"regexp_matches(v, '\d.*[/. -].*\d:\d\d')",  # with a time of day; but no duration such as 1:02:03
+    *(f"{moment('v', own)} is not null" for own in SHORT[1:]),
+)
+"""What values are like that people read as dates."""
+CODE, MOST_WORDS = r"^\p{L}+[-_/]?\d", 100
+"""Such as INV-2024-01-15; and the different words around dates, such as months and days of the week."""
+UNIX = re.compile(r"\d{9,19}(\.\d+)?")
+"""Seconds since 1970, or their parts."""
 
 
-def date_column(column: Look) -> Column | None:
-    """A column of dates; None if it holds others. If several orders fit, the likeliest does not end in the future, and has few years."""
-    fits = formats_of(column)
+def date_column(column: Look, *, asked: bool = False) -> Column | None:
+    """A column of dates; None if it holds others. If several orders fit, the likeliest does not end in the future, and has few years.
+
+    A few values may be no dates: they count as missing.
+
+    Args:
+        column: the column.
+        asked: whether the user says that it holds dates, so that it may hold years or months.
+    """
+    fits = formats_of(column, asked=asked)
     if not fits:
         return None
     given = [own for own in column.table.format.dates if own in fits]
     past = {own: years for own, years in fits.items() if years[1] <= datetime.now(tz=UTC).year + 1}
     likely = past or fits
     written = min(given or likely, key=lambda own: fits[own][1] - fits[own][0])
+    odd = others(column, written)
+    if len(odd) > FEW_CLASSES or sum(odd.values()) > ODD_SHARE * column.filled:
+        return None
     sentinels, why = days_of(column, written)
     orders = () if given or not written else other_orders(column, written, likely)
-    doubts = (*orders, *late_years(column, written, *fits[written]))
-    found = {"date_format": written, "markers": column.markers, "sentinels": sentinels}
-    return column.column("dates", why, **found, doubts=doubts)
+    doubts = (*lost(column, written, odd), *orders, *late_years(column, written, *fits[written]))
+    found = {"date_format": written, "markers": (*column.markers, *odd), "sentinels": sentinels}
+    return column.column("dates", why + column.missing_if(odd), **found, doubts=doubts)
+
+
+def others(column: Look, written: str) -> dict[str, int]:
+    """Values that are neither dates in a format nor signs of a missing one, by how often they occur; the most frequent ones."""
+    marked = f"lower(v) in ({', '.join(map(literal, (*MARKERS, *NO_DATES)))})"
+    tail = (
+        f"where not {marked} and {moment('v', written)} is null group by 1 order by 2 desc, 1 limit {FEW_CLASSES + 1}"
+    )
+    return dict(column.select("v, count(*)", tail))
+
+
+def lost(column: Look, written: str, odd: Mapping[str, int]) -> Iterator[str]:
+    """What to say about values with digits that are not dates."""
+    if wrong := [text for text in odd if re.search(r"\d", text)]:
+        all_wrong = column.table.wrong(column.name, moment(column.table.value(column.name), written))
+        row, first = next((row, text) for row, text in all_wrong if text in wrong)
+        more = f" (and {len(wrong) - 1} others in this column)" if wrong[1:] else ""
+        fact = f"holds {shown(first)}{more}, which is not a date"
+        yield f"{column.table.place(row, column.name)} {fact}, so it counts as missing: correct it"
+
+
+def example(written: str) -> str:
+    """How a message names a way to write dates."""
+    return written or "2024-12-31"
+
+
+def almost_dates(column: Look) -> tuple[str, ...]:
+    """What to say about a column of words if most of them are dates, or look like some."""
+    counts, looked = ways(column, asked=False)
+    times = ", ".join(moment("v", own) for own in counts)
+    if counts and column.ask(f"count(coalesce({times}))", column.sample)[0] > MOSTLY * looked:
+        written = max(counts, key=lambda own: counts[own][0])
+        odd = list(others(column, written).items())[:3]
+        words = ", ".join(f"{shown(text)} ({rows_of(count)})" for text, count in odd)
+        fact = f"{min(counts[written][0] / looked, 0.99):.0%} of {shown(column.name)} are dates as {example(written)}"
+        hint = "if that means a missing value, add it with --missing"
+        if any(re.search(r"\d", text) for text, _ in odd):
+            hint = "write all dates in one way, such as 2024-12-31"
+        return (f"{fact}, but {words} {'are' if odd[1:] else 'is'} not: {hint}",)
+    if not looked:
+        return ()
+    rest = "regexp_replace(v, '[^\\p{L}]+', ' ', 'g')"
+    alike = (
+        f"({' or '.join(f'({one})' for one in ALIKE)}) and length(v) <= {LONGEST} and not regexp_matches(v, '{CODE}')"
+    )
+    share, words, first = column.ask(
+        f"avg(({alike})::int), count(distinct {rest}), min(v) filter ({alike})", column.sample
+    )
+    if (share or 0) <= MOSTLY or words > MOST_WORDS or column.distinct <= FEW_CLASSES:
+        return ()
+    option = f"--dates {shlex.quote(column.name)}"
+    hint = f"add {option}"
+    if not formats_of(column, asked=True):
+        hint = f"write them as 2024-12-31 23:59, or say how they are written, with {option} --date-format FORMAT"
+    return (
+        f"values in {shown(column.name)} such as {shown(first)} look like dates, but are not read as dates: {hint}",
+    )
 
 
 def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
@@ -48,7 +140,7 @@ def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
 
     It is one that people write for that, such as 9999-12-31, frequent, and years from all others.
     """
-    dated = f"(select v, cast({moment_in('v', written)} as date) as day from looked)"
+    dated = f"(select v, cast({moment('v', written)} as date) as day from looked)"
     first, last = column.ask("min(day)::text, max(day)::text", dated)
     for extreme in (first, last):
         if not NO_DAY.fullmatch(extreme):
@@ -64,42 +156,41 @@ def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
     return (), f"dates from {first} to {last} ({written or 'ISO 8601'})"
 
 
-def moment_in(value: str, written: str) -> str:
-    """The expression of a text as a time in a format of strptime, or in ISO 8601 if that is empty; NULL if it does not fit."""
-    iso = f"(case when regexp_matches({value}, {literal(ISO)}) then try_cast({value} as timestamp) end)"
-    return moment(value, written) if written else iso
-
-
 def no_dates(column: Look) -> RetrainError:
     """The error of a column that should hold dates. It names the first value that is not written as the others are."""
-    table, given = column.table, column.table.format.dates
-    some = [text for (text,) in table.connection.execute(f"select v from {column.sample} limit 20").fetchall()]
-    some = [text for text in some if not text.isdigit() or len(text) == len("20241231")]  # not those of spreadsheets
-    known = [day + time for day in DATES for time in TIMES if any(is_date(text, day + time) for text in some)]
-    counts = {own: column.ask(f"count({moment_in('v', own)})", column.sample)[0] for own in ("", *given, *known)}
-    written = max(counts, key=lambda own: counts[own])
-    wrong = table.wrong(column.name, moment_in(table.value(column.name), written))
+    table, name = column.table, column.name
+    counts, _ = ways(column, asked=True)
+    written = max(counts, key=lambda own: counts[own][0], default="")
+    wrong = table.wrong(name, moment(table.value(name), written))
     row, text = next(((row, text) for row, text in wrong if text.lower() not in (*MARKERS, *NO_DATES)), (0, ""))
-    if counts[written]:
-        fact = f"holds {shown(text)}, but other dates are written as {written or '2024-12-31'}"
+    if counts:
+        fact = f"holds {shown(text)}, but other dates are written as {example(written)}"
         few = len(wrong) <= ODD_SHARE * column.filled
         hint = f"correct it, or add --missing {shlex.quote(text)} if there is none" if few else "write all in one way"
-        return RetrainError(table.place(row, column.name), fact, hint)
+        return RetrainError(table.place(row, name), fact, hint)
     fact = f"does not hold dates that can be read, such as {shown(text)}" if text else "does not hold dates"
+    given = table.format.dates
     start = "choose another one than" if given else "say how they are written, as in"
     hint = f"{start} --date-format '{(*given, '%d %b %Y')[0]}', or write them as 2024-12-31"
-    return RetrainError(f"column '{column.name}'", fact, hint)
+    if UNIX.fullmatch(text):
+        unit = "ns" if len(text) > 16 else "us" if len(text) > 14 else "ms" if len(text) > 11 else "s"
+        hint = (
+            f"write them as dates, as in pandas: frame[{name!r}] = pandas.to_datetime(frame[{name!r}], unit='{unit}')"
+        )
+    elif text.isdigit():
+        hint = f"{start} --date-format %Y%m, or write them as 2024-12-31"
+    return RetrainError(f"column '{name}'", fact, hint)
 
 
 def other_orders(column: Look, written: str, fits: Mapping[str, tuple[int, int]]) -> Iterator[str]:
     """That the values of a column can also be read as other dates."""
     own = moment("v", written)
-    others = [other for other in fits if column.ask(f"bool_or({moment('v', other)} <> {own})", column.sample)[0]]
-    if others:
+    found = [other for other in fits if column.ask(f"bool_or({moment('v', other)} <> {own})", column.sample)[0]]
+    if found:
         parts = "day, month and year" if "%y" in written else "day and month"
         years = {one: f"{one} ({' to '.join(map(str, sorted({*ends})))})" for one, ends in fits.items()}
-        fit = f"{' and '.join(years[other] for other in others)} would fit too"
-        choose = f"choose with --date-format '{others[0]}'"
+        fit = f"{' and '.join(years[other] for other in found)} would fit too"
+        choose = f"choose with --date-format '{found[0]}'"
         yield f"the order of {parts} in {shown(column.name)} is not clear: it is read as {years[written]}, but {fit}: {choose}"
 
 
@@ -110,25 +201,36 @@ def late_years(column: Look, written: str, first: int, last: int) -> Iterator[st
         yield f"{shown(column.name)} {read}: if that is wrong, write the years with four digits"
 
 
-def formats_of(column: Look) -> dict[str, tuple[int, int]]:
-    """The ways in which all dates of a column can be read, with the first and the last year; ISO 8601 is empty, and then the only one."""
-
-    def fitting(formats: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-        facts = {
-            own: f"bool_and({time} is not null), min(year({time})), max(year({time}))" for own, time in formats.items()
-        }
-        found = {own: column.ask(fact, column.sample) for own, fact in facts.items()}
-        return {own: (first, last) for own, (fits, first, last) in found.items() if fits}
-
-    given = column.table.format.dates
-    facts = "bool_and(regexp_matches(v, '\\d') and length(v) <= 40), bool_and(length(v) >= 6)"
-    dated, is_long = column.ask(facts, column.sample)
-    if not dated or not (is_long or given):
+def formats_of(column: Look, *, asked: bool = False) -> dict[str, tuple[int, int]]:
+    """The ways in which nearly all dates of a column can be read, with the first and the last year; ISO 8601 is empty, and then the only one."""
+    counts, looked = ways(column, asked=asked)
+    most = max((count for count, _, _ in counts.values()), default=0)
+    if most < (1 - ODD_SHARE) * looked:
         return {}
-    ((first,),) = column.table.connection.execute(f"select v from {column.sample} limit 1").fetchall()
-    known = (day + time for day in DATES for time in TIMES if is_long)
-    written = (*given, *(own for own in known if is_date(first, own)))
-    return fitting({"": moment_in("v", "")}) or fitting({own: moment("v", own) for own in written})
+    fits = {own: (first, last) for own, (count, first, last) in counts.items() if count == most}
+    return {"": fits[""]} if "" in fits else fits
+
+
+def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]], int]:
+    """The ways to write dates that some values have.
+
+    Returns:
+        Of each way, the number of values, their first and their last year; and how many values were looked at, of which most
+        may be dates: 0 if they may not.
+    """
+    shortest = 0 if asked or column.table.format.dates else SHORTEST
+    dated = f"regexp_matches(v, '\\d') and length(v) between {shortest} and {LONGEST}"
+    looked, share, some = column.ask(f"count(*), avg(({dated})::int), list(v)[:{FIRST_VALUES}]", column.sample)
+    if not looked or (share <= MOSTLY and not asked):
+        return {}, 0
+    known = (own for own in (*KNOWN, *(SHORT if asked else ())) if any(is_date(text, own) for text in some))
+    written = list(dict.fromkeys(("", *column.table.format.dates, *known)))
+    times = [moment("v", own) for own in written]
+    facts = column.ask(
+        ", ".join(f"count({time}), min(year({time})), max(year({time}))" for time in times), column.sample
+    )
+    counts = {own: facts[3 * place : 3 * place + 3] for place, own in enumerate(written)}
+    return {own: (count, first, last) for own, (count, first, last) in counts.items() if count}, looked
 
 
 def is_date(text: str, written: str) -> bool:

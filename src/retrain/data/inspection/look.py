@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, MOSTLY, ODD_SHARE, s
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal
 
-__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "looked_at"]
+__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "looked_at", "rows_of"]
 
 
 LONG = 40.0
@@ -84,7 +84,7 @@ class Look:
         share, strangers = 1 - self.strange / max(1, self.filled), self.strangers
         if WORDS_ALONE in strangers or not strangers or share < MOSTLY:
             return ()
-        words = ", ".join(f"{shown(text)} ({self.odd[text]:,} rows)" for text in strangers[:3])
+        words = ", ".join(f"{shown(text)} ({rows_of(self.odd[text])})" for text in strangers[:3])
         fact = f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'are' if strangers[1:] else 'is'} not"
         hint = "if that means a missing value, add it with --missing"
         return (f"{fact}: {'write them as numbers too, unless they are codes' if self.amounts else hint}",)
@@ -117,10 +117,11 @@ class Look:
         """What to say about the values of a column of numbers that are not numbers."""
         return self.missing_if(self.odd)
 
-    def missing_if(self, values: Collection[str]) -> str:
-        """What to say about values that count as missing; empty if there are none."""
-        rows = sum(self.odd[text] for text in values)
-        return f"; {', '.join(map(shown, list(values)[:3]))} ({rows:,} rows) counts as missing" if values else ""
+    @staticmethod
+    def missing_if(odd: Mapping[str, int]) -> str:
+        """What to say about values that count as missing, by how often they occur; empty if there are none."""
+        rows = rows_of(sum(odd.values()))
+        return f"; {', '.join(map(shown, list(odd)[:3]))} ({rows}) counts as missing" if odd else ""
 
     @property
     def is_numeric(self) -> bool:
@@ -138,6 +139,11 @@ class Look:
     def column(self, kind: str, why: str, **more: Any) -> Column:
         """What was found out."""
         return Column(self.name, kind, why, self.missing, self.distinct, **more)
+
+
+def rows_of(count: int) -> str:
+    """A number of rows in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 @contextmanager

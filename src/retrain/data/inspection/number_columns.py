@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from retrain.data.dialect import MARKERS
+from retrain.data.dialect import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look
 from retrain.data.sql_table import literal
@@ -19,6 +19,10 @@ FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
 """Spellings of one number that versions and codes have side by side: 1000 and 1E3, 3.1 and 3.10."""
+EXPONENT, USUAL = r"\d+[eE]\d+", r".*([eE][+-]|\..*[eE]).*"
+"""A number such as 12e3, which may be a code, and how programs write powers of ten: 1e+06 and 1.2E4."""
+LONG_NUMBER = r"[+-]?\d{16,}"
+"""A whole number with so many digits that it may be read as its neighbour."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
 ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
@@ -46,12 +50,11 @@ def no_numbers(column: Look, more: str, otherwise: str) -> RetrainError:
 
 def number_column(column: Look) -> Column:
     """A column whose values are numbers, or codes that look like numbers."""
-    low, high, distinct, found, whole, zeros = column.ask(
-        "min(x), max(x), count(distinct x), count(x), count(*) filter (x = floor(x)), "
-        "count(*) filter (regexp_matches(v, '^0\\d+$'))"
+    if code := code_column(column):
+        return code
+    low, high, distinct, found, whole = column.ask(
+        "min(x), max(x), count(distinct x), count(x), count(*) filter (x = floor(x))"
     )
-    if zeros:
-        return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
     unique = whole == found == distinct > FEW_CLASSES
     if unique and high - low < found + len(column.table.format.missing):
         return column.column("leave_out", "it numbers the rows")
@@ -60,6 +63,24 @@ def number_column(column: Look) -> Column:
     name = shlex.quote(column.name)
     hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
     return of_numbers(column, "numbers", "numbers", *hints)
+
+
+def code_column(column: Look) -> Column | None:
+    """A column whose numbers are codes, because of how they are written; None if they may be numbers."""
+    written, long = f"regexp_full_match(v, {literal(EXPONENT)})", f"regexp_full_match(v, {literal(LONG_NUMBER)})"
+    zeros, exponents, texts, numbers = column.ask(
+        f"count(*) filter (regexp_matches(v, '^0\\d+$')), count(*) filter ({written}), "
+        f"count(distinct v) filter ({long}), count(distinct x) filter ({long})"
+    )
+    if zeros:
+        return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
+    if exponents == column.numbers:
+        return column.column("categories", "all its numbers are written like 12e3, so they are codes")
+    if texts > numbers and column.distinct == column.filled > FEW_CLASSES:
+        return column.column("leave_out", "it has a different number in every row")
+    if texts > numbers:
+        return column.column("categories", "some of its numbers differ only behind 15 digits, so they are codes")
+    return None
 
 
 def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str, **more: Any) -> Column:
@@ -78,24 +99,29 @@ def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str,
 
 
 def codes(column: Look, option: str) -> Iterator[str]:
-    """What to say about numbers that may be versions or codes, because one of them is written in two ways."""
-    if column.is_varied:
-        return
-    shorter, longer = (f"any_value(v) filter (regexp_full_match(v, {literal(like)}))" for like in (SHORTER, LONGER))
-    found = column.select(
-        f"{shorter} as a, {longer} as b", "group by x having a is not null and b is not null order by x"
+    """What to say about numbers that may be versions or codes, because one of them is written in two ways, or like 12e3."""
+    shorter, longer, code, usual = (
+        f"filter (regexp_full_match(v, {literal(like)}))" for like in (SHORTER, LONGER, EXPONENT, USUAL)
     )
-    for short, long in found[:1]:
+    pairs = f"any_value(v) {shorter} as a, any_value(v) {longer} as b"
+    tail = "group by x having a is not null and b is not null order by x limit 1"
+    for short, long in [] if column.is_varied else column.select(pairs, tail):
         yield f"{short} and {long} in {shown(column.name)} are read as one number: if they are versions or codes, add {option}"
+        return
+    first, others = column.ask(f"min(v) {code}, count(*) {usual}")
+    if first and not others:
+        yield f"{first} in {shown(column.name)} is read as {float(first):g}: if it is a code, add {option}"
 
 
 def days(column: Look, hint: str) -> Iterator[str]:
     """What to say about whole numbers that are dates, such as 20240115."""
-    low, high = column.ask("min(x), max(x)")
-    if low < DAYS[0] or high > DAYS[1]:
-        return
-    if column.ask("bool_and(try_strptime(v, '%Y%m%d') is not null)", "(select v from looked where x is not null)")[0]:
-        yield f"all numbers in {shown(column.name)} can be read as dates, such as {low:.0f}: {hint}"
+    dated = f"x between {DAYS[0]} and {DAYS[1]} and try_strptime(v, '%Y%m%d') is not null"
+    share, first = column.ask(
+        f"avg(({dated})::int), min(x) filter ({dated})", "(select * from looked where x is not null)"
+    )
+    if share >= 1 - ODD_SHARE:
+        some = "all" if share == 1 else "nearly all"
+        yield f"{some} numbers in {shown(column.name)} can be read as dates, such as {first:.0f}: {hint}"
 
 
 def no_answers(column: Look) -> tuple[str, ...]:

@@ -2,16 +2,14 @@
 
 import json
 import re
-import shlex
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, MARKERS, is_number
+from retrain.data.dialect import LOOKED_AT, MARKERS, ODD_SHARE, is_number
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.date_columns import moment_in
-from retrain.data.sql_table import Table, literal
+from retrain.data.sql_table import Table, literal, moment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +29,11 @@ FEWEST_LEAKED = 4
 """Rows of a rare class, in a half of those looked at, from which a column that tells it is more than chance."""
 NAMED = 6
 """Columns and classes that a message names."""
-TOTALS, TOTAL = 3, re.compile(r"(((grand|sub) ?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt):?", re.IGNORECASE)
-"""Last rows that may hold the totals of others, and what they are called."""
+SUMMARIES, SUMMARY = (
+    3,
+    r"(?i)((((grand|sub)[ -]?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt)|(mean|average|avg|mittelwert|durchschnitt)):?",
+)
+"""Last rows that may hold the totals or the means of others, and what they are called."""
 
 
 def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -> Iterator[str]:
@@ -45,7 +46,7 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
     """
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
     yield from second_headers(table, columns)
-    yield from rows_about_rows(table)
+    yield from rows_about_rows(table, columns)
     yield from unused_markers(table)
     yield from unused_dates(table, columns)
     for column in columns:
@@ -110,8 +111,6 @@ def about_scattered(columns: Sequence[Column]) -> Iterator[str]:
     hints: dict[str, list[Column]] = {}
     for column in columns:
         hint = "write numbers instead" + ("" if column.kind == "leave_out" else ", or use --leave-out")
-        if column.is_timed:
-            hint = f"say how the times are written, as in --dates {shlex.quote(column.name)} --date-format '%d/%b/%y %I:%M %p'"
         hints.setdefault(hint, []).append(column)
     for hint, some in hints.items():
         yield f"nearly every row has its own value in {named(some)}, from which little can be learned: {hint}"
@@ -130,17 +129,30 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         yield f"{found[-1]} looks like a second header, but counts as a row: remove it from the file, and what is between it and the header"
 
 
-def rows_about_rows(table: Table) -> Iterator[str]:
-    """Rows inside a file that repeat its header, and last ones that have the total of others."""
+def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """Rows inside a file that repeat its header, and those that have the total or the mean of others."""
     if table.has_header:
         same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
         if rows := table.select("rowid", f"where {same} order by rowid"):
             more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
             yield f"{table.place(rows[0][0])} repeats the header{more}: remove {'them' if more else 'it'} from the file"
-    last = len(table) - TOTALS
+    last = len(table) - SUMMARIES
     for row, *cells in table.select("rowid, *", f"where rowid >= {last} order by rowid"):
-        if any(TOTAL.fullmatch(cell) and is_single(table, place, cell) for place, cell in enumerate(cells)):
-            yield f"{table.place(row)} looks like the total of other rows: remove it from the file"
+        names = (
+            name
+            for place, cell in enumerate(cells)
+            if (name := re.fullmatch(SUMMARY, cell)) and is_single(table, place, cell)
+        )
+        if name := next(names, None):
+            what = "total" if name[2] else "mean"
+            yield f"{table.place(row)} looks like the {what} of other rows: remove it from the file"
+    for own in columns:
+        if own.kind == "categories" or any(re.fullmatch(SUMMARY, marker) for marker in own.markers):
+            inside = f"rowid < {last} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)})"
+            rows = table.select("rowid, *", f"where {inside} order by rowid")
+            if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for _, *cells in rows):
+                more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
+                yield f"{table.place(rows[0][0])} looks like a summary of other rows{more}: remove {'them' if more else 'it'} from the file"
 
 
 def is_single(table: Table, place: int, cell: str) -> bool:
@@ -291,7 +303,7 @@ def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bo
     expressions = {target.name: place_of(table, target) if label else table.number(target.name)}
     for column in columns:
         if column.kind == "dates":
-            expressions[column.name] = f"epoch({moment_in(table.value(column.name), column.date_format)})"
+            expressions[column.name] = f"epoch({moment(table.value(column.name), column.date_format)})"
         else:
             is_number = column.kind == "numbers"
             expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)

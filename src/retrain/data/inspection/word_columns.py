@@ -1,11 +1,11 @@
 """Columns of words: texts, categories and identifiers."""
 
 from retrain.data.dialect import MOSTLY, ODD_SHARE
-from retrain.data.inspection.column import Column
+from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.sql_table import literal
 
-__all__ = ["word_column"]
+__all__ = ["amounts", "word_column"]
 
 
 WORDS = 3.0
@@ -14,32 +14,49 @@ UNSPACED = r"[\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}\x{3040}-\x{30f
 """Letters of scripts that write words without spaces: Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
-CLOCK = r"\d.*[/. -].*\d:\d\d"
-"""What a date with a time of day has, but no duration such as 1:02:03."""
+RANGE = r"\d{1,3} ?[\x{2013}-] ?\d{1,3}"
+AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*"
+"""A number with something behind it, such as 85m2, a range such as 20-29, a hexadecimal number, or several numbers such as 1:23."""
+MOST_SIGNS, FEW_AMOUNTS = 4, 10
+"""Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
 
 
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
-    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED, CLOCK))
-    unspaced, amounts, clocks = column.ask(shares, column.sample)
-    is_timed = clocks > MOSTLY
+    shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
+    unspaced, parted = column.ask(shares, column.sample)
     many, doubts = column.is_varied, column.almost_numbers
     scattered = many and column.distinct > SCATTERED * column.filled
-    few_words = scattered and amounts > 1 - ODD_SHARE and letters < LONG
+    few_words = scattered and parted > 1 - ODD_SHARE and letters < LONG
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
         why = f"{words:.0f} words on average" if words >= WORDS else f"{letters:.0f} characters on average"
-        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words, is_timed=is_timed)
+        return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
         why = "it has a different value in every row"
-        return column.column("leave_out", why, doubts=doubts, scattered=few_words, is_timed=is_timed)
+        return column.column("leave_out", why, doubts=doubts, scattered=few_words)
     why = "1 value" if column.distinct == 1 else f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
-        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words, is_timed=is_timed)
-    return column.column(
-        "categories", why, doubts=doubts, scattered=scattered, is_timed=is_timed, spellings=spellings(column)
+        return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words)
+    return column.column("categories", why, doubts=doubts, scattered=scattered, spellings=spellings(column))
+
+
+def amounts(column: Look, found: Column) -> tuple[str, ...]:
+    """What to say about a column of words if most of them look like amounts, and there are many different ones."""
+    if found.scattered or column.distinct <= FEW_AMOUNTS:
+        return ()
+    alike = f"regexp_full_match(v, {literal(AMOUNT)})"
+    signs = "regexp_replace(regexp_replace(v, '^0[xX][\\dA-Fa-f]+$', '0x'), '[^\\p{L}]+', '', 'g')"
+    share, different, first = column.ask(
+        f"avg(({alike})::int), count(distinct {signs}), min(v) filter ({alike})", column.sample
     )
+    if (share or 0) <= MOSTLY or different > MOST_SIGNS:
+        return ()
+    fact = (
+        f"values in {shown(column.name)} such as {shown(first)} look like amounts or times, but are not read as numbers"
+    )
+    return (f"{fact}: write numbers instead, unless they are codes",)
 
 
 def spellings(column: Look) -> tuple[str, ...]:
