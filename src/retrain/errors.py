@@ -80,7 +80,7 @@ class RetrainError(Exception):
 
 
 class UnavailableError(RetrainError):
-    """Data that can't be fetched now and may be later: there is no network, or the server is down."""
+    """Data that is not here now and may be later: a file is missing, there is no network, or the server is down."""
 
 
 def lack_of_memory(error: BaseException) -> str:

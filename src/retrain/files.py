@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "digests_in",
     "draft_of",
     "flush",
+    "is_cached",
     "md5",
     "named",
     "read_json",
@@ -56,10 +57,12 @@ def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
 
     Yields a temporary path for each output, which the block writes. At the end of the block they replace the outputs.
     If the block raises, or an output can't be replaced, they are removed and all outputs stay as they were.
+    Then folders that were made for them are removed too.
     If the process is killed during the replacement, an output may be missing or older than another one.
     The next call removes the temporary files of killed processes.
     """
     drafts = tuple(draft_of(output, "") for output in outputs)
+    new = {folder for output in outputs for folder in output.parents if not folder.exists()}
     for output in outputs:
         output.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(output)
@@ -69,6 +72,9 @@ def replacing(*outputs: Path) -> Iterator[tuple[Path, ...]]:
     finally:
         for draft in drafts:
             remove(draft)
+        for folder in sorted(new, reverse=True):  # what is in a folder comes before it
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def draft_of(output: Path, earlier: str) -> Path:
@@ -218,8 +224,13 @@ def check_inside(folder: Path, name: str) -> None:
     target = path.resolve()
     if not target.is_file():
         raise RetrainError(str(path), "is not a file", "put the file itself there")
-    if target.parent != folder.resolve() and not CACHED.search(str(target)):
+    if target.parent != folder.resolve() and not is_cached(target):
         raise RetrainError(str(path), "is a link that leads out of its folder", "put the file itself there")
+
+
+def is_cached(path: Path) -> bool:
+    """Whether a path leads into DVC's cache."""
+    return CACHED.search(str(path.resolve())) is not None
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The parent processes of this one, and long commands that it starts."""
+"""The parent processes of this one, long commands that it starts, and what only one process may do at a time."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Ancestors", "deferred_signals", "parent_processes", "run_to_completion"]
+__all__ = ["Ancestors", "deferred_signals", "lock", "parent_processes", "run_to_completion"]
 
 
 DVC = re.compile(r"(^|/)(dvc|retrain\.pipeline\.dvc_program)$")
@@ -91,3 +91,14 @@ def wait_for_group(group: int) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.05)
+
+
+@contextmanager
+def lock(root: Path, what: str) -> Iterator[None]:
+    """One process of a root at a time, for what must not happen twice; `what` names the lock."""
+    from filelock import FileLock
+
+    path = root / ".retrain" / f"{what}.lock"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(path):
+        yield

@@ -5,13 +5,14 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import retrain
 
 import pandas as pd
 import pytest
-from support.project import Project, copy_of_repository
+from support.project import Finished, Project, copy_of_repository
 from support.servers import sending, serving
 
 
@@ -211,7 +212,37 @@ def test_remove_undoes_add(project, tmp_path):
     assert not (project.folder / "data/raw/homes").exists()
 
 
-def test_remove_keeps_what_was_written_since(project, tmp_path):
+def at_once(project: Project, *commands: tuple[str, ...]) -> list[Finished]:
+    """Run some `retrain` commands at the same time."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda command: project.run("retrain", *command), commands))
+
+
+def test_datasets_added_at_once_are_all_kept(project, tmp_path):
+    path, names = write(tmp_path / "homes.csv", homes()), ["first", "second", "third"]
+    ended = at_once(project, *(("add", name, str(path), "--target", "price") for name in [*names, "third"]))
+    assert sorted(one.returncode for one in ended) == [0, 0, 0, 1], ended
+    assert "Error: dataset 'third': exists in params.yaml" in "".join(one.stderr for one in ended)
+    assert project.retrain_here("check", *names).exit_code == 0
+    ended = at_once(project, *(("remove", name) for name in names))
+    assert [one.returncode for one in ended] == [0, 0, 0], ended
+    assert changes(project) == []
+
+
+def test_remove_keeps_what_dvc_tracks(project, tmp_path):
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    project.dvc("add", "-q", "data/raw/homes/homes.csv")
+    said = project.retrain_here("remove", "homes").stdout
+    assert (
+        "\nkept data/raw/homes/homes.csv, which DVC tracks; to delete it: dvc remove --outs data/raw/homes/homes.csv.dvc\n"
+        in said
+    )
+    assert (project.folder / "data/raw/homes/homes.csv").exists()
+    project.dvc("remove", "-q", "--outs", "data/raw/homes/homes.csv.dvc")
+    assert changes(project) == []
+
+
+def test_remove_keeps_what_was_was_written_since(project, tmp_path):
     added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
     card = project.folder / "data/raw/homes/README.md"
     card.write_text("mine")

@@ -29,3 +29,16 @@ def test_doctor_without_git(tmp_path):
     assert "click was pinned to 0.1" in ended.stdout
     assert "not a git repository" in ended.stdout
     assert "mine needs a download" in ended.stdout
+
+
+def test_doctor_names_missing_files(tmp_path):
+    files = {"gone": "~/none/rows.csv", "here": "rows.csv", "nobody": "~no_such_user/rows.csv"}
+    blocks = {name: {"prepare": {"train": {"location": location}}} for name, location in files.items()}
+    write_yaml(tmp_path / "params.yaml", {"datasets": blocks})
+    (tmp_path / "rows.csv").touch()
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "requirements.lock").touch()
+    data = Project(tmp_path).retrain_here("doctor").stdout.splitlines()[-1]
+    assert data.split(maxsplit=1)[1] == (
+        "gone lacks ~/none/rows.csv, here is available, nobody lacks ~no_such_user/rows.csv"
+    )

@@ -194,6 +194,35 @@ def test_missing_data_is_found_first(colleague, room):
     assert "Running stage" not in ended.said
 
 
+def test_data_that_dvc_tracks_is_found(colleague, room):
+    rows = colleague.folder / "data/raw/tiny_numbers/rows.csv"
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    assert colleague.run("git", "rm", "-q", "--cached", str(rows)).returncode == 0
+    colleague.dvc("add", "-q", str(rows))
+    colleague.commit()
+    rows.unlink()
+    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    assert (ended.returncode, results(ended)) == (0, {"data/tiny_numbers/prepared": "identical"}), ended.said
+    shutil.rmtree(colleague.folder / ".dvc/cache")
+    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    said = (
+        "Error: data/raw/tiny_numbers/rows.csv is not in DVC's cache; run: dvc pull data/raw/tiny_numbers/rows.csv.dvc"
+    )
+    assert ended.stderr.splitlines()[-1] == said
+    assert list(room.iterdir()) == []
+
+
+def test_data_that_is_not_committed_is_named(colleague, room):
+    promise(colleague.folder, ["prepare@tiny_numbers"], {})
+    assert colleague.run("git", "rm", "-q", "--cached", "data/raw/tiny_numbers/rows.csv").returncode == 0
+    assert colleague.run("git", "commit", "-qam", "without data").returncode == 0
+    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    assert ended.stderr.splitlines()[-1].endswith(
+        " does not have data/raw/tiny_numbers/rows.csv; run: git add --force data/raw/tiny_numbers/rows.csv, "
+        "or: dvc add data/raw/tiny_numbers/rows.csv; then commit"
+    )
+
+
 def test_failed_stage_is_named_last(colleague, room):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     (colleague.folder / "data/raw/tiny_numbers/rows.csv").write_text("a,b,c,y\n1,2,x,3\n")

@@ -261,7 +261,9 @@ def test_the_cache_holds_verified_files_only(project):
         assert ended.exit_code == 1
         assert f"not {digest}" in ended.stderr
     assert downloads(project) == {}
-    (project.folder / ".retrain" / "downloads" / digest).write_bytes(b"damaged")
+    cached = project.folder / ".retrain" / "downloads" / digest
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"damaged")
     with serving(sending(content)) as (server, _):
         from_url(project, server)
         prepared(project, "tiny_news")

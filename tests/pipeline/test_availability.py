@@ -6,7 +6,7 @@ from retrain.errors import RetrainError
 from retrain.pipeline import availability
 
 import pytest
-from support.project import Project, tiny_datasets
+from support.project import Project, tiny_datasets, write_tiny_tables
 
 
 def test_old_names_are_errors(tmp_path):
@@ -48,6 +48,44 @@ def test_renamed_datasets_need_their_folder(tmp_path):
         "Error: data/raw/renamed does not exist; make it, with a README.md about the data; "
         "after a renaming: git mv data/raw/OLD data/raw/renamed\n"
     )
+
+
+def test_a_dataset_without_its_file_stops_no_other(tmp_path, capsys):
+    write_tiny_tables(tmp_path)
+    blocks = copy.deepcopy(tiny_datasets())
+    blocks["tiny_news"]["prepare"]["train"]["location"] = "data/raw/tiny_news/gone.csv"
+    blocks["tiny_length"]["prepare"]["train"]["sha256"] = "0" * 64
+    blocks["tracked"] = blocks["tiny_sign"]
+    Project(tmp_path).write_params({"datasets": blocks})
+    (tmp_path / "data/raw/tiny_sign/rows.csv").rename(tmp_path / "data/raw/tiny_sign/rows.csv.dvc")
+    (tmp_path / "data/raw/tracked.dvc").touch()
+    assert availability.available_and_broken(tmp_path) == (["tiny_numbers"], ["tiny_length"])
+    said = dict(line.split(" is left out: ") for line in capsys.readouterr().err.splitlines())
+    gone = "put the file there, or change its location in datasets.tiny_news.prepare"
+    wrong = said.pop("tiny_length")
+    assert said == {
+        "tiny_news": f"data/raw/tiny_news/gone.csv does not exist; {gone}",
+        "tiny_sign": "data/raw/tiny_sign/rows.csv does not exist; run: dvc pull data/raw/tiny_sign/rows.csv.dvc",
+        "tracked": "data/raw/tracked does not exist; run: dvc pull data/raw/tracked.dvc",
+    }
+    assert "has the SHA-256" in wrong
+    with pytest.raises(RetrainError) as caught:
+        availability.named_or_available(tmp_path, "tiny_news")
+    assert str(caught.value) == f"data/raw/tiny_news/gone.csv does not exist; {gone}"
+
+
+def test_a_link_into_the_cache_of_dvc_is_inside(tmp_path):
+    write_tiny_tables(tmp_path)
+    Project(tmp_path).write_params({"datasets": tiny_datasets()})
+    rows, cached = tmp_path / "data/raw/tiny_sign/rows.csv", tmp_path / "cache/files/md5/ab" / ("0" * 30)
+    cached.parent.mkdir(parents=True)
+    rows.rename(cached)
+    rows.symlink_to(cached)
+    availability.ensure_available(tmp_path, "tiny_sign")
+    rows.unlink()
+    rows.symlink_to(cached.rename(tmp_path / "elsewhere.csv"))
+    with pytest.raises(RetrainError, match=r"has no SHA-256; set sha256: "):
+        availability.ensure_available(tmp_path, "tiny_sign")
 
 
 @pytest.mark.slow

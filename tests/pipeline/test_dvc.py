@@ -7,8 +7,8 @@ import signal
 import subprocess
 from contextlib import chdir
 
+from retrain import processes
 from retrain.pipeline import dvc_cache
-from retrain.tracking import store
 
 import pytest
 from dvc.repo import Repo
@@ -154,7 +154,7 @@ def try_slow_rate(project: Project, *options: str) -> str:
 def test_killed_temporary_experiment_resumes(finished, tmp_path):
     before, reference = stale(finished), finished.copy(tmp_path / "reference")
     with (
-        store.lock(finished.folder, "runs"),  # a training waits for its run, at its end
+        processes.lock(finished.folder, "runs"),  # a training waits for its run, at its end
         subprocess.Popen(
             ["dvc", "exp", "run", "--temp", *SLOW_RATE], cwd=finished.folder, text=True,
             env=finished.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

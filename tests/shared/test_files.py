@@ -56,6 +56,14 @@ def test_failed_replacement_changes_nothing(outputs, tmp_path, gone):
     assert content(tmp_path) == {}
 
 
+def test_failed_replacement_leaves_no_new_folders(tmp_path):
+    (tmp_path / "exports").mkdir()
+    outputs = [tmp_path / "exports" / "mine" / "deep" / name for name in ("a", "b")]
+    with pytest.raises(FileNotFoundError), files.replacing(*outputs) as (first, _):
+        first.write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["exports"]
+
+
 REPLACING = """
 import resource, sys
 from pathlib import Path

@@ -8,8 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from retrain import params
-from retrain.tracking import naming, store
+from retrain import params, processes
+from retrain.tracking import naming
 
 import pytest
 from mlflow import MlflowClient
@@ -296,7 +296,7 @@ def test_training_interrupted_before_its_run_exists(forgotten):
     forgotten.set("tiny_numbers.train.loop.epochs", 2000)
     forgotten.set("tiny_numbers.train.loop.patience", 2000)
     program = ["python3", "-c", ASKED, "--dataset", "tiny_numbers"]
-    with store.lock(forgotten.folder, "runs"):  # as another training may hold it
+    with processes.lock(forgotten.folder, "runs"):  # as another training may hold it
         training = subprocess.Popen(
             program, cwd=forgotten.folder, env=forgotten.environment, stdout=subprocess.PIPE, text=True
         )
@@ -314,7 +314,7 @@ def test_training_interrupted_before_its_run_exists(forgotten):
 
 
 def test_interrupted_wait_does_not_change_how_a_run_ends(forgotten):
-    with store.lock(forgotten.folder, "runs"):  # so that MLflow keeps the training waiting
+    with processes.lock(forgotten.folder, "runs"):  # so that MLflow keeps the training waiting
         training = subprocess.Popen(
             ["python3", "-c", ASKED, "--dataset", "tiny_numbers"], cwd=forgotten.folder,
             env=forgotten.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

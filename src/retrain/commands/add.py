@@ -77,7 +77,8 @@ def command(name: str, source: str, **options: Any) -> None:
     workspace = environment.workspace()
     check_name(workspace, name)
     with fetched(workspace, name, source) as file, optional(workspace, name, options["test_file"]) as test:
-        check_copies(workspace, [found for found in (file, test) if found is not None])
+        sources = [found for found in (file, test) if found is not None]
+        check_copies(workspace, sources)
         dataset, facts = inspected(name, file, test, options)
         for line in report(dataset, facts):
             click.echo(line)
@@ -87,7 +88,10 @@ def command(name: str, source: str, **options: Any) -> None:
 
             click.echo("\n".join(block_lines(dataset)))
             return
-        written = write(workspace, dataset, facts, [found for found in (file, test) if found is not None])
+        with dvc_yaml.editing(workspace):
+            check_name(workspace, name)
+            check_copies(workspace, sources)
+            written = write(workspace, dataset, facts, sources)
     click.echo("\nWrote " + "\n      ".join(written))
     click.echo(f"Next: make repro DATASET={name}")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from retrain import cli, environment, files, params, schema, yaml_files
 from retrain.errors import RetrainError
+from retrain.pipeline import dvc_yaml
 
 import click
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -23,8 +24,21 @@ def command(dataset: str, file: Path) -> None:
     stay. To undo this: `retrain reset DATASET`.
     """
     here = environment.workspace()
-    block = params.dataset_block(here, dataset)
     recipe = sections(file)
+    with dvc_yaml.editing(here):
+        write(here, dataset, recipe)
+    click.echo(
+        f"params.yaml has the parameters of {file} for {dataset}; run: dvc exp run --name {file.stem} plot@{dataset}"
+    )
+
+
+def write(here: Path, dataset: str, recipe: dict[str, dict[str, Any]]) -> None:
+    """Replace the parameters of a dataset in params.yaml by those of a recipe.
+
+    Raises:
+        RetrainError: there is no such dataset, one of its sections is not a mapping, or the file can't be edited.
+    """
+    block = params.dataset_block(here, dataset)
     for stage in recipe:
         if not isinstance(block[stage], dict):
             raise RetrainError(
@@ -40,9 +54,6 @@ def command(dataset: str, file: Path) -> None:
             yaml_files.round_trip().dump(content, stream)
         if yaml_files.load_yaml(draft, params.FILE, "lay it out as in the last commit") != expected:
             raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")
-    click.echo(
-        f"params.yaml has the parameters of {file} for {dataset}; run: dvc exp run --name {file.stem} plot@{dataset}"
-    )
 
 
 def replace(section: Any, parameters: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain import cli, environment, files, params, yaml_files
+from retrain.data.downloads import tracked_by
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_yaml
 from retrain.pipeline.blocks import artifact_name, plot_titles
@@ -21,7 +22,7 @@ def command(name: str) -> None:
     """Remove a dataset that `retrain add` wrote.
 
     Takes away its block in params.yaml, its lines in dvc.yaml, its data card and the copy of its file.
-    Files that have changed since stay. So do the outputs of its stages and its runs in MLflow.
+    Files that have changed since stay, and files that DVC tracks. So do the outputs of its stages and its runs in MLflow.
     """
     workspace = environment.workspace()
     shown = f"reports/{name}/data.json"
@@ -31,13 +32,11 @@ def command(name: str) -> None:
         hint = f"if it was there, run: git checkout {shown}; else remove the block from {params.FILE} and the lines from {dvc_yaml.FILE} yourself"
         raise RetrainError(f"dataset '{name}'", f"has no {shown}, in which 'retrain add' lists what it wrote", hint)
     written = files.read_json(facts, "run: git checkout reports").get("written", {})
-    kept = [path for path, sha256 in written.items() if changed(workspace / path, sha256)]
-    block, pipeline = without_dataset(workspace, name)
-    with files.replacing(workspace / params.FILE, workspace / dvc_yaml.FILE) as drafts:
-        for draft, text in zip(drafts, (block, pipeline), strict=True):
-            with files.writing(draft):
-                draft.write_text(text, encoding="utf-8")
-    gone = [path for path in written if path not in kept and (workspace / path).exists()]
+    tracked = {path: file for path in written if (file := tracked_by(Path(path), workspace))}
+    kept = [path for path, sha256 in written.items() if path not in tracked and changed(workspace / path, sha256)]
+    with dvc_yaml.editing(workspace):
+        remove_lines(workspace, name)
+    gone = [path for path in written if path not in (*kept, *tracked) and (workspace / path).exists()]
     for path in (*(workspace / path for path in gone), facts):
         files.remove(path)
     for folder in (workspace / "data" / "raw" / name, facts.parent):
@@ -49,6 +48,8 @@ def command(name: str) -> None:
     )
     for path in kept:
         click.echo(f"kept {path}, which has changed since it was added")
+    for path, file in tracked.items():
+        click.echo(f"kept {path}, which DVC tracks; to delete it: dvc remove --outs {file}")
     outputs = [
         str(path)
         for path in (Path("data", name), Path("models", name), Path("reports", name))
@@ -61,6 +62,15 @@ def command(name: str) -> None:
 def changed(path: Path, sha256: str) -> bool:
     """Whether a file is there, but with another content."""
     return path.is_file() and files.sha256(path) != sha256
+
+
+def remove_lines(workspace: Path, name: str) -> None:
+    """Remove a dataset from params.yaml and dvc.yaml; see `without_dataset` for errors."""
+    texts = without_dataset(workspace, name)
+    with files.replacing(workspace / params.FILE, workspace / dvc_yaml.FILE) as drafts:
+        for draft, text in zip(drafts, texts, strict=True):
+            with files.writing(draft):
+                draft.write_text(text, encoding="utf-8")
 
 
 def without_dataset(workspace: Path, name: str) -> tuple[str, str]:

@@ -32,18 +32,13 @@ def command(dataset: str | None) -> None:
     Without DATASET, it also takes the stages of datasets that are no longer in params.yaml out of dvc.lock.
     """
     workspace = environment.workspace()
-    broken = {} if dataset else availability.broken_blocks(workspace)
-    complete = [dataset] if dataset else [name for name in params.datasets(workspace) if name not in broken]
-    if not complete:
-        raise next(iter(broken.values()))
-    dvc_yaml.check(workspace, complete[0])
-    for name, error in broken.items():
-        click.echo(f"{name} is left out: {error}", err=True)
+    dvc_yaml.check_repository(workspace)
     # A bare `dvc repro` would fail for a broken block or an unavailable dataset.
+    broken: list[str] = []
     if dataset is not None:
         datasets = availability.named_or_available(workspace, dataset)
     else:
-        datasets = availability.available_datasets(workspace, complete)
+        datasets, broken = availability.available_and_broken(workspace)
         remove_stale_entries(workspace)
     stages = [f"plot@{name}" for name in datasets]
     repro = [sys.executable, "-m", dvc_program.__name__, "repro", *stages]
@@ -64,7 +59,9 @@ def remove_stale_entries(workspace: Path) -> None:
     """Remove the results of datasets that are no longer in params.yaml from dvc.lock, where DVC would keep them."""
     for name in sorted({*dvc_lock.read(workspace).datasets()} - {*params.datasets(workspace)}):
         stages = [("stages", f"{stage}@{name}") for stage in params.STAGES]
-        if reset.restore_keys(workspace / dvc_lock.FILE, b"", stages):
+        with dvc_yaml.editing(workspace):
+            removed = reset.restore_keys(workspace / dvc_lock.FILE, b"", stages)
+        if removed:
             click.echo(f"{dvc_lock.FILE}: removed the stages of {name}, which is not in {params.FILE}", err=True)
 
 

@@ -29,7 +29,9 @@ def command(dataset: str) -> None:
         hint = f"commit it, or remove datasets.{dataset} from {params.FILE} yourself"
         raise RetrainError(f"the {params.FILE} of the last commit", f"has no dataset '{dataset}'", hint)
     require_outputs(workspace, dataset)
-    restored = [*restore_yaml(workspace, dataset), *restore_metrics(workspace, dataset)]
+    with dvc_yaml.editing(workspace):
+        restored = [*restore_yaml(workspace, dataset)]
+    restored += restore_metrics(workspace, dataset)
     outputs = restore_outputs(workspace, dataset)
     for line in restored or [f"{params.FILE}, {dvc_lock.FILE} and the metrics of {dataset} are as in the last commit"]:
         click.echo(line)

@@ -18,7 +18,7 @@ from pydantic import Field, StringConstraints
 if TYPE_CHECKING:
     from requests import Response, Session
 
-__all__ = ["File", "local_copy", "pinned_download"]
+__all__ = ["File", "local_copy", "local_path", "pinned_download", "tracked_by"]
 
 
 ATTEMPTS = 3
@@ -51,27 +51,47 @@ def local_copy(file: File, context: SourceContext) -> Path:
     """The path of a file on this machine. For a URL it is in the download cache.
 
     Raises:
-        UnavailableError: the server can't be reached.
-        RetrainError: the file does not exist or has another digest, or is outside the raw folder and has none.
+        UnavailableError: the file does not exist, or the server can't be reached.
+        RetrainError: the file has another digest, or is outside the raw folder and has none.
     """
     scheme, is_url, _ = file.location.partition("://")
     if scheme.lower() in ("http", "https"):
         return downloaded(file, context)
     if is_url:
         raise RetrainError(file.location, f"has the unknown scheme '{scheme}'", "give a path, or an http(s) URL")
-    path = context.workspace / os.path.expanduser(file.location)  # noqa: PTH111 (pathlib's fails where there is no such user)
+    path = local_path(file.location, context.workspace)
     if not path.is_file():
-        there = "is a directory" if path.is_dir() else "is not a regular file"
-        fact = there if os.path.lexists(path) else "does not exist"
         hint = f"put the file there, or change its location in datasets.{context.dataset}.prepare"
-        raise RetrainError(file.location, fact, hint)
+        if os.path.lexists(path):
+            raise RetrainError(file.location, "is a directory" if path.is_dir() else "is not a regular file", hint)
+        tracked = tracked_by(path, context.workspace)
+        raise UnavailableError(file.location, "does not exist", f"run: dvc pull {tracked}" if tracked else hint)
     if file.sha256 == "unpinned":
-        if not path.resolve().is_relative_to((context.workspace / context.raw).resolve()):
+        # DVC may be configured to put a link into its cache there.
+        inside = path.parent.resolve() / path.name if files.is_cached(path) else path.resolve()
+        if not inside.is_relative_to((context.workspace / context.raw).resolve()):
             hint = f"set sha256: {files.sha256(path)}, or move the file to {context.raw}/"
             raise RetrainError(file.location, "has no SHA-256", hint)
     elif files.sha256(path) != file.sha256:
         raise wrong_digest(file, files.sha256(path))
     return path
+
+
+def local_path(location: str, workspace: Path) -> Path:
+    """The path of a location that is not a URL."""
+    return workspace / os.path.expanduser(location)  # noqa: PTH111 (pathlib's fails where there is no such user)
+
+
+def tracked_by(path: Path, workspace: Path) -> str:
+    """The `.dvc` file by which DVC tracks a file or its folder, after `dvc add` or `dvc import-url`; empty if there is none.
+
+    Args:
+        path: the file or folder, which may be missing.
+        workspace: the project's folder, to which the answer is relative.
+    """
+    parts = [part for part in (workspace / path, *(workspace / path).parents) if part.is_relative_to(workspace)]
+    found = (part.with_name(f"{part.name}.dvc") for part in parts if part != workspace)
+    return next((str(file.relative_to(workspace)) for file in found if file.is_file()), "")
 
 
 def downloaded(file: File, context: SourceContext) -> Path:

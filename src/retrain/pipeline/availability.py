@@ -1,16 +1,17 @@
 """Which datasets are available now: their data is on this machine, or can be downloaded."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from retrain import environment, params, schema
 from retrain.data import sources
+from retrain.data.downloads import tracked_by
 from retrain.data.sources import SourceContext
 from retrain.errors import RetrainError, UnavailableError
 
 import click
 
-__all__ = ["available_datasets", "broken_blocks", "ensure_available", "named_or_available"]
+__all__ = ["available_and_broken", "ensure_available", "named_or_available"]
 
 
 def ensure_available(workspace: Path, dataset: str) -> None:
@@ -26,23 +27,15 @@ def ensure_available(workspace: Path, dataset: str) -> None:
     source.fetch(parameters, SourceContext(dataset, workspace, environment.root()))
 
 
-def broken_blocks(workspace: Path) -> dict[str, RetrainError]:
-    """The datasets that DVC can't run, and the error of each; see `check`."""
-    found = {}
-    for name in map(str, params.datasets(workspace)):
-        try:
-            check(workspace, name)
-        except RetrainError as error:
-            found[name] = error
-    return found
-
-
 def check(workspace: Path, dataset: str) -> None:
     """Raise RetrainError if DVC can't run a dataset: its choices are wrong, or a folder that dvc.yaml names is not there."""
     params.check_choices(workspace, dataset)
-    if not (workspace / "data" / "raw" / dataset).exists():
-        hint = f"make it, with a README.md about the data; after a renaming: git mv data/raw/OLD data/raw/{dataset}"
-        raise RetrainError(f"data/raw/{dataset}", "does not exist", hint)
+    raw = Path("data", "raw", dataset)
+    if not (workspace / raw).exists():
+        if tracked := tracked_by(raw, workspace):
+            raise UnavailableError(str(raw), "does not exist", f"run: dvc pull {tracked}")
+        hint = f"make it, with a README.md about the data; after a renaming: git mv data/raw/OLD {raw}"
+        raise RetrainError(str(raw), "does not exist", hint)
 
 
 def named_or_available(workspace: Path, dataset: str | None) -> list[str]:
@@ -55,22 +48,50 @@ def named_or_available(workspace: Path, dataset: str | None) -> list[str]:
         check(workspace, dataset)
         ensure_available(workspace, dataset)
         return [dataset]
-    for error in broken_blocks(workspace).values():
+    ready, problems = looked_up(workspace)
+    for error in broken(problems).values():
         raise error
-    return available_datasets(workspace, map(str, params.datasets(workspace)))
+    left_out(ready, problems)
+    return ready
 
 
-def available_datasets(workspace: Path, datasets: Iterable[str]) -> list[str]:
-    """Those of some datasets that are available, and a line for each other one; raises RetrainError if none is."""
-    ready = []
-    for name in datasets:
+def available_and_broken(workspace: Path) -> tuple[list[str], list[str]]:
+    """The datasets that can run now, and those that need a correction first; prints a line for each that can't run.
+
+    Raises:
+        RetrainError: no dataset can run.
+    """
+    ready, problems = looked_up(workspace)
+    wrong = broken(problems)
+    if not ready:
+        for error in wrong.values():
+            raise error
+    left_out(ready, problems)
+    return ready, [*wrong]
+
+
+def looked_up(workspace: Path) -> tuple[list[str], dict[str, RetrainError]]:
+    """The datasets that can run now, after their data is downloaded, and why each other one can't."""
+    ready, problems = [], {}
+    for name in map(str, params.datasets(workspace)):
         try:
+            check(workspace, name)
             ensure_available(workspace, name)
             ready.append(name)
-        except UnavailableError as error:
-            click.echo(f"{name} is left out: {error}", err=True)
+        except RetrainError as error:
+            problems[name] = error
+    return ready, problems
+
+
+def broken(problems: Mapping[str, RetrainError]) -> dict[str, RetrainError]:
+    """Those problems that are not a lack of data."""
+    return {name: error for name, error in problems.items() if not isinstance(error, UnavailableError)}
+
+
+def left_out(ready: Sequence[str], problems: Mapping[str, RetrainError]) -> None:
+    """Print a line for each dataset that is left out; raises RetrainError if none is left."""
+    for name, error in problems.items():
+        click.echo(f"{name} is left out: {error}", err=True)
     if not ready:
-        raise RetrainError(
-            params.FILE, "has no dataset whose data is available", "the lines above say what each one needs"
-        )
-    return ready
+        fact = "has no dataset whose data is available"
+        raise RetrainError(params.FILE, fact, "the lines above say what each one needs")

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
-from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import availability, dvc_cache, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline.dvc_cache import OutputFinder
 
 __all__ = ["Clone", "cloned", "run"]
 
@@ -57,6 +58,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         SystemExit: a stage fails; what it printed says why.
     """
     dvc_yaml.check(clone.folder)
+    bring_added_data(clone, datasets)
     for name in datasets:
         require_data(clone, name)
     downloads = environment.root() / ".retrain" / "downloads"
@@ -83,11 +85,37 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         raise RetrainError(f"commit {clone.commit}", "fails to run again", "DVC's message is above")
 
 
+def bring_added_data(clone: Clone, datasets: list[str]) -> None:
+    """Copy the files of datasets that are in the commit as `.dvc` files only; they are in DVC's cache or in the working tree.
+
+    Raises:
+        UnavailableError: one is in neither.
+    """
+    if not any((clone.folder / "data").rglob("*.dvc")):  # so that DVC is not loaded for nothing
+        return
+    pipeline = dvc_yaml.read(clone.folder)
+    needed = [path for stage in pipeline.stages if stage.dataset in datasets for path in stage.dependencies]
+    finder = OutputFinder(dvc_cache.cache_folder(clone.workspace), (clone.workspace,))
+    for path, digest in pipeline.added.items():
+        if any(dvc_yaml.overlap(path, other) for other in needed):
+            digests = finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else {".": digest}
+            places = {Path(path, name): own for name, own in (digests or {}).items()}
+            found = {place: source for place, own in places.items() if (source := finder.file(str(place), own))}
+            if not found or len(found) < len(places):
+                raise UnavailableError(path, "is not in DVC's cache", f"run: dvc pull {path}.dvc")
+            for place, source in found.items():
+                (clone.folder / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, clone.folder / place)
+
+
 def require_data(clone: Clone, dataset: str) -> None:
     """Raise UnavailableError before anything runs; other errors are left to the commit's own code."""
     try:
         availability.ensure_available(clone.folder, dataset)
-    except UnavailableError:
-        raise
+    except UnavailableError as error:
+        if not (clone.workspace / error.where).is_file():
+            raise
+        hint = f"run: git add --force {error.where}, or: dvc add {error.where}; then commit"
+        raise UnavailableError(f"commit {clone.commit}", f"does not have {error.where}", hint) from None
     except RetrainError:
         return

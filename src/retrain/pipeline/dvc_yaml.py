@@ -1,13 +1,13 @@
 """dvc.yaml as DVC reads it: what each stage declares."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain import params
+from retrain import params, processes
 from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
@@ -22,9 +22,12 @@ __all__ = [
     "Pipeline",
     "Stage",
     "check",
+    "check_repository",
     "dataset_of",
+    "editing",
     "in_order",
     "leave_out_broken_blocks",
+    "overlap",
     "read",
 ]
 
@@ -69,8 +72,17 @@ class Pipeline:
     stages: tuple[Stage, ...]
     digests: Mapping[str, str]
     """Of the files and folders that every clone has; a missing one has none."""
+    added: Mapping[str, str]
+    """The digests of the files and folders of `dvc add` and `dvc import-url`, of which git has the `.dvc` files only."""
     not_compared: frozenset[str]
     """Dependencies that contain data, so that their digest is unknown in a clone without data."""
+
+
+@contextmanager
+def editing(folder: Path) -> Iterator[None]:
+    """One process at a time edits params.yaml, dvc.yaml or dvc.lock, from reading a file until it is replaced as a whole."""
+    with processes.lock(folder, "yaml"):
+        yield
 
 
 def dataset_of(stage: str) -> str:
@@ -134,10 +146,7 @@ def check(folder: Path, only: str | None = None) -> None:
     Raises:
         RetrainError: the folder is not in git, or a name in params.yaml that `dvc.yaml` uses in a path is unknown.
     """
-    configured = [path.read_text(encoding="utf-8") for path in (folder / ".dvc").glob("config*")]
-    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) and "no_scm" not in str(configured):
-        hint = "run: git init && git add --all && git commit --message Start; or get the project by git clone"
-        raise RetrainError(str(folder), "is not a git repository, which DVC needs", hint)
+    check_repository(folder)
     for dataset in map(str, params.datasets(folder)) if only is None else [only]:
         block = params.dataset_block(folder, dataset)
         chosen = [
@@ -147,6 +156,14 @@ def check(folder: Path, only: str | None = None) -> None:
             params.check_choices(folder, dataset)
 
 
+def check_repository(folder: Path) -> None:
+    """Raise RetrainError if a folder is not in git, although DVC needs that."""
+    configured = [path.read_text(encoding="utf-8") for path in (folder / ".dvc").glob("config*")]
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) and "no_scm" not in str(configured):
+        hint = "run: git init && git add --all && git commit --message Start; or get the project by git clone"
+        raise RetrainError(str(folder), "is not a git repository, which DVC needs", hint)
+
+
 def pipeline_of(index: "Index") -> Pipeline:
     """The stages of dvc.yaml, with the digests of the files that git stores.
 
@@ -154,7 +171,7 @@ def pipeline_of(index: "Index") -> Pipeline:
     """
     stages = [stage for stage in index.stages if stage.path_in_repo == FILE]
     made = {local_path(out) for out in index.outs}
-    added = {local_path(out): out.hash_info.value for out in index.outs if out.stage.path_in_repo != FILE}
+    added = {local_path(out): str(out.hash_info.value) for out in index.outs if out.stage.path_in_repo != FILE}
     dependencies = {local_path(item): item for stage in stages for item in files_of(stage)}
     partial = {path for path in dependencies if is_partly_data(path, made)}
     in_git = {local_path(out): out for stage in stages for out in stage.outs if not out.use_cache}
@@ -163,6 +180,7 @@ def pipeline_of(index: "Index") -> Pipeline:
     return Pipeline(
         stages=tuple(map(declared, stages, values_of(stages))),
         digests={**{path: item.get_hash().value for path, item in here.items()}, **added},
+        added=added,
         not_compared=frozenset(partial),
     )
 

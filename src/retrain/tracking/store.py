@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from retrain import environment, files, schema
 from retrain.errors import RetrainError
+from retrain.processes import lock
 
 import click
 
@@ -52,17 +53,6 @@ def own_uri(root: Path) -> str:
         fact = "MLflow can't keep a store below a name with '?' or an escape such as '%20'"
         raise RetrainError(str(root), fact, "rename the folder, or set MLFLOW_TRACKING_URI")
     return f"sqlite:///{path}"
-
-
-@contextmanager
-def lock(root: Path, what: str) -> Iterator[None]:
-    """One process of a root at a time, for what must not happen twice; `what` names the lock."""
-    from filelock import FileLock
-
-    path = root / ".retrain" / f"{what}.lock"
-    path.parent.mkdir(exist_ok=True)
-    with FileLock(path):
-        yield
 
 
 def root_id(root: Path) -> str:
