@@ -1,6 +1,7 @@
 """What all commands share: one-line errors, signals, and the command of a stage."""
 
 import atexit
+import errno
 import functools
 import gc
 import math
@@ -190,6 +191,9 @@ def as_user_error(error: BaseException) -> RetrainError | None:
     if not isinstance(error, OSError):
         return None
     path, fact = error.filename2 or error.filename, str(error.strerror or error)
+    if not path and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "make room; to see which, run: df -h . ${TMPDIR:-/tmp}"
+        return RetrainError("the disk", f"is full ({fact})", hint)
     where = files.named(path) if path else "the system"
     if path and error.errno in SYSTEM_ERRORS:
         fact = SYSTEM_ERRORS[error.errno][0]

@@ -303,7 +303,11 @@ def test_pickle_is_not_executed(elsewhere):
             "text.csv, line 2, column 'c' holds 'three', which is not a finite number; correct the value",
         ),
         (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
-        (["tiny_news", "--file", "/dev/zero"], "", "/dev/zero is not a regular file"),
+        (
+            ["tiny_news", "--file", "/dev/zero"],
+            "",
+            "/dev/zero is not a regular file; give the path of a table, or pipe the rows: ",
+        ),
         (["tiny_news"], b"a\n" + bytes(1 << 21), "standard input, line 2 is longer than 1,048,576 bytes; shorten it"),
     ],
 )

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -426,3 +427,20 @@ def test_nothing_is_fetched_or_matched(tmp_path):
     (tmp_path / "rowsX.csv").write_text("a\n2\n")
     with open_table(tmp_path / name, name, Format()) as table:
         assert table.frame(texts=["a"])["a"].tolist() == ["1"]
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(100, 1 << 11), (100, 1 << 13), (3000, 1 << 14)])
+def test_lack_of_room_is_not_blamed_on_the_file(tmp_path, monkeypatch, rows, limit):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n" + "1,2\n" * rows)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(RetrainError) as caught, open_table(path, "rows.csv", Format(), on_disk=True) as table:
+            len(table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path} can't hold the rows (")
+    assert said.endswith("File too large); raise the limit on files: ulimit -f unlimited")

@@ -170,7 +170,7 @@ def test_history_of_text_draws_no_chart(tmp_path, rows):
         (FileNotFoundError(2, "No such file or directory", "a.csv"), "a.csv does not exist; check the path"),
         (PermissionError(13, "Permission denied", "a{}"), "a{} can't be opened (permission denied); check its permissions: ls -ld a{}"),
         (OSError(28, "No space left on device", ".a.csv.7.draft"), "a.csv can't be written: no space left on the disk; make room; to see where, run: df -h"),
-        (OSError(28, "No space left on device"), "the system: No space left on device; check the path, its permissions and the free space (df -h)"),
+        (OSError(28, "No space left on device"), "the disk is full (No space left on device); make room; to see which, run: df -h . ${TMPDIR:-/tmp}"),
         (FileNotFoundError(2, "No usable temporary directory"), "the system: No usable temporary directory; check the path, its permissions and the free space (df -h)"),
         (MemoryError(), "out of memory: MemoryError; raise the limit, or lower train.loop.batch_size"),
     ],

@@ -248,7 +248,7 @@ def test_killed_creation_is_repeated(anywhere):
         assert [path.name for path in folder.iterdir() if path.name != ".retrain"] == ["mlflow.db"]
 
 
-def test_store_errors_say_what_to_do(tmp_path):
+def test_store_errors_say_what_to_do(tmp_path, monkeypatch):
     path = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE experiments (name, artifact_location)")
@@ -260,6 +260,10 @@ def test_store_errors_say_what_to_do(tmp_path):
         store.own_store(tmp_path)
     with pytest.raises(store.StoreError, match="; see: retrain doctor"), store.reachable():
         raise PermissionError(13, "Permission denied")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://me:secret@elsewhere")
+    said = r"^MLflow \(mlflow.db, models in http://elsewhere\) does not work \(no answer\); unset MLFLOW_REGISTRY_URI"
+    with pytest.raises(store.StoreError, match=said), store.reachable():
+        raise ConnectionError("no answer")
 
 
 def test_other_errors_are_not_blamed_on_the_store():

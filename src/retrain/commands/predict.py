@@ -174,6 +174,8 @@ def batches(texts: tuple[str, ...], file: Path | None) -> Iterator[list[str]]:
 def on_disk(file: Path) -> Iterator[tuple[Path, str]]:
     """A file and how errors name it; standard input is copied into a file."""
     if str(file) != "-":
+        pipe = "COMMAND | retrain predict MODEL --file -"
+        files.require_regular_file(file, f"give the path of a table, or pipe the rows: {pipe}")
         yield file, str(file)
         return
     if sys.stdin.isatty():

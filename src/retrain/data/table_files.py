@@ -63,6 +63,8 @@ OBJECT = '{"x": 1, "y": "a"}'
 BACKSLASH = '\\"'
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
+NO_ROOM = ("Could not write file", "failed to offload")
+"""What DuckDB says if the disk of the temporary folder is full, or a file may not become larger."""
 PARQUET_ROWS = 1 << 16
 """Rows of a Parquet file that are read at once."""
 
@@ -97,7 +99,7 @@ def open_table(
 
     Raises:
         RetrainError: the file does not exist, is empty, is not what its name says, is not in its encoding, or a row has too
-            many or too few values.
+            many or too few values; or there is no room for the rows.
     """
     import duckdb
 
@@ -113,12 +115,12 @@ def open_table(
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
         limits = {"memory_limit": MEMORY, "temp_directory": folder} if on_disk else {}
-        connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
-        connection.execute("set enable_progress_bar = false")
         kind = kind_of(Path(shown), start)
         if kind != "parquet" and is_binary(start):
             raise RetrainError(shown, "is a binary file", "save the table as CSV, JSON lines or Parquet")
         try:
+            connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
+            connection.execute("set enable_progress_bar = false")
             if kind == "parquet":
                 yield parquet_table(connection, path, shown, given, expected.section)
             else:
@@ -127,7 +129,17 @@ def open_table(
                 make = json_table if kind == "json" else csv_table
                 yield make(connection, text, expected)
         except duckdb.Error as error:
+            if lacks_room(error):
+                where, fact = str(Path(folder).parent), f"can't hold the rows ({first_line(error)})"
+                limited = "raise the limit on files: ulimit -f unlimited"
+                hint = limited if "too large" in fact else "make room, or set TMPDIR to a folder on another disk"
+                raise RetrainError(where, fact, hint) from None
             raise unreadable(path, shown, error) from None
+
+
+def lacks_room(error: Exception) -> bool:
+    """Whether an error of DuckDB is about the disk of the temporary folder, and not about the file."""
+    return any(words in str(error) for words in NO_ROOM)
 
 
 def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
@@ -282,6 +294,8 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     try:
         fill(connection, f"read_csv({literal(str(text.path))}, {options})", width)
     except duckdb.Error as error:
+        if lacks_room(error):
+            raise
         raise malformed(table, text.path, error) from None
     if not len(table):
         raise RetrainError(text.shown, "has a header, but no rows", "add rows")

@@ -77,7 +77,9 @@ def fetched(workspace: Path, name: str, source: str) -> Iterator[Fetched]:
                 raise RetrainError("standard input", "is empty", "pipe rows into it, or give a path")
         else:
             path, title = Path(source).expanduser(), Path(source).name
-            files.require_regular_file(path, "give the path of a file")
+            files.require_regular_file(
+                path, f"give the path of a file, or pipe the rows: COMMAND | retrain add {name} -"
+            )
             if not path.exists():
                 raise RetrainError(source, "does not exist", "check the path")
         inside = path.resolve()

@@ -23,15 +23,14 @@ def rows_of(body: bytes, content_type: str) -> RawRows:
         RefusedError: the server does not read this content type, or the body is not in its format.
     """
     media, *parameters = [part.strip() for part in content_type.split(";")]
+    if media.lower() not in (JSON, CSV):
+        example = "curl --data-binary @rows.csv --header 'Content-Type: text/csv'"
+        raise RefusedError(415, f"the content type must be {JSON} or {CSV}, as in: {example}")
     for parameter in filter(None, parameters):
         name, _, value = parameter.partition("=")
         if name.strip().lower() != "charset" or value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
             raise RefusedError(415, "the content type has a parameter that is not supported; use charset=utf-8 or none")
-    if media.lower() == JSON:
-        return of_json(body)
-    if media.lower() == CSV:
-        return of_csv(body)
-    raise RefusedError(415, f"the content type must be {JSON} or {CSV}")
+    return of_json(body) if media.lower() == JSON else of_csv(body)
 
 
 def count_of(rows: Any) -> int:
@@ -45,6 +44,8 @@ def of_json(body: bytes) -> RawRows:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RefusedError(400, f"the body is not JSON: {error}") from None
+    if body.count(b":") > orjson.dumps(content).count(b":"):  # of two values with the same key, orjson keeps the last
+        raise RefusedError(400, "an object in the body has the same key twice")
     given = [form for form in FORMS if form in content] if isinstance(content, dict) else []
     if len(given) != 1:
         raise RefusedError(400, f"the body must be a JSON object with exactly one of the keys {', '.join(FORMS)}")

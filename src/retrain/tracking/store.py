@@ -260,7 +260,10 @@ def reachable(uri: str = "") -> Iterator[None]:
         uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         uri = "mlflow.db" if uri in ("", f"sqlite:///{environment.root() / 'mlflow.db'}") else uri
         said = schema.shortened(" ".join(str(error).split()), 200)
-        raise StoreError(f"MLflow ({uri})", f"does not work ({said})", hint_for(said, uri)) from None
+        where, hint = f"MLflow ({uri})", hint_for(said, uri)
+        if models := os.environ.get("MLFLOW_REGISTRY_URI"):  # the error does not say which of the two it is
+            where, hint = f"MLflow ({uri}, models in {models})", f"unset MLFLOW_REGISTRY_URI or correct it, or {hint}"
+        raise StoreError(where, f"does not work ({said})", hint) from None
 
 
 def hint_for(message: str, uri: str) -> str:
