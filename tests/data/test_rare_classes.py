@@ -9,6 +9,7 @@ import train
 from retrain.data import splitting
 from retrain.data.encoders import text
 from retrain.data.report_csv import read_columns, read_numbers
+from retrain.errors import RetrainError
 
 import pandas as pd
 import pytest
@@ -17,18 +18,26 @@ from sklearn import metrics
 from support.project import Project, news_rows, write_csv
 
 COUNTS = [60, 20, 9, 5, 3, 2, 2, 1, 1]
+PLAIN = {"validation": 0.2, "test": 0.2, "seed": 1, "task": "classification", "encoder": {}}
 NAMES = [f"class {number}" for number in range(len(COUNTS))]
 ROWS = [
     (f"text {number} of {name}", name) for name, count in zip(NAMES, COUNTS, strict=True) for number in range(count)
 ]
 
 
+def test_equal_rows_of_a_class_leave_none_to_test():
+    parts = splits_of([(f"text of {name}", name) for name in NAMES for _ in range(2)])
+    with pytest.raises(
+        RetrainError, match=r"has an empty validation .*; each of the 9 classes needs different rows, for"
+    ):
+        splitting.not_empty(parts, splitting.Split.model_validate(PLAIN), "split")
+
+
 def splits_of(rows: list[tuple[str, str]], **changed: object) -> dict[str, pd.DataFrame]:
     """The splits of texts and their classes."""
-    plain = {"validation": 0.2, "test": 0.2, "seed": 1, "task": "classification", "encoder": {}}
     table = pd.DataFrame(rows, columns=["text", "label"], dtype="str").astype({"label": "category"})
     contents = text.Encoder.contents(table[["text"]])
-    return splitting.split(table, contents, None, splitting.Split.model_validate({**plain, **changed}))
+    return splitting.split(table, contents, None, splitting.Split.model_validate({**PLAIN, **changed}))
 
 
 def run(project: Project, *stages: object, dataset: str = "tiny_news") -> tuple[str, str]:

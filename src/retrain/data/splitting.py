@@ -290,12 +290,16 @@ def check(parameters: Split, where: str, *, official: bool) -> None:
 
 def not_empty(splits: dict[str, "pd.DataFrame"], parameters: Split, where: str) -> None:
     """Raise RetrainError if a split is empty."""
-    total = sum(map(len, splits.values()))
+    total, train = sum(map(len, splits.values())), splits["train"]
+    target = train[train.columns[-1]]
+    classes = target.nunique() if str(target.dtype) == "category" else 0
     for name, rows in splits.items():
         if rows.empty:
             parameter = "train_share" if name == "train" else name
             fraction = getattr(parameters, parameter)
             fractions = "" if fraction is None else f" at {parameter} = {fraction:g}"
             hint = "lower validation or test" if fraction is None else f"raise {parameter}"
+            if name != "train" and len(train.drop_duplicates()) < 2 * classes:
+                hint = f"each of the {classes:,} classes needs different rows, for train and for {name}"
             fact = f"has an empty {name} split (0 of {total:,} rows{fractions})"
             raise RetrainError(where, fact, f"{hint}, or add rows")
