@@ -305,6 +305,7 @@ def test_dry_run_writes_nothing(project, tmp_path):
         (["homes", ".", "--target", "price"], ". is a folder, not a file"),
         (["homes", "ftp://x/homes.csv", "--target", "price"], "ftp://x/homes.csv has the unknown scheme 'ftp'"),
         (["homes", "tiny.csv", "--target", "price"], "tiny.csv has 3 rows, which are too few to learn from"),
+        (["homes", "homes.csv", "--target", "price", "--separator", "::"], "--separator: '::' has 2 signs, but must have one; put tabs between them: awk"),
     ],
 )  # fmt: skip
 def test_wrong_input_changes_nothing(project, tmp_path, arguments, expected):
@@ -544,6 +545,7 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(1700000000, 1700000040), "y": [n % 9 for n in range(40)]}, ["--time", "a"], "column 'a' does not hold dates that can be read, such as '1700000000'; write them as dates, as in pandas: "),
         ({"a": range(44000, 44040), "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates that can be read, such as '44000'; say how they are written, as in --date-format %Y%m, or "),
         ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
+        ({"a": [f"word {n // 2}" for n in range(40)], "y": [f"c{n // 2}" for n in range(40)]}, [], "rows.csv has 20 classes, but only 20 different rows, so too few are left to test; add rows with other inputs"),
         ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); say"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
     ],

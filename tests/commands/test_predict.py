@@ -302,6 +302,16 @@ def test_pickle_is_not_executed(elsewhere):
             "",
             "text.csv, line 2, column 'c' holds 'three', which is not a finite number; correct the value",
         ),
+        (
+            ["tiny_numbers"],
+            "a,b,c\n1,2,NA\n",
+            "standard input, line 2, column 'c' holds 'NA', which is not a finite number; enter a number, or remove",
+        ),
+        (
+            ["shop_csv"],
+            "fare;vip;level;zip;tags\nNaN;True;3;01067;\n",
+            "standard input, line 2, column 'fare' holds 'NaN', which is not a finite number; leave it empty if it is",
+        ),
         (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
         (
             ["tiny_news", "--file", "/dev/zero"],
@@ -444,6 +454,14 @@ def test_trained_range_is_no_alarm(elsewhere, fare):
     assert " 1 of 1 rows, such as " in told
 
 
+def test_rows_inside_a_value_are_told(elsewhere):
+    rows = ["7,25;True;3;01067;", '8,5;False;3;"01067;', '7,25;True;4;04109";', "7,25;True;3;04109;"]
+    (elsewhere.folder / "rows.csv").write_text("\n".join(["fare;vip;level;zip;tags", *rows]))
+    ended = predicted(elsewhere, "shop_csv", "--file", "rows.csv")
+    assert len(ended.stdout.splitlines()) == 3
+    assert "Warning: rows.csv, line 3 has a value of 2 lines, which look like rows; close its quote" in ended.stderr
+
+
 def test_missing_number_may_be_a_float(elsewhere):
     expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": None}])
     for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
@@ -461,7 +479,9 @@ def test_numbers_in_quotes_are_numbers(elsewhere):
     ("dataset", "fare", "expected"),
     [
         ("shop_csv", "92.1", "holds '92.1', but this model expects a decimal comma, as in its training file; write 92,1, or"),
+        ("shop_csv", "1.234", "holds '1.234', but this model expects a decimal comma, as in its training file; write 1234 if '.' separates thousands, or 1,234 if it is the decimal mark, or"),
         ("shop_jsonl", "92,1", "holds '92,1', but this model expects a decimal point; write 92.1"),
+        ("shop_jsonl", "1,234", "holds '1,234', but this model expects a decimal point; write 1234 if ',' separates thousands, or 1.234"),
     ],
 )  # fmt: skip
 def test_other_decimal_mark_is_told(elsewhere, dataset, fare, expected):

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from retrain.data.table_files import Expected, open_table
 from retrain.data.text_files import likely_encoding
 from retrain.errors import RetrainError
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 SECTION = "datasets.mine.prepare"
@@ -188,6 +191,159 @@ def test_words_of_a_guessed_encoding_are_shown(tmp_path):
         assert guess.notes == ("encoding cp1252, as in 'Köln' and 'Zürich'",)
 
 
+FAR = "x,1\n" * 300_000
+"""Rows of more bytes than those that are read at once."""
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "last"),
+    [
+        (f"a,b\n{FAR}Zürich,2\n".encode(), "cp1252", "Zürich"),
+        (f"a,b\n{FAR}Zürich,2\n".encode("cp1252"), "cp1252", "Zürich"),
+        (f"a,b\n{FAR}Zürich,2\n".encode("cp1252"), None, "Zürich"),
+        (f"a,b\n{FAR}日本語,2\n".encode(), "shift_jis", "日本語"),
+        (b"a,b\nx,2\n", "utf-16", "x"),
+        (b"a,b\nx,2\n", "shift_jis", "x"),
+        ("a,b\ncafé,2\n".encode("utf-16-le"), "utf-16-le", "café"),
+        ("a,b\ncafé,2\n".encode("utf-16"), "cp1252", "café"),
+    ],
+)  # fmt: skip
+def test_the_content_tells_the_encoding(tmp_path, content, given, last):
+    encoding = given
+    if given is None:
+        (tmp_path / "rows.csv").write_bytes(content)
+        with guessed_table(tmp_path / "rows.csv", "rows.csv", Wishes(), "b") as (_, guess):
+            encoding = guess.format.encoding
+            assert guess.notes == ("encoding cp1252, as in 'Zürich'",)
+    assert read(tmp_path, content, encoding=encoding)[-1] == [last, "2"]
+
+
+def test_a_mixed_encoding_is_an_error(tmp_path):
+    with pytest.raises(RetrainError, match=r"^rows\.csv, line 2 is not UTF-8 \(byte 0xf6\)"):
+        read(tmp_path, "a,b\nKöln,1\n".encode("cp1252"), encoding="utf-16")
+    with pytest.raises(RetrainError, match=r"^rows\.csv, line 300003 is not UTF-8"):
+        read(tmp_path, f"a,b\nKöln,1\n{FAR}".encode() + "Köln,1\n".encode("cp1252"), encoding="cp1252")
+
+
+def parquet(folder: Path, **columns) -> list:
+    """The columns of a Parquet file, as text; a column that can't be read is the reason."""
+    pq.write_table(pa.table(columns), folder / "rows.csv")
+    with guessed_table(folder / "rows.csv", "rows.csv", Wishes()) as (table, guess):
+        assert guess.format.encoding is None
+        return [
+            table.unread.get(name) or [value for (value,) in table.select(f"c{place}")]
+            for place, name in enumerate(table.names)
+        ]
+
+
+def test_types_of_parquet(tmp_path, monkeypatch):
+    words = [b"tr\xc3\xa8s", None]
+    assert parquet(tmp_path, a=pa.array(words), b=pa.array(words, pa.large_binary()), c=pa.array(words).dictionary_encode()) == 3 * [["très", ""]]  # fmt: skip
+    assert parquet(tmp_path, a=pa.array(np.array([0.5, np.nan], np.float16))) == [["0.5", ""]]
+    monkeypatch.setattr("retrain.data.table_files.PARQUET_ROWS", 1)
+    no_text, halves = pa.array([b"a", b"\xff"]), pa.array([[1.5], [2.0]], pa.list_(pa.float16()))
+    found = parquet(tmp_path, a=no_text, b=halves, c=["x", "y"])
+    assert found == ["it holds bytes that are not UTF-8", "it has the type list<element: halffloat>", ["x", "y"]]
+    with open_table(tmp_path / "rows.csv", "rows.csv", Format()) as table:
+        assert set(table.select("c0")) == {("",)}
+        with pytest.raises(RetrainError, match=r"^rows\.csv, column 'a' can't be read: it holds bytes"):
+            table.column("a")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("texts", "given", "numbers"),
+    [
+        (["$1,234.50", "$2.25", "$1,000.00"], {}, [1234.5, 2.25, 1000.0]),
+        (["1.234,50", "2,25", "12,5"], {}, [1234.5, 2.25, 12.5]),
+        (["1 234,5", "2,25", "1.5"], {"decimal": ",", "thousands": " "}, [1234.5, 2.25, 1.5]),
+    ],
+)
+def test_numbers_in_texts_are_read_as_in_csv(tmp_path, ending, texts, given, numbers):
+    rows, path = pd.DataFrame({"a": texts, "b": [1.234, 1.5, 2.0]}), tmp_path / f"rows.{ending}"
+    rows.to_json(path, orient="records", lines=True) if ending == "jsonl" else rows.to_parquet(path)
+    with guessed_table(path, path.name, Wishes(Format(**given))) as (table, _):
+        assert table.frame(numbers=["a", "b"]).to_dict("list") == {"a": numbers, "b": [1.234, 1.5, 2.0]}
+
+
+def rows_of(header: str, row: str, changed: dict[int, str], count: int = 60) -> str:
+    """A file with a row for each number, some of which are written in another way."""
+    return "".join(
+        f"{line}\n" for line in [header, *(changed.get(n, row.format(n=n, c="pq"[n % 2])) for n in range(count))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "count", "note", "line"),
+    [
+        (rows_of("c\tt", "{c}\tword {n}", {9: 'p\t"so', 24: 'q\tso"'}), 60, "quotes have no meaning in it", 0),
+        (rows_of("n,t,c", '{n},"word, {n}",{c}', {9: '9,"so, on,p', 10: '10,so, on",q'}), 59, "", 11),
+        (rows_of("t,c", "word {n},{c}", {9: '"so on,p', 10: 'so, on",q'}), 59, "", 11),
+        (rows_of("n,t,c", '{n},"word, {n}\nword, word",{c}', {}), 60, "", 0),
+        (rows_of("t,c", "word {n},{c}", {9: '"so, on\nand on",p'}), 60, "", 0),
+    ],
+)
+def test_rows_inside_a_value_are_found(tmp_path, content, count, note, line):
+    path = tmp_path / "rows.csv"
+    path.write_text(content)
+    with guessed_table(path, "rows.csv", Wishes(), "c") as (table, guess):
+        fact = f"rows.csv, line {line} has a value of 2 lines, which look like rows; close its quote"
+        assert (len(table), "".join(guess.notes), len(guess.doubts)) == (count, note, int(line > 0))
+        assert all(doubt.startswith(fact) for doubt in guess.doubts)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ('"a" "b"\n"Fiat 128" 1.5 "x y"\n"Fiat X1" 2 "z"\n', [["1.5", "x y"], ["2", "z"]]),
+        ('"a"\t"b"\n"1"\t1.5\t"x y"\n"2"\t2\t"z"\n', [["1.5", "x y"], ["2", "z"]]),
+        ("a~b\n1~x, y\n2~z\n", [["1", "x, y"], ["2", "z"]]),
+        ("a\x01b\n1\x01x\n", [["1", "x"]]),
+    ],
+)
+def test_tables_of_other_programs(tmp_path, content, rows):
+    assert read(tmp_path, content, expected=Expected(wanted=["a"])) == rows
+    with guessed_table(tmp_path / "rows.csv", "rows.csv", Wishes(), "a") as (_, guess):
+        assert ("its first column has the names of rows" in guess.notes) == ("1.5" in content)
+
+
+def test_row_names_without_quotes_are_an_error(tmp_path):
+    (tmp_path / "rows.csv").write_text("a b\n1 1.5 x\n2 2.5 y\n")
+    with (
+        pytest.raises(RetrainError, match=r"^rows\.csv, line 1 has 2 names for 3 columns .*; name each column"),
+        guessed_table(tmp_path / "rows.csv", "rows.csv", Wishes(), "a"),
+    ):
+        pass
+
+
+def test_control_characters_separate_values_without_names(tmp_path):
+    assert read(tmp_path, "1\x01x, y\n2\x01z\n", expected=Expected(("a", "b"))) == [["1", "x, y"], ["2", "z"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        ('__label__b two "w"\n__label__c\tw\n', "is a file of fastText"),
+        ("label::text\nb::two w, v\nc::w\n", "has '::' between its values"),
+        ("label^^text\nb^^two w\nc^^w\n", "has '^^' between its values"),
+        ('"label,text"\n"b,""two, w"""\n"c,w"\n', "has quotes around whole lines"),
+    ],
+)
+def test_advised_commands_make_tables_of_lines(tmp_path, content, fact):
+    (tmp_path / "lines").write_text(content)
+    with (
+        pytest.raises(RetrainError, match=re.escape(fact)) as caught,
+        guessed_table(tmp_path / "lines", "lines", Wishes(), "label"),
+    ):
+        pass
+    subprocess.run(["bash", "-c", caught.value.hint.partition(": ")[2]], cwd=tmp_path, check=True)
+    (made,) = {*tmp_path.iterdir()} - {tmp_path / "lines"}
+    with guessed_table(made, made.name, Wishes(), "label") as (table, _):
+        found = table.frame(texts=["label", "text"]).to_numpy().tolist()
+    assert [label for label, _ in found] == ["b", "c"]
+    assert [text for _, text in found] in (['two "w"', "w"], ["two w, v", "w"], ["two w", "w"], ["two, w", "w"])
+
+
 @pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows.jsonl", "rows.json", "rows.parquet"])
 def test_other_kinds_of_files(tmp_path, name):
     rows = [{"id": "007", "n": 1.5, "t": "x"}, {"id": "08", "n": 2, "t": "line\nbreak"}]
@@ -289,7 +445,11 @@ def test_damaged_files_are_one_line(tmp_path):
         read(tmp_path, "[1, 2]\n[3, 4]\n", "rows.jsonl")
     with pytest.raises(RetrainError, match=r"^rows\.parquet is not a readable table"):
         read(tmp_path, b"PAR1 and then nothing", "rows.parquet")
-    with pytest.raises(RetrainError, match="is not a readable table"):
+    with pytest.raises(
+        RetrainError, match=r"^rows\.json does not hold JSON .*; if it is CSV, rename it: mv rows\.json rows"
+    ):
+        read(tmp_path, "a,b\n1,2\n", "rows.json")
+    with pytest.raises(RetrainError, match=r"^rows\.csv\.gz is cut off, .*; download or write it again"):
         read(tmp_path, gzip.compress(b"a,b\n1,2\n" * 1000)[:-40], "rows.csv.gz")
 
 

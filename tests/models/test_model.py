@@ -224,3 +224,9 @@ def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, n
     if "," in text:
         with pytest.raises(RetrainError, match="is not a number"):
             columns_of([row], anything, [], {})
+
+
+def test_programs_write_decimal_commas_and_points(anything):
+    rows = [{"age": text, "size": "3", "sold": None, "note": ""} for text in ("1.234,5", "2,5", "1.234", 1.234)]
+    written = Format(decimal=",", thousands=".").model_dump()
+    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1.234, 1.234]

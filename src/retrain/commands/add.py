@@ -121,13 +121,15 @@ def inspected(
     from retrain.data.inspection.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
-    wishes = Wishes(format=wished_format(options), header=options["header"], predict=options["predict"])
+    wishes = Wishes(format=wished_format(options, file.shown), header=options["header"], predict=options["predict"])
     target = "" if wishes.header is False else options["target"]
     with guessed_table(file.path, file.shown, wishes, target) as (table, guess):
         if len(table) < FEWEST:
             raise RetrainError(file.title, f"has {len(table)} rows, which are too few to learn from", "add rows")
         target = column_named(options["target"], guess)
         extra = {key: None if options[key] is None else column_named(options[key], guess) for key in ("group", "time")}
+        for own in filter(None, extra.values()):
+            table.column(own)
         columns = columns_of(table, target, replace(wishes, kinds=wished_kinds(options, guess, target, extra)))
         dataset = Dataset(
             name=name,
@@ -142,6 +144,7 @@ def inspected(
             **extra,
         )
         check_columns(dataset, table)
+        check_classes(dataset, table)
         odd = [*guess.doubts, *oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
         odd += [] if test is None else with_test_file(test, dataset, table)
     facts = {
@@ -188,6 +191,20 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         raise RetrainError(f"--group '{dataset.group}'", fact, "add rows of other groups, or leave out --group")
 
 
+def check_classes(dataset: "Dataset", table: "Table") -> None:
+    """Raise RetrainError if classes have too few different rows to learn from and to test: equal rows share a split."""
+    from retrain.pipeline.blocks import KINDS
+
+    if not dataset.is_label or dataset.test or dataset.group or dataset.time:
+        return
+    used = [dataset.target.name, *(name for kind in KINDS for name in dataset.of_kind(kind))]
+    columns, classes = list(map(table.column, used)), len(dataset.classes)
+    (different,) = table.ask(f"count(distinct hash({', '.join(columns)})) filter ({columns[0]} <> '')")
+    if different < classes + 2:
+        fact = f"has {classes:,} classes, but only {different:,} different rows, so too few are left to test"
+        raise RetrainError(dataset.title, fact, "add rows with other inputs")
+
+
 def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
     """What to know about the column of groups."""
     for own in dataset.columns:
@@ -197,6 +214,7 @@ def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
 
 def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[str]:
     """What is odd about the official test file next to the rows of the other one; see `oddities_of_test` for errors."""
+    from retrain.data.dialect import swallowed_rows
     from retrain.data.inspection.official_test import oddities_of_test
     from retrain.data.table_files import Expected, open_table
     from retrain.pipeline.blocks import KINDS
@@ -207,7 +225,9 @@ def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[st
     given = dataset.format.of_other_file(has_header=names is None)
     with open_table(test.path, test.shown, given, Expected(names, [own.name for own in columns])) as rows:
         train = replace(table, format=dataset.format)
-        return list(oddities_of_test(train, rows, columns, dataset.classes, dataset.name))
+        swallowed = swallowed_rows(rows)
+        found = oddities_of_test(train, rows, columns, dataset.classes, dataset.name)
+        return [*([] if swallowed is None else [str(swallowed)]), *found]
 
 
 def column_named(given: str, guess: "Guess") -> str:
@@ -253,16 +273,21 @@ def wished_kinds(
     return kinds
 
 
-def wished_format(options: Mapping[str, Any]) -> "Format":
-    """The format that the user gave; raises RetrainError if it can't be one."""
+def wished_format(options: Mapping[str, Any], shown: str) -> "Format":
+    """The format that the user gave for a file; raises RetrainError if it can't be one."""
+    from retrain.data.dialect import one_sign
     from retrain.data.file_format import Format
     from retrain.data.table_files import is_date_format
 
     if (written := options["date_format"]) is not None and not is_date_format(written):
         fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"
         raise RetrainError("--date-format", fact, hint)
+    separator = SEPARATORS.get(options["separator"], options["separator"])
+    if separator is not None and len(separator) > 1:
+        fact = f"{schema.shown(separator)} has {len(separator)} signs, but must have one"
+        raise RetrainError("--separator", fact, one_sign(separator, shown))
     given = {
-        "separator": SEPARATORS.get(options["separator"], options["separator"]),
+        "separator": separator,
         "decimal": options["decimal"],
         "thousands": options["thousands"],
         "encoding": options["encoding"],

@@ -198,6 +198,7 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
 
     For the arguments and errors see `answer_table`.
     """
+    from retrain.data.dialect import swallowed_rows
     from retrain.data.file_format import Format
     from retrain.data.raw_rows import spellings
     from retrain.data.table_files import Expected, open_table
@@ -229,6 +230,8 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
             click.echo(f"skipped: {bad[row]}", err=True)
         frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
         yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames())
+        if (swallowed := swallowed_rows(opened)) is not None:
+            cli.warn(str(swallowed))
 
 
 def as_known(rows: "pd.DataFrame", known: Mapping[str, frozenset[str]]) -> "pd.DataFrame":

@@ -1,6 +1,7 @@
 """How a file of rows is written: its separator, quotes, header, decimal mark, units. Each guess has an option of `retrain add`."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -8,31 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.file_format import MINUS, SAME_SIGNS, Format
+from retrain.data.file_format import MARKERS, MINUS, SAME_SIGNS, Format
 from retrain.data.sql_table import Table, literal, plain, signed
-from retrain.data.table_files import Expected, open_table
-from retrain.data.text_files import foreign_words, likely_encoding, lines_before_header
+from retrain.data.table_files import Expected, kind_of, open_table
+from retrain.data.text_files import (
+    SEPARATORS,
+    first_bytes,
+    first_lines,
+    foreign_words,
+    has_row_names,
+    likely_encoding,
+    lines_before_header,
+    reading,
+)
 from retrain.errors import RetrainError
 
 __all__ = [
     "FIRST",
     "LOOKED_AT",
-    "MARKERS",
     "MOSTLY",
     "ODD_SHARE",
     "Guess",
     "Wishes",
     "guessed_table",
     "is_number",
+    "one_sign",
     "signs_of",
+    "swallowed_rows",
 ]
 
 
-MARKERS = (
-    "", "?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "\\n", "inf", "-inf",
-    "n.a.", "k.a.", "n.d.", "n. a.", "k. a.", "<na>", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
-)  # fmt: skip
-"""What people write for a missing number, in lower case."""
 HEAD, FIRST, LOOKED_AT = 100, 2_000, 20_000
 """Rows that tell which columns are worth a look, those that are looked at first, and those that are looked at closely."""
 ODD_SHARE = 0.05
@@ -67,6 +73,8 @@ UNITS = re.compile(
     r"%|[A-Z]{0,3}[$€£¥￥₹₽₺₩₪₫฿₴₦]|\\|kr|zł|Rs|Rp|RM|EUR|USD|GBP|CHF|AUD|CAD|INR|JPY|BRL|SEK|NOK|DKK|PLN|CZK"
 )
 """A percent sign or a currency, also in front of numbers. Shift-JIS has \\ for ¥."""
+MOST_REPEATED = 100
+"""Separators that are counted in a line."""
 MOST_UNITS = 4
 """Different units in a column; if there are more, they are rather parts of codes."""
 CODE = r"\+.*|[^.,]{11,}"
@@ -117,27 +125,27 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         RetrainError: see `open_table`.
     """
     given, notes, doubts = wishes.format, [], []
-    if given.encoding is None and not shown.lower().endswith(".parquet"):
-        encoding = likely_encoding(path)
-        if encoding != "utf-8":
-            given = given.model_copy(update={"encoding": encoding})
-            doubts += doubts_of_encoding(path, encoding)
-            words = [] if doubts else foreign_words(path, encoding)
-            notes.append(f"encoding {encoding}" + (f", as in {schema.some_of(words)}" if words else ""))
-    if target and wishes.header is not False and (skip := lines_before_header(path, shown, given, target)):
+    with reading(path, shown):
+        is_parquet = kind_of(Path(shown), first_bytes(path)) == "parquet"
+        encoding = "utf-8" if is_parquet else given.encoding or likely_encoding(path)
+    if given.encoding is None and encoding != "utf-8":
+        given = given.model_copy(update={"encoding": encoding})
+        doubts += doubts_of_encoding(path, encoding)
+        words = [] if doubts else foreign_words(path, encoding)
+        notes.append(f"encoding {encoding}" + (f", as in {schema.some_of(words)}" if words else ""))
+    may_have_title = target and wishes.header is not False and not is_parquet
+    if may_have_title and (skip := lines_before_header(path, shown, given, target)):
         given = given.model_copy(update={"skip": skip})
         lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"
         notes.append(f"the {lines} left out")
     expected = Expected(wanted=[target] if target else [])
     with ExitStack() as stack:
-        try:
-            table = stack.enter_context(open_table(path, shown, given, expected))
-        except RetrainError as error:
-            if given.quote is not None:
-                raise
-            given = given.model_copy(update={"quote": ""})
-            table = without_quotes(open_table(path, shown, given, expected), stack, error)
+        table, doubt = with_quotes(path, shown, given, expected, stack)
+        doubts += [doubt] if doubt else []
+        if table.format.quote != given.quote:
+            given = given.model_copy(update={"quote": table.format.quote})
             notes.append("quotes have no meaning in it")
+        check_whole_lines(table, target)
         known = target in table.names or table.kind != "csv"
         likely = looks_like_header(table)
         has_header = (known or likely) if wishes.header is None else wishes.header
@@ -149,6 +157,7 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
             notes.append("its first line does not look like a header")
         if table.kind == "csv":
             separator, quote = table.reading
+            notes += ["its first column has the names of rows"] if names_rows(table) else []
             given = given.model_copy(update={"separator": separator, "quote": quote if quote != '"' else given.quote})
         given, note = numbers_written(table, given)
         doubts += [note] if note else []
@@ -162,6 +171,92 @@ def doubts_of_encoding(path: Path, encoding: str) -> list[str]:
     listed = schema.enumerated([f"'{word}'" for word in words])
     fact = f"the file is not UTF-8, and is read as {encoding}, with words such as {listed}"
     return [f"{fact}: if they are misspelt, use another one, as in --encoding {other}"] if words else []
+
+
+def with_quotes(path: Path, shown: str, given: Format, expected: Expected, stack: ExitStack) -> tuple[Table, str]:
+    """A table, whose quotes have no meaning if it can only be read in this way, and a doubt about its quotes."""
+    table: Table | None
+    try:
+        table = stack.enter_context(open_table(path, shown, given, expected))
+        if (swallowed := swallowed_rows(table)) is None:
+            return table, ""
+        error = swallowed
+    except RetrainError as found:
+        table, error = None, found
+    if given.quote is None:
+        separator = given.separator if table is None else table.reading[0]
+        unquoted = given.model_copy(update={"quote": "", "separator": separator})
+        try:
+            return without_quotes(open_table(path, shown, unquoted, expected), stack, error), ""
+        except RetrainError:
+            pass
+    if table is None:
+        raise error
+    return table, str(error)
+
+
+def names_rows(table: Table) -> bool:
+    """Whether the first column of a CSV file has names of rows, for which the header has no name."""
+    return table.text is not None and table.has_header and has_row_names(first_lines(table.text), *table.reading)
+
+
+def check_whole_lines(table: Table, target: str) -> None:
+    """Raise RetrainError if the only column holds whole lines: in quotes, or with a separator of several signs."""
+    if table.kind != "csv" or table.text is None or len(table.names) > 1 or target in ("", *table.names):
+        return
+    (line,), file, lines = table.names, shlex.quote(table.shown), first_lines(table.text)
+    in_quotes = all(line[0] == line.rstrip()[-1] == '"' for line in lines)
+    for sign in (*SEPARATORS, *re.findall(r"[^\w\s\"']{2,}", line)):
+        if target in map(str.strip, line.split(sign)) and len(sign) > 1:
+            raise RetrainError(table.shown, f"has {schema.shown(sign)} between its values", one_sign(sign, table.shown))
+        if target in map(str.strip, line.split(sign)) and in_quotes:
+            hint = f'take them away: sed \'s/^"//; s/"$//; s/""/"/g\' {file} > rows.csv'
+            raise RetrainError(table.shown, "has quotes around whole lines", hint)
+    names = line.split()
+    if target in names and {len(row.split()) for row in lines[1:]} == {len(names) + 1}:
+        fact = f"has {len(names)} names for {len(names) + 1} columns with blanks between them"
+        raise RetrainError(
+            f"{table.shown}, line {1 + table.skipped}", fact, "name each column, such as the names of rows"
+        )
+
+
+def one_sign(separator: str, shown: str) -> str:
+    """What to do about a file with several signs between its values."""
+    signs = "".join(f"[{sign}]" if sign != "^" else "\\\\^" for sign in separator)
+    return f"put tabs between them: awk -v OFS='\\t' -F '{signs}' '{{$1=$1}} 1' {shlex.quote(shown)} > rows.tsv"
+
+
+def swallowed_rows(table: Table) -> RetrainError | None:
+    """The error of the first value that has other rows in it, as after a quote that ends lines later; None if there is none.
+
+    They show by the separators around the line breaks, and by a value that fits the first or the last column.
+    """
+    last = len(table.names) - 1
+    if table.kind != "csv" or not last:
+        return None
+    several = ", ".join(f"coalesce(bool_or(contains(c{place}, '\n')), false)" for place in range(last + 1))
+    sign = re.escape(table.reading[0])
+    rows = []
+    for place in [place for place, found in enumerate(table.ask(several)) if found]:
+        behind = f"^(?:[^\n]*{sign}){{{min(last - place, MOST_REPEATED)}}}([^\n]*)\n"
+        before = f"\n([^\n]*?)(?:{sign}[^\n]*){{{min(place, MOST_REPEATED)}}}$"
+        parts = [(last, behind)] * (place < last) + [(0, before)] * (place > 0)
+        shaped = " and ".join(f"regexp_matches(c{place}, {literal(part)})" for _, part in parts)
+        fits = " or ".join(
+            is_in_column(column, f"trim(regexp_extract(c{place}, {literal(part)}, 1))") for column, part in parts
+        )
+        rows += table.select(f"rowid, c{place}", f"where {shaped} and ({fits}) order by rowid limit 1")
+    if not rows:
+        return None
+    row, value = min(rows)
+    fact = f"has a value of {value.count(chr(10)) + 1:,} lines, which look like rows"
+    return RetrainError(table.place(row), fact, 'close its quote, or write a quote inside a value as ""')
+
+
+def is_in_column(place: int, cell: str) -> str:
+    """The expression whether a text is among the values of a column, or a number as most of these are."""
+    mostly = f"(select 2 * count(try_cast(c{place} as double)) > count(*) from rows)"
+    return f"({cell} <> '' and {cell} in (select c{place} from rows)) or (try_cast({cell} as double) is not null and {mostly})"
 
 
 def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, error: RetrainError) -> Table:
@@ -258,11 +353,10 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     Returns:
         The format, and the note; empty if there is nothing to say.
     """
-    if table.kind != "csv":
-        return given, ""
     units = {} if given.units else units_of(table)
     given = given.model_copy(update={"units_in": units})
-    all_columns = (shares_of(table, place, given.units_of(name)) for place, name in enumerate(table.names))
+    texts = [(place, name) for place, name in enumerate(table.names) if schema.column_name(name) not in table.pointed]
+    all_columns = (shares_of(table, place, given.units_of(name)) for place, name in texts)
     columns = [shares for shares in all_columns if shares]
     fits = 1 - ODD_SHARE
 

@@ -8,9 +8,14 @@ from retrain.schema import Section, in_order
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-__all__ = ["AMOUNT", "JOINED", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "ZONE", "Format", "grouped"]
+__all__ = ["AMOUNT", "JOINED", "MARKERS", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "ZONE", "Format", "grouped"]
 
 
+MARKERS = (
+    "", "?", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "\\n", "inf", "-inf",
+    "n.a.", "k.a.", "n.d.", "n. a.", "k. a.", "<na>", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
+)  # fmt: skip
+"""What people write for a missing number, in lower case."""
 MINUS = "\N{MINUS SIGN}"
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
@@ -33,9 +38,9 @@ class Format(Section):
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
     encoding: str | None = None
-    """UTF-8 if absent; UTF-16 is recognised by its byte order mark."""
+    """UTF-8 if absent. A file with a byte order mark, or with letters in UTF-8, is read in its own encoding."""
     decimal: Literal[".", ","] = "."
-    """The decimal mark in numbers."""
+    """The decimal mark in numbers, also if they are texts of JSON lines or Parquet. Other numbers of these have a point."""
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     """The sign between groups of three digits, such as the comma in 1,234.5."""
     dates: tuple[str, ...] = ()

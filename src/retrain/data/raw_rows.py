@@ -69,9 +69,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
             times = converted(name, values, partial(time, dates=dates), np.datetime64("NaT"))
             columns[name] = np.array(times, dtype="datetime64[s]")
         else:
-            # To a model whose training file has a decimal comma, programs write a point: it separates no thousands.
-            thousands = written.get("thousands") if written.get("decimal", ".") == "." else None
-            to_number = partial(number, thousands=thousands)
+            to_number = partial(number, thousands=written.get("thousands"), decimal=written.get("decimal", "."))
             columns[name] = converted(name, values, to_number, math.nan if incomplete else None)
     return columns
 
@@ -236,18 +234,23 @@ def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Enc
     return {name: values for name, values in found.items() if values}
 
 
-def plain_number(text: str, thousands: str | None) -> str:
-    """A text whose minus, if it is a number, is in front, without the signs between its thousands; as `Table.number` reads it."""
+def plain_number(text: str, thousands: str | None, decimal: str) -> str:
+    """A text whose minus, if it is a number, is in front, with a decimal point, without the signs between its thousands.
+
+    As `Table.number` reads it; but to a model with a decimal comma, programs write a point too, so no point alone separates
+    thousands.
+    """
     plain = text.replace(MINUS, "-")
-    if thousands is not None:
-        pattern, signs = grouped(thousands, ".")
+    if thousands is not None and decimal in (".", *text):
+        pattern, signs = grouped(thousands, decimal)
         plain = re.sub(signs, "", plain) if re.match(pattern, plain) else plain
+    plain = plain.replace(decimal, ".")
     return re.sub(NEGATIVE, MINUS_FIRST, plain) if re.search(AMOUNT, text) else plain
 
 
-def number(value: Any, thousands: str | None = None) -> float:
+def number(value: Any, thousands: str | None = None, decimal: str = ".") -> float:
     """A finite number, also as a text; raises WrongValueError for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(plain := plain_number(value.strip(), thousands)):
+    if isinstance(value, str) and NUMBER.fullmatch(plain := plain_number(value.strip(), thousands, decimal)):
         value = float(plain)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise WrongValueError("is not a number; write it as 3 or 2.5")

@@ -5,13 +5,13 @@ So an error can name the value and what to do.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.file_format import AMOUNT, JOINED, MINUS, MINUS_FIRST, NEGATIVE, ZONE, Format, grouped
+from retrain.data.file_format import AMOUNT, JOINED, MARKERS, MINUS, MINUS_FIRST, NEGATIVE, ZONE, Format, grouped
 from retrain.data.report_csv import LARGEST
 from retrain.data.text_files import CHUNK, SEPARATORS, records
 from retrain.errors import RetrainError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["WIDE", "Table", "identifier", "literal", "moment", "plain", "signed"]
 
 
+NEEDED = "enter a number, or remove the row"
+"""What to do about a missing number where none may be missing."""
 OFFSET = r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 WIDE = 50
@@ -57,6 +59,10 @@ class Table:
     """The separator and the quote of a CSV file."""
     section: str = ""
     """The section of params.yaml that describes the file; empty for rows to predict."""
+    pointed: frozenset[str] = frozenset()
+    """Columns of JSON and Parquet with numbers instead of texts: their decimal mark is a point."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Columns of Parquet that can't be read, and why. They are empty."""
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -91,6 +97,8 @@ class Table:
         """The database's name of a column; raises RetrainError if there is none, or more than one."""
         same = schema.column_name(name)
         found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
+        if len(found) == 1 and (why := self.unread.get(self.names[found[0]])) is not None:
+            raise RetrainError(f"{self.shown}, column '{name}'", f"can't be read: {why}", "write it as text or numbers")
         if len(found) == 1:
             return f"c{found[0]}"
         if found:
@@ -123,24 +131,26 @@ class Table:
 
     def number_in(self, value: str, name: str) -> str:
         """The expression of a value of a column as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
-        decimal, thousands = self.decimal, self.format.thousands if self.kind == "csv" else None
+        decimal, thousands = self.decimal(name), self.format.thousands
+        if thousands == "." and schema.column_name(name) in self.pointed:
+            thousands = None
         value = written = plain(value, self.format.units_of(name))
         if thousands is not None:
             number, signs = map(literal, grouped(thousands, decimal))
             together = f"regexp_replace({value}, {signs}, '', 'g')"
             value = f"(case when regexp_matches({value}, {number}) then {together} else {value} end)"
         if decimal != ".":
-            value = f"(case when contains({value}, '.') then null else replace({value}, {literal(decimal)}, '.') end)"
+            pointed = "null" if self.kind == "csv" else value
+            value = f"(case when contains({value}, '.') then {pointed} else replace({value}, ',', '.') end)"
         negative = (
             f"case when regexp_matches({written}, {literal(AMOUNT)}) then try_cast({signed(value)} as double) end"
         )
         number = f"coalesce(try_cast({value} as double), {negative})"
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
-    @property
-    def decimal(self) -> str:
-        """The decimal mark; that of JSON and Parquet is always a point."""
-        return self.format.decimal if self.kind == "csv" else "."
+    def decimal(self, name: str) -> str:
+        """The decimal mark of a column."""
+        return "." if schema.column_name(name) in self.pointed else self.format.decimal
 
     def date(self, name: str) -> str:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
@@ -169,14 +179,15 @@ class Table:
         found: dict[int, RetrainError] = {}
         for name in numbers:
             wrong = self.wrong(name, self.number(name))
-            found = {row: self.no_number(name, row, value, wrong) for row, value in wrong} | found
+            found = {
+                row: self.no_number(name, row, value, wrong, is_needed=name in complete) for row, value in wrong
+            } | found
         for name in dates:
             wrong = self.wrong(name, self.date(name))
             found = {row: self.no_date(name, row, value) for row, value in wrong} | found
         for name in complete:
             for (row,) in self.select("rowid", f"where {self.value(name)} is null order by rowid"):
-                hint = "enter a number, or remove the row"
-                found.setdefault(row, RetrainError(self.place(row, name), "is empty", hint))
+                found.setdefault(row, RetrainError(self.place(row, name), "is empty", NEEDED))
         return found
 
     def frame(
@@ -240,9 +251,12 @@ class Table:
             hint += f', or set {self.section}.format.dates, as in ["%d/%m/{year}"]'
         return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
 
-    def no_number(self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]]) -> RetrainError:
+    def no_number(
+        self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]], *, is_needed: bool
+    ) -> RetrainError:
         """The error of a value that is not a number."""
-        plain = value.replace(self.decimal, ".")
+        decimal = self.decimal(name)
+        plain = value.replace(decimal, ".")
         is_number = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain) and abs(float(plain)) > LARGEST
         fact = f"holds {quoted(value)}, which is {f'larger than {LARGEST:g}' if is_number else 'not a finite number'}"
         hint = f"write it in {self.format.units_in[name]}" if name in self.format.units_in else "correct the value"
@@ -252,12 +266,14 @@ class Table:
         elif self.section:
             means_missing = f"add it to {self.section}.format.missing if it means a missing value"
             hint += f", {means_missing}, or take '{name}' out of {self.section}.numbers"
-        elif self.decimal == "," and POINT.fullmatch(value):
+        elif decimal == "," and POINT.fullmatch(value):
             fact = f"holds {quoted(value)}, but this model expects a decimal comma, as in its training file"
-            hint = f"write {value.replace('.', ',')}, or give the rows as JSON lines or Parquet"
-        elif self.decimal == "." and COMMA.fullmatch(value):
+            hint = f"write {rewritten(value, '.', ',')}, or give the rows as JSON lines or Parquet"
+        elif decimal == "." and COMMA.fullmatch(value):
             fact = f"holds {quoted(value)}, but this model expects a decimal point"
-            hint = f"write {value.replace(',', '.')}"
+            hint = f"write {rewritten(value, ',', '.')}"
+        elif value.lower() in MARKERS:
+            hint = NEEDED if is_needed else "leave it empty if it is missing"
         return RetrainError(self.place(row, name), fact, hint)
 
     def place(self, row: int, name: str = "") -> str:
@@ -345,6 +361,13 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """A name as SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def rewritten(value: str, sign: str, decimal: str) -> str:
+    """How to write a number with another decimal mark: in two ways if its sign may also separate thousands."""
+    pointed, together = value.replace(sign, decimal), value.replace(sign, "")
+    both = value.count(sign) == 1 and re.fullmatch(grouped(sign, decimal)[0], value)
+    return f"{together} if '{sign}' separates thousands, or {pointed} if it is the decimal mark" if both else pointed
 
 
 def quoted(value: str) -> str:

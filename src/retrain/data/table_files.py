@@ -1,5 +1,6 @@
 """Files of rows as tables: CSV, JSON lines and Parquet, read by DuckDB. Errors name the line, as an editor counts it."""
 
+import codecs
 import csv
 import json
 import re
@@ -7,7 +8,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,14 @@ from retrain.data.text_files import (
     Text,
     apart,
     first_bytes,
+    first_lines,
+    has_row_names,
     is_apart,
     is_binary,
     names_in,
     opened,
     plain_text,
+    rare_separators,
     reading,
     records,
     single_blanks,
@@ -37,13 +41,15 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Expected", "is_date_format", "open_table"]
+__all__ = ["Expected", "is_date_format", "kind_of", "open_table"]
 
 
 SPACE = " \t\r\n\v\f\u00a0\ufeff"
 """White space around a value, which does not count."""
 ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
 """The program of awk that makes a CSV file of an ARFF file."""
+FASTTEXT = """'BEGIN{print "label,text"} {l=""; while(sub(/^__label__/,"")) {l=l (l==""?"":";") $1; sub(/^[^ \\t]+[ \\t]*/,"")} gsub(/"/,"\\"\\""); print "\\"" l "\\",\\"" $0 "\\""}'"""
+"""The program of awk that makes a CSV file of the labels and texts of fastText."""
 OTHER_FILES = (
     (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file"),
     (
@@ -54,12 +60,16 @@ OTHER_FILES = (
     (rb"version https://git-lfs", "is a pointer of Git LFS instead of the file", "get the file: git lfs pull"),
 )
 """How files that are not tables start, what they are, and what to do."""
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+"""A sign that no text has, so it separates values."""
 GAP = re.compile(r"\S {2,}\S")
 """Several blanks between names, as in columns of a fixed width."""
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
 OBJECT = '{"x": 1, "y": "a"}'
 """A row of JSON lines."""
+JSON_NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE", "JSON")
+"""The types of columns of JSON files with numbers, also next to texts."""
 BACKSLASH = '\\"'
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
@@ -111,6 +121,10 @@ def open_table(
             raise RetrainError(shown, fact, hint)
     if shown.lower().endswith(".arff"):
         raise RetrainError(shown, "is an ARFF file", f"make it CSV: awk {ARFF} {shlex.quote(shown)} > rows.csv")
+    if start.startswith(b"__label__"):
+        raise RetrainError(
+            shown, "is a file of fastText", f"make it CSV: awk {FASTTEXT} {shlex.quote(shown)} > rows.csv"
+        )
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
@@ -144,6 +158,9 @@ def lacks_room(error: Exception) -> bool:
 
 def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
     """The error of a file that DuckDB can't read. Of JSON lines it names the line."""
+    if shown.endswith(".json") and not re.match(rb"\s*[\[{]", first_bytes(path).removeprefix(codecs.BOM_UTF8)):
+        fact, name = "does not hold JSON objects, as its name says", shlex.quote(f"{Path(shown).stem}.csv")
+        return RetrainError(shown, fact, f"if it is CSV, rename it: mv {shlex.quote(shown)} {name}")
     if "non-record JSON" in str(error):
         return RetrainError(shown, "has values or lists instead of JSON objects", f"write each row as in {OBJECT}")
     if "JSON" in str(error) and not shown.endswith(".json"):
@@ -175,20 +192,70 @@ def kind_of(name: Path, start: bytes) -> str:
 def parquet_table(
     connection: "duckdb.DuckDBPyConnection", path: Path, shown: str, given: Format, section: str
 ) -> Table:
-    """The rows of a Parquet file, with numbers and dates as text."""
+    """The rows of a Parquet file, with numbers and dates as text. Bytes are UTF-8, as older programs write text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with reading(path, shown, Exception), pq.ParquetFile(path) as content:
-        names = tuple(content.schema_arrow.names)
-        schema = pa.schema([field.with_name(f"c{place}") for place, field in enumerate(content.schema_arrow)])
+        fields = list(content.schema_arrow)
+        known = {own: readable_type(connection, own) for own in {field.type for field in fields}}
+        readable = [known[field.type] for field in fields]
+        kept = pa.schema([(f"c{place}", own or pa.null()) for place, own in enumerate(readable)])
+        unread = {
+            place: f"it has the type {field.type}" for place, field in enumerate(fields) if readable[place] is None
+        }
+
+        def converted(place: int, column: "pa.Array[Any]") -> "pa.Array[Any]":
+            own = kept.types[place]
+            try:
+                return pa.nulls(len(column), own) if place in unread else without_nan(column.cast(own))
+            except pa.ArrowInvalid:
+                unread[place] = "it holds bytes that are not UTF-8"
+                return pa.nulls(len(column), own)
+
         batches = (
-            pa.RecordBatch.from_arrays(list(map(without_nan, batch.columns)), schema=schema)
+            pa.RecordBatch.from_arrays([converted(*column) for column in enumerate(batch.columns)], schema=kept)
             for batch in content.iter_batches(PARQUET_ROWS)
         )
-        connection.register("source", pa.RecordBatchReader.from_batches(schema, batches))
-        fill(connection, "source", len(names))
-    return Table(connection, names, given, shown, None, has_header=False, skipped=0, section=section)
+        connection.register("source", pa.RecordBatchReader.from_batches(kept, batches))
+        fill(connection, "source", len(fields))
+    for place in unread:  # batches before the first one that is not UTF-8
+        connection.execute(f"update rows set c{place} = ''")
+    table = Table(connection, tuple(content.schema_arrow.names), given, shown, None, False, 0, section=section)
+    pointed = {schema.column_name(field.name) for field, own in zip(fields, readable, strict=True) if not is_text(own)}
+    return replace(table, pointed=frozenset(pointed), unread={fields[place].name: why for place, why in unread.items()})
+
+
+def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -> "pa.DataType | None":
+    """The type as which a column of a Parquet file is read, such as text for bytes; None if DuckDB knows none."""
+    import duckdb
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_float16(own):
+        return pa.float32()
+    inner = own.value_type if types.is_dictionary(own) else own
+    if (
+        types.is_binary(inner)
+        or types.is_large_binary(inner)
+        or types.is_fixed_size_binary(inner)
+        or types.is_binary_view(inner)
+    ):
+        return pa.string()
+    try:
+        connection.from_arrow(pa.schema([("c", own)]).empty_table()).fetchall()
+    except duckdb.Error:
+        return None
+    return own
+
+
+def is_text(own: "pa.DataType | None") -> bool:
+    """Whether a column of a Parquet file holds text."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    inner = own.value_type if own is not None and types.is_dictionary(own) else own
+    return inner in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def without_nan(column: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -204,8 +271,9 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     if not text.path.stat().st_size:
         raise RetrainError(text.shown, "is empty", "add rows")
     name = literal(str(text.path))
-    described = f"describe select * from read_json({name}, records='true', sample_size=-1, maximum_depth=1)"
-    names = tuple(row[0] for row in connection.execute(described).fetchall())
+    described = f"describe select * from read_json({name}, records='true', sample_size=-1, maximum_depth=2)"
+    types = {column: own for column, own, *_ in connection.execute(described).fetchall()}
+    names = tuple(types)
     for name_ in names:
         twins = [
             other
@@ -220,6 +288,7 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
     table = Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    table = replace(table, pointed=frozenset(schema.column_name(own) for own in names if types[own] in JSON_NUMBERS))
     if len(table) == 1:
         check_rows_apart(table, known={*expected.wanted} <= {*names})
     return table
@@ -267,6 +336,8 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     if separator == " ":
         text = apart(text)
     names, header = expected.names, first_record(text.path, separator, quote)
+    if names is None and has_row_names(first_lines(text.path), separator, quote):
+        header = ["", *header]
     width = len(header)
     if names is not None and len(names) != width:
         fact = f"has {width} column{'s' if width > 1 else ''}, but prepare.columns names {len(names)}"
@@ -351,6 +422,10 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
         return text.format.separator, quote
     likely = [*([" "] if is_apart(text.path) else []), separator, *(own for own in SEPARATORS if own != separator)]
     names = {*map(schema.column_name, wanted)}
+    if len(first_record(text.path, likely[0], quote)) == 1:
+        likely += rare_separators(text.path)
+        if not names and CONTROL.match(likely[-1]):
+            return likely[-1], quote
     with_wanted = (own for own in likely if names and names <= {*first_record(text.path, own, quote)})
     return next(with_wanted, likely[0]), quote
 
@@ -372,7 +447,7 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
     with text.open(encoding="utf-8", newline="") as file:
         try:
             for row, (start, record) in enumerate(records(file, separator, quote, single=width == 1, strict=True)):
-                if len(record) != width:
+                if len(record) != width and (row or not table.has_header):
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
                     hint = "add the missing values, or remove the line"

@@ -23,7 +23,9 @@ __all__ = [
     "Text",
     "apart",
     "first_bytes",
+    "first_lines",
     "foreign_words",
+    "has_row_names",
     "is_apart",
     "is_binary",
     "likely_encoding",
@@ -31,6 +33,7 @@ __all__ = [
     "names_in",
     "opened",
     "plain_text",
+    "rare_separators",
     "reading",
     "records",
     "single_blanks",
@@ -49,6 +52,8 @@ VALUE = re.compile(rf"{VALUE_IN_QUOTES.pattern}|\S+")
 """A value of a line whose values have blanks between them."""
 APART = re.compile(r"\d {2,}[\d.+-]")
 """Numbers with several blanks between them, as no other separator needs."""
+RARE = re.compile(r"[^\w\s\"'.-]")
+"""A sign that may separate values."""
 COMMENT = re.compile(r"(#|//|%)\s")
 SEARCHED = 30
 """The first lines of a CSV file, among which the header is looked for."""
@@ -168,7 +173,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         import pyarrow as pa
 
         with pa.input_stream(str(path), compression=compression) as stream:
-            yield stream
+            try:
+                yield stream
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                fact = f"is cut off, or damaged in another way ({error})"
+                raise RetrainError(str(path), fact, "download or write it again") from None
 
 
 def plain_text(path: Path, known: Text) -> Text:
@@ -183,11 +194,10 @@ def plain_text(path: Path, known: Text) -> Text:
     """
     shown, given = known.shown, known.format
     target, skipped, separator, read, first = known.path / "rows", 0, None, 0, True
+    encoding = encoding_of(path, given.encoding or "utf-8")
+    decoder = decoder_of(encoding, shown)
     with opened(path) as stream, files.writing(target), target.open("wb") as file:
         head = stream.read(CHUNK)
-        given_one = "utf-8" if given.encoding is None or is_foreign_utf8(head) else given.encoding
-        encoding = next((name for mark, name in MARKS.items() if head.startswith(mark)), given_one)
-        decoder = decoder_of(encoding, shown)
         lone = b"\n" not in head and b"\r" in head  # the line ends of old Macs
         held, chunk = "", head
         while True:
@@ -222,12 +232,9 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
 
     It is 0 if a line before could be a row or the header itself, and if there are only blank lines or `sep=`, which need no care.
     """
-    encoding = given.encoding or "utf-8"
-    decoder_of(encoding, shown)
+    decoder_of(given.encoding or "utf-8", shown)
     with reading(path, shown), opened(path) as stream:
-        head = stream.read(CHUNK)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return 0
+        encoding, head = encoding_of(path, given.encoding or "utf-8"), stream.read(CHUNK)
     lone = b"\n" not in head  # the line ends of old Macs
     text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
     if given.separator == " ":
@@ -264,20 +271,69 @@ def apart(text: Text) -> Text:
     return replace(text, path=path)
 
 
+def first_lines(text: Path) -> list[str]:
+    """The first lines of a text that are not blank."""
+    with text.open(encoding="utf-8") as file:
+        return [line for line in islice(file, SEARCHED) if line.strip()]
+
+
+def has_row_names(lines: Sequence[str], separator: str, quote: str) -> bool:
+    """Whether each row begins with its own name, in quotes, for which the header has no name, as R writes tables."""
+    split = map(single_blanks, lines) if separator == " " else lines
+    header, *rows = [record for _, record in records(split, separator, quote, single=True)] or [[]]
+    in_quotes = len(rows) == len(lines) - 1 and all(line.startswith('"') for line in lines)
+    return in_quotes and {*map(len, rows)} == {len(header) + 1} and len({row[0] for row in rows}) == len(rows)
+
+
+def rare_separators(text: Path) -> list[str]:
+    """Signs, other than the usual separators, that each of the first lines has equally often, such as ~ and the Ctrl-A of Hive."""
+    bare = [VALUE_IN_QUOTES.sub("", line) for line in first_lines(text)]
+    signs = dict.fromkeys(RARE.findall(bare[0]))
+    return [sign for sign in signs if 2 * sign not in bare[0] and len({line.count(sign) for line in bare}) == 1]
+
+
 def is_apart(text: Path) -> bool:
     """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
-    with text.open(encoding="utf-8") as file:
-        lines = [line for line in islice(file, SEARCHED) if line.strip()]
-    widths = {len(VALUE.findall(line)) for line in lines}
-    bare = [VALUE_IN_QUOTES.sub("", line) for line in lines]
+    lines = first_lines(text)
+    rows = lines[1:] if has_row_names(lines, " ", '"') else lines
+    widths = {len(VALUE.findall(line)) for line in rows}
+    bare = [VALUE_IN_QUOTES.sub("", line) for line in rows]
     counts = [{line.count(sign) for line in bare} for sign in SEPARATORS]
     by_other = any(len(count) == 1 and count != {0} for count in counts)
     return len(widths) == 1 and widths != {1} and (not by_other or all(map(APART.search, lines)))
 
 
-def is_foreign_utf8(content: bytes) -> bool:
-    """Whether the start of a file has letters outside ASCII and is UTF-8, which no other encoding looks like."""
-    return not content.isascii() and is_in(content, "utf-8")
+def encoding_of(path: Path, given: str) -> str:
+    """The encoding in which a file is read: that of its mark, or UTF-8 if its letters outside ASCII are, or else the given one.
+
+    So a new file may have another one than the training file. UTF-16 without a mark has zero bytes.
+    """
+    if (marked := marked_encoding(first_bytes(path))) is not None or given == "utf-8":
+        return marked or given
+    part, is_utf8 = telling_part(path)
+    if re.match("utf.?16", given, re.IGNORECASE):
+        return given if b"\0" in part else "utf-8"
+    return "utf-8" if is_utf8 and not part.isascii() else given
+
+
+def marked_encoding(start: bytes) -> str | None:
+    """The encoding that the first bytes of a file tell, if they do."""
+    return next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
+
+
+def telling_part(path: Path) -> tuple[bytes, bool]:
+    """The first part of a file that has a byte outside ASCII, or else its end, and whether it is UTF-8."""
+    decoder, before = codecs.getincrementaldecoder("utf-8")(), b""
+    with opened(path) as stream:
+        while True:
+            part = stream.read(CHUNK)
+            try:
+                text = decoder.decode(part, final=not part)
+            except UnicodeDecodeError:
+                return part or before, False
+            if not part or not text.isascii():
+                return part or before, True
+            before = part
 
 
 def is_in(content: bytes, encoding: str) -> bool:
@@ -313,7 +369,7 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
                 break
     byte = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
     name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
-    likely = likely_encoding(path)  # by the start of the file, which may have no such byte
+    likely = likely_encoding(path)  # by the first part with such bytes, which may be another one
     likely = latin_encoding(line) if likely == encoding else likely
     hint = f"set {known.section}.format.encoding: {likely}" if known.section else "save it as UTF-8"
     return RetrainError(place, f"is not {name}{byte}", hint)
@@ -323,11 +379,10 @@ def likely_encoding(path: Path) -> str:
     """The encoding that the bytes of a file are likely to be in. Windows' own covers Latin-1."""
     from charset_normalizer import from_bytes
 
-    with opened(path) as stream:
-        content = stream.read(CHUNK)
-    if is_in(content, "utf-8"):
+    content, is_utf8 = telling_part(path)
+    if is_utf8:
         return "utf-8"
-    if (marked := next((name for mark, name in MARKS.items() if content.startswith(mark)), None)) is not None:
+    if (marked := marked_encoding(content)) is not None:
         return marked
     foreign = len(BEYOND.findall(content))
     words = [word for word in APART_IN_ALL.split(content) if len(BEYOND.findall(word)) > 1 and not DIGIT.search(word)]
@@ -368,8 +423,7 @@ def fits(part: str, alphabet: str) -> bool:
 
 def foreign_words(path: Path, encoding: str, other: str = "ascii") -> list[str]:
     """The first words of a file that another encoding would spell in another way."""
-    with opened(path) as stream:
-        text = stream.read(CHUNK).decode(encoding, errors="replace")
+    text = telling_part(path)[0].decode(encoding, errors="replace")
     words = dict.fromkeys(FOREIGN.findall(text))
     differ = (word for word in words if word.encode(encoding, errors="replace").decode(other, errors="replace") != word)
     return list(islice(differ, NAMED))

@@ -31,13 +31,16 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
         RetrainError: there is no target of that name, or a wish names a column that is not there.
     """
     for name in (target, *wishes.kinds):
-        table.column(name)
+        if name not in table.unread or wishes.kinds.get(name) != "leave_out":
+            table.column(name)
     with looked_at(table, target) as column:
         found = [target_column(column, wishes.predict)]
     for name in table.names:
         if not name or table.names.count(name) > 1:
             why = "it has no name" if not name else "several columns have this name"
             found.append(Column(name, "leave_out", why, 0, 0))
+        elif name in table.unread:
+            found.append(Column(name, "leave_out", table.unread[name], 0, 0))
         elif name != target:
             with looked_at(table, name) as column:
                 found.append(column_of(column, wishes.kinds.get(name)))

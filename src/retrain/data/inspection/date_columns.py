@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from retrain.data.dialect import MARKERS, MOSTLY, ODD_SHARE
+from retrain.data.dialect import MOSTLY, ODD_SHARE
+from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, rows_of
 from retrain.data.sql_table import literal, moment

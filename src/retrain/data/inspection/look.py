@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import FIRST, LOOKED_AT, MARKERS, MOSTLY, ODD_SHARE, signs_of
+from retrain.data.dialect import FIRST, LOOKED_AT, MOSTLY, ODD_SHARE, signs_of
+from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal
 

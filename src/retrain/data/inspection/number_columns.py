@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from retrain.data.dialect import MARKERS, ODD_SHARE
+from retrain.data.dialect import ODD_SHARE
+from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look
 from retrain.data.sql_table import literal

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, MARKERS, ODD_SHARE, is_number
+from retrain.data.dialect import LOOKED_AT, ODD_SHARE, is_number
+from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal, moment
 

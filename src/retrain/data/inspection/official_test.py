@@ -58,7 +58,7 @@ def check_values(train: Table, test: Table, numbers: Sequence[str], dates: Seque
     }
     for name, (kind, converted) in kinds.items():
         for row, value in test.wrong(name, converted)[:1]:
-            comma = ", with a decimal comma" if kind == "number" and train.decimal == "," else ""
+            comma = ", with a decimal comma" if kind == "number" and train.decimal(name) == "," else ""
             hint = f"write each {kind} in one way in both files{comma}"
             if not any(sign.isdigit() for sign in value):
                 hint = f"if it means a missing value, add --missing {shlex.quote(value)}"
