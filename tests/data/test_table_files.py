@@ -3,8 +3,8 @@
 import gzip
 import json
 import math
-import resource
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
