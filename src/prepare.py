@@ -81,17 +81,13 @@ def warnings(cleaned: "Cleaned", read: int) -> Iterator[str]:
         yield f"{cleaned.contradicting:,} rows have the same inputs as a row with another target"
 
 
-def tell_of_classes(dataset: str, labels: "pd.Series[Any]", targets: "pd.Series[Any]") -> None:
-    """Print which classes had several spellings, and warn of those that still differ only in case."""
-    from retrain.data.cleaning import case_twins, several_spellings
+def tell_of_classes(dataset: str, targets: "pd.Series[Any]") -> None:
+    """Warn of classes that differ only in case."""
+    from retrain.data.cleaning import case_twins
 
-    if str(targets.dtype) != "category":
-        return
-    if merged := several_spellings(labels.dropna().unique()):
-        differ = "spellings that differ in spaces or in the form of Unicode are one class"
-        click.echo(f"prepare {dataset}: {differ}: {schema.some_of(merged)}")
-    for message in case_twins(targets.cat.categories):
-        cli.warn(f"{dataset}: {message}")
+    if str(targets.dtype) == "category":
+        for message in case_twins(targets.cat.categories):
+            cli.warn(f"{dataset}: {message}")
 
 
 @cli.stage
@@ -107,7 +103,7 @@ def main(dataset: str) -> None:
     parameters = schema.check(block["prepare"], source.parameters, where)
     read = source.read(parameters, SourceContext(dataset, workspace, environment.root(), block["split"]["task"]))
     cleaned, test = prepare(read, parameters, where)
-    tell_of_classes(dataset, read.rows.iloc[:, -1], cleaned.rows.iloc[:, -1])
+    tell_of_classes(dataset, cleaned.rows.iloc[:, -1])
     official = 0 if test is None else len(test)
     counts = {
         "read": len(read.rows),

@@ -3,6 +3,7 @@
 import difflib
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import ErrorDetails
 
 __all__ = [
+    "INVISIBLE",
     "LONGEST_NAME",
     "NAME",
     "RENAMED",
@@ -32,6 +34,7 @@ __all__ = [
     "check",
     "column_name",
     "combined",
+    "composed",
     "enumerated",
     "in_order",
     "missing_parameter",
@@ -78,7 +81,14 @@ TYPES = {
     "model_attributes_type": "a mapping",
 }
 """What pydantic's errors of these types ask for."""
-BREAK = re.compile(r"\s*\n\s*")
+BREAK = re.compile(r"\s*\n\s*|[\xa0\u2000-\u200a\u202f\u205f\u3000]")
+"""A line break, or a space that looks like a usual one."""
+INVISIBLE = re.compile(r"[\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0e\ufe0f\ufeff]")
+"""Hints for layout: where a line may break, which way a text runs, whether a sign has colours. U+200C and U+200D are not among them: words and emoji need them."""
+BETWEEN_WORDS = re.compile(
+    "(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b(?=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
+)
+"""What separates words, like a space, in Thai, Lao, Burmese and Khmer."""
 KINDS: dict[type, str] = {str: "the text ", Mapping: "the mapping ", list: "the list ", tuple: "the list "}
 
 
@@ -337,9 +347,18 @@ def shown(value: Any) -> str:
     return shortened(" ".join(brief.repr(value).split()), 60)
 
 
+def composed(text: str) -> str:
+    """A text in Unicode's NFC form, where an accent is part of its letter, without invisible signs that mean nothing."""
+    if text.isascii():
+        return text
+    if INVISIBLE.search(text):
+        text = "\u200b".join(INVISIBLE.sub("", part) for part in BETWEEN_WORDS.split(text))
+    return unicodedata.normalize("NFC", text)
+
+
 def column_name(text: str) -> str:
-    """The name of a column, where a line break is a space."""
-    return BREAK.sub(" ", text)
+    """The name of a column as it is compared: see `composed`; a line break and any kind of space are a space."""
+    return BREAK.sub(" ", composed(text))
 
 
 def shortened(text: str, length: int) -> str:

@@ -441,7 +441,13 @@ def test_unknown_categories_are_told(elsewhere):
         "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
         "'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\n"
     )
-    for strange, name, value in ((50, "zip", "Ely"), (51, "zip", "Ely"), (1, "zip", "1067"), (1, "vip", "t rue")):
+    for strange, name, value in (
+        (50, "zip", "Ely"),
+        (51, "zip", "Ely"),
+        (1, "zip", "1067"),
+        (1, "zip", "\uff101067"),
+        (1, "vip", "t rue"),
+    ):
         _, told = warned(elsewhere, "shop_csv", [ROW] * (100 - strange) + [ROW | {name: value}] * strange)
         expected = f"the model does not know the values of {strange} of 100 rows, such as '{value}'; "
         assert (expected in told) == bool(told) == ((strange, value) != (50, "Ely"))  # a rare value, as in the training

@@ -140,8 +140,7 @@ def test_spellings_of_a_class_are_one(project):
     labels = ["caf\u00e9", "cafe\u0301", " caf\u00e9\u00a0", "Spam", "spam", "SPAM", "ham"]
     rows = [[f"text {number}", labels[number % len(labels)]] for number in range(140)]
     write_csv(project.folder / "data/raw/tiny_news/rows.csv", ["text", "topic"], rows)
-    said, warnings = run(project, prepare)
-    assert "are one class: 'caf\u00e9'\n" in said
+    _, warnings = run(project, prepare)
     assert warnings == (
         "Warning: tiny_news: classes 'SPAM', 'Spam' and 'spam' differ only in case; to make them one, use prepare.rename\n"
     )

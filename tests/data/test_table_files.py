@@ -604,3 +604,49 @@ def test_lack_of_room_is_not_blamed_on_the_file(tmp_path, monkeypatch, rows, lim
     said = str(caught.value)
     assert said.startswith(f"{tmp_path} can't hold the rows (")
     assert said.endswith("File too large); raise the limit on files: ulimit -f unlimited")
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ("Zu\u0308rich", "Z\u00fcrich"),
+        ("low\u200b", "low"),
+        (" \u200e low\ufeff ", "low"),
+        ("co\u00adop", "coop"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("ជំរាប\u200bសួរ\u200b", "ជំរាប\u200bសួរ"),
+        ("a\x00e\u0301b", "a\x00\u00e9b"),
+    ],
+)
+def test_forms_of_unicode_are_one(tmp_path, value, stored):
+    assert read(tmp_path, json.dumps({"a": value}) + '\n{"a": "x"}\n', "rows.jsonl") == [[stored], ["x"]]
+    if "\0" not in value:
+        assert read(tmp_path, f'a,b\n"{value}",1\n') == [[stored, "1"]]
+    pd.DataFrame({"a": [value]}).to_parquet(tmp_path / "rows.parquet")
+    with open_table(tmp_path / "rows.parquet", "rows.parquet", Format()) as table:
+        assert table.frame(texts=["a"])["a"].tolist() == [stored]
+
+
+@pytest.mark.parametrize("name", ["unit price é", "unit\u00a0price é", "unit price e\u0301", "\u200eunit\u202fprice é"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_columns_are_found_in_any_form(tmp_path, name, form):
+    path, rows = tmp_path / f"rows.{form}", pd.DataFrame({name: ["3", "4"], "b": ["x", "y"]})
+    if form == "parquet":
+        rows.to_parquet(path)
+    else:
+        path.write_text(rows.to_csv(index=False) if form == "csv" else rows.to_json(orient="records", lines=True))
+    for wanted in ("unit price é", "unit price e\u0301"):
+        with open_table(path, path.name, Format(), Expected(wanted=[wanted])) as table:
+            assert table.names == ("unit price é", "b")
+            assert table.frame(numbers=[wanted])[wanted].tolist() == [3, 4]
+
+
+def test_the_order_of_keys_means_nothing(tmp_path):
+    same = {"y": 1.0, "é": [{"q": 1, "p": "é"}]}, {"e\u0301": [{"p": "e\u0301", "q": 1}], "y": 1.0}
+    rows = [{"a": same[0], "b": '{"y": 1, "x": 2}'}, {"a": same[1], "b": ""}]
+    for ascii_only in (True, False):
+        content = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows)
+        expected = '{"y":1.0,"é":[{"p":"é","q":1}]}'
+        assert read(tmp_path, content, "rows.jsonl") == [[expected, rows[0]["b"]], [expected, ""]]  # a text stays

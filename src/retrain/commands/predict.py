@@ -100,13 +100,14 @@ def is_table(file: Path, model: "Model") -> bool:
 
 def looks_like_header(line: str, model: "Model") -> bool:
     """Whether a text is the name of a column of the model, or the header of a table."""
-    return line.strip() in model.encoder.columns or is_header(line, model)
+    return schema.column_name(line).strip() in model.encoder.columns or is_header(line, model)
 
 
 def is_header(line: str, model: "Model") -> bool:
     """Whether a line is the header of a table with all columns of a model, and others."""
     signs = [sign for sign in (",", ";", "\t", "|") if sign in line]
-    return any({*model.encoder.columns} <= {*map(str.strip, line.split(sign))} for sign in signs)
+    own, line = {*map(schema.column_name, model.encoder.columns)}, schema.column_name(line)
+    return any(own <= {*map(str.strip, line.split(sign))} for sign in signs)
 
 
 def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dict[str, Any]]:
@@ -200,7 +201,7 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
     """
     from retrain.data.dialect import swallowed_rows
     from retrain.data.file_format import Format
-    from retrain.data.raw_rows import spellings
+    from retrain.data.repairs import spellings
     from retrain.data.table_files import Expected, open_table
     from retrain.data.text_files import lines_before_header
 
@@ -247,7 +248,11 @@ def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -
     from retrain.data.table_files import open_table
 
     with open_table(path, shown, given) as opened:
-        return None if {*opened.names} & {*columns} or len(opened.names) != len(columns) else columns
+        return (
+            None
+            if {*opened.names} & {*map(schema.column_name, columns)} or len(opened.names) != len(columns)
+            else columns
+        )
 
 
 def checked(text: str) -> str:

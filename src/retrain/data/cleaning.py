@@ -1,6 +1,5 @@
 """Text cleaning, the same before training and before predicting, and the rows that are dropped."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["Cleaned", "case_twins", "categorise", "changed", "class_names", "clean", "several_spellings", "tidy"]
+__all__ = ["Cleaned", "case_twins", "categorise", "changed", "class_names", "clean", "tidy"]
 
 
 def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
-    """A table with cleaned texts, and with the names of classes, the last column, in Unicode's NFC form.
+    """A table with cleaned texts, and names of classes, which are the last column; see `tidy_texts`.
 
     Number columns are not changed.
 
@@ -23,15 +22,17 @@ def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
         RetrainError: a name in `repairs` is unknown.
     """
     texts = [name for name in table.columns if pd.api.types.is_string_dtype(table[name].dtype)]
-    tidied = {name: tidy_column(table[name], repairs) for name in texts}
-    tidied |= {name: changed(tidied[name], composed) for name in texts if name == table.columns[-1]}
-    return table.assign(**tidied)
+    return table.assign(**{name: tidy_column(table[name], repairs) for name in texts})
 
 
 def tidy_column(column: "pd.Series[str]", repairs: Sequence[str]) -> "pd.Series[str]":
     """A column of texts as `tidy_texts` cleans them; without repairs, by operations on the whole column."""
     if not repairs:
-        return column.astype("str").str.strip()
+        texts = column.astype("str")
+        foreign = ~texts.str.isascii()
+        if foreign.any():
+            texts = texts.where(~foreign, texts[foreign].map(schema.composed, na_action="ignore"))
+        return texts.str.strip()
     return pd.Series(tidy_texts(column.tolist(), repairs), column.index, dtype="str")
 
 
@@ -39,11 +40,6 @@ def changed(column: "pd.Series[str]", change: Callable[[str], str]) -> "pd.Serie
     """A column of few different texts, such as classes, with a change that is made once for each of them."""
     codes, values = pd.factorize(column)
     return pd.Series(list(map(change, values)), dtype="str").take(codes).set_axis(column.index)
-
-
-def composed(text: str) -> str:
-    """A text in Unicode's NFC form: an accent is part of its letter."""
-    return unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True)
@@ -140,11 +136,6 @@ def class_names(rows: pd.DataFrame, ordered: tuple[str, ...], where: str) -> lis
     if len(names) == 1:
         raise RetrainError(where, f"all rows have the class '{names[0]}'", "add rows of another class")
     return names
-
-
-def several_spellings(labels: Iterable[object]) -> list[str]:
-    """The classes that differ in the raw labels only in the form of Unicode or in the spaces around them."""
-    return repeated({str(label): composed(str(label)).strip() for label in labels})
 
 
 def case_twins(names: Iterable[str]) -> list[str]:

@@ -1,9 +1,8 @@
 """Rows from another program, checked and turned into an encoder's columns: texts, mappings, or a table."""
 
-import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from numbers import Real
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
 from retrain.data.file_format import AMOUNT, JOINED, MINUS, MINUS_FIRST, NEGATIVE, ZONE, grouped
-from retrain.data.repairs import tidy_texts
+from retrain.data.repairs import json_text, spellings, tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
 
@@ -22,16 +21,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "columns_of", "is_missing", "spellings", "spelt", "unknown"]
+__all__ = ["RawRows", "columns_of", "is_missing", "spelt", "unknown"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
 """Texts; rows by column names; columns by name; or a table."""
 
 ROWS = "rows"
+MISSING = object()
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-WHOLE = re.compile(r"(-?[1-9]\d*|0)(\.00?|,0)?", re.ASCII)
-"""A whole number: 01067 would be a code, and 1.000 could be a thousand."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
 
@@ -57,7 +55,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
     table, incomplete, known = listed(rows, encoder), encoder.holds == "anything", encoder.known
     columns: dict[str, Any] = {}
     for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
-        values = table[name] if kind == "text" else without_markers(table[name], name, written)
+        values = table[name] if kind == "text" else without_markers(list(map(composed, table[name])), name, written)
         if kind == "text":
             several = incomplete or len(encoder.columns) > 1  # a row without any text has no answer
             columns[name] = tidy_texts(converted(name, values, text, "" if several else None), repairs)
@@ -81,10 +79,7 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         raise RetrainError(ROWS, "must be a list", "for one text, give a list with this text")
     if hasattr(rows, "columns") or isinstance(rows, Mapping):  # a table, or columns by name
         table: Any = rows
-        there = list(table.columns) if hasattr(rows, "columns") else list(table)
-        own = {schema.column_name(str(name)): name for name in there} | {name: name for name in there}
-        for name in names:
-            require(name, own, ROWS)
+        own = places_of(names, {*(table.columns if hasattr(rows, "columns") else table)}, ROWS)
         parts = {name: table[own[name]] for name in names}
         if any(
             getattr(part, "ndim", 1) != 1 or not hasattr(part, "__iter__") or isinstance(part, str | bytes | Mapping)
@@ -111,11 +106,20 @@ def of_row(row: Any, names: Sequence[str], where: str) -> Mapping[Any, Any]:
         raise RetrainError(
             where, "is not what the model takes", "give texts or rows by column names, all of the same kind"
         )
-    complete = all(name in row for name in names)
-    own: Mapping[Any, Any] = row if complete else {schema.column_name(str(name)): row[name] for name in row}
-    for name in names:
-        require(name, own, where)
-    return own
+    own = places_of(names, row, where)
+    return {name: row[own[name]] for name in names}
+
+
+def places_of(names: Sequence[str], there: Collection[Any], where: str) -> Mapping[str, Any]:
+    """How the rows spell each name of a column; raises RetrainError if one is not there."""
+    if all(name in there for name in names):
+        return {name: name for name in names}
+    own = {schema.column_name(str(name)): name for name in there}
+    found = {name: name if name in there else own.get(schema.column_name(name), MISSING) for name in names}
+    for name, place in found.items():
+        if place is MISSING:
+            raise RetrainError(where, f"has no column '{name}'", "give it; a missing value is null")
+    return found
 
 
 def of_texts(texts: Sequence[str], encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
@@ -124,12 +128,6 @@ def of_texts(texts: Sequence[str], encoder: "Encoder") -> Mapping[str, Sequence[
         return encoder.rows_of_texts(texts)
     except RetrainError as error:
         raise RetrainError(ROWS, error.fact, "give rows by column names") from None
-
-
-def require(name: str, there: Iterable[str], where: str) -> None:
-    """Raise RetrainError if a column is not there."""
-    if name not in there:
-        raise RetrainError(where, f"has no column '{name}'", "give it; a missing value is null")
 
 
 def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any], missing: Any) -> list[Any]:
@@ -148,9 +146,15 @@ def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any],
     return found
 
 
+def composed(value: Any) -> Any:
+    """A value whose text is as files are read: see `schema.composed`."""
+    return schema.composed(value) if isinstance(value, str) else value
+
+
 def without_markers(values: Sequence[Any], name: str, written: Mapping[str, Any]) -> Sequence[Any]:
     """The values of a column of another kind than text, where an empty text, and what the training file wrote for it, is missing."""
-    texts = {*spellings(["", *written.get("missing", ()), *written.get("missing_in", {}).get(name, ())])}
+    markers = [*written.get("missing", ()), *written.get("missing_in", {}).get(name, ())]
+    texts = {*spellings(["", *map(schema.composed, markers)])}
     numbers = {float(text) for text in texts if NUMBER.fullmatch(text)}
 
     def is_marker(value: Any) -> bool:
@@ -190,7 +194,10 @@ def text(value: Any) -> str:
 def category(value: Any, known: frozenset[str]) -> str:
     """A category as the training file spelt it. A list or an object is its JSON text, as in a file of JSON lines."""
     if isinstance(value, list | dict):
-        value = json_text(value)
+        try:
+            value = json_text(value)
+        except (TypeError, ValueError, RecursionError):
+            raise WrongValueError("is not a category; give a text or a number") from None
     if isinstance(value, str):
         return spelt(text(value).strip(), known)
     if not isinstance(value, Real | np.bool_):
@@ -200,29 +207,9 @@ def category(value: Any, known: frozenset[str]) -> str:
     return spelt(str(value).lower(), known)
 
 
-def json_text(value: Any) -> str:
-    """A list or an object as DuckDB writes it; raises WrongValueError if JSON has no such value."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError):
-        raise WrongValueError("is not a category; give a text or a number") from None
-
-
 def spelt(value: str, known: frozenset[str]) -> str:
     """A category as the training file spelt it; as it is if that has no spelling of it."""
     return value if value in known else next((own for own in spellings([value]) if own in known), value)
-
-
-def spellings(values: Iterable[str]) -> list[str]:
-    """Values, and how other programs write the same: `true` as `True`, and 3 as 3.0. A code such as 03 has one spelling."""
-    found = []
-    for value in values:
-        found.append(value)
-        if value.lower() in ("true", "false"):
-            found += [value.lower(), value.title(), value.upper()]
-        elif whole := WHOLE.fullmatch(value):
-            found += [whole[1] + zeros for zeros in ("", ".0", ".00", ",0")]
-    return found
 
 
 def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, list[str]]:

@@ -44,9 +44,9 @@ class Table:
     """The rows of a file, as text, in a database of their own in memory."""
 
     connection: "duckdb.DuckDBPyConnection"
-    """Holds the table `rows` with the columns c0, c1 ..., all text without white space around it."""
+    """Holds the table `rows` with the columns c0, c1 ..., all text as `schema.composed` spells it, without white space around it."""
     names: tuple[str, ...]
-    """The names of the columns, as the file has them. They may repeat, and be empty."""
+    """The names of the columns, as `schema.column_name` spells them. They may repeat, and be empty."""
     format: Format
     shown: str
     """How errors name the file."""
@@ -122,7 +122,8 @@ class Table:
     def value(self, name: str) -> str:
         """The expression of a column's value that is not text: NULL where it is missing."""
         column = self.column(name)
-        missing = ", ".join(map(literal, ("", *self.format.missing, *self.format.missing_in.get(name, ()))))
+        markers = map(schema.composed, (*self.format.missing, *self.format.missing_in.get(name, ())))
+        missing = ", ".join(map(literal, ("", *markers)))
         return f"(case when {column} in ({missing}) then null else {column} end)"
 
     def number(self, name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain import schema
 from retrain.data.file_format import Format
+from retrain.data.repairs import json_text
 from retrain.data.sql_table import WIDE, Table, identifier, literal
 from retrain.data.text_files import (
     CHUNK,
@@ -135,6 +136,8 @@ def open_table(
         try:
             connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
             connection.execute("set enable_progress_bar = false")
+            for name, change in (("composed", composed), ("sorted_json", sorted_json)):
+                connection.create_function(name, change, ["VARCHAR"], "VARCHAR")
             if kind == "parquet":
                 yield parquet_table(connection, path, shown, given, expected.section)
             else:
@@ -221,9 +224,10 @@ def parquet_table(
         fill(connection, "source", len(fields))
     for place in unread:  # batches before the first one that is not UTF-8
         connection.execute(f"update rows set c{place} = ''")
-    table = Table(connection, tuple(content.schema_arrow.names), given, shown, None, False, 0, section=section)
-    pointed = {schema.column_name(field.name) for field, own in zip(fields, readable, strict=True) if not is_text(own)}
-    return replace(table, pointed=frozenset(pointed), unread={fields[place].name: why for place, why in unread.items()})
+    names = tuple(schema.column_name(field.name) for field in fields)
+    table = Table(connection, names, given, shown, None, False, 0, section=section)
+    pointed = {name for name, own in zip(names, readable, strict=True) if not is_text(own)}
+    return replace(table, pointed=frozenset(pointed), unread={names[place]: why for place, why in unread.items()})
 
 
 def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -> "pa.DataType | None":
@@ -287,11 +291,35 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     fill(
         connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
     )
-    table = Table(connection, names, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
-    table = replace(table, pointed=frozenset(schema.column_name(own) for own in names if types[own] in JSON_NUMBERS))
+    sort_keys(connection, name, names)
+    own = tuple(map(schema.column_name, names))
+    table = Table(connection, own, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    pointed = {known for known, name in zip(own, names, strict=True) if types[name] in JSON_NUMBERS}
+    table = replace(table, pointed=frozenset(pointed))
     if len(table) == 1:
-        check_rows_apart(table, known={*expected.wanted} <= {*names})
+        check_rows_apart(table, known={*map(schema.column_name, expected.wanted)} <= {*own})
     return table
+
+
+def sort_keys(connection: "duckdb.DuckDBPyConnection", file: str, names: Sequence[str]) -> None:
+    """Sort the keys of objects inside the rows of a JSON file, whose order means nothing, as `json_text` does."""
+    cells = [f"c{place}" for place in range(len(names))]
+    like = ", ".join(f"bool_or({cell}[1] = '{{' or {cell}[1] = '[' and contains({cell}, '{{'))" for cell in cells)
+    ((*found,),) = connection.execute(f"select {like} from rows").fetchall()
+    for cell, name in [(cell, name) for cell, name, some in zip(cells, names, found, strict=True) if some]:
+        one = f"read_json({file}, records='true', columns={{{literal(name)}: 'JSON'}})"
+        (kinds,) = connection.execute(f"select list(distinct json_type({identifier(name)})) from {one}").fetchall()[0]
+        if {"OBJECT", "ARRAY"} & {*kinds}:  # not texts that look like them
+            connection.execute(f"update rows set {cell} = sorted_json({cell}) where contains({cell}, '{{')")
+
+
+def sorted_json(text: str) -> str:
+    """An object or a list of them as JSON with sorted keys; any other text as it is."""
+    try:
+        found = json.loads(text)
+        return json_text(found) if isinstance(found, dict | list) else text
+    except (ValueError, RecursionError):
+        return text
 
 
 def check_rows_apart(table: Table, *, known: bool) -> None:
@@ -374,10 +402,20 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
 
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
-    """Fill the table `rows` with all values as text, without white space around them; empty where there is none."""
+    """Fill the table `rows` with all values as text, without white space around them; empty where there is none.
+
+    Values that are not ASCII are in Unicode's NFC form, without invisible signs; see `schema.composed`.
+    """
     trimmed = trimmed_fast if width <= WIDE else trimmed_short
-    columns = ", ".join(f"coalesce({trimmed(f'cast(c{place} as varchar)')}, '') as c{place}" for place in range(width))
+    cells = {f"c{place}": f"cast(c{place} as varchar)" for place in range(width)}
+    value = "case when strlen({0}) > length({0}) then composed({0}) else {1} end"
+    columns = ", ".join(f"coalesce({value.format(cell, trimmed(cell))}, '') as {name}" for name, cell in cells.items())
     connection.execute(f"create table rows as select {columns} from {source}")
+
+
+def composed(value: str) -> str:
+    """A value that is not ASCII, as it is compared, without white space around it."""
+    return schema.composed(value).strip(SPACE)
 
 
 def trimmed_fast(value: str) -> str:

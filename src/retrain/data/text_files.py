@@ -431,4 +431,4 @@ def foreign_words(path: Path, encoding: str, other: str = "ascii") -> list[str]:
 
 def names_in(record: Sequence[str]) -> list[str]:
     """The values of a record as names of columns."""
-    return [schema.column_name(value.strip()) for value in record]
+    return [schema.column_name(value).strip() for value in record]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrain import cli, schema
+from retrain.data.repairs import plain
 
 if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
@@ -49,8 +50,8 @@ class Unfamiliar:
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
         for name, values in unknown(rows, self.encoder).items():
-            similar = {plain(value) for value in self.encoder.known[name]}
-            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if plain(v) in similar])):
+            similar = {bare(value) for value in self.encoder.known[name]}
+            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if bare(v) in similar])):
                 before, first = found.get(name, (0, []))
                 found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
 
@@ -78,9 +79,9 @@ class Unfamiliar:
                 )
 
 
-def plain(category: str) -> str:
-    """What is left of a category without case, spaces and leading zeros."""
-    return "".join(category.casefold().split()).lstrip("0")
+def bare(category: str) -> str:
+    """What is left of a category without its spelling, all spaces and leading zeros."""
+    return plain(category).replace(" ", "").lstrip("0")
 
 
 def inner_half(low: float, high: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from retrain.data.encoders import Rows
+from retrain.schema import INVISIBLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,6 @@ PLAIN = re.compile("[\0-\x7f‘’“”\u2013\u2014…£€]*")
 """Texts of ASCII and of frequent signs that, like the question mark that can replace them, only separate words."""
 FEW = 3
 """Where a text has fewer words, signs are part of its content: `C`, `C++` and `A-` have little else."""
-INVISIBLE = re.compile(r"[\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0e\ufe0f\ufeff]")
-"""Hints for layout: where a line may break, which way a text runs, whether a sign has colours."""
 EMOTICON = r"[:;=]['^-]*(?:[()\[\]{}|/\\*]|[a-z0-9]\b)|[()]['^-]*[:;=]"
 MINUS = r"(?<!\w)-(?=\w)|(?<=\w)-(?!\w)"
 SIGN = re.compile(rf"{EMOTICON}|{MINUS}|[^\w\s.,;:!?\"'()\[\]{{}}-]")

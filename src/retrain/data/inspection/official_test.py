@@ -1,7 +1,6 @@
 """What does not fit together in the rows to learn from and those of an official test file."""
 
 import shlex
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from retrain import schema
@@ -68,9 +67,8 @@ def check_values(train: Table, test: Table, numbers: Sequence[str], dates: Seque
 
 def unknown_classes(train: Table, test: Table, target: Column, classes: Mapping[str, int]) -> Iterator[str]:
     """Classes that only the test file has; raises RetrainError if it has no other."""
-    known = {unicodedata.normalize("NFC", name) for name in classes}
     counts = classes_of(test, target)
-    unknown = [name for name in counts if unicodedata.normalize("NFC", name) not in known]
+    unknown = [name for name in counts if name not in classes]
     both = f"{train.shown} has {schema.some_of(list(classes))}"
     if not counts:
         raise RetrainError(test.shown, f"has no value in '{target.name}'", "enter the answers")

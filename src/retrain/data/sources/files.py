@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 from retrain.data.cleaning import changed
 from retrain.data.downloads import File, local_copy
 from retrain.data.file_format import Format
+from retrain.data.repairs import one_spelling
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
 from retrain.data.sql_table import Table
 from retrain.data.table_files import Expected, open_table
 from retrain.errors import RetrainError
-from retrain.schema import in_order
+from retrain.schema import column_name, composed, in_order
 
 import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
@@ -101,8 +102,9 @@ class Parameters(SourceParameters):
         kinds = {name: kind for kind, own in self.lists().items() for name in own}
         for kind in KINDS:
             if getattr(self, kind) == "others":
-                named = {*kinds, *self.leave_out, self.target, self.group, self.time, ""}
-                kinds |= {name: kind for name in names if name not in named and names.count(name) == 1}
+                extra = [name for name in (self.group, self.time) if name is not None]
+                named = {"", *map(column_name, (*kinds, *self.leave_out, self.target, *extra))}
+                kinds |= {name: kind for name in names if column_name(name) not in named and names.count(name) == 1}
         return {name: kinds.get(name, "texts") for name in self.inputs or (own for own in kinds if own != self.target)}
 
 
@@ -151,7 +153,8 @@ def read_file(
     target = parameters.target
     if not number:
         classes = rows[target].fillna("").astype("str")
-        rows[target] = changed(classes, lambda value: parameters.rename.get(value, value))
+        names_of_classes = {composed(value): name for value, name in parameters.rename.items()}
+        rows[target] = changed(classes, lambda value: names_of_classes.get(value, value))
     inputs = {name: rows[name].astype("category") for name in by_kind["categories"] if name != target}
     return rows.assign(**inputs), keys
 
@@ -167,6 +170,7 @@ def keys_of(table: Table, parameters: Parameters) -> "pd.Series[Any] | None":
     if parameters.group is None:
         return None
     groups = table.frame(texts=[parameters.group])[parameters.group]
+    groups = changed(groups, one_spelling(groups.unique()).__getitem__)
     own = pd.Series([f"row {number}" for number in range(len(groups))], index=groups.index, dtype="str")
     return groups.where(groups != "", own)  # rows without a group stay alone
 
