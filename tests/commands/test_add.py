@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import random
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -143,6 +144,62 @@ def test_a_survey_is_read_alike_everywhere(project, tmp_path):
     model = retrain.load(project.folder / "models/survey")
     assert model.predict(pd.read_csv(path)) == answers
     assert model.predict(stored) == answers
+
+
+def test_forms_of_unicode_are_read_alike_everywhere(project, tmp_path):
+    towns, notes, boxes = (
+        ["Zürich", "Genève", "Bern"],
+        ["très beau", "naïf", "坏 的"],
+        [{"é": 1, "f": [2]}, {"é": 2, "f": []}],
+    )
+    rows = [
+        {"größe m": n % 7, "town": towns[n % 3], "note": f"{notes[n // 3 % 3]} {n % 11} x {n}", "box": boxes[n % 2]}
+        for n in range(120)
+    ]
+    lines = [json.dumps({**row, "prix": 10 * (n % 3) + n // 3 % 3 + 5 * (n % 2) + n % 7}) for n, row in enumerate(rows)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    options = [
+        "--target",
+        "prix",
+        "--predict",
+        "number",
+        "--categories",
+        "box",
+        "--text",
+        "note",
+        "--numbers",
+        "größe\u00a0m",
+    ]
+    added(project, "forms", str(tmp_path / "rows.jsonl"), *options)
+    assert block(project, "forms")["prepare"]["numbers"] == ["größe m"]
+    project.set("forms.train.loop.epochs", 6)
+    project.stages("prepare split train", "forms", RETRAIN_TRACKING="off")
+    model = retrain.load(project.folder / "models/forms")
+    expected = model.predict(rows[:12])
+    assert len({answer["number"] for answer in expected}) == 12
+
+    def changed(value: object) -> object:
+        if isinstance(value, dict):
+            return {changed(key): changed(own) for key, own in reversed(value.items())}
+        return unicodedata.normalize("NFD", f"\u200e{value}\u200b") if isinstance(value, str) else value
+
+    others = [
+        {**changed(row), changed("größe\u00a0m"): row["größe m"], "town": changed(row["town"])} for row in rows[:12]
+    ]
+    others = [
+        {name.strip("\u200e\u200b"): value for name, value in row.items() if name != changed("größe m")}
+        for row in others
+    ]
+    assert model.predict(others) == model.predict(pd.DataFrame(others)) == expected
+    (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, others)))
+    flat = [
+        {**row, "box": json.dumps(box, ensure_ascii=False, sort_keys=True, separators=(",", ":"))}
+        for row, box in zip(others, boxes * 6, strict=True)
+    ]
+    pd.DataFrame(flat).to_csv(tmp_path / "new.csv", index=False)
+    for file in ("new.jsonl", "new.csv"):
+        ended = project.retrain_here("predict", "forms", "--file", str(tmp_path / file))
+        assert ([json.loads(line) for line in ended.stdout.splitlines()], ended.stderr) == (expected, "")
 
 
 def test_a_question_as_target_stops_no_dvc_command(project, tmp_path):
@@ -454,10 +511,23 @@ def test_values_with_blanks_between_them(project, tmp_path):
     assert rows.iloc[1].tolist() == [1.5, 1.0, "bmw 1", 30.0]
 
 
-def test_labels_are_numbers_in_one_spelling(project, tmp_path):
-    columns = {"a": [n % 9 for n in range(80)], "y": ["1", "1.0", "0", "0.0"] * 20}
-    rows = prepared_rows(project, "spelt", table(tmp_path / "spelt.csv", columns), "--target", "y")
-    assert rows["y"].value_counts().to_dict() == {"1": 40, "0": 40}
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["1", "1.0", "0", "0.0"], {"1": 40, "0": 40}),
+        (["10000001", "10000001.0", "10000002", "10000002.0"], {"10000001": 40, "10000002": 40}),
+        (["0.1234567", "0.12345670", "0.1234568", "0.1234568"], {"0.1234567": 40, "0.1234568": 40}),
+        (["1234567890123456781", "1234567890123456782"] * 2, {"1234567890123456781": 40, "1234567890123456782": 40}),
+        (["low", "low\u200b", "\u200ehigh", "high"], {"low": 40, "high": 40}),
+    ],
+)
+def test_labels_are_one_class_only_if_they_are_the_same(project, tmp_path, labels, classes):
+    columns = {"a": [n % 9 for n in range(80)], "code": labels * 20}
+    said = added(project, "spelt", str(table(tmp_path / "spelt.csv", columns)), "--target", "code")
+    assert all(f"{name} 50.0%" in said for name in classes)
+    project.stages("prepare", "spelt")
+    rows = pd.read_parquet(project.folder / "data/spelt/prepared/rows.parquet")
+    assert rows["code"].value_counts().to_dict() == classes
 
 
 def test_codes_as_a_target_are_labels(project, tmp_path):
@@ -608,10 +678,12 @@ def test_texts_without_spaces_are_texts(project, tmp_path):
 
 
 def test_groups_stay_together(project, tmp_path):
-    rows = [{**row, "price": 1000.5 + i, "owner": f"o{i % 20}"} for i, row in enumerate(homes())]
-    added(project, "grouped", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--group", "owner")
+    rows = [{**row, "price": 1000.5 + i, "owner": f"{i % 20}{'.0' if i < 50 else ''}"} for i, row in enumerate(homes())]
+    rows[3]["owner"], rows[5]["owner"] = "Ann", "ann"
+    said = added(project, "grouped", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--group", "owner")
+    assert "write it in one way ('Ann' and 'ann' in 'owner')" in said
     project.stages("prepare split", "grouped")
-    owner = {row["price"]: row["owner"] for row in rows}
+    owner = {row["price"]: row["owner"].removesuffix(".0") for row in rows}
     owners = {name: {owner[price] for price in prices} for name, prices in split_of(project, "grouped").items()}
     assert owners["train"] & owners["test"] == set()
     assert owners["train"] | owners["test"] == {*owner.values()}

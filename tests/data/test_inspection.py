@@ -562,3 +562,65 @@ def test_means_and_subtotals_are_named(tmp_path):
         "rows.csv, line 204 looks like the mean of other rows: remove it from the file",
         "rows.csv, line 52 looks like a summary of other rows, the first of 2 rows that do: remove them from the file",
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["yes", "Y", "no", "N"], "the classes 'Y', 'yes' may be one"),
+        (["1", "1.0", "TRUE", "0"], "the classes '1', '1.0', 'TRUE' may be one"),
+        (["18-25", "18\u201325", "26+"], "the classes '18-25', '18\u201325' may be one"),
+        (["don't", "don\u2019t", "do"], "may be one"),
+        (["A", "\uff21", "B"], "may be one"),
+        (["low", "Low", "high"], "the classes 'Low', 'low' differ only in case or spaces; "),
+        (["Y", "N", "T", "F"], ""),
+        (["C", "C++", "C#", "-1", "1"], ""),
+        (["naïve", "naive", "18-25", "1825"], ""),
+    ],
+)
+def test_labels_in_several_spellings_are_told(tmp_path, labels, said):
+    rows = [f"{x:.3f},{labels[i % len(labels)]}" for i, x in enumerate(X)]
+    odd = [line for line in looked_at(tmp_path, "x,y", rows)[2] if line.startswith("the classes ")]
+    assert len(odd) == bool(said) + (labels[0] == "yes")
+    assert not said or any(said in line for line in odd)
+
+
+@pytest.mark.parametrize(
+    ("labels", "are_several"),
+    [
+        (['["b","a"]', '["b"]', '["a","c"]', "[]"], True),
+        (["['b', 'a']", "['b']", "['a', 'c']"], True),
+        (["<python><sql>", "<sql>", "<r>"], True),
+        (["b,a", "a", "b", "a,c,b"], True),
+        (["b/a", "a/b", "b"], True),
+        (["1, 2", "2, 1", "3", "2, 3, 1"], True),
+        (["b & a", "a & c", "c & b"], True),
+        (["b#a", "a#b", "a"], True),
+        (["b;a", "a", "b"], True),
+        (["World", "Sports", "Sci/Tech"], False),
+        (["Bern, CH", "Lyon, FR", "Nice, FR"], False),
+        (["food & drink", "home & garden", "toys"], False),
+        (["1/2", "2/1", "3/1", "2/3"], False),
+        (['["a"]', '["b"]', '["c"]'], False),
+    ],
+)
+def test_several_labels_in_a_cell_are_told(tmp_path, labels, are_several):
+    rows = ['{:.3f};"{}"'.format(x, labels[i % len(labels)].replace('"', '""')) for i, x in enumerate(X)]
+    form = Format(separator=";")
+    odd = looked_at(tmp_path, "x;y", rows, form=form)[2]
+    assert any("seems to be several labels" in line for line in odd) == are_several
+
+
+def test_a_missing_label_is_no_class(tmp_path):
+    rows = [f"{x:.3f},{'NaN' if i % 4 == 0 else i % 2}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "x,y", rows)
+    assert columns["y"].why == "a label, because its values are 0, 1; 'NaN' (50 rows) counts as missing"
+    assert [line for line in odd if "NaN" in line or "label is missing" in line] == []
+    assert "50 rows (25.0%) have no target and are left out" in odd
+
+
+def test_rows_without_inputs_do_not_contradict_each_other(tmp_path):
+    rows = [f"{'' if i % 4 else f'a text of four {i}'},{'ab'[i % 3 == 0]}" for i, x in enumerate(X)]
+    odd = looked_at(tmp_path, "text,y", rows)[2]
+    assert "150 rows have no input and are left out" in odd
+    assert [line for line in odd if "another label" in line or "repeat" in line] == []

@@ -18,6 +18,7 @@ import click
 if TYPE_CHECKING:
     from retrain.data.dialect import Guess
     from retrain.data.file_format import Format
+    from retrain.data.inspection.column import Column
     from retrain.data.sql_table import Table
     from retrain.pipeline.blocks import Dataset
 
@@ -131,6 +132,7 @@ def inspected(
         for own in filter(None, extra.values()):
             table.column(own)
         columns = columns_of(table, target, replace(wishes, kinds=wished_kinds(options, guess, target, extra)))
+        columns = [with_groups(table, own) if own.name == extra["group"] else own for own in columns]
         dataset = Dataset(
             name=name,
             title=file.title,
@@ -205,6 +207,16 @@ def check_classes(dataset: "Dataset", table: "Table") -> None:
         raise RetrainError(dataset.title, fact, "add rows with other inputs")
 
 
+def with_groups(table: "Table", column: "Column") -> "Column":
+    """The column of groups, with their number and those that seem to be written in several ways."""
+    from retrain.data.inspection.word_columns import alike
+    from retrain.data.repairs import one_spelling
+
+    value = table.column(column.name)
+    groups = {*one_spelling(text for (text,) in table.select(f"distinct {value}", f"where {value} <> ''")).values()}
+    return replace(column, distinct=len(groups), spellings=tuple(next(iter(alike(sorted(groups))), ())))
+
+
 def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
     """What to know about the column of groups."""
     for own in dataset.columns:
@@ -233,8 +245,8 @@ def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[st
 def column_named(given: str, guess: "Guess") -> str:
     """The name of a column that the user gave as a name, or as a number if the file has no header."""
     names, has_header = guess.names, guess.has_header
-    if given in names:
-        return given
+    if (name := schema.column_name(given)) in names:
+        return name
     if not has_header and re.fullmatch(r"-?\d+", given) and 0 < abs(int(given)) <= len(names):
         return names[int(given) - 1 if int(given) > 0 else int(given)]
     if not has_header:
@@ -253,7 +265,7 @@ def wished_kinds(
     kinds: dict[str, str] = {}
     for kind in ("texts", "numbers", "categories", "dates", "leave_out"):
         for given in options[kind]:
-            for part in [given] if given in guess.names else given.split(","):
+            for part in [given] if schema.column_name(given) in guess.names else given.split(","):
                 name = column_named(part.strip(), guess)
                 if kinds.setdefault(name, kind) != kind:
                     raise RetrainError(

@@ -103,19 +103,28 @@ def target_column(column: Look, predict: str | None) -> Column:
     values = [value for (value,) in some]
     whole = len(values) <= FEW_CLASSES and all(value == round(value) for value in values)
     counted = whole and (values == list(range(len(values))) or LABEL.search(column.name))
-    if predict is None and (len(values) <= 2 or counted):
-        listed = ", ".join(f"{value:g}" for value in values[:3])
-        why = f"a label, because its values are {listed}{' ...' if len(values) > 3 else ''}"
-        if predict is None and len(values) > 2 and not LABEL.search(column.name):
+    spelt = (
+        dict(column.select("distinct v, x", "where x is not null order by 2, 1")) if len(values) <= FEW_CLASSES else {}
+    )
+    # Longer numbers are codes: as numbers, some would be the same.
+    long = any(re.fullmatch(r"-?\d{16,}", text) for text in spelt)
+    names = {text: text if long else number_name(value) for text, value in spelt.items()}
+    classes = list(dict.fromkeys(names.values()))
+    if predict is None and (0 < len(classes) <= 2 or counted or (long and len(classes) <= FEW_CLASSES)):
+        why = f"a label, because its values are {', '.join(classes[:3])}{' ...' if len(classes) > 3 else ''}"
+        if len(classes) > 2 and not (long or LABEL.search(column.name)):
             why += "; if they are counts, add --predict number"
-        spelt = column.select("distinct v, x", "where x is not null order by 1")
-        rename = {text: f"{value:g}" for text, value in spelt} if len(spelt) > len(values) else {}
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
         return column.column(
             "target",
             why + column.missing_if({text: column.odd[text] for text in markers}),
             predict="label",
-            rename=rename,
+            rename=names if len(names) > len(classes) else {},
             markers=markers,
         )
     return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")
+
+
+def number_name(value: float) -> str:
+    """The name of a class that is a number, with all its digits."""
+    return f"{value + 0.0:.0f}" if value == round(value) else repr(value)

@@ -10,6 +10,7 @@ from retrain import schema
 from retrain.data.dialect import LOOKED_AT, ODD_SHARE, is_number
 from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.word_columns import alike
 from retrain.data.sql_table import Table, literal, moment
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ SUMMARIES, SUMMARY = (
     r"(?i)((((grand|sub)[ -]?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt)|(mean|average|avg|mittelwert|durchschnitt)):?",
 )
 """Last rows that may hold the totals or the means of others, and what they are called."""
+LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
+"""Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
 
 def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -> Iterator[str]:
@@ -73,8 +76,15 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
 
 def rows_with(table: Table, target: Column) -> int:
     """The number of rows that have a target."""
+    return int(table.ask(f"count({label_of(table, target)})")[0])
+
+
+def label_of(table: Table, target: Column) -> str:
+    """The expression of a row's target under its name; NULL where it is missing."""
     value, markers = table.value(target.name), ", ".join(map(literal, ("", *target.markers, *target.sentinels)))
-    return int(table.ask(f"count(*) filter ({value} not in ({markers}))")[0])
+    names = "".join(f" when {literal(text)} then {literal(name)}" for text, name in target.rename.items())
+    named = f"case {value}{names} else {value} end" if names else value
+    return f"(case when {value} not in ({markers}) then {named} end)"
 
 
 def unused_markers(table: Table) -> Iterator[str]:
@@ -173,9 +183,14 @@ def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[
     if not inputs:
         return
     values = ", ".join(place_of(table, column) for column in inputs)
-    own = place_of(table, target)
-    rows = f"(select hash({values}) as inputs, hash({own}) as target from rows where {own} <> '')"
+    own = label_of(table, target)
+    filled = f"greatest('', {values}) <> ''"
+    rows = f"(select hash({values}) as inputs, hash({own}) as target from rows where {own} is not null and ({filled}))"
     groups = f"(select count(*) as n, count(distinct target) as targets from {rows} group by inputs)"
+    (blank,) = table.ask(f"count(*) filter ({own} is not null and not ({filled}))")
+    if blank:
+        which = "1 row has no input and is" if blank == 1 else f"{blank:,} rows have no input and are"
+        yield f"{which} left out"
     repeated, contradicting = table.ask("coalesce(sum(n - 1), 0), coalesce(sum(n) filter (targets > 1), 0)", groups)
     if repeated:
         rows = "1 row repeats" if repeated == 1 else f"{int(repeated):,} rows repeat"
@@ -205,18 +220,12 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
     absent = [name for name in counts if name.lower() in MARKERS]
     if absent:
         yield f"the class {listed(absent)} may mean that the label is missing: if so, add it with --missing"
-    alike: dict[str, list[str]] = {}
-    for name in counts:
-        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
-    for names in [names for names in alike.values() if len(names) > 1][:NAMED]:
-        yield f"the classes {listed(names)} differ only in case or spaces; prepare.rename can join them"
-    joined = joined_labels(counts)
-    parts = [part.strip() for name in counts for part in re.split("[;|]", name)]
-    if len(parts) > len(counts) and len({*parts}) < len(parts):
-        joined = next(name for name in counts if re.search("[;|]", name))
-    if joined:
-        several = shown(joined)
-        yield f"{several} seems to be several labels, but counts as one class: a target has one label in each row"
+    for names in alike(counts)[:NAMED]:
+        same = len({" ".join(name.casefold().split()) for name in names}) == 1
+        differ = "differ only in case or spaces" if same else "may be one that is written in several ways"
+        yield f"the classes {listed(names)} {differ}; prepare.rename can join them"
+    if several := several_labels(counts):
+        yield f"{shown(several)} seems to be several labels, but counts as one class: a target has one label in each row"
     share = max(counts.values()) / sum(counts.values())
     if share > UNBALANCED and len(counts) > 1:
         largest = shown(max(counts, key=lambda name: counts[name]))
@@ -224,14 +233,27 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
         yield f"{min(share, 0.999):.1%} of the rows have the class {largest}: judge by macro_f1 ({helps})"
 
 
-def joined_labels(names: Collection[str]) -> str:
-    """A class of several words with commas between them, if most words change their place, as in 'a, b' and 'b, c'; else nothing."""
+def several_labels(names: Collection[str]) -> str:
+    """A class that seems to be several labels, such as 'a, b', ["a","b"] or <a><b>; nothing if there is none."""
+    lists = {name: [part for part in LIST_SIGNS.split(name) if part] for name in names if LIST.fullmatch(name)}
+    if len(lists) > len(names) / 2 and (several := [name for name, parts in lists.items() if len(parts) > 1]):
+        return several[0]
+    parted = [part.strip() for name in names for part in re.split("[;|]", name)]
+    if len(parted) > len(names) and len({*parted}) < len(parted):
+        return next(name for name in names if re.search("[;|]", name))
+    return next(filter(None, (joined_labels(names, sign) for sign in (", ", *",/&#+"))), "")
+
+
+def joined_labels(names: Collection[str], sign: str) -> str:
+    """A class of several words with signs between them, if most words change their place, as in 'a, b' and 'b, c'; else nothing."""
     places: dict[str, set[int]] = {}
     for name in names:
-        for place, part in enumerate(name.split(", ")):
-            places.setdefault(part, set()).add(place)
-    moving = sum(len(found) > 1 for found in places.values())
-    return max(names, key=lambda name: name.count(", ")) if moving > len(places) / 2 else ""
+        for place, part in enumerate(name.split(sign)):
+            places.setdefault(part.strip(), set()).add(place)
+    # Digits with a sign between them are fractions, dates or amounts.
+    words = [found for part, found in places.items() if sign == ", " or re.search(r"[^\W\d_]", part)]
+    moving = sum(len(found) > 1 for found in words)
+    return max(names, key=lambda name: name.count(sign)) if moving > len(places) / 2 else ""
 
 
 def about_number(table: Table, target: Column) -> Iterator[str]:
@@ -250,13 +272,8 @@ def about_number(table: Table, target: Column) -> Iterator[str]:
 
 def classes_of(table: Table, target: Column) -> dict[str, int]:
     """The rows of each class, the largest class first."""
-    value = table.value(target.name)
-    found = table.select(f"{value}, count(*)", f"where {value} is not null group by 1 order by 2 desc, 1")
-    counts: dict[str, int] = {}
-    for name, count in found:
-        own = target.rename.get(name, name)
-        counts[own] = counts.get(own, 0) + count
-    return counts
+    label = label_of(table, target)
+    return dict(table.select(f"{label}, count(*)", f"where {label} is not null group by 1 order by 2 desc, 1"))
 
 
 def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
@@ -301,7 +318,7 @@ def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *,
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":
     """Some rows with a target, as numbers and codes."""
-    expressions = {target.name: place_of(table, target) if label else table.number(target.name)}
+    expressions = {target.name: label_of(table, target) if label else table.number(target.name)}
     for column in columns:
         if column.kind == "dates":
             expressions[column.name] = f"epoch({moment(table.value(column.name), column.date_format)})"
@@ -310,7 +327,7 @@ def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bo
             expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)
     chosen = f"(select rowid as id from rows order by hash(rowid) limit {LOOKED_AT // 4})"
     rows = table.to_pandas(expressions, f"join {chosen} on rows.rowid = id order by hash(id)")
-    return rows[rows[target.name].notna() & (rows[target.name] != "")].reset_index(drop=True)
+    return rows[rows[target.name].notna()].reset_index(drop=True)
 
 
 def codes(values: "pd.Series[Any]") -> "np.ndarray[Any, Any]":

@@ -1,11 +1,14 @@
 """Columns of words: texts, categories and identifiers."""
 
+from collections.abc import Iterable
+
 from retrain.data.dialect import MOSTLY, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
+from retrain.data.repairs import one_spelling, plain
 from retrain.data.sql_table import literal
 
-__all__ = ["amounts", "word_column"]
+__all__ = ["alike", "amounts", "word_column"]
 
 
 WORDS = 3.0
@@ -20,6 +23,7 @@ AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x2
 MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
+WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
 
 
 def word_column(column: Look) -> Column:
@@ -60,11 +64,24 @@ def amounts(column: Look, found: Column) -> tuple[str, ...]:
 
 
 def spellings(column: Look) -> tuple[str, ...]:
-    """Categories that differ only in case or spaces, or words that all mean yes, or no. Letters alone may be codes."""
-    yes, both = (", ".join(map(literal, words)) for words in (YES, (*YES, *NO)))
-    same = "lower(regexp_replace(v, '\\s+', ' ', 'g'))"
-    words = "bool_or(lower(v) in ('yes', 'true')) and bool_or(lower(v) in ('no', 'false'))"
-    if column.ask(f"bool_and(lower(v) in ({both})) and {words}", "(select v from looked where v <> '')")[0]:
-        same = f"lower(v) in ({yes})"
-    several = f"where v <> '' group by {same} having len(names) > 1 order by len(names) desc, names limit 1"
-    return next((tuple(names) for (names,) in column.select("list(distinct v order by v) as names", several)), ())
+    """Some categories that seem to mean the same, if there are any; see `alike`."""
+    values = [value for (value,) in column.select("distinct v", "where v <> '' order by v")]
+    groups = sorted(alike(values), key=lambda group: -len(group))
+    return tuple(groups[0]) if groups else ()
+
+
+def alike(values: Iterable[str]) -> list[list[str]]:
+    """Values that are written in several ways: see `plain` and `one_spelling`; and words that all mean yes, or no.
+
+    Letters alone, such as Y and N, may be codes.
+    """
+    words = {value: plain(value) for value in values}
+    means = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
+    kinds = {means.get(word) for word in words.values()}
+    if kinds == {"yes", "no"} and not WHOLE_WORDS.isdisjoint(words.values()):
+        words = {value: means[word] for value, word in words.items()}
+    numbers = one_spelling(words.values())
+    groups: dict[str, list[str]] = {}
+    for value, word in words.items():
+        groups.setdefault(numbers[word], []).append(value)
+    return [group for group in groups.values() if len(group) > 1]
