@@ -7,6 +7,7 @@ by operations on whole arrays of bytes. No Python object is made per word, so th
 import base64
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -275,16 +276,17 @@ def counted(
     classes = int(labels.max()) + 1
     shift = (classes - 1).bit_length()
     key = np.uint32 if bits + shift <= 32 else np.uint64
-    keys = np.empty(sum(len(buckets) for chunk in chunks for buckets, _ in chunk), key)
-    filled = row = 0
-    for chunk in chunks:
-        of_rows = labels[row : row + len(chunk[0][1])].astype(key)
-        for buckets, lengths in chunk:
-            part = keys[filled : filled + len(buckets)]
-            np.left_shift(buckets.view(np.uint32), shift, out=part, dtype=key)
-            np.bitwise_or(part, np.repeat(of_rows, lengths), out=part)
-            filled += len(buckets)
-        row += len(of_rows)
+    groups = [group for chunk in chunks for group in chunk]
+    keys = np.empty(sum(len(buckets) for buckets, _ in groups), key)
+    places = np.split(keys, np.cumsum([len(buckets) for buckets, _ in groups])[:-1])
+    first_rows = np.repeat(np.cumsum([0, *(len(chunk[0][1]) for chunk in chunks)])[:-1], [*map(len, chunks)])
+
+    def fill(place: np.ndarray, group: Group, row: int) -> None:
+        buckets, lengths = group
+        np.left_shift(buckets.view(np.uint32), shift, out=place, dtype=key)
+        place |= np.repeat(labels[row : row + len(lengths)].astype(key), lengths)
+
+    deque(threads.ahead(lambda job: fill(*job), zip(places, groups, first_rows, strict=True), THREADS), maxlen=0)
     keys.sort()
     first_keys = np.arange(1, COUNTED_PARTS) << (bits + shift - COUNTED_BITS)
     parts = np.split(keys, np.searchsorted(keys, first_keys.astype(key)))
