@@ -63,6 +63,12 @@ def test_forms_of_rows_agree(texts, numbers):
     assert texts.predict(["a tram"]) == texts.predict([TEXTS[2]])
 
 
+def test_unfamiliar_values_are_told(numbers):
+    with pytest.warns(UserWarning, match=r"^column 'a': 1 of 1 rows, such as 5e\+09, are far outside") as told:
+        numbers.predict([{"a": 5e9, "b": 0.5}])
+    assert [Path(warning.filename).name for warning in told] == ["test_model.py"]
+
+
 def test_answers_have_the_task_s_fields(texts, numbers):
     (answer, *_) = texts.predict(TEXTS)
     assert list(answer) == ["label", "probabilities"]

@@ -144,7 +144,8 @@ def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: 
                 write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
                 unfamiliar.add(rows)
                 bar.update(len(rows))
-    unfamiliar.warn(shown)  # after the answers: where there are none, the error is the only line
+    for warning in unfamiliar.warnings():  # after the answers: where there are none, the error is the only line
+        cli.warn(f"{shown}, {warning}")
 
 
 def check_numbers(model: "Model", parts: Parts) -> None:

@@ -1,5 +1,6 @@
 """A saved model for other programs: raw rows in, answers out."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from retrain.data.raw_rows import RawRows, columns_of
 from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
+from retrain.models.unfamiliar import Unfamiliar
 
 __all__ = ["Answer", "Columns", "Model", "load", "sha256_of"]
 
@@ -67,7 +69,7 @@ class Model:
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
 
-        An answer does not depend on the other rows.
+        An answer does not depend on the other rows. Python warns of values that the model does not know, as `retrain predict` does.
 
         Args:
             rows: a list of texts (for a model of texts), a list of rows as mappings from column names to values, or a
@@ -76,7 +78,12 @@ class Model:
         Raises:
             RetrainError: a column is missing, or a value is not what its column holds.
         """
-        return self.answers(self.columns_of(rows))
+        columns = self.columns_of(rows)
+        unfamiliar = Unfamiliar(self.encoder)
+        unfamiliar.add(columns)
+        for warning in unfamiliar.warnings():
+            warnings.warn(warning, stacklevel=2)
+        return self.answers(columns)
 
     def columns_of(self, rows: RawRows) -> Columns:
         """The columns that the model reads, checked and repaired; see `predict`."""

@@ -1,15 +1,16 @@
 """Values that a model does not know: numbers as in another unit, dates of other years, and categories in another spelling."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from retrain import cli, schema
+from retrain import schema
 from retrain.data.repairs import plain
+
+import numpy as np
 
 if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
-
-    import pandas as pd
 
 __all__ = ["Unfamiliar"]
 
@@ -35,48 +36,45 @@ class Unfamiliar:
     misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """The same of those that a known value is similar to, such as 1067 to 01067."""
 
-    def add(self, rows: "pd.DataFrame") -> None:
-        """Count those of some rows."""
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Count those of some rows: a table, or the values of each column."""
         from retrain.data.raw_rows import unknown
 
-        self.rows += len(rows)
+        self.rows += len(columns[self.encoder.columns[0]])
         for name, (low, high) in self.encoder.ranges.items():
-            if rows[name].dtype.kind == "M":
-                days = rows[name].to_numpy().astype("datetime64[D]").astype("int64")
-                count(self.dates, name, rows[name][rows[name].notna() & ((days < low) | (days > high))])
+            values = np.asarray(columns[name])
+            if values.dtype.kind == "M":
+                days = values.astype("datetime64[D]").astype("int64")
+                count(self.dates, name, values[~np.isnat(values) & ((days < low) | (days > high))])
                 continue
+            values = values.astype(np.float64)
             inner_low, inner_high = inner_half(low, high)
-            distant = rows[name][(rows[name] < inner_low) | (rows[name] > inner_high)]
+            distant = values[(values < inner_low) | (values > inner_high)]
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
-        for name, values in unknown(rows, self.encoder).items():
+        for name, values in unknown(columns, self.encoder).items():
             similar = {bare(value) for value in self.encoder.known[name]}
             for found, some in ((self.categories, values), (self.misspelt, [v for v in values if bare(v) in similar])):
                 before, first = found.get(name, (0, []))
                 found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
 
-    def warn(self, shown: str) -> None:
-        """Warn of columns with strange numbers or categories. Rare categories are unknown too, so some of them are usual."""
+    def warnings(self) -> Iterator[str]:
+        """What to say about each column with strange values. Rare categories are unknown too, so some of them are usual."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
             low, high = inner_half(*self.encoder.ranges[name])
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
-            cli.warn(
-                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {first:g}, are far "
-                f"outside what the model was trained on ({usual}); check the unit"
-            )
+            far = f"such as {first:g}, are far outside what the model was trained on"
+            yield f"column '{name}': {some:,} of {self.rows:,} rows, {far} ({usual}); check the unit"
         for name, (some, first) in self.dates.items():
-            cli.warn(
-                f"{shown}, column '{name}': {some:,} of {self.rows:,} rows, such as {str(first).partition(' ')[0]}, "
-                "are far outside what the model was trained on; check the year"
-            )
+            far = f"such as {str(first).partition('T')[0]}, are far outside what the model was trained on"
+            yield f"column '{name}': {some:,} of {self.rows:,} rows, {far}; check the year"
         mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
         for name, (some, values) in (self.misspelt | mostly).items():
             if some:
-                cli.warn(
-                    f"{shown}, column '{name}': the model does not know the values of {some:,} of {self.rows:,} rows, "
-                    f"such as {', '.join(map(schema.shown, values))}; they may be new, rare or misspelt"
-                )
+                shown = ", ".join(map(schema.shown, values))
+                fact = f"the model does not know the values of {some:,} of {self.rows:,} rows, such as {shown}"
+                yield f"column '{name}': {fact}; they may be new, rare or misspelt"
 
 
 def bare(category: str) -> str:
@@ -90,8 +88,8 @@ def inner_half(low: float, high: float) -> tuple[float, float]:
     return low + quarter, high - quarter
 
 
-def count(found: dict[str, tuple[int, Any]], name: str, values: "pd.Series[Any]") -> None:
+def count(found: dict[str, tuple[int, Any]], name: str, values: np.ndarray) -> None:
     """Add the number of some values of a column; the first one stays."""
     if len(values):
-        before, first = found.get(name, (0, values.iloc[0]))
+        before, first = found.get(name, (0, values[0]))
         found[name] = before + len(values), first

@@ -88,7 +88,7 @@ class Served:
 
 def check(model: Model) -> None:
     """Let a model answer once: a broken one raises, and the first client does not wait for tables."""
-    model.predict([example_of(model)])
+    model.answers(model.columns_of([example_of(model)]))
 
 
 def example_of(model: Model) -> dict[str, Any]:
