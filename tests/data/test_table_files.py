@@ -643,6 +643,11 @@ def test_columns_are_found_in_any_form(tmp_path, name, form):
             assert table.frame(numbers=[wanted])[wanted].tolist() == [3, 4]
 
 
+def test_hundreds_of_keys_are_columns(tmp_path):
+    rows = [{f"k{place}": place + row for place in range(600)} for row in range(30)]
+    assert read(tmp_path, "\n".join(map(json.dumps, rows)), "rows.jsonl")[1] == [str(place + 1) for place in range(600)]
+
+
 def test_the_order_of_keys_means_nothing(tmp_path):
     same = {"y": 1.0, "é": [{"q": 1, "p": "é"}]}, {"e\u0301": [{"p": "e\u0301", "q": 1}], "y": 1.0}
     rows = [{"a": same[0], "b": '{"y": 1, "x": 2}'}, {"a": same[1], "b": ""}]

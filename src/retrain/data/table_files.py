@@ -275,7 +275,10 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     if not text.path.stat().st_size:
         raise RetrainError(text.shown, "is empty", "add rows")
     name = literal(str(text.path))
-    described = f"describe select * from read_json({name}, records='true', sample_size=-1, maximum_depth=2)"
+    options = (
+        "records='true', sample_size=-1, maximum_depth=2, map_inference_threshold=-1"  # many keys are many columns
+    )
+    described = f"describe select * from read_json({name}, {options})"
     types = {column: own for column, own, *_ in connection.execute(described).fetchall()}
     names = tuple(types)
     for name_ in names:
