@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
 
+    import pandas as pd
+
 __all__ = ["Unfamiliar"]
 
 
@@ -36,7 +38,7 @@ class Unfamiliar:
     misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """The same of those that a known value is similar to, such as 1067 to 01067."""
 
-    def add(self, columns: Mapping[str, Any]) -> None:
+    def add(self, columns: "Mapping[str, Any] | pd.DataFrame") -> None:
         """Count those of some rows: a table, or the values of each column."""
         from retrain.data.raw_rows import unknown
 
@@ -52,9 +54,10 @@ class Unfamiliar:
             distant = values[(values < inner_low) | (values > inner_high)]
             count(self.distant, name, distant)
             count(self.numbers, name, distant[(distant < low) | (distant > high)])
-        for name, values in unknown(columns, self.encoder).items():
+        for name, others in unknown(columns, self.encoder).items():
             similar = {bare(value) for value in self.encoder.known[name]}
-            for found, some in ((self.categories, values), (self.misspelt, [v for v in values if bare(v) in similar])):
+            alike = [value for value in others if bare(value) in similar]
+            for found, some in ((self.categories, others), (self.misspelt, alike)):
                 before, first = found.get(name, (0, []))
                 found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
 
