@@ -64,7 +64,7 @@ def registered(workspace: Path, name: str) -> Path:
     from retrain.release import champions
     from retrain.tracking import registry
 
-    if dataset := champion_named(name):
+    if dataset := champion_named(workspace, name):
         client = registry.client_of_store()
         is_shared = "MLFLOW_TRACKING_URI" in os.environ and registry.CHAMPION in registry.aliases_of(client, dataset)
         if not is_shared and not champions.is_aligned(client, workspace, dataset):
@@ -72,10 +72,10 @@ def registered(workspace: Path, name: str) -> Path:
     return registry.folder_of(name)
 
 
-def champion_named(name: str) -> str:
-    """The dataset whose champion a name means; empty if it means something else."""
+def champion_named(workspace: Path, name: str) -> str:
+    """The dataset whose champion a name means; empty if it means something else, or the dataset has no ledger."""
     found = re.fullmatch(rf"models:/({schema.NAME})@champion", name)
-    return found[1] if found else ""
+    return found[1] if found and ledger.read(workspace, found[1]) else ""
 
 
 def warn_of_other_model(workspace: Path, name: str, folder: Path) -> None:
@@ -103,7 +103,8 @@ def warn_of_other_champion(workspace: Path, name: str) -> None:
     from retrain.release import champions
     from retrain.tracking import registry
 
-    if (dataset := champion_named(name)) and not champions.is_aligned(registry.client_of_store(), workspace, dataset):
+    dataset = champion_named(workspace, name)
+    if dataset and not champions.is_aligned(registry.client_of_store(), workspace, dataset):
         hint = f"run git pull; if that changes nothing: retrain promote {dataset}"
         cli.warn(f"{name} is not the champion that {ledger.path_of(dataset)} names; {hint}")
 
