@@ -110,7 +110,7 @@ class Notes:
 
     def runs(self, found, texts, *_):
         """The hashes at all places, and the buckets of those within a row."""
-        self.clock.add(RUNS, 58 * len(texts.content) + 68 * len(found[0]))
+        self.clock.add(RUNS, 110 * len(texts.content) + 9 * len(found[0]))
 
     def count(self, found, chunks, labels, bits, _):
         """Keys of bucket and class, sorted; distinct keys, and distinct buckets."""
@@ -131,7 +131,7 @@ class Notes:
     def ratios(self, _, encoder, columns, chunks, targets, parameters):
         """Smoothed counts, logarithms and differences of each feature and class; then a few numbers for each feature."""
         classes = int(targets.max()) + 1 if targets.dtype.kind == "i" else 2
-        self.clock.add(RATIOS, (172 * classes + 150) * self.frequent)
+        self.clock.add(RATIOS, (108 * classes + 150) * self.frequent)
 
     def look_up(self, found, encoder, group):
         """The feature of each bucket; of the known ones, the squared weight."""
@@ -158,7 +158,7 @@ class Notes:
         self.clock.seconds[GATHER] -= taken
         self.clock.seconds[SORT] += taken
         self.clock.add(SORT, 2 * keys.nbytes, len(keys))
-        self.clock.add(GATHER, 116 * len(features) + 144 * len(distinct))
+        self.clock.add(GATHER, 116 * len(features) + 64 * len(distinct))
 
     def forward(self, _, network, features, *rest):
         """A row of the weights for each feature of each text."""
