@@ -35,6 +35,8 @@ ALONE = re.compile("(%[YymdHMS])+")
 """A format without signs between its parts, each of which needs all its digits: 2019 is no %y%m%d."""
 ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
 """DuckDB would also take 10:00 PM, as 10:00."""
+PLAIN = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?"
+"""What most dates in ISO 8601 look like; this way is the fastest."""
 BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
 """ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 
@@ -351,7 +353,8 @@ def iso(value: str) -> str:
     joined = f"replace(regexp_replace({spread}, '{ZONE}', '{JOINED}'), ',', '.')"
     zoned, local = f"make_timestamp(epoch_us(try_cast({joined} as timestamptz)))", f"try_cast({joined} as timestamp)"
     fits, has_offset = (f"regexp_matches({joined}, '{like}')" for like in (ISO, OFFSET))
-    return f"(case when not {fits} then null when {has_offset} then {zoned} else {local} end)"
+    plain = f"regexp_full_match({value}, '{PLAIN}') then try_cast({value} as timestamp)"
+    return f"(case when {plain} when not {fits} then null when {has_offset} then {zoned} else {local} end)"
 
 
 def literal(text: str) -> str:
