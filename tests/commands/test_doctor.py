@@ -36,6 +36,7 @@ def test_doctor_names_missing_files(tmp_path):
     blocks = {name: {"prepare": {"train": {"location": location}}} for name, location in files.items()}
     write_yaml(tmp_path / "params.yaml", {"datasets": blocks})
     (tmp_path / "rows.csv").touch()
+    (tmp_path / "data" / "gone" / "prepared").mkdir(parents=True)  # from before the file was lost
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "requirements.lock").touch()
     data = Project(tmp_path).retrain_here("doctor").stdout.splitlines()[-1]

@@ -458,6 +458,13 @@ def test_a_wrong_date_is_missing_and_named(tmp_path, written, wrong):
     assert odd[0] == fact
 
 
+def test_iso_8601_is_a_date_in_any_column(tmp_path):
+    days = [f"{day:%Y-%m-%d}" if i % 25 == 0 else f"{day:%d/%m/%Y}" for i, day in enumerate(DAYS)]
+    column, odd = dates(tmp_path, days)
+    assert (column.kind, column.markers, column.date_format) == ("dates", (), "%d/%m/%Y")
+    assert not any("is not a date" in line for line in odd)
+
+
 @pytest.mark.parametrize("every", [25, 4])
 def test_words_among_dates(tmp_path, every):
     column, odd = dates(tmp_path, ["ongoing" if i % every == 0 else f"{day:%Y-%m-%d}" for i, day in enumerate(DAYS)])

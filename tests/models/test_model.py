@@ -168,6 +168,11 @@ def test_values_are_read_as_in_training(anything):
     ("column", "value", "error"),
     [
         ("sold", "yesterday", "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
+        (
+            "sold",
+            "0001-01-01T00:00:00+05:00",
+            "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59",
+        ),
         ("sold", 20240304, "row 1, column 'sold' is not a date; write it as 2024-12-31 or 2024-12-31T23:59"),
         ("size", {"3"}, "row 1, column 'size' is not a category; give a text or a number"),
         ("note", 3, "row 1, column 'note' is not a text; put quotation marks around it"),

@@ -138,6 +138,7 @@ def test_no_rows_no_answers(texts):
         (b'{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}', JSON, 400, "a different name"),
         (b'{"inputs": [{"a": 1, "a": 2, "b": 3}]}', JSON, 400, "the same key twice"),
         (b'{"inputs": [{"a": 1, "b": 3}], "inputs": []}', JSON, 400, "the same key twice"),
+        (b'{"inputs": ' + b"[" * 300 + b"]" * 300 + b"}", JSON, 400, "the body is nested too deeply"),
         (b"", CSV, 400, "the header must have a different name for each column"),
         (b"a,b\n1,2\n3\n", CSV, 400, "row 2 has 1 values, but the header has 2"),
         (b'a,b\n1,"2', CSV, 400, "the body is not CSV: line 2"),

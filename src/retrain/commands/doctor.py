@@ -101,13 +101,13 @@ def state(workspace: Path, dataset: str, block: Any) -> str:
     """How far a dataset's data is available, without a network."""
     from retrain.data.downloads import local_path
 
-    if (workspace / "data" / dataset / "prepared").exists():
-        return "is prepared"
     parts = [params.value_at(block, f"prepare.{part}") for part in ("train", "test")]
     needed = {str(part.get("location")): str(part.get("sha256")) for part in parts if isinstance(part, Mapping)}
     for location in needed:
         if "://" not in location and not local_path(location, workspace).exists():
             return f"lacks {location}"
+    if (workspace / "data" / dataset / "prepared").exists():
+        return "is prepared"
     downloads = environment.root() / ".retrain" / "downloads"
     if all((downloads / sha256).exists() for location, sha256 in needed.items() if "://" in location):
         return "is available"

@@ -260,7 +260,10 @@ def time(value: Any, dates: Sequence[str]) -> np.datetime64:
     if not isinstance(value, date):
         raise WrongValueError(f"is not a date; {ISO}")
     if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
-        value = value.replace(tzinfo=None) - offset
+        try:
+            value = value.replace(tzinfo=None) - offset
+        except OverflowError:  # before the year 1
+            raise WrongValueError(f"is not a date; {ISO}") from None
     return np.datetime64(value, "s")
 
 

@@ -40,12 +40,7 @@ def count_of(rows: Any) -> int:
 
 def of_json(body: bytes) -> RawRows:
     """The rows of one of the four forms that MLflow's clients send; other keys, such as `params`, are ignored."""
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RefusedError(400, f"the body is not JSON: {error}") from None
-    if body.count(b":") > orjson.dumps(content).count(b":"):  # of two values with the same key, orjson keeps the last
-        raise RefusedError(400, "an object in the body has the same key twice")
+    content = parsed(body)
     given = [form for form in FORMS if form in content] if isinstance(content, dict) else []
     if len(given) != 1:
         raise RefusedError(400, f"the body must be a JSON object with exactly one of the keys {', '.join(FORMS)}")
@@ -65,6 +60,20 @@ def of_json(body: bytes) -> RawRows:
     if lists not in {0, len(rows)}:
         raise RefusedError(400, f"{form} must have a list for each column, or a single value for each")
     return rows if lists else {name: [value] for name, value in rows.items()}
+
+
+def parsed(body: bytes) -> Any:
+    """The content of a JSON body."""
+    try:
+        content = orjson.loads(body)
+        again = orjson.dumps(content)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, f"the body is not JSON: {error}") from None
+    except orjson.JSONEncodeError:
+        raise RefusedError(400, "the body is nested too deeply") from None
+    if body.count(b":") > again.count(b":"):  # of two values with the same key, orjson keeps the last
+        raise RefusedError(400, "an object in the body has the same key twice")
+    return content
 
 
 def of_split(split: Any) -> dict[str, list[Any]]:

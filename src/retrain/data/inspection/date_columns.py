@@ -69,7 +69,7 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
     past = {own: years for own, years in fits.items() if years[1] <= datetime.now(tz=UTC).year + 1}
     likely = past or fits
     written = min(given or likely, key=lambda own: fits[own][1] - fits[own][0])
-    odd = others(column, written)
+    odd = others(column, read("v", written))
     if len(odd) > FEW_CLASSES or sum(odd.values()) > ODD_SHARE * column.filled:
         return None
     sentinels, why = days_of(column, written)
@@ -79,21 +79,31 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
     return column.column("dates", why + column.missing_if(odd), **found, doubts=doubts)
 
 
-def others(column: Look, written: str) -> dict[str, int]:
-    """Values that are neither dates in a format nor signs of a missing one, by how often they occur; the most frequent ones."""
+def others(column: Look, time: str) -> dict[str, int]:
+    """Values that are neither dates nor signs of a missing one, by how often they occur; the most frequent ones.
+
+    Args:
+        column: the column.
+        time: the expression of a value as a date.
+    """
     marked = f"lower(v) in ({', '.join(map(literal, (*MARKERS, *NO_DATES)))})"
-    tail = (
-        f"where not {marked} and {moment('v', written)} is null group by 1 order by 2 desc, 1 limit {FEW_CLASSES + 1}"
-    )
+    tail = f"where not {marked} and {time} is null group by 1 order by 2 desc, 1 limit {FEW_CLASSES + 1}"
     return dict(column.select("v, count(*)", tail))
+
+
+def read(value: str, written: str) -> str:
+    """The expression of a text as a time, as `prepare` will read it: ISO 8601 is always understood."""
+    return f"coalesce({moment(value, written)}, {moment(value, '')})" if written else moment(value, "")
 
 
 def lost(column: Look, written: str, odd: Mapping[str, int]) -> Iterator[str]:
     """What to say about values with digits that are not dates."""
     if wrong := [text for text in odd if re.search(r"\d", text)]:
-        all_wrong = column.table.wrong(column.name, moment(column.table.value(column.name), written))
+        all_wrong = column.table.wrong(column.name, read(column.table.value(column.name), written))
         row, first = next((row, text) for row, text in all_wrong if text in wrong)
-        more = f" (and {len(wrong) - 1} others in this column)" if wrong[1:] else ""
+        more = (
+            f" (and {'1 other' if len(wrong) == 2 else f'{len(wrong) - 1} others'} in this column)" if wrong[1:] else ""
+        )
         fact = f"holds {shown(first)}{more}, which is not a date"
         yield f"{column.table.place(row, column.name)} {fact}, so it counts as missing: correct it"
 
@@ -109,7 +119,7 @@ def almost_dates(column: Look) -> tuple[str, ...]:
     times = ", ".join(moment("v", own) for own in counts)
     if counts and column.ask(f"count(coalesce({times}))", column.sample)[0] > MOSTLY * looked:
         written = max(counts, key=lambda own: counts[own][0])
-        odd = list(others(column, written).items())[:3]
+        odd = list(others(column, moment("v", written)).items())[:3]
         words = ", ".join(f"{shown(text)} ({rows_of(count)})" for text, count in odd)
         fact = f"{min(counts[written][0] / looked, 0.99):.0%} of {shown(column.name)} are dates as {example(written)}"
         hint = "if that means a missing value, add it with --missing"
@@ -141,7 +151,7 @@ def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
 
     It is one that people write for that, such as 9999-12-31, frequent, and years from all others.
     """
-    dated = f"(select v, cast({moment('v', written)} as date) as day from looked)"
+    dated = f"(select v, cast({read('v', written)} as date) as day from looked)"
     first, last = column.ask("min(day)::text, max(day)::text", dated)
     for extreme in (first, last):
         if not NO_DAY.fullmatch(extreme):
@@ -162,7 +172,7 @@ def no_dates(column: Look) -> RetrainError:
     table, name = column.table, column.name
     counts, _ = ways(column, asked=True)
     written = max(counts, key=lambda own: counts[own][0], default="")
-    wrong = table.wrong(name, moment(table.value(name), written))
+    wrong = table.wrong(name, read(table.value(name), written))
     row, text = next(((row, text) for row, text in wrong if text.lower() not in (*MARKERS, *NO_DATES)), (0, ""))
     if counts:
         fact = f"holds {shown(text)}, but other dates are written as {example(written)}"
