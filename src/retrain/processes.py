@@ -95,10 +95,10 @@ def wait_for_group(group: int) -> None:
 
 @contextmanager
 def lock(root: Path, what: str) -> Iterator[None]:
-    """One process of a root at a time, for what must not happen twice; `what` names the lock."""
+    """One process of a root at a time, for what must not happen twice; `what` names the lock. Who holds it may take it again."""
     from filelock import FileLock
 
     path = root / ".retrain" / f"{what}.lock"
     path.parent.mkdir(exist_ok=True)
-    with FileLock(path):
+    with FileLock(path, is_singleton=True):
         yield

@@ -239,12 +239,7 @@ def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -
     if types.is_float16(own):
         return pa.float32()
     inner = own.value_type if types.is_dictionary(own) else own
-    if (
-        types.is_binary(inner)
-        or types.is_large_binary(inner)
-        or types.is_fixed_size_binary(inner)
-        or types.is_binary_view(inner)
-    ):
+    if types.is_fixed_size_binary(inner) or inner in (pa.binary(), pa.large_binary(), pa.binary_view()):
         return pa.string()
     try:
         connection.from_arrow(pa.schema([("c", own)]).empty_table()).fetchall()

@@ -66,8 +66,8 @@ def registered(workspace: Path, name: str) -> Path:
 
     if dataset := champion_named(workspace, name):
         client = registry.client_of_store()
-        is_shared = "MLFLOW_TRACKING_URI" in os.environ and registry.CHAMPION in registry.aliases_of(client, dataset)
-        if not is_shared and not champions.is_aligned(client, workspace, dataset):
+        has_own = "MLFLOW_TRACKING_URI" in os.environ and registry.CHAMPION in registry.aliases_of(client, dataset)
+        if not has_own and not champions.is_aligned(client, workspace, dataset):
             champions.align(client, workspace, dataset)
     return registry.folder_of(name)
 

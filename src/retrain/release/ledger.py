@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from retrain import files, params, schema
+from retrain import files, params, processes, schema
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
-from filelock import FileLock
 from pydantic import ConfigDict, StringConstraints
 from pydantic_core import from_json
 
@@ -37,9 +36,7 @@ def path_of(dataset: str) -> str:
 @contextmanager
 def locked(folder: Path, dataset: str) -> Iterator[None]:
     """Keep other processes from appending, so that what was read still holds when something is appended to it."""
-    lock = folder / ".retrain" / f"{path_of(dataset).replace('/', '-')}.lock"
-    lock.parent.mkdir(exist_ok=True)
-    with FileLock(lock, is_singleton=True):  # so that `append` may take it again
+    with processes.lock(folder, path_of(dataset).replace("/", "-")):
         yield
 
 

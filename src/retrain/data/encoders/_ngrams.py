@@ -7,7 +7,6 @@ by operations on whole arrays of bytes. No Python object is made per word, so th
 import base64
 import math
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -276,17 +275,19 @@ def counted(
     classes = int(labels.max()) + 1
     shift = (classes - 1).bit_length()
     key = np.uint32 if bits + shift <= 32 else np.uint64
-    groups = [group for chunk in chunks for group in chunk]
-    keys = np.empty(sum(len(buckets) for buckets, _ in groups), key)
-    places = np.split(keys, np.cumsum([len(buckets) for buckets, _ in groups])[:-1])
-    first_rows = np.repeat(np.cumsum([0, *(len(chunk[0][1]) for chunk in chunks)])[:-1], [*map(len, chunks)])
+    sizes = [sum(len(buckets) for buckets, _ in chunk) for chunk in chunks]
+    keys = np.empty(sum(sizes), key)
+    places = np.split(keys, np.cumsum(sizes)[:-1])
+    of_rows = np.split(labels.astype(key), np.cumsum([len(chunk[0][1]) for chunk in chunks])[:-1])
 
-    def fill(place: np.ndarray, group: Group, row: int) -> None:
-        buckets, lengths = group
-        np.left_shift(buckets.view(np.uint32), shift, out=place, dtype=key)
-        place |= np.repeat(labels[row : row + len(lengths)].astype(key), lengths)
+    def fill(number: int) -> None:
+        """Write the keys of a chunk into their place."""
+        place = places[number]
+        np.concatenate([buckets.view(np.uint32) for buckets, _ in chunks[number]], out=place)
+        place <<= key(shift)
+        place |= np.concatenate([np.repeat(of_rows[number], lengths) for _, lengths in chunks[number]])
 
-    deque(threads.ahead(lambda job: fill(*job), zip(places, groups, first_rows, strict=True), THREADS), maxlen=0)
+    list(threads.ahead(fill, range(len(chunks)), THREADS))
     keys.sort()
     first_keys = np.arange(1, COUNTED_PARTS) << (bits + shift - COUNTED_BITS)
     parts = np.split(keys, np.searchsorted(keys, first_keys.astype(key)))

@@ -145,8 +145,7 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     if table.has_header:
         same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
         if rows := table.select("rowid", f"where {same} order by rowid"):
-            more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
-            yield f"{table.place(rows[0][0])} repeats the header{more}: remove {'them' if more else 'it'} from the file"
+            yield to_remove(table, rows, "repeats the header")
     last = len(table) - SUMMARIES
     for row, *cells in table.select("rowid, *", f"where rowid >= {last} order by rowid"):
         names = (
@@ -156,14 +155,19 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         )
         if name := next(names, None):
             what = "total" if name[2] else "mean"
-            yield f"{table.place(row)} looks like the {what} of other rows: remove it from the file"
+            yield to_remove(table, [(row,)], f"looks like the {what} of other rows")
     for own in columns:
         if own.kind == "categories" or any(re.fullmatch(SUMMARY, marker) for marker in own.markers):
             inside = f"rowid < {last} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)})"
             rows = table.select("rowid, *", f"where {inside} order by rowid")
             if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for _, *cells in rows):
-                more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
-                yield f"{table.place(rows[0][0])} looks like a summary of other rows{more}: remove {'them' if more else 'it'} from the file"
+                yield to_remove(table, rows, "looks like a summary of other rows")
+
+
+def to_remove(table: Table, rows: Sequence[tuple[Any, ...]], what: str) -> str:
+    """The message about rows that should not be in the file. Each row begins with its number."""
+    more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
+    return f"{table.place(rows[0][0])} {what}{more}: remove {'them' if more else 'it'} from the file"
 
 
 def is_single(table: Table, place: int, cell: str) -> bool:
@@ -201,10 +205,10 @@ def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[
     if texts:
         exact = " || ' ' || ".join(texts)
         some = f"(select {exact} as text from rows limit {LOOKED_AT})"
-        alike = (
+        plain_texts = (
             f"(select trim(regexp_replace(lower(text), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g')) as words, text from {some})"
         )
-        long = f"(select count(distinct text) as n from {alike} where length(words) > 20 group by words)"
+        long = f"(select count(distinct text) as n from {plain_texts} where length(words) > 20 group by words)"
         (near,) = table.ask("coalesce(sum(n), 0)", f"{long} where n > 1")
         if near:
             first = f" of the first {LOOKED_AT:,}" if len(table) > LOOKED_AT else ""
