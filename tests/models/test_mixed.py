@@ -27,11 +27,11 @@ def fitted(rows: pd.DataFrame, **changed: object) -> tuple[mixed.Encoder, dict[s
 
 
 def test_number_has_a_value_an_indicator_and_bins():
-    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0, 4.0, math.nan]})
+    rows = pd.DataFrame({"a": [0.0, 1.5, 2.0, 3.0, 4.0, math.nan]})
     encoder, arrays = fitted(rows)
     (learned,) = encoder.numbers
     assert (learned.center, learned.edges, learned.missing) == (2.0, (0.0, 2.0, 4.0), True)
-    assert learned.scale == pytest.approx(2.0 / 1.349)
+    assert learned.scale == pytest.approx(1.5 / 1.349)
     last, middle, missing = arrays["values"][[4, 2, 5]]
     distance = 2.0 / learned.scale
     assert last == pytest.approx([distance / math.sqrt(1 + (distance / 3) ** 2), 0, 1, 1])
@@ -39,6 +39,13 @@ def test_number_has_a_value_an_indicator_and_bins():
     assert missing.tolist() == [0, 1, 0, 0]
     far = encoder.encode({"a": [1e300]})["values"][0]
     assert far == pytest.approx([3, 0, 1, 1])
+
+
+def test_numbers_can_be_codes():
+    shops = np.arange(107.0, 380.0, 7.0)
+    _, arrays = fitted(pd.DataFrame({"shop": np.tile(shops, 3)}), bins=10)
+    values = np.column_stack([arrays["values"], np.ones(len(arrays["values"]))])
+    assert np.linalg.matrix_rank(values) == len(shops)  # so a linear model can give each of them any output
 
 
 def test_value_that_was_never_missing_is_replaced_by_the_median():

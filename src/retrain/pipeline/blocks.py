@@ -217,7 +217,10 @@ def mixed_lines(dataset: Dataset) -> list[str]:
     batch = max(1, min(batch, int(learned / 4)))  # at least four batches, however small the table is
     epochs = int(min(MOST_EPOCHS, max(FEWEST_EPOCHS, STEPS / max(1, math.ceil(learned / batch)))))
     small = learned <= SMALL
-    chosen: dict[str, Any] = {"name": "mixed", **({} if small else {"minimum_count": 3})}
+    chosen: dict[str, Any] = {
+        "name": "mixed",
+        **({"minimum_count": 3} if dataset.of_kind("texts") and not small else {}),
+    }
     if (numbers := len(dataset.of_kind("numbers"))) > WIDE:
         chosen["bins"] = max(1, BINNED // numbers)
     if dataset.of_kind("texts"):

@@ -40,8 +40,8 @@ FARTHEST = 1e9
 """A larger distance makes no difference, but its square could be infinite."""
 NORMAL_IQR = 1.349
 """The interquartile range of a normal distribution with deviation 1."""
-
-
+EACH = 6
+"""Whole numbers with up to so many times more values than bins may be codes: then every value is an edge."""
 STRANGE = 10.0
 """How many times its scale a number lies outside of its bins, at least, if it is strange."""
 
@@ -51,7 +51,7 @@ class Parameters(EncoderParameters):
 
     bins: AtLeastOne
     """Bins of the piecewise-linear code. The same number of bins again splits the distinct values, for columns with a
-    frequent value."""
+    frequent value. Whole numbers with up to six times as many values have an edge for each of them: they may be codes."""
     minimum_count: AtLeastOne
     """Categories and n-grams that occur less often in the train split count as unknown."""
     hash_bits: Bits
@@ -348,9 +348,11 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
         return NumberColumn(column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=())
     low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
     scale = (high - low) / NORMAL_IQR or pstdev(known.tolist()) or 1.0
-    edges = np.unique(
-        [*np.quantile(known, np.linspace(0, 1, bins + 1)), *np.quantile(distinct, np.linspace(0, 1, bins + 1))]
-    )
+    if len(distinct) <= EACH * bins and (distinct == np.round(distinct)).all():
+        edges = distinct
+    else:
+        places = np.linspace(0, 1, bins + 1)
+        edges = np.unique([*np.quantile(known, places), *np.quantile(distinct, places)])
     return NumberColumn(
         column=column, part=part, center=float(center), scale=float(scale), missing=missing,
         edges=tuple(edges.tolist()) if len(edges) > 2 else (),
