@@ -2,11 +2,13 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the project by its dotted name, packages by their `__init__.py`."""
     paths = {
@@ -17,6 +19,7 @@ def modules() -> dict[str, Path]:
     return paths
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The names that a file imports when it runs, also inside functions; what only type checkers see is left out."""
     return set(names(ast.parse(path.read_text(encoding="utf-8"))))
