@@ -330,7 +330,7 @@ def test_training_that_outlived_dvc_is_reused(forgotten, tmp_path, stays):
         shell.chmod(0o755)
         forgotten.environment["SHELL"] = str(shell)
     for parameter in ("epochs", "patience"):
-        forgotten.set(f"{dataset}.train.loop.{parameter}", 100)
+        forgotten.set(f"{dataset}.train.loop.{parameter}", 50)
     forgotten.set(f"{dataset}.train.loop.batch_size", 1)  # so that it is not over before it is suspended
     command, log, said = ["dvc", "repro", f"train@{dataset}"], tmp_path / "log", tmp_path / "said"
     started = partial(subprocess.Popen, command, cwd=forgotten.folder, env=forgotten.environment)
@@ -346,6 +346,6 @@ def test_training_that_outlived_dvc_is_reused(forgotten, tmp_path, stays):
     wait(lambda: "runs the same training; waiting for its end" in said.read_text())
     training.resume()
     assert second.wait(timeout=240) == 0, said.read_text()
-    assert "continuing after epoch 100 of 100" in said.read_text()
+    assert "continuing after epoch 50 of 50" in said.read_text()
     assert [run["status"] for run in forgotten.runs(dataset)] == ["FINISHED"]
     assert not list((forgotten.folder / ".retrain" / "checkpoints").glob("*.checkpoint"))

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from support.project import Project, number_rows, write_csv
 
-WIDTH = 300
+WIDTH = 150
 
 
 def wide_table(project: Project, encoder: dict, **changed: object) -> None:
-    """The dataset tiny_sign with 300 more columns, all zero, of which one has another number in a single row."""
+    """The dataset tiny_sign with 150 more columns, all zero, of which one has another number in a single row."""
     names = [f"pixel{number}" for number in range(WIDTH)]
     rows = [[a, b, c, *[0] * WIDTH, "plus" if a > b else "minus"] for a, b, c, _ in number_rows(120, seed=2)]
     rows[0][-2] = 5e7
