@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from retrain.tracking import recording, store
 import pytest
 from hypothesis import settings
 from support.project import (
+    NOT_RUN,
     Project,
     copy_of_repository,
     made_once,
@@ -25,6 +27,7 @@ from support.warm import Warm
 pin_cpu(threads=1)  # before any test imports torch
 keep_memory()
 gc.set_threshold(50_000)  # the imported libraries are a million objects, and a search for unused ones takes a second
+sys.dont_write_bytecode = False  # pytest compiles the tests once, and not in each process of each run
 os.environ[recording.SWITCH] = "off"  # a stage in a test's own process starts no recorder, except in a `Project`
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.load_profile("same")  # the same examples every time, here and in CI
@@ -74,7 +77,7 @@ def new_project(tmp_path: Path) -> Callable[[], Project]:
     made = []
 
     def make() -> Project:
-        project = copy_of_repository(tmp_path / f"project{len(made)}")
+        project = copy_of_repository(tmp_path / f"project{len(made)}", NOT_RUN)
         made.append(project)
         write_tiny_tables(project.folder)
         project.write_params({"datasets": tiny_datasets()})

@@ -136,7 +136,7 @@ def test_a_survey_is_read_alike_everywhere(project, tmp_path):
     prepare = block(project, "survey")["prepare"]
     assert (prepare["dates"], prepare["numbers"]) == (["When?"], ["How satisfied? (1 = low)"])
     project.set("survey.train.loop.epochs", 2)
-    project.stages("prepare split train", "survey", RETRAIN_TRACKING="off")
+    project.stages("prepare split train", "survey")
     stored = pd.read_parquet(project.folder / "data/survey/prepared/rows.parquet")
     assert stored["When?"].tolist() == days.tolist()
     ended = project.retrain_here("predict", "survey", "--file", str(path))
@@ -173,7 +173,7 @@ def test_forms_of_unicode_are_read_alike_everywhere(project, tmp_path):
     added(project, "forms", str(tmp_path / "rows.jsonl"), *options)
     assert block(project, "forms")["prepare"]["numbers"] == ["größe m"]
     project.set("forms.train.loop.epochs", 6)
-    project.stages("prepare split train", "forms", RETRAIN_TRACKING="off")
+    project.stages("prepare split train", "forms")
     model = retrain.load(project.folder / "models/forms")
     expected = model.predict(rows[:12])
     assert len({answer["number"] for answer in expected}) == 12

@@ -22,14 +22,21 @@ from support.errors import error_line
 from support.homes import mixed_block, write_homes
 from support.model_folders import change, write_model
 from support.project import REPOSITORY, Project, corpus_datasets, news_rows, number_rows, write_tiny_tables
-from support.warm import Warm
 from torch import nn
 from torch.nn import functional
 
 ROWS = 1000
 WITHOUT = ("torch", "mlflow", "dvc", "duckdb", "pyarrow", "safetensors", "sklearn", "click")
 """What the example does not need: it runs where none of these can be imported."""
-EXAMPLE = "import runpy, sys; sys.modules.update(dict.fromkeys(sys.argv[1].split())); sys.argv = sys.argv[2:]; runpy.run_path(sys.argv[0])"
+EXAMPLE = """
+import io, runpy, sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split()))
+counts, sys.argv, rows = sys.argv[2].split(), sys.argv[3:], sys.stdin.readlines()
+for count in counts:
+    sys.stdin = io.StringIO("".join(rows[: int(count)]))
+    runpy.run_path(sys.argv[0])
+"""
+"""Runs the example for some numbers of rows."""
 TEXTS = [{"text": text} for text, _ in news_rows(ROWS - 3, seed=9)]
 STRANGE_TEXTS = [{"text": text} for text in ("", "xyzzy qwfp", "the " * 5000)]
 NUMBERS = [dict(zip("abc", row, strict=False)) for row in number_rows(ROWS, seed=9)]
@@ -62,7 +69,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def networks(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a trained model of each network; one has a threshold."""
     project = Project(tmp_path_factory.mktemp("export"))
     assert project.run("git", "init", "-q").returncode == 0
@@ -75,18 +82,15 @@ def networks(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Project:
         write_homes(project.folder, task)
     (project.folder / "dvc.yaml").write_text("stages: {}\n")
     project.commit()
-    for dataset in datasets:
-        for stage in ("prepare", "split", "train"):
-            ended = warm.run(project.folder, stage, "--dataset", dataset)
-            assert ended.code == 0, ended.said
+    project.stages("prepare split train", *datasets)
     return project
 
 
-def example(folder: Path, rows: list[dict]) -> list[dict]:
-    """The answers of docs/examples/onnx_predict.py."""
+def example(folder: Path, rows: list[dict], *counts: int) -> list[dict]:
+    """The answers of docs/examples/onnx_predict.py, to the first rows alone, for each of the counts."""
     program = REPOSITORY / "docs/examples/onnx_predict.py"
     given = "".join(f"{json.dumps(row)}\n" for row in rows)
-    command = [sys.executable, "-c", EXAMPLE, " ".join(WITHOUT), str(program), str(folder)]
+    command = [sys.executable, "-c", EXAMPLE, " ".join(WITHOUT), " ".join(map(str, counts)), str(program), str(folder)]
     ended = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return list(map(json.loads, ended.stdout.splitlines()))
@@ -106,16 +110,15 @@ def test_example_answers_like_predict(networks, dataset):
     expected = list(map(json.loads, predicted.stdout.splitlines()))
     learned = json.loads((folder / "model.json").read_text())["task"]["learned"]
     assert len(expected) == len(rows) == ROWS
-    for count in (ROWS, 2, 1):
-        found = example(folder, rows[:count])
-        assert len(found) == count
-        for ours, theirs in zip(found, expected, strict=False):
-            assert list(ours) == list(theirs)
-            assert ours.get("label") == theirs.get("label")
-            if "classes" in learned:
-                assert ours["probabilities"] == pytest.approx(theirs["probabilities"], rel=0, abs=TOLERANCE)
-            else:
-                assert ours == pytest.approx(theirs, rel=0, abs=TOLERANCE * learned["deviation"])
+    counts = (ROWS, 2, 1)
+    answers = (answer for count in counts for answer in expected[:count])
+    for ours, theirs in zip(example(folder, rows, *counts), answers, strict=True):
+        assert list(ours) == list(theirs)
+        assert ours.get("label") == theirs.get("label")
+        if "classes" in learned:
+            assert ours["probabilities"] == pytest.approx(theirs["probabilities"], rel=0, abs=TOLERANCE)
+        else:
+            assert ours == pytest.approx(theirs, rel=0, abs=TOLERANCE * learned["deviation"])
 
 
 def test_example_is_short():

@@ -24,9 +24,7 @@ def folder_of_larger(project) -> Project:
 
 
 def test_stages_and_predict_in_a_larger_repository(folder_of_larger):
-    for stage in ("prepare", "split", "train"):
-        ended = folder_of_larger.stage_here(stage, "tiny_numbers", RETRAIN_TRACKING="off")
-        assert ended.exit_code == 0, ended.output
+    folder_of_larger.stages("prepare split train", "tiny_numbers")
     rows = folder_of_larger.folder / "new.csv"
     rows.write_text("a,b,c\n1,2,3\n")
     for below in (".", "src", "data/raw"):
@@ -55,6 +53,4 @@ def test_without_git_the_message_says_what_to_do(project):
 
 def test_stages_run_without_git(project):
     shutil.rmtree(project.folder / ".git")
-    for stage in ("prepare", "split", "train", "evaluate", "plot"):
-        ended = project.stage_here(stage, "tiny_numbers", RETRAIN_TRACKING="off")
-        assert ended.exit_code == 0, ended.output
+    project.stages("prepare split train evaluate plot", "tiny_numbers")

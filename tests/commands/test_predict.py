@@ -43,9 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.write_params({"datasets": {**tiny_datasets(), **shops}})
     for dataset in ("tiny_news", "tiny_numbers", *shops):
         project.set(f"{dataset}.train.loop.epochs", 15)
-        for stage in ("prepare", "split", "train"):
-            ended = project.stage_here(stage, dataset, RETRAIN_TRACKING="off")
-            assert ended.exit_code == 0, ended.output
+        project.stages("prepare split train", dataset)
     return project.folder / "models"
 
 

@@ -20,8 +20,8 @@ def test_reset_undoes_an_experiment(finished):
     finished.run_stages_here("tiny_sign", "train", "evaluate", "plot", RETRAIN_TRACKING="off")
     assert changed_files(finished) == {"params.yaml", "dvc.lock", REPORT}
     assert {path: path.read_bytes() for path in outputs} != before
-    ended = finished.run("retrain", "reset", "tiny_sign")
-    assert ended.returncode == 0, ended.said
+    ended = finished.retrain_here("reset", "tiny_sign")
+    assert ended.exit_code == 0, ended.output
     assert ended.stdout.splitlines() == [
         "params.yaml: restored the block of tiny_sign",
         "dvc.lock: restored the stages of tiny_sign",

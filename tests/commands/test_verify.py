@@ -32,10 +32,11 @@ def colleague(finished_project, tmp_path) -> Project:
 
 
 @pytest.fixture
-def room(tmp_path) -> Path:
+def room(tmp_path, monkeypatch) -> Path:
     """Where temporary clones are made; nothing may be left in it."""
     folder = tmp_path / "temporary files"
     folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
@@ -160,8 +161,7 @@ def test_interrupted_verify_leaves_nothing(colleague, room, number):
     assert list(room.iterdir()) == []
 
 
-def test_verify_errors_are_one_line(colleague, room, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(room))
+def test_verify_errors_are_one_line(colleague, room, tmp_path):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
     params = colleague.params()
@@ -204,7 +204,7 @@ def test_data_that_dvc_tracks_is_found(colleague, room):
     ended = colleague.run("retrain", "verify", TMPDIR=str(room))
     assert (ended.returncode, results(ended)) == (0, {"data/tiny_numbers/prepared": "identical"}), ended.said
     shutil.rmtree(colleague.folder / ".dvc/cache")
-    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    ended = colleague.retrain_here("verify")
     said = (
         "Error: data/raw/tiny_numbers/rows.csv is not in DVC's cache; run: dvc pull data/raw/tiny_numbers/rows.csv.dvc"
     )
@@ -216,7 +216,7 @@ def test_data_that_is_not_committed_is_named(colleague, room):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     assert colleague.run("git", "rm", "-q", "--cached", "data/raw/tiny_numbers/rows.csv").returncode == 0
     assert colleague.run("git", "commit", "-qam", "without data").returncode == 0
-    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    ended = colleague.retrain_here("verify")
     assert ended.stderr.splitlines()[-1].endswith(
         " does not have data/raw/tiny_numbers/rows.csv; run: git add --force data/raw/tiny_numbers/rows.csv, "
         "or: dvc add data/raw/tiny_numbers/rows.csv; then commit"

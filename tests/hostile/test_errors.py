@@ -5,7 +5,6 @@ import itertools
 import json
 import pickle
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
-from support.project import Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from support.project import NOT_RUN, Project, copy_of_repository, tiny_datasets, write_tiny_tables
 from support.servers import closed_port, redirect, sending, serving
 
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
@@ -36,17 +35,13 @@ OUTPUTS = ("data", "models", "reports", ".retrain/downloads")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with all datasets split and `tiny_news` trained. Shared: look, don't touch."""
-    project = copy_of_repository(tmp_path_factory.mktemp("errors") / "project")
-    for name in ("benchmarks", "docs", "tests"):  # each test copies all that is there
-        shutil.rmtree(project.folder / name)
+    project = copy_of_repository(tmp_path_factory.mktemp("errors") / "project", NOT_RUN)
     write_tiny_tables(project.folder)
     project.write_params({"datasets": tiny_datasets()})
     project.commit()
     project.pack()
-    for dataset in tiny_datasets():
-        for stage in ("prepare", "split"):
-            assert project.stage_here(stage, dataset).exit_code == 0
-    assert project.stage_here("train", "tiny_news").exit_code == 0
+    project.stages("prepare split", *tiny_datasets())
+    project.stages("train", "tiny_news")
     return project
 
 
@@ -353,7 +348,6 @@ def test_damaged_inputs_of_a_stage_are_rejected(project, stage, path, where, con
 
 def test_a_damaged_history_makes_no_run(project):
     project.records = True
-    (project.folder / "mlflow.db").unlink()
     (project.folder / "reports/tiny_news/history.csv").write_text("epoch,train_loss\n1,high\n")
     ended = project.stage("evaluate", "tiny_news")
     assert ended.returncode == 0, ended.said

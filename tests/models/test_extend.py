@@ -59,6 +59,7 @@ def test_own_files_run_and_others_stay(finished):
 @pytest.mark.slow
 def test_own_files_keep_the_contracts(finished):
     extend(finished)
+    shutil.copytree(REPOSITORY / "tests", finished.folder / "tests")
     command = ("python3", "-m", "pytest", "tests/models/test_contracts.py", "-v", "-k", " or ".join(EXAMPLES))
     ended = finished.run(*command, PYTHONPATH=str(finished.folder / "src"))
     assert ended.returncode == 0, ended.said

@@ -187,7 +187,7 @@ def test_heads_of_numbers_are_averaged():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_mixed_table_from_file_to_prediction(warm, tmp_path, task):
+def test_mixed_table_from_file_to_prediction(tmp_path, task):
     dataset = f"homes_{task}"
     project = Project(tmp_path)
     assert project.run("git", "init", "-q").returncode == 0
@@ -195,9 +195,7 @@ def test_mixed_table_from_file_to_prediction(warm, tmp_path, task):
     project.write_params({"datasets": {dataset: mixed_block(task)}})
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     project.commit()
-    for stage in ("prepare", "split", "train", "evaluate"):
-        ended = warm.run(tmp_path, stage, "--dataset", dataset)
-        assert ended.code == 0, ended.said
+    project.stages("prepare split train evaluate", dataset)
     metrics = json.loads((tmp_path / "reports" / dataset / "metrics.json").read_text())
     better = metrics["test"]["loss"] / metrics["baseline"]["loss"]
     assert better < 0.6
@@ -206,7 +204,7 @@ def test_mixed_table_from_file_to_prediction(warm, tmp_path, task):
     (tmp_path / "new.csv").write_text(
         "a,town,street,day,note,more\n2,Ely,s1,2024-05-05,good,1\n,Mars,,,poor,2\n-2,Ware,s2,2024-01-01,poor,3\n"
     )
-    ended = warm.run(tmp_path, "retrain", "predict", dataset, "--file", "new.csv")
+    ended = project.retrain_here("predict", dataset, "--file", "new.csv")
     answers = [json.loads(line) for line in ended.stdout.splitlines()]
     assert len(answers) == 3
     first, last = (answers[row].get("label") or answers[row]["number"] for row in (0, 2))

@@ -1,5 +1,6 @@
 """Tiny tables, temporary copies of the repository, and commands run as a user runs them."""
 
+import compileall
 import importlib
 import os
 import random
@@ -38,16 +39,6 @@ TOPICS = {
 
 
 COMMON = ["the", "a", "of", "and", "in", "with", "near", "old", "new", "big", "small", "two"]
-
-
-STAGES = """
-import importlib
-import sys
-sys.path.insert(0, "src")
-for dataset in sys.argv[2:]:
-    for stage in sys.argv[1].split():
-        importlib.import_module(stage).main(["--dataset", dataset], standalone_mode=False)
-"""
 
 
 class Finished(subprocess.CompletedProcess[str]):
@@ -105,9 +96,11 @@ class Project:
             return CliRunner(env=variables).invoke(command, arguments)
 
     def stages(self, stages: str, *datasets: str, **environment: str) -> None:
-        """Run some stages of some datasets one after the other in a single process; they must succeed."""
-        ended = self.run("python3", "-c", STAGES, stages, *datasets, **environment)
-        assert ended.returncode == 0, ended.said
+        """Run some stages of some datasets one after the other in this process, without a record; they must succeed."""
+        for dataset in datasets:
+            for stage in stages.split():
+                ended = self.stage_here(stage, dataset, **{recording.SWITCH: "off"} | environment)
+                assert ended.exit_code == 0, ended.output
 
     def dvc(self, *arguments: str, **environment: str) -> Finished:
         """Run DVC, which must succeed."""
@@ -122,9 +115,7 @@ class Project:
         """
         from dvc.repo import Repo
 
-        for stage in stages:
-            ended = self.stage_here(stage, dataset, **environment)
-            assert ended.exit_code == 0, ended.output
+        self.stages(" ".join(stages), dataset, **{recording.SWITCH: "here"} | environment)
         with chdir(self.folder), Repo() as repo, repo.lock:
             done = [repo.stage.load_one(name=f"{stage}@{dataset}") for stage in stages]
             for one in done:
@@ -222,14 +213,18 @@ class Project:
         return Project(folder)
 
 
-def copy_of_repository(folder: Path) -> Project:
+NOT_RUN = ("benchmarks/", "docs/", "tests/")
+"""What a project that is copied for each of many tests does not need."""
+
+
+def copy_of_repository(folder: Path, without: tuple[str, ...] = ()) -> Project:
     """What git tracks or would track, as it is in the working tree, committed in a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, capture_output=True, check=True
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source, target = REPOSITORY / name, folder / name
-        if source.is_file():
+        if source.is_file() and not name.startswith(without):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
     project = Project(folder)
@@ -380,10 +375,10 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
 def make_finished_project(folder: Path) -> None:
     """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made.
 
-    In one process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
+    In this process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
     Many tests wait for it, so it waits for no recorder, which has a low priority.
     """
-    project = copy_of_repository(folder)
+    project = copy_of_repository(folder, NOT_RUN)
     write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
     (folder / "dvc.lock").unlink(missing_ok=True)
@@ -392,6 +387,7 @@ def make_finished_project(folder: Path) -> None:
     project.dvc("commit", "--force")
     project.commit()
     project.pack()
+    compileall.compile_dir(folder / "src", quiet=2)  # once, and not in each stage of each copy
 
 
 def run_stages(folder: Path, datasets: dict, warm: Warm) -> Path:
