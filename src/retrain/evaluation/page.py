@@ -36,7 +36,7 @@ MEANINGS = {
     "coverage": "share of rows whose target is within the interval of its prediction",
 }
 PERCENT = {
-    "accuracy", "macro_f1", "coverage", "probability", "error_rate", "others_rate", "precision", "recall", "f1", "share",
+    "accuracy", "macro_f1", "coverage", "probability", "error_rate", "precision", "recall", "f1", "share",
     "similarity",
 }  # fmt: skip
 """Numbers that are shares."""

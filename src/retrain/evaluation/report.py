@@ -115,7 +115,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         data: the content of its plots.
 
     Raises:
-        RetrainError: a file is missing or damaged. Tables that only newer evaluations write may be missing.
+        RetrainError: a file is missing or damaged.
     """
     path, hint = result.reports / "metrics.json", f"run: dvc repro evaluate@{result.dataset}"
     figures = schema.check(files.read_json(path, hint), Metrics, str(path), hint).model_dump()
@@ -138,12 +138,11 @@ def read_report(result: Result, data: PlotData) -> Report:
         "metric": metric,
         "verdict": verdict(figures, described.splits["test"].rows, data.history["validation_loss"], shown, in_words),
         "headline": headline(metric, figures),
-        "interval": shown_interval(metric, figures),
         "figures": figures_table(figures, classes=classes),
         "curves": [curve(data, "loss"), curve(data, data.metric)],
         "results": class_results(data, reader) if classes else number_results(data, reader),
         "calibration": reliability(figures, data, reader) if classes else coverage(figures, data),
-        "slices": slices(reader),
+        "slices": slices(data, reader),
         "mistakes": mistakes(data, reader, figures),
         "data": data_tables(data, reader),
         "training": training(data, weights_in(result.model / WEIGHTS)),
@@ -162,36 +161,32 @@ def shown_interval(name: str, figures: Mapping[str, Any]) -> str:
 
 
 def headline(metric: str, figures: Mapping[str, Any]) -> Figure:
-    """The first metric of the model, the reference and the baseline."""
-    found = figures["intervals"].get(metric)
+    """The first metric of the model with its interval, of the reference and of the baseline."""
+    found, name = figures["intervals"][metric], in_words(metric)
     rows: list[tuple[str, str, float, tuple[float, float] | None]] = [
-        ("model", "s1", figures["test"][metric], (found["low"], found["high"]) if found else None)
+        ("model", "s1", figures["test"][metric], (found["low"], found["high"]))
     ]
     others = {"reference": "s2", "baseline": "s3"}
     rows += [(name, kind, figures[name][metric], None) for name, kind in others.items() if metric in figures[name]]
     values = [value for _, _, value, interval in rows for value in (value, *(interval or ()))]
-    axis = Axis.over(in_words(metric), values, percent=metric in PERCENT)
+    axis = Axis.over(name, values, percent=metric in PERCENT)
     said = ", ".join(f"{text} {shown(metric, value)}" for text, _, value, _ in rows)
-    interval = shown_interval(metric, figures)
-    said += f"; 95 % interval of the model: {interval}" if interval else ""
-    image = svg.ranges("headline", f"{in_words(metric)} on the test split", said, axis, rows)
+    said += f"; 95 % interval of the model: {shown_interval(metric, figures)}"
+    image = svg.ranges("headline", f"{name} on the test split", said, axis, rows)
     more = "higher is better" if metric in HIGHER_IS_BETTER else "lower is better"
-    name = in_words(metric)
-    end = ", with the model's 95 % interval." if interval else "."
-    return Figure(image, f"{name[:1].upper()}{name[1:]} on the test split ({more}){end}")
+    return Figure(image, f"{name[:1].upper()}{name[1:]} on the test split ({more}), with the model's 95 % interval.")
 
 
 def figures_table(figures: Mapping[str, Any], *, classes: bool) -> Table:
     """All metrics of the test split, without a loss that is the log loss."""
     test, others = figures["test"], [name for name in ("reference", "baseline") if figures[name]]
-    intervals = bool(figures["intervals"])
-    columns = ["metric", "model", *(["95 % interval"] if intervals else []), *others, "meaning"]
+    columns = ["metric", "model", "95 % interval", *others, "meaning"]
     of = "without label smoothing" if classes else "of the standardised target"
     meanings, rows = {**MEANINGS, "loss": f"what the training minimises, {of}"}, []
     for name, value in test.items():
         if name == "loss" and math.isclose(value, test.get("log_loss", math.nan), rel_tol=1e-5):
             continue
-        cells = [in_words(name), shown(name, value), *([shown_interval(name, figures) or NOTHING] if intervals else [])]
+        cells = [in_words(name), shown(name, value), shown_interval(name, figures) or NOTHING]
         cells += [shown(name, figures[other][name]) if name in figures[other] else NOTHING for other in others]
         rows.append([*cells, meanings.get(name, "")])
     return Table("Metrics on the test split", columns, rows, frozenset(range(1, len(columns) - 1)))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.data import report_csv
@@ -48,6 +49,12 @@ CLASSES = {"target", "predicted", "label", "suggested", "test_target", "train_ta
 """The columns of tables of rows that hold classes."""
 INPUTS = {"mistakes": (1, 1), "label_errors": (2, 1), "near_duplicates": (3, 2)}
 """Of each table of rows: the columns before the inputs, and the columns of each input."""
+WRONG_ANSWER = "The probability is that of the wrong answer."
+DIFFERENCE = "The error is the prediction less the target."
+UNLIKELY = (
+    "The model finds these labels unlikely. The label is wrong, the model is, or the row fits both. "
+    "The probability is that of the label."
+)
 MOST_SINGLE = 10
 """Single rows in a table of the page."""
 FEWEST_IN_BIN = 10
@@ -67,22 +74,22 @@ class Reader:
     result: Result
     hint: str
 
-    def table(self, name: str, *columns: str) -> dict[str, list[str]]:
-        """A table of evaluate, which must have these columns; empty if there is no such file."""
-        path = self.result.reports / "tables" / f"{name}.csv"
-        return report_csv.read_columns(path, self.hint, columns, empty=True) if path.exists() else {}
+    def path(self, name: str) -> Path:
+        """The file of a table of evaluate."""
+        return self.result.reports / "tables" / f"{name}.csv"
 
-    def numbers(self, name: str, columns: Sequence[str], *, filled: bool = False) -> dict[str, list[float]]:
-        """Columns of numbers of a table, or only of the rows where they are filled; empty if the file or a column is missing."""
-        path, table = self.result.reports / "tables" / f"{name}.csv", self.table(name)
-        if not set(columns) <= table.keys():
-            return {}
-        rows = zip(*(table[column] for column in columns), strict=True)
-        kept = zip(*(row for row in rows if all(row) or not filled), strict=True)
-        return {
-            column: report_csv.numbers_of(cells, path, column, self.hint)
-            for column, cells in zip(columns, kept, strict=False)
-        }
+    def table(self, name: str, *columns: str) -> dict[str, list[str]]:
+        """A table of evaluate, which must have these columns."""
+        return report_csv.read_columns(self.path(name), self.hint, columns, empty=True)
+
+    def numbers(self, name: str, *columns: str, filled: bool = False) -> list[list[float]]:
+        """Columns of numbers of a table; with `filled`, without the rows where one is empty."""
+        table, found = self.table(name, *columns), []
+        rows = [row for row in zip(*(table[column] for column in columns), strict=True) if all(row) or not filled]
+        for place, column in enumerate(columns):
+            cells = [row[place] for row in rows]
+            found.append(report_csv.numbers_of(cells, self.path(name), column, self.hint))
+        return found
 
 
 def columns_of(data: PlotData) -> list[tuple[str, str]]:
@@ -146,12 +153,10 @@ def class_results(data: PlotData, reader: Reader) -> dict[str, Any]:
     if rows and len(names) > FEW_CLASSES:
         columns = ["target", "predicted", "rows", "share of the target"]
         found["tables"].append(Table("Frequent confusions", columns, rows, frozenset({2, 3}), len(pairs) - len(rows)))
-    classes = reader.table("classes", "f1")
-    if classes:
-        scores = reader.numbers("classes", ("f1",)).get("f1", [])
-        order = sorted(range(len(scores)), key=lambda place: (scores[place], place))
-        weakest = {name: [cells[place] for place in order] for name, cells in classes.items()}
-        found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS, classes={"class"}))
+    (scores,) = reader.numbers("classes", "f1")
+    order = sorted(range(len(scores)), key=lambda place: (scores[place], place))
+    weakest = {name: [cells[place] for place in order] for name, cells in reader.table("classes").items()}
+    found["tables"].append(csv_table("Classes, the weakest first", weakest, MOST_ROWS, classes={"class"}))
     return found
 
 
@@ -190,12 +195,11 @@ def number_results(data: PlotData, reader: Reader) -> dict[str, Any]:
     count = f"{len(points):,} of {len(rows):,}" if len(points) < len(rows) else f"{len(rows):,}"
     said = f"Predicted against target, {count} test rows"
     image = chart.render("predicted", said, "A point on the diagonal is a perfect prediction.")
-    errors = reader.table("errors")
-    tables = [csv_table("Errors by range of the target", errors, MOST_ROWS)] if errors else []
-    return {"figure": Figure(image, f"{said}.", legend), "matrix": None, "tables": tables}
+    errors = csv_table("Errors by range of the target", reader.table("errors"), MOST_ROWS)
+    return {"figure": Figure(image, f"{said}.", legend), "matrix": None, "tables": [errors]}
 
 
-def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> dict[str, Any] | None:
+def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> dict[str, Any]:
     """Confidence against the share of right answers, and the measures of calibration before and after."""
     test, before = figures["test"], figures["uncalibrated"]
     rows = [
@@ -203,11 +207,9 @@ def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> d
         for name in ("log_loss", "brier", "calibration_error")
         if name in test
     ]
-    if not rows:
-        return None
     return {
         "table": Table("Calibration on the test split", ["measure", "before", "after"], rows, frozenset({1, 2})),
-        "bins": len(reader.table("calibration").get("rows", ())),
+        "bins": len(reader.table("calibration", "rows")["rows"]),
         "figure": reliability_diagram(reader),
         "fitted": data.description.calibration,
         "second": data.description.task.classes[-1],
@@ -215,14 +217,14 @@ def reliability(figures: Mapping[str, Any], data: PlotData, reader: Reader) -> d
 
 
 def reliability_diagram(reader: Reader) -> Figure | None:
-    """The share of right answers by confidence, before and after calibration; nothing if it was not measured."""
+    """The share of right answers by confidence, before and after calibration; nothing if there are few rows."""
     x, y = (Axis(name, -0.03, 1.03, percent=True) for name in ("confidence", "share of right answers"))
     chart = Chart(x, y, square=True)
     chart.line([(0.0, 0.0), (1.0, 1.0)], "mark")
     legend = []
     for kind, end, name in (("s2", "_before", "before calibration"), ("s1", "", "after calibration")):
-        columns = reader.numbers("calibration", (f"rows{end}", f"confidence{end}", f"accuracy{end}"), filled=True)
-        points = [(x, y) for rows, x, y in zip(*columns.values(), strict=True) if rows >= FEWEST_IN_BIN]
+        columns = reader.numbers("calibration", f"rows{end}", f"confidence{end}", f"accuracy{end}", filled=True)
+        points = [(x, y) for rows, x, y in zip(*columns, strict=True) if rows >= FEWEST_IN_BIN]
         if points:
             chart.line(points, kind)
             chart.dots(points, kind, 4.0)
@@ -258,59 +260,37 @@ def coverage(figures: Mapping[str, Any], data: PlotData) -> dict[str, Any] | Non
     }
 
 
-def slices(reader: Reader) -> dict[str, Any] | None:
-    """The groups of rows on which the model is worse than chance explains, with a sentence for each.
-
-    None if they were not looked for.
-    """
-    columns = reader.table("slices", "slice")
-    if not columns:
-        return None
-    measure = next((name for name in ("error_rate", "mean_absolute_error") if name in columns), "")
-    names = ("rows", measure, "others", "p_value")
-    numbers = reader.numbers("slices", names)
+def slices(data: PlotData, reader: Reader) -> dict[str, Any]:
+    """The groups of rows on which the model is worse than chance explains, with a sentence for each."""
+    measure = "error_rate" if data.description.task.classes else "mean_absolute_error"
+    names = reader.table("slices", "slice")["slice"]
+    numbers = reader.numbers("slices", "rows", measure, "others", "p_value")
     sentences = []
-    for text, rows, worse, others, p_value in zip(columns["slice"], *numbers.values(), strict=False):
+    for text, rows, worse, others, p_value in zip(names, *numbers, strict=True):
         if p_value > SIGNIFICANT:
             continue
-        unit = "share" if measure == "error_rate" else measure
-        compared = (
-            f"{in_words(measure)} {shown(unit, worse)} on {rows:,.0f} rows, {shown(unit, others)} on the other rows"
-        )
-        sentences.append((shortened(text), f"{compared} (adjusted p-value {shown('p_value', p_value)})."))
+        compared = f"{shown(measure, worse)} on {rows:,.0f} rows, {shown(measure, others)} on the other rows"
+        chance = f"adjusted p-value {shown('p_value', p_value)}"
+        sentences.append((shortened(text), f"{in_words(measure)} {compared} ({chance})."))
     chosen = sentences[:MOST_WORST]
     return {"sentences": chosen, "unknown": any("unknown words" in name for name, _ in chosen)}
 
 
 def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tables of single rows, each with what it means; those that evaluate did not write are left out."""
-    tables = {name: reader.table(name) for name in ("mistakes", "label_errors", "near_duplicates")}
-    wrong = (
-        "The probability is that of the wrong answer."
-        if data.description.task.classes
-        else "The error is the prediction less the target."
-    )
-    said = {
-        "mistakes": ("Largest mistakes", wrong),
-        "label_errors": (
-            "Labels to check",
-            "The model finds these labels unlikely. The label is wrong, the model is, or the row fits both. The probability is that of the label.",
-        ),
-        "near_duplicates": ("Test rows that are nearly in the train split", repeated(data, figures)),
-    }
+    """The tables of single rows, each with what it means."""
+    classes = CLASSES if data.description.task.classes else ()
+    said = {"mistakes": ("Largest mistakes", WRONG_ANSWER if classes else DIFFERENCE)}
+    if classes:
+        said["label_errors"] = ("Labels to check", UNLIKELY)
+    said["near_duplicates"] = ("Test rows that are nearly in the train split", repeated(data, figures))
     found = []
     for name, (title, note) in said.items():
-        columns = tables[name]
-        if not columns:
-            continue
-        before, each = INPUTS[name]
+        columns, (before, each) = reader.table(name), INPUTS[name]
         kinds = [kind for _, kind in columns_of(data) for _ in range(each)]
         inputs = dict(zip([*columns][before:], kinds, strict=False))
-        table = csv_table(title, columns, MOST_SINGLE, inputs, CLASSES if data.description.task.classes else ())
-        shown_table = (
-            replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
-        )
-        found.append({"title": title, "note": note, "table": shown_table, "file": name if table.left_out else ""})
+        table = csv_table(title, columns, MOST_SINGLE, inputs, classes)
+        first = replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
+        found.append({"title": title, "note": note, "table": first, "file": name if table.left_out else ""})
     return found
 
 
