@@ -1,6 +1,7 @@
 """`retrain compare`: two results, and whether the difference between them means anything."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from retrain import cli, environment, params, schema
 from retrain.data.report_csv import in_short
-from retrain.errors import RetrainError, printable
+from retrain.errors import RetrainError, UnavailableError, printable
 from retrain.evaluation import seeds
-from retrain.pipeline import dvc_cache, dvc_lock, revisions
-from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline import dvc_lock, revisions
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release.results import METRICS, RecordedResult
@@ -55,18 +55,18 @@ class Comparison:
         """The paired differences; or none, and a sentence that says why."""
         from retrain.evaluation import paired
 
-        first, second = self.first.judged(), self.second.judged()
-        if isinstance(first, str) or isinstance(second, str):
-            return {}, f"The difference has no interval: {first if isinstance(first, str) else second}"
+        try:
+            first, second = self.first.judged, self.second.judged
+        except UnavailableError as error:
+            return {}, f"The difference has no interval: {error}"
         if not self.same_rows("test"):
             return {}, "The difference has no interval: the test rows differ, so they can't be paired"
         return paired.differences(first, second), ""
 
     def same_rows(self, split: str) -> bool:
-        """Whether a split has the same rows in the same order."""
-        first, second = self.first.description, self.second.description
-        facts = [side.splits.get(split) for side in (first, second) if side]
-        return len(facts) == 2 and facts[0] is not None and facts[0] == facts[1]
+        """Whether both models know a split, with the same rows in the same order."""
+        first, second = (side.description.splits.get(split) for side in (self.first, self.second))
+        return first is not None and first == second
 
     def verdict(self, metric: str, paired: "Mapping[str, Difference]") -> str:
         """What the first metric says."""
@@ -86,9 +86,10 @@ class Comparison:
             path = METRICS.format(side.dataset).replace("metrics.json", seeds.FILE)
             content = side.revision.read(path)
             found = None if content is None else seeds.read(side.kept(path, content))
-            fits = found and side.description and found.made_with == seeds.made_with(side.description)
-            if found and fits and metric in found.whole.spread:
-                return f"The difference is {seeds.sizes(found, metric, difference)}."
+            with suppress(UnavailableError):
+                fits = found and found.made_with == seeds.made_with(side.description)
+                if found and fits and metric in found.whole.spread:
+                    return f"The difference is {seeds.sizes(found, metric, difference)}."
         return ""
 
     def metric_table(self, paired: "Mapping[str, Difference]") -> list[str]:
@@ -116,8 +117,9 @@ class Comparison:
 
     def data(self) -> str:
         """Whether the rows of the splits are the same, and their numbers."""
-        first, second = self.first.description, self.second.description
-        if first is None or second is None:
+        try:
+            first, second = self.first.description, self.second.description
+        except UnavailableError:
             path = f"data/{self.first.dataset}/splits"
             same = self.first.lock.outputs().get(path) == self.second.lock.outputs().get(path)
             return "the same rows in all splits" if same else "the rows of the splits differ"
@@ -164,21 +166,16 @@ def command(first: str, second: str, datasets: tuple[str, ...], markdown: bool) 
     workspace = environment.workspace()
     shown = {name: revisions.named(workspace, name) for name in (first, second)}
     locks = {name: revision.lock() for name, revision in shown.items()}
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
     with TemporaryDirectory(prefix="retrain-compare-") as folder:
         for number, dataset in enumerate(chosen(shown, locks, datasets)):
-            then, now = (
-                RecordedResult(
-                    shown[name], name, dataset, locks[name].of([dataset]), finder, Path(folder, str(number), str(place))
-                )
-                for place, name in enumerate((first, second))
-            )
-            for side in (then, now):
-                if side.is_old:
-                    click.echo(
-                        f"{params.FILE} has other parameters for {dataset} than its result; run: {side.to_get_files}",
-                        err=True,
-                    )
+            sides = []
+            for place, name in enumerate((first, second)):
+                copies = Path(folder, str(number), str(place))
+                sides.append(RecordedResult(shown[name], name, dataset, locks[name].of([dataset]), copies))
+                if sides[-1].is_old:
+                    fact = f"{params.FILE} has other parameters for {dataset} than its result"
+                    click.echo(f"{fact}; run: {sides[-1].to_get_files}", err=True)
+            then, now = sides
             lines = list(Comparison(then, now, markdown=markdown).lines())
             click.echo("\n".join(["", *lines] if number else lines))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from retrain import cli, environment, files, git, params, yaml_files
 from retrain.errors import RetrainError
-from retrain.pipeline import dvc_cache, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_cache import OutputFinder
 
 import click
@@ -41,11 +41,11 @@ def command(dataset: str) -> None:
 def require_outputs(workspace: Path, dataset: str) -> None:
     """Raise RetrainError if a committed output is neither in DVC's cache nor in its place: then nothing is changed."""
     lock = dvc_lock.of_commit(workspace, "HEAD").of([dataset])
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    finder = OutputFinder.of(workspace)
     for path, digest in lock.outputs().items():
-        files_of = finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else {".": digest}
-        lacking = files_of is None or any(not finder.file(str(Path(path, name)), own) for name, own in files_of.items())
-        if lacking and git.content(workspace, "HEAD", path) is None:
+        contents = finder.contents(path, digest)
+        found = contents is not None and all(finder.file(place, own) for place, own in contents.items())
+        if not found and git.content(workspace, "HEAD", path) is None:
             hint = f"get them from a remote: dvc fetch --all-commits {' '.join(lock.stages)}; or undo the change of {params.FILE} and run: make repro"
             raise RetrainError(f"the committed outputs of {dataset}", "are not all in DVC's cache", hint)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from retrain import cli, environment, git, params
 from retrain.errors import RetrainError, printable
 from retrain.models.result import Result
-from retrain.pipeline import dvc_cache, dvc_lock
+from retrain.pipeline import dvc_lock
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock, LockedStage
 from retrain.pipeline.revisions import Revision, collect
@@ -64,7 +64,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     params.datasets(workspace)
     outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
+    finder = OutputFinder.of(workspace)
     tally = Tally()
     for found in recorded_results(
         workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]

@@ -112,7 +112,7 @@ def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[
 
 def compared_files(clone: Clone, promised: Entry, tolerance: float) -> Iterator[Finding]:
     """How the files of an output with different bytes compare, as far as the recorded ones are available."""
-    finder = OutputFinder(dvc_cache.cache_folder(clone.workspace), (clone.committed, clone.workspace))
+    finder = OutputFinder.of(clone.workspace, clone.committed)
     path = clone.folder / promised.path
     if not path.exists():
         yield Finding(Status.DIFFERENT, "was not written")

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from retrain import environment, git, processes
 from retrain.errors import RetrainError, UnavailableError
-from retrain.pipeline import availability, dvc_cache, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_cache import OutputFinder
 
 __all__ = ["Clone", "cloned", "run"]
@@ -95,13 +95,12 @@ def bring_added_data(clone: Clone, datasets: list[str]) -> None:
         return
     pipeline = dvc_yaml.read(clone.folder)
     needed = [path for stage in pipeline.stages if stage.dataset in datasets for path in stage.dependencies]
-    finder = OutputFinder(dvc_cache.cache_folder(clone.workspace), (clone.workspace,))
+    finder = OutputFinder.of(clone.workspace)
     for path, digest in pipeline.added.items():
         if any(dvc_yaml.overlap(path, other) for other in needed):
-            digests = finder.listing(path, digest) if digest.endswith(dvc_cache.FOLDER) else {".": digest}
-            places = {Path(path, name): own for name, own in (digests or {}).items()}
-            found = {place: source for place, own in places.items() if (source := finder.file(str(place), own))}
-            if not found or len(found) < len(places):
+            contents = finder.contents(path, digest) or {}
+            found = {place: source for place, own in contents.items() if (source := finder.file(place, own))}
+            if not found or len(found) < len(contents):
                 raise UnavailableError(path, "is not in DVC's cache", f"run: dvc pull {path}.dvc")
             for place, source in found.items():
                 (clone.folder / place).parent.mkdir(parents=True, exist_ok=True)

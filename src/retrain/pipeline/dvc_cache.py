@@ -24,6 +24,18 @@ class OutputFinder:
     cache: Path
     folders: tuple[Path, ...]
 
+    @classmethod
+    def of(cls, workspace: Path, *others: Path) -> "OutputFinder":
+        """A finder that looks in a project's cache, in other folders, and in the project."""
+        return cls(cache_folder(workspace), (*others, workspace))
+
+    def contents(self, path: str, digest: str) -> dict[str, str] | None:
+        """The digests of the files of an output by their paths: of the output itself, or of those in a folder; None if that is not found."""
+        if not digest.endswith(FOLDER):
+            return {path: digest}
+        found = self.listing(path, digest)
+        return None if found is None else {f"{path}/{name}": own for name, own in found.items()}
+
     def file(self, path: str, digest: str) -> Path | None:
         """A file with that digest, or None."""
         paths = [self.in_cache(digest), *(folder / path for folder in self.folders)]

@@ -101,13 +101,11 @@ def collect(outputs: Iterable[tuple[str, str]], revision: Revision, finder: Outp
         folder: where to write. A path that leads out of it counts as missing: listings may come from a stranger.
     """
     for output, digest in outputs:
-        names = finder.listing(output, digest) if digest.endswith(dvc_cache.FOLDER) else {"": digest}
-        if names is None:
+        contents = finder.contents(output, digest)
+        if contents is None:
             return output
-        for name, own in names.items():
-            path = f"{output}/{name}" if name else output
-            target = folder / path
-            content = content_of(path, own, revision, finder)
+        for path, own in contents.items():
+            target, content = folder / path, content_of(path, own, revision, finder)
             if content is None or not target.resolve().is_relative_to(folder.resolve()):
                 return path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,7 @@ from retrain import environment, git
 from retrain.errors import RetrainError
 from retrain.evaluation.noninferiority import PASS
 from retrain.models import description
-from retrain.models.result import Result
-from retrain.pipeline import dvc_cache, dvc_lock
-from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline import dvc_lock
 from retrain.release import ledger, results
 from retrain.release.gate import Decision
 from retrain.release.results import RecordedResult
@@ -68,17 +66,10 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
             lacks if is_committed else "is not that of the last commit",
             f"commit it: git add {paths} && git commit -m '{dataset}'",
         )
-    content = complete(candidate).read()
+    content = candidate.collected().read()
     weights = content.artifacts["model/model.safetensors"].sha256
     entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}
     return Proposal(folder, dataset, entry)
-
-
-def complete(recorded: RecordedResult) -> Result:
-    """The result with all of its files; raises RetrainError if one is not available."""
-    if lacking := recorded.collected():
-        raise recorded.unavailable(recorded.lacking(lacking))
-    return recorded.result
 
 
 def record(client: "MlflowClient", proposal: Proposal, decision: Decision, override: str) -> bool:
@@ -207,8 +198,7 @@ def version(client: "MlflowClient", folder: Path, dataset: str, entry: Mapping[s
     """The version of the registered model for an entry of the ledger; see `align`."""
     if found := registry.version_of(client, dataset, entry["result_sha256"]):
         return found
-    finder = OutputFinder(dvc_cache.cache_folder(folder), (folder,))
     with TemporaryDirectory(prefix="retrain-release-") as copies:
-        result = complete(results.champion(folder, dataset, entry, finder, Path(copies)))
+        result = results.champion(folder, dataset, entry, Path(copies)).collected()
         environment.pin_unless_loaded(description.read(result.model).train.threads)  # `register` asks the model
         return registry.register(client, result, runs.record(client, result))

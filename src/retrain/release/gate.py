@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from retrain import params, schema
 from retrain.data.report_csv import significant
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, UnavailableError
 from retrain.evaluation import noninferiority
 from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, FEWEST, HIGHER, METRICS, PASS, Answer, Drop, Errors
-from retrain.models.description import Description
-from retrain.pipeline import dvc_cache, dvc_lock, revisions
-from retrain.pipeline.dvc_cache import OutputFinder
+from retrain.pipeline import dvc_lock, revisions
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release import ledger, pairs, parameters, results
+from retrain.release.pairs import NotComparableError
 from retrain.release.parameters import Gate, Limits
 from retrain.release.results import RecordedResult
 from retrain.schema import Count, Section
 
 if TYPE_CHECKING:
-    from retrain.data.report_csv import Columns
-
     import numpy as np
 
 __all__ = ["Check", "Decision", "decide", "subjects"]
@@ -104,20 +101,6 @@ class Asked:
     gate: Gate
 
     @cached_property
-    def described(self) -> Description:
-        """The candidate; raises RetrainError if its files are not available."""
-        if self.candidate.description is None:
-            raise self.candidate.unavailable(self.candidate.lacking("model.json"))
-        return self.candidate.description
-
-    @cached_property
-    def columns(self) -> "Columns":
-        """The candidate's predictions; raises RetrainError if its files are not available."""
-        if isinstance(self.candidate.predictions, str):
-            raise self.candidate.unavailable(self.candidate.predictions)
-        return self.candidate.predictions
-
-    @cached_property
     def bins(self) -> int:
         """The number of bins of the calibration error."""
         return int(self.candidate.parameters["evaluate.calibration_bins"])
@@ -149,14 +132,12 @@ class Asked:
         """
         import numpy as np
 
-        where = params.section_path(self.candidate.dataset, params.GATE)
-        parts = [self.part("", np.ones(len(self.columns["target"]), bool), self.gate)]
+        where, columns = params.section_path(self.candidate.dataset, params.GATE), self.candidate.predictions
+        parts = [self.part("", np.ones(len(columns["target"]), bool), self.gate)]
         for column, values in self.gate.slices.items():
-            if column not in self.columns:
-                raise RetrainError(
-                    f"{where}.slices", f"unknown column '{column}'", schema.nearest(column, self.columns)
-                )
-            cells = np.array(self.columns[column])
+            if column not in columns:
+                raise RetrainError(f"{where}.slices", f"unknown column '{column}'", schema.nearest(column, columns))
+            cells = np.array(columns[column])
             for value in values:
                 if value not in cells:
                     fact = f"no test row has '{value}' in column '{column}'"
@@ -168,7 +149,7 @@ class Asked:
 
     def part(self, where: str, rows: "np.ndarray", limits: Limits) -> Part:
         """Some rows with the limits on metrics that this dataset has; the `defaults` section may have others."""
-        known = METRICS["classification" if self.described.task.classes else "regression"]
+        known = METRICS["classification" if self.candidate.description.task.classes else "regression"]
         floors, drops = (
             {name: limit for name, limit in own.items() if limit is not None and name in known}
             for own in (limits.floors, limits.drops)
@@ -182,10 +163,8 @@ class Asked:
 
     def floor_checks(self) -> Iterator[Check]:
         """The floors, which compare the metrics themselves."""
-        judged = Judged.of_predictions(self.columns["target"], self.columns, self.described.task.classes)
-        judged = judged.in_groups(self.candidate.groups)
         for part in self.parts:
-            own = judged.rows(part.rows)
+            own = self.candidate.judged.rows(part.rows)
             values = metrics_of(own, self.bins) if part.floors else {}
             ends = intervals(own) if part.floors else {}
             for metric, floor in part.floors.items():
@@ -198,7 +177,7 @@ class Asked:
                     candidate=value, reason=f"there is no {metric}" if value is None else "", **ends.get(metric, {}),
                 )  # fmt: skip
 
-    def drop_checks(self, judged: tuple[Judged, Judged] | str) -> Iterator[Check]:
+    def drop_checks(self, judged: tuple[Judged, Judged] | None, reason: str) -> Iterator[Check]:
         """The limits on drops.
 
         All of them must hold, so a false pass of one is the only way to a false pass of all (R. L. Berger, "Multiparameter
@@ -206,15 +185,14 @@ class Asked:
         the error rate of that.
 
         Args:
-            judged: the predictions of the other model and of the candidate; or why there are none.
+            judged: the predictions of the other model and of the candidate, if they can be compared.
+            reason: why they can't be compared.
         """
         errors = Errors(self.error, self.error / sum(len(part.drops) for part in self.parts))
         for part in self.parts:
-            why, drops = "", dict[str, Drop]()
+            why, drops = reason, dict[str, Drop]()
             values: list[dict[str, float]] = [{}, {}]
-            if isinstance(judged, str):
-                why = judged
-            else:
+            if judged:
                 first, second = (one.rows(part.rows) for one in judged)
                 if first.units < FEWEST:
                     why = f"fewer than {FEWEST} {'test rows' if first.groups is None else 'groups of test rows'}"
@@ -254,15 +232,12 @@ def subjects(
     """
     limits = parameters.read(workspace, dataset)
     results.check_current(workspace, dataset)
-    finder = OutputFinder(dvc_cache.cache_folder(workspace), (workspace,))
     lock = dvc_lock.read(workspace).of([dataset])
-    candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, finder, copies / "candidate")
-    return candidate, other_model(workspace, dataset, against, finder, copies / "other"), limits
+    candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, copies / "candidate")
+    return candidate, other_model(workspace, dataset, against, copies / "other"), limits
 
 
-def other_model(
-    workspace: Path, dataset: str, against: str | None, finder: OutputFinder, copies: Path
-) -> RecordedResult | None:
+def other_model(workspace: Path, dataset: str, against: str | None, copies: Path) -> RecordedResult | None:
     """The model to compare with; None if none was named and there is no champion.
 
     Raises:
@@ -273,14 +248,13 @@ def other_model(
         if entry is None and against:
             hint = f"name a commit: retrain gate {dataset} --against HEAD"
             raise RetrainError(f"dataset '{dataset}'", "has no champion yet", hint)
-        return results.champion(workspace, dataset, entry, finder, copies) if entry else None
+        return results.champion(workspace, dataset, entry, copies) if entry else None
     revision = revisions.named(workspace, against)
     lock = revision.lock().of([dataset])
     if f"evaluate@{dataset}" not in lock.stages:
-        raise RetrainError(
-            f"{dvc_lock.FILE} of {revision.name}", f"has no result of '{dataset}'", "name another commit"
-        )
-    return RecordedResult(revision, against, dataset, lock, finder, copies)
+        where = f"{dvc_lock.FILE} of {revision.name}"
+        raise RetrainError(where, f"has no result of '{dataset}'", "name another commit")
+    return RecordedResult(revision, against, dataset, lock, copies)
 
 
 def decide(folder: Path, candidate: RecordedResult, other: RecordedResult | None, gate: Gate) -> Decision:
@@ -298,7 +272,7 @@ def decide(folder: Path, candidate: RecordedResult, other: RecordedResult | None
         RetrainError: the candidate's files are not available, there is nothing to check, or the ledger is damaged.
     """
     asked, dataset = Asked(candidate, other, gate), candidate.dataset
-    test = asked.described.splits["test"]
+    test = candidate.description.splits["test"]
     with ledger.locked(folder, dataset):
         entries = [entry for entry in ledger.read(folder, dataset) if entry["event"] == "gate"]
         earlier = [
@@ -308,14 +282,17 @@ def decide(folder: Path, candidate: RecordedResult, other: RecordedResult | None
         ]  # fmt: skip
         if known := next((one for one in earlier if one.question == asked.question), None):
             return known
-        judged: tuple[Judged, Judged] | str = ""
-        if other is not None and asked.compares:
-            judged = spent(earlier, asked) or pairs.paired(candidate, other)
-        checks = [*asked.floor_checks(), *(asked.drop_checks(judged) if asked.compares else ())]
-        uses = asked.compares and not asked.is_same and not isinstance(judged, str)
+        judged, reason = None, spent(earlier, asked) if asked.compares else ""
+        if other is not None and asked.compares and not reason:
+            try:
+                judged = pairs.paired(candidate, other)
+            except (UnavailableError, NotComparableError) as error:
+                reason = str(error)
+        checks = [*asked.floor_checks(), *(asked.drop_checks(judged, reason) if asked.compares else ())]
+        uses = judged is not None and not asked.is_same
         decision = Decision(
             answer=overall(checks),
-            reason=judged if isinstance(judged, str) else "",
+            reason=reason,
             test_sha256=test.sha256,
             test_rows=test.rows,
             question=asked.question,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["paired"]
+__all__ = ["NotComparableError", "paired"]
 
 
 ROWS_AT_ONCE = 1024
@@ -24,23 +24,29 @@ FAR = 1.5
 """A model whose error is so many times that of the mean predicts something else than the target of today."""
 
 
-def paired(candidate: RecordedResult, other: RecordedResult) -> tuple[Judged, Judged] | str:
-    """The predictions of the other model and of the candidate; or why they can't be compared, in words."""
-    now, then = candidate.description, other.description
-    if now is None or then is None:
-        return (other if then is None else candidate).lacking(FILE)
+class NotComparableError(Exception):
+    """Two models can't be compared on the same test rows; the text says why."""
+
+
+def paired(candidate: RecordedResult, other: RecordedResult) -> tuple[Judged, Judged]:
+    """The predictions of the other model and of the candidate.
+
+    Raises:
+        NotComparableError: the target means something else, or the other model learned from test rows or can't predict them.
+        UnavailableError: a file is not available.
+    """
+    now, then, name = candidate.description, other.description, f"the model of {other.revision.name}"
     if (then.task.name, then.task.column) != (now.task.name, now.task.column):
-        return f"the model of {other.revision.name} predicts {then.task.column} ({then.task.name})"
+        raise NotComparableError(f"{name} predicts {then.task.column} ({then.task.name})")
     same = then.splits["test"] == now.splits["test"]
-    before, after = other.predictions if same else predicted_again(candidate, other, now, then), candidate.predictions
-    if isinstance(before, str):
-        return before
-    if isinstance(after, str):
-        return after
-    if changed := other_meaning(before, now, then, f"the model of {other.revision.name}"):
-        return f"{changed}; if that is on purpose, run: retrain promote {candidate.dataset} --override REASON"
+    before = other.predictions if same else predicted_again(candidate, other)
+    if changed := other_meaning(before, now, then, name):
+        remedy = f"if that is on purpose, run: retrain promote {candidate.dataset} --override REASON"
+        raise NotComparableError(f"{changed}; {remedy}")
     names, groups = list(dict.fromkeys([*now.task.classes, *then.task.classes])), candidate.groups
-    first, second = (Judged.of_predictions(one["target"], one, names).in_groups(groups) for one in (before, after))
+    first, second = (
+        Judged.of_predictions(one["target"], one, names).in_groups(groups) for one in (before, candidate.predictions)
+    )
     return first, second
 
 
@@ -69,28 +75,26 @@ def other_meaning(before: "Columns", now: Description, then: Description, other:
     return ""
 
 
-def predicted_again(
-    candidate: RecordedResult, other: RecordedResult, now: Description, then: Description
-) -> "Columns | str":
-    """What the other model predicts for the candidate's test rows; or why it must not or can't, in words."""
+def predicted_again(candidate: RecordedResult, other: RecordedResult) -> "Columns":
+    """What the other model predicts for the candidate's test rows; see `paired` for errors."""
     rows = candidate.copied(table_of(candidate, "test"))
-    if rows is None:
-        return candidate.lacking(table_of(candidate, "test"))
-    if problem := learned_from(rows, candidate, other, now, then):
-        return problem
+    require_new_rows(rows, candidate, other)
     for name in (FILE, WEIGHTS):
-        if other.copied(f"models/{other.dataset}/{name}") is None:
-            return other.lacking(name)
-    environment.pin_cpu(then.train.threads)
+        other.copied(f"models/{other.dataset}/{name}")
+    environment.pin_cpu(other.description.train.threads)
     from retrain.data.split_table import read_split
     from retrain.models import predictor
 
     try:
         model, table = predictor.load(other.result.model), read_split(rows, "")
         inputs = {name: table[name] for name in model.encoder.columns}
-        return {**model.predictions(model.outputs(inputs, ROWS_AT_ONCE)), "target": table[now.task.column]}
+        return {
+            **model.predictions(model.outputs(inputs, ROWS_AT_ONCE)),
+            "target": table[model.description.task.column],
+        }
     except (RetrainError, KeyError, TypeError, ValueError) as error:
-        return f"the model of {other.revision.name} can't predict today's test rows ({type(error).__name__}: {error})"
+        fact = f"can't predict today's test rows ({type(error).__name__}: {error})"
+        raise NotComparableError(f"the model of {other.revision.name} {fact}") from None
 
 
 def table_of(result: RecordedResult, split: str) -> str:
@@ -98,32 +102,27 @@ def table_of(result: RecordedResult, split: str) -> str:
     return f"data/{result.dataset}/splits/{split}.parquet"
 
 
-def learned_from(
-    rows: Path, candidate: RecordedResult, other: RecordedResult, now: Description, then: Description
-) -> str:
-    """Why the other model may have learned from some test rows, with the remedy; empty if it has not.
+def require_new_rows(rows: Path, candidate: RecordedResult, other: RecordedResult) -> None:
+    """Raise NotComparableError if the other model learned from some test rows, or if that is unknown.
 
     Rows are compared by their content, as `split` does it, in the columns that both models know.
     """
     from retrain.data import tables
 
-    test = tables.read_parquet(rows, "")
+    test, now, then = tables.read_parquet(rows, ""), candidate.description, other.description
     contents_of = encoders.load(now.encoder.name, "").Encoder.contents
     columns, learned = list(map(str, test.columns[:-1])), []
     for split in then.splits.keys() - {"test"}:
-        path = other.copied(table_of(other, split))
-        if path is None:
-            return other.lacking(table_of(other, split))
-        learned.append(tables.read_parquet(path, ""))
+        learned.append(tables.read_parquet(other.copied(table_of(other, split)), ""))
         columns = [name for name in columns if is_same_kind(name, test, learned[-1])]
+    name = f"the model of {other.revision.name}"
     if not columns:
-        return f"the model of {other.revision.name} was trained on different columns, so its rows can't be compared"
+        raise NotComparableError(f"{name} was trained on different columns, so its rows can't be compared")
     known = {content for table in learned for content in contents_of(table[columns])}
     found = sum(content in known for content in contents_of(test[columns]))
-    if not found:
-        return ""
-    fact = f"the model of {other.revision.name} learned from {found:,} of today's {len(test):,} test rows"
-    return f"{fact}; {remedy(candidate.dataset, now, then)}"
+    if found:
+        fact = f"{name} learned from {found:,} of today's {len(test):,} test rows"
+        raise NotComparableError(f"{fact}; {remedy(candidate.dataset, now, then)}")
 
 
 def is_same_kind(name: str, first: "pd.DataFrame", second: "pd.DataFrame") -> bool:

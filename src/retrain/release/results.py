@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrain import files, git, params, schema, yaml_files
 from retrain.data import report_csv
 from retrain.data.encoding_file import GROUP
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, UnavailableError
 from retrain.evaluation.intervals import Judged
 from retrain.models import description
 from retrain.models.description import Description
@@ -41,29 +41,35 @@ class RecordedResult:
     dataset: str
     lock: Lock
     """The dataset's part of dvc.lock, or its outputs that the ledger has."""
-    finder: OutputFinder
     folder: Path
+
+    @property
+    def finder(self) -> OutputFinder:
+        """Finds the files in DVC's cache and in the working tree."""
+        return OutputFinder.of(self.revision.folder)
 
     @property
     def result(self) -> Result:
         """The files of the result, as far as they were copied."""
         return Result(self.dataset, self.folder, ("train", "evaluate", "plot"))
 
-    def copied(self, path: str) -> Path | None:
-        """A copy of a file that dvc.lock records, or None if it is neither in git nor in DVC's cache."""
-        digest = self.lock.outputs().get(path)
-        if digest is None:  # a file of a folder
-            folder, _, name = path.rpartition("/")
-            listing = self.finder.listing(folder, self.lock.outputs().get(folder, "")) or {}
-            digest = listing.get(name)
+    def copied(self, path: str) -> Path:
+        """A copy of a file that dvc.lock records; raises UnavailableError if it is neither in git nor in DVC's cache."""
+        outputs, (folder, _, name) = self.lock.outputs(), path.rpartition("/")
+        in_folder = {} if path in outputs else self.finder.listing(folder, outputs.get(folder, "")) or {}
+        digest = outputs.get(path) or in_folder.get(name)
         content = revisions.content_of(path, digest, self.revision, self.finder) if digest else None
-        return None if content is None else self.kept(path, content)
+        if content is None:
+            raise self.lacking(name)
+        return self.kept(path, content)
 
-    def collected(self) -> str:
-        """Copy all files of the model, its reports and its test split; returns the path of one that is missing, or nothing."""
+    def collected(self) -> Result:
+        """The result with all of its files and the test split; raises UnavailableError if one is not available."""
         wanted = (f"models/{self.dataset}", f"reports/{self.dataset}", f"data/{self.dataset}/splits")
         outputs = [(path, digest) for path, digest in self.lock.outputs().items() if path.startswith(wanted)]
-        return revisions.collect(outputs, self.revision, self.finder, self.folder)
+        if missing := revisions.collect(outputs, self.revision, self.finder, self.folder):
+            raise self.lacking(missing)
+        return self.result
 
     def kept(self, path: str, content: bytes) -> Path:
         """A file in the folder."""
@@ -75,17 +81,19 @@ class RecordedResult:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """The metrics on the test split; raises RetrainError if they are not those that dvc.lock records."""
-        path = self.copied(METRICS.format(self.dataset))
-        if path is None:
+        try:
+            path = self.copied(METRICS.format(self.dataset))
+        except UnavailableError:
             where = f"{METRICS.format(self.dataset)} of {self.revision.name}"
-            raise RetrainError(where, "is not the one that dvc.lock records", f"run: dvc repro plot@{self.dataset}")
+            fact, hint = "is not the one that dvc.lock records", f"run: dvc repro plot@{self.dataset}"
+            raise RetrainError(where, fact, hint) from None
         metrics: dict[str, float] = files.read_json(path, "")["test"]
         return metrics
 
     @cached_property
-    def description(self) -> Description | None:
-        """What `model.json` says, if that is available."""
-        return description.read(self.result.model) if self.copied(f"models/{self.dataset}/model.json") else None
+    def description(self) -> Description:
+        """What `model.json` says; raises UnavailableError if it is not available."""
+        return description.read(self.copied(f"models/{self.dataset}/{description.FILE}").parent)
 
     @property
     def model_digest(self) -> str:
@@ -116,41 +124,32 @@ class RecordedResult:
         return {path: md5 for path, md5 in entries.items() if path.startswith(("src/", "requirements"))}
 
     @cached_property
-    def predictions(self) -> "Columns | str":
-        """The columns of `predictions.csv` as texts; or why there are none, in words."""
-        path = self.copied(f"reports/{self.dataset}/predictions.csv")
-        if self.description is None or path is None:
-            return self.lacking("model.json" if self.description is None else "predictions.csv")
+    def predictions(self) -> "Columns":
+        """The columns of `predictions.csv` as texts; raises UnavailableError if it is not available, or has no probabilities."""
+        described, path = self.description, self.copied(f"reports/{self.dataset}/predictions.csv")
         columns = report_csv.read_columns(path, self.to_get_files, ("target", "predicted"))
-        if not all(f"probability_{name}" in columns for name in self.description.task.classes):
-            return f"an earlier version of Retrain wrote the predictions of {self.revision.name}, without probabilities"
-        if self.description.calibration.interval is None:  # these are inputs with such names
+        if not all(f"probability_{name}" in columns for name in described.task.classes):
+            fact = "has no probabilities: an earlier version of Retrain wrote it"
+            raise UnavailableError(f"predictions.csv of {self.revision.name}", fact, "evaluate the model again")
+        if described.calibration.interval is None:  # these are inputs with such names
             columns = {name: cells for name, cells in columns.items() if name not in ("low", "high")}
         return columns
 
-    def judged(self) -> Judged | str:
-        """The rows of the predictions; or why there are none, in words."""
-        if isinstance(self.predictions, str) or self.description is None:
-            return str(self.predictions)
+    @property
+    def judged(self) -> Judged:
+        """The rows of the predictions; see `predictions` for errors."""
         classes = self.description.task.classes
         return Judged.of_predictions(self.predictions["target"], self.predictions, classes).in_groups(self.groups)
 
     @property
     def groups(self) -> list[str] | None:
-        """The number of each test row's group; None if rows are independent of each other, or unknown."""
-        if isinstance(self.predictions, str) or self.description is None:
-            return None
+        """The number of each test row's group; None if rows are independent of each other."""
         has_groups = self.description.prepare.model_dump().get("group") is not None
         return self.predictions.get(GROUP) if has_groups else None
 
-    def unavailable(self, why: str) -> RetrainError:
-        """The error for files that are not available; `why` is a sentence of `lacking` or `predictions`."""
-        fact, _, hint = why.partition("; ")
-        return RetrainError(self.dataset, fact, hint)
-
-    def lacking(self, name: str) -> str:
-        """A sentence about a file that is not available, with the command that gets it."""
-        return f"{name} of {self.revision.name} is not in DVC's cache; run: {self.to_get_files}"
+    def lacking(self, name: str) -> UnavailableError:
+        """The error for a file that is not available, with the command that gets it."""
+        return UnavailableError(f"{name} of {self.revision.name}", "is not in DVC's cache", f"run: {self.to_get_files}")
 
     @property
     def to_get_files(self) -> str:
@@ -160,21 +159,18 @@ class RecordedResult:
         return "dvc fetch --all-commits" if self.revision.commit else f"dvc repro plot@{self.dataset}"
 
 
-def champion(
-    folder: Path, dataset: str, entry: Mapping[str, Any], finder: OutputFinder, copies: Path
-) -> RecordedResult:
+def champion(folder: Path, dataset: str, entry: Mapping[str, Any], copies: Path) -> RecordedResult:
     """The result of a model that the ledger says is in use. Its commit may be gone: the files are in DVC's cache.
 
     Args:
         folder: the project's folder.
         dataset: its name.
         entry: the entry of the ledger.
-        finder: finds the files.
         copies: where they are copied to.
     """
     outs = [{"path": path, "md5": digest} for path, digest in entry["outputs"].items()]
     lock = schema.check({"stages": {f"evaluate@{dataset}": {"outs": outs}}}, Lock, ledger.path_of(dataset))
-    return RecordedResult(Revision(folder, str(entry["commit"])), "champion", dataset, lock, finder, copies)
+    return RecordedResult(Revision(folder, str(entry["commit"])), "champion", dataset, lock, copies)
 
 
 def uncommitted(folder: Path, dataset: str) -> list[str]:
