@@ -56,7 +56,6 @@ class Content:
         sha256: the digest that names the result: of weights, `model.json` and history.
         description: what `model.json` says.
         epochs: the figures of each epoch.
-        metrics: the final metrics, by the names that a run has for them.
         judged: the content of `metrics.json`; empty before evaluation.
         artifacts: the files, by the names that a run keeps them under.
     """
@@ -64,9 +63,23 @@ class Content:
     sha256: str
     description: Description
     epochs: dict[int, dict[str, float]]
-    metrics: dict[str, float]
     judged: dict[str, Any]
     artifacts: dict[str, Artifact]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The final metrics: `test/accuracy`, `test_baseline/accuracy`, `train_best_epoch` and so on; none before evaluation.
+
+        MLflow shows them in the order of their names: what people compare comes first. Intervals and what calibration
+        changed are left out: each would be a chart with one bar.
+        """
+        if not self.judged:
+            return {}
+        parts = {"test": "test", "baseline": "test_baseline", "reference": "test_reference"}
+        figures = {
+            f"{shown}/{name}": value for part, shown in parts.items() for name, value in self.judged[part].items()
+        }
+        return {"train_best_epoch": self.description.best_epoch, **figures}
 
 
 @dataclass(frozen=True)
@@ -100,9 +113,8 @@ class Result:
 
     def read(self) -> Content:
         """All of it; raises RetrainError where a file is missing or damaged."""
-        artifacts, described = self.artifacts(), self.description()
-        metrics, judged = self.metrics(described), self.judged()
-        return Content(digest_of(artifacts), described, self.epochs(), metrics, judged, artifacts)
+        artifacts = self.artifacts()
+        return Content(digest_of(artifacts), self.description(), self.epochs(), self.judged(), artifacts)
 
     def kept_in(self, folder: Path) -> "Result":
         """The same result in another folder, where the next training does not replace its files.
@@ -144,20 +156,6 @@ class Result:
         epochs = map(int, numbers.pop("epoch"))
         rows = zip(*numbers.values(), strict=True)
         return {epoch: dict(zip(numbers, row, strict=True)) for epoch, row in zip(epochs, rows, strict=True)}
-
-    def metrics(self, described: Description) -> dict[str, float]:
-        """The final metrics: `test/accuracy`, `test_baseline/accuracy`, `train_best_epoch` and so on; none before evaluation.
-
-        MLflow shows them in the order of their names: what people compare comes first. Intervals and what calibration
-        changed are left out: each would be a chart with one bar.
-        """
-        if "evaluate" not in self.stages:
-            return {}
-        parts = self.judged()
-        figures = {f"test/{name}": value for name, value in parts["test"].items()}
-        for part in ("baseline", "reference"):
-            figures |= {f"test_{part}/{name}": value for name, value in parts[part].items()}
-        return {"train_best_epoch": described.best_epoch, **figures}
 
     def judged(self) -> dict[str, Any]:
         """The content of `metrics.json`; empty before evaluation. Raises RetrainError if the file is missing or damaged."""

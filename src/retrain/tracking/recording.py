@@ -302,9 +302,10 @@ class Recording:
         """Record the files that the training has written."""
         if self.outbox:
             self.send_epochs()
-            digest = result.sha256()
+            note = note_path(result.sha256())
             with suppress(OSError, RetrainError):  # without the note, `retrain sync` makes a new run
-                write_note(digest, self.training_sha256, self.times)
+                note.parent.mkdir(parents=True, exist_ok=True)
+                files.write_json(note, {"training_sha256": self.training_sha256, "times": self.times})
             self.finished = True
             finish(result, "train", self.training_sha256)
 
@@ -318,15 +319,8 @@ class Recording:
 
 
 def note_path(result_sha256: str) -> Path:
-    """Where a result's note is until its run is complete."""
+    """Where a note says which training a result is from, and when its epochs ended, until its run has the result's tag."""
     return environment.root() / ".retrain" / "runs" / result_sha256
-
-
-def write_note(result_sha256: str, training_sha256: str, times: list[int]) -> None:
-    """Write down which training a result is from, and when its epochs ended: its run has no tag of the result yet."""
-    path = note_path(result_sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, {"training_sha256": training_sha256, "times": times})
 
 
 @contextmanager

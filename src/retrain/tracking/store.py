@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -40,6 +40,13 @@ PATHS = (
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"), ("model_versions", "storage_location"),
 )  # fmt: skip
 """The tables and columns of a store that hold paths of artifacts."""
+NO_FILE = "remove it, or what leads there"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
+SCHEMES = {"sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc"}
+
+
+class StoreError(RetrainError):
+    """The store fails: it is unreachable, full, or rejects a request."""
 
 
 def own_uri(root: Path) -> str:
@@ -75,7 +82,8 @@ def relocate(root: Path) -> None:
 
     # Connect even if there is no file yet: if it can't be opened, this fails at once, MLflow only after a hundred seconds.
     with sqlite3.connect(root / "mlflow.db") as connection:
-        for before, now in moved_folders(connection, root):
+        now = (root / "mlruns").as_uri()
+        for before in sorted(artifact_roots(connection) - {now}):
             for table, column in PATHS:
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (our names)
@@ -85,25 +93,12 @@ def relocate(root: Path) -> None:
     connection.close()
 
 
-def moved_folders(connection: "sqlite3.Connection", root: Path) -> list[tuple[str, str]]:
-    """Artifact roots of experiments that are not this root's, each with the one that it should be."""
+def artifact_roots(connection: "sqlite3.Connection") -> set[str]:
+    """The folders `mlruns` that experiments keep their artifacts in."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
     rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall() if known else []
-    now = (root / "mlruns").as_uri()
     ends = [(location, f"/{quote(name)}") for name, location in rows]
-    roots = {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
-    return [(before, now) for before in sorted(roots) if before != now]
-
-
-NO_FILE = "remove it, or what leads there"
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
-
-
-class StoreError(RetrainError):
-    """The store fails: it is unreachable, full, or rejects a request."""
-
-
-SCHEMES = {"sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc"}
+    return {location.removesuffix(end) for location, end in ends if location.endswith(f"/mlruns{end}")}
 
 
 def check_uri(uri: str) -> None:
@@ -118,11 +113,9 @@ def check_uri(uri: str) -> None:
         raise RetrainError("MLFLOW_TRACKING_URI", f"is '{uri}', which is not a valid URL ({error})", hint) from None
 
 
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> AbstractContextManager[None]:
     """Held while a run is looked up and created, so that two processes don't create it twice."""
-    with lock(environment.root(), "runs"):
-        yield
+    return lock(environment.root(), "runs")
 
 
 def connect() -> "MlflowClient":
@@ -210,31 +203,24 @@ def has_content(path: Path) -> bool:
 
 def experiment_id(client: "MlflowClient", dataset: str) -> str:
     """The dataset's experiment, made where there is none yet; one that was deleted comes back, with all of its runs."""
-    with reachable():
-        experiment = client.get_experiment_by_name(dataset)
-        if experiment is not None and experiment.lifecycle_stage == "active":
-            return str(experiment.experiment_id)
     root = environment.root()
     with reachable(), lock(root, "mlflow"):
         experiment = client.get_experiment_by_name(dataset)
-        if experiment is not None:
-            if experiment.lifecycle_stage != "active":
-                client.restore_experiment(experiment.experiment_id)
-            return str(experiment.experiment_id)
-        ours = client.tracking_uri.startswith("sqlite:")
-        location = (root / "mlruns" / dataset).as_uri() if ours else None
-        return str(client.create_experiment(dataset, location, tags=EXPERIMENT_TAGS))
+        if experiment is None:
+            ours = client.tracking_uri.startswith("sqlite:")
+            location = (root / "mlruns" / dataset).as_uri() if ours else None
+            return str(client.create_experiment(dataset, location, tags=EXPERIMENT_TAGS))
+        if experiment.lifecycle_stage != "active":
+            client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
 
 
 @contextmanager
 def writing(client: "MlflowClient") -> Iterator[None]:
     """One process at a time writes to a SQLite store, which rejects a second writer immediately in some of its states."""
-    with reachable():
-        if not client.tracking_uri.startswith("sqlite:"):
-            yield
-            return
-        with lock(environment.root(), "mlflow"):
-            yield
+    ours = client.tracking_uri.startswith("sqlite:")
+    with reachable(), lock(environment.root(), "mlflow") if ours else nullcontext():
+        yield
 
 
 @contextmanager
