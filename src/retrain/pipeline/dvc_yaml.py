@@ -1,7 +1,7 @@
 """dvc.yaml as DVC reads it: what each stage declares."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -78,11 +78,9 @@ class Pipeline:
     """Dependencies that contain data, so that their digest is unknown in a clone without data."""
 
 
-@contextmanager
-def editing(folder: Path) -> Iterator[None]:
+def editing(folder: Path) -> AbstractContextManager[None]:
     """One process at a time edits params.yaml, dvc.yaml or dvc.lock, from reading a file until it is replaced as a whole."""
-    with processes.lock(folder, "yaml"):
-        yield
+    return processes.lock(folder, "yaml")
 
 
 def dataset_of(stage: str) -> str:
@@ -187,16 +185,13 @@ def pipeline_of(index: "Index") -> Pipeline:
 
 def in_order(stages: Iterable[Stage]) -> list[Stage]:
     """Stages in an order in which they can run."""
-    known = {stage.name: stage for stage in stages}
-    needs = {
-        stage.name: [
-            other.name
-            for other in known.values()
-            if any(overlap(path, out) for path in stage.dependencies for out in other.outputs)
-        ]
-        for stage in known.values()
-    }
-    return [known[name] for name in TopologicalSorter(needs).static_order()]
+    known, order = {stage.name: stage for stage in stages}, TopologicalSorter[str]()
+    for stage in known.values():
+        order.add(stage.name)
+        for other in known.values():
+            if any(overlap(path, out) for path in stage.dependencies for out in other.outputs):
+                order.add(stage.name, other.name)
+    return [known[name] for name in order.static_order()]
 
 
 def values_of(stages: "Sequence[PipelineStage]") -> list[dict[str, dict[str, Any]]]:

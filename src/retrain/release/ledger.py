@@ -1,8 +1,8 @@
 """`releases/<dataset>.jsonl`: what was asked of the test rows, and which model was in use when. It is kept in git."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,11 +33,9 @@ def path_of(dataset: str) -> str:
     return f"releases/{dataset}.jsonl"
 
 
-@contextmanager
-def locked(folder: Path, dataset: str) -> Iterator[None]:
+def locked(folder: Path, dataset: str) -> AbstractContextManager[None]:
     """Keep other processes from appending, so that what was read still holds when something is appended to it."""
-    with processes.lock(folder, path_of(dataset).replace("/", "-")):
-        yield
+    return processes.lock(folder, path_of(dataset).replace("/", "-"))
 
 
 def read(folder: Path, dataset: str) -> list[dict[str, Any]]:
