@@ -38,9 +38,8 @@ def command(names: tuple[str, ...]) -> None:
             wrong += 1
             click.echo(f"{dvc_yaml.FILE}: {problem}")
     if wrong:
-        raise RetrainError(
-            "the check", f"found {wrong} problem{'s' if wrong > 1 else ''}", "correct them, and run it again"
-        )
+        fact = f"found {wrong} problem{'s' if wrong > 1 else ''}"
+        raise RetrainError("the check", fact, "correct them, and run it again")
 
 
 def problems_of(workspace: Path, name: str) -> Iterator[str]:
@@ -67,10 +66,8 @@ def check_prepare(workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
     source = sources.load(block["prepare"], name)
     parameters = schema.check(block["prepare"], source.parameters, params.section_path(name, "prepare"))
-    local = [
-        file for file in (getattr(parameters, "train", None), getattr(parameters, "test", None)) if file is not None
-    ]
-    if not any("://" in file.location for file in local):
+    files = [getattr(parameters, part, None) for part in ("train", "test")]
+    if not any(file is not None and "://" in file.location for file in files):
         source.fetch(parameters, SourceContext(name, workspace, environment.root()))
 
 
@@ -81,9 +78,7 @@ def check_split(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
     where = params.section_path(name, "split")
     parameters = schema.check(block["split"], Split, where)
-    check(
-        parameters, where, official=isinstance(block["prepare"], Mapping) and block["prepare"].get("test") is not None
-    )
+    check(parameters, where, official=params.value_at(block, "prepare.test") is not None)
     encoder = encoders.load(parameters.encoder.get("name"), f"{where}.encoder.name")
     schema.check(parameters.encoder, encoder.Parameters, f"{where}.encoder")
 

@@ -6,6 +6,7 @@ procedure of Westfall and Young, "Resampling-Based Multiple Testing" (1993): los
 largest statistic of all slices is noted each time. It allows for slices that overlap.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,8 +187,6 @@ def as_numbers(values: Any) -> np.ndarray:
 
 def by_value(name: str, values: Sequence[str | None]) -> Grouping:
     """The frequent values of a category, or the classes, the most frequent first."""
-    from collections import Counter
-
     counts = Counter(value for value in values if value)
     frequent = [value for value, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]]
     codes = {value: code for code, value in enumerate(frequent)}
@@ -201,14 +200,14 @@ def by_quantile(name: str, values: np.ndarray, unit: str = "") -> Grouping:
     there = np.flatnonzero(values == values)  # noqa: PLR0124 (neither NaN nor NaT)
     ordered = np.sort(values[there])
     groups = min(QUANTILES, int(len(ordered) // smallest(len(values))))
-    if groups < 2:
-        return Grouping([], np.full(len(values), -1))
     starts = np.unique(ordered[[len(ordered) * number // groups for number in range(groups)]])
     codes = np.full(len(values), -1)
+    if len(starts) < 2:
+        return Grouping([], codes)
     codes[there] = np.searchsorted(starts, values[there], side="right") - 1
     lasts = ordered[np.append(np.searchsorted(ordered, starts[1:]) - 1, -1)]
     names = [f"{name} {between(low, high)}{unit}" for low, high in zip(starts, lasts, strict=True)]
-    return Grouping(names if len(names) > 1 else [], codes if len(names) > 1 else np.full(len(values), -1))
+    return Grouping(names, codes)
 
 
 def between(low: Any, high: Any) -> str:

@@ -112,7 +112,7 @@ def observe(stage: Stage, folder: Path, root: Path) -> ObservedRun:
     before = content(folder)
     for name in before:
         forget_access(folder / name)
-    status, printed = run(stage, folder, root)
+    ended = attempt(stage, folder, root)
     after = content(folder)
     read = frozenset(
         name
@@ -124,7 +124,7 @@ def observe(stage: Stage, folder: Path, root: Path) -> ObservedRun:
         for name, now in after.items()
         if not stat.S_ISDIR(now.st_mode) and (name not in before or now.st_mtime_ns != before[name].st_mtime_ns)
     )
-    return ObservedRun(StageRun(status, printed, digests(stage, folder)), read, wrote)
+    return ObservedRun(ended, read, wrote)
 
 
 def remove_outputs(stage: Stage, folder: Path) -> None:
@@ -172,13 +172,9 @@ def run(stage: Stage, folder: Path, root: Path) -> tuple[int, str]:
     return process.returncode, printed
 
 
-def digests(stage: Stage, folder: Path) -> dict[str, str]:
-    """The digest of each existing output."""
-    return {path: files.sha256(folder / path) for path in stage.outputs if (folder / path).exists()}
-
-
 def attempt(stage: Stage, folder: Path, root: Path) -> StageRun:
     """Run a stage in a folder without observing it."""
     remove_outputs(stage, folder)
     status, printed = run(stage, folder, root)
-    return StageRun(status, printed, digests(stage, folder))
+    outputs = {path: files.sha256(folder / path) for path in stage.outputs if (folder / path).exists()}
+    return StageRun(status, printed, outputs)
