@@ -14,7 +14,7 @@ from ruamel.yaml.parser import ParserError
 from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scanner import ScannerError
 
-__all__ = ["ConflictError", "load_yaml", "parsed", "round_trip", "safe", "with_item", "without_item"]
+__all__ = ["ConflictError", "load_yaml", "parsed", "replace", "round_trip", "safe", "with_item", "without_item"]
 
 
 DEEPEST = 64
@@ -131,6 +131,15 @@ def round_trip() -> YAML:
     null = "tag:yaml.org,2002:null"
     yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(null, "null"))
     return yaml
+
+
+def replace(path: Path, content: Any, expected: Any, hint: str) -> None:
+    """Replace a file by the content of a round trip; raises RetrainError if it would not hold what is expected then."""
+    with files.replacing(path) as (draft,), files.writing(draft):
+        with draft.open("w", encoding="utf-8") as stream:
+            round_trip().dump(content, stream)
+        if load_yaml(draft, path.name, hint) != expected:
+            raise RetrainError(path.name, "can't be edited in this layout", hint)
 
 
 def with_item(text: str, section: str, lines: list[str]) -> str:

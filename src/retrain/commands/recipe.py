@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from retrain import cli, environment, files, params, schema, yaml_files
+from retrain import cli, environment, params, schema, yaml_files
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_yaml
 
@@ -41,19 +41,14 @@ def write(here: Path, dataset: str, recipe: dict[str, dict[str, Any]]) -> None:
     block = params.dataset_block(here, dataset)
     for stage in recipe:
         if not isinstance(block[stage], dict):
-            raise RetrainError(
-                params.section_path(dataset, stage), "is not a mapping", "write its parameters as `name: value`"
-            )
+            where = params.section_path(dataset, stage)
+            raise RetrainError(where, "is not a mapping", "write its parameters as `name: value`")
     content = yaml_files.round_trip().load((here / params.FILE).read_text(encoding="utf-8"))
     expected = yaml_files.load_yaml(here / params.FILE, params.FILE, "run: git checkout params.yaml")
     for stage, parameters in recipe.items():
         expected["datasets"][dataset][stage].update(parameters)
         replace(content["datasets"][dataset][stage], parameters)
-    with files.replacing(here / params.FILE) as (draft,):
-        with files.writing(draft), draft.open("w", encoding="utf-8") as stream:
-            yaml_files.round_trip().dump(content, stream)
-        if yaml_files.load_yaml(draft, params.FILE, "lay it out as in the last commit") != expected:
-            raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")
+    yaml_files.replace(here / params.FILE, content, expected, "lay it out as in the last commit")
 
 
 def replace(section: Any, parameters: dict[str, Any]) -> None:

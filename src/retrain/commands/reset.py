@@ -1,6 +1,6 @@
 """`retrain reset`: takes a dataset back to the last commit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ def command(dataset: str) -> None:
     require_outputs(workspace, dataset)
     with dvc_yaml.editing(workspace):
         restored = [*restore_yaml(workspace, dataset)]
-    restored += restore_metrics(workspace, dataset)
-    outputs = restore_outputs(workspace, dataset)
+    stages = dvc_yaml.read(workspace, dataset).of(dataset)
+    restored += restore_metrics(workspace, [path for stage in stages for path in stage.in_git])
+    outputs = restore_outputs(workspace, dataset, [path for stage in stages for path in stage.outputs])
     for line in restored or [f"{params.FILE}, {dvc_lock.FILE} and the metrics of {dataset} are as in the last commit"]:
         click.echo(line)
     click.echo(outputs)
@@ -59,13 +60,10 @@ def committed_block(workspace: Path, dataset: str) -> Any:
 
 def restore_yaml(workspace: Path, dataset: str) -> Iterator[str]:
     """Replace the dataset's parts of params.yaml and dvc.lock by the committed ones; yields what changed."""
-    stages = [f"{stage}@{dataset}" for stage in params.STAGES]
-    for path, keys in (
-        (params.FILE, [("datasets", dataset)]),
-        (dvc_lock.FILE, [("stages", stage) for stage in stages]),
-    ):
+    stages = [("stages", f"{stage}@{dataset}") for stage in params.STAGES]
+    for path, what, keys in ((params.FILE, "block", [("datasets", dataset)]), (dvc_lock.FILE, "stages", stages)):
         if restore_keys(workspace / path, git.content(workspace, "HEAD", path) or b"", keys):
-            yield f"{path}: restored the {'block' if path == params.FILE else 'stages'} of {dataset}"
+            yield f"{path}: restored the {what} of {dataset}"
 
 
 def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
@@ -73,7 +71,6 @@ def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
 
     Where nothing else differs, the file becomes that version, with its comments and layout.
     """
-    hint = f"run: git checkout {path.name}"
     now_text = path.read_bytes() if path.exists() else b""
     old, now = (yaml_files.parsed(text, path.name, yaml_files.round_trip()) or {} for text in (then, now_text))
     expected = yaml_files.parsed(now_text, path.name) or {}
@@ -91,40 +88,35 @@ def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
             expected.setdefault(top, {})[name] = before
     if not changed:
         return False
-    with files.replacing(path) as (draft,), files.writing(draft):
-        if expected == plain:
-            draft.write_bytes(then)
-        else:
-            with draft.open("w", encoding="utf-8") as stream:
-                yaml_files.round_trip().dump(now, stream)
-        if yaml_files.load_yaml(draft, path.name, hint) != expected:
-            raise RetrainError(path.name, "can't be edited in this layout", hint)
+    if expected == plain:
+        write(path, then)
+    else:
+        yaml_files.replace(path, now, expected, f"run: git checkout {path.name}")
     return True
 
 
-def restore_metrics(workspace: Path, dataset: str) -> Iterator[str]:
+def write(path: Path, content: bytes) -> None:
+    """Replace a file as a whole."""
+    with files.replacing(path) as (draft,), files.writing(draft):
+        draft.write_bytes(content)
+
+
+def restore_metrics(workspace: Path, paths: Iterable[str]) -> Iterator[str]:
     """Restore the outputs that git stores, or remove them if the last commit has none; yields what changed."""
-    for stage in dvc_yaml.read(workspace, dataset).stages:
-        for path in stage.in_git if stage.dataset == dataset else ():
-            then, target = git.content(workspace, "HEAD", path), workspace / path
-            now = target.read_bytes() if target.exists() else None
-            if then == now:
-                continue
-            if then is None:
-                files.remove(target)
-                yield f"{path}: removed, because the last commit does not have it"
-            else:
-                with files.replacing(target) as (draft,), files.writing(draft):
-                    draft.write_bytes(then)
-                yield f"{path}: restored"
+    for path in paths:
+        then, target = git.content(workspace, "HEAD", path), workspace / path
+        now = target.read_bytes() if target.exists() else None
+        if then is None and now is not None:
+            files.remove(target)
+            yield f"{path}: removed, because the last commit does not have it"
+        elif then is not None and then != now:
+            write(target, then)
+            yield f"{path}: restored"
 
 
-def restore_outputs(workspace: Path, dataset: str) -> str:
+def restore_outputs(workspace: Path, dataset: str, made: Iterable[str]) -> str:
     """Restore the outputs from DVC's cache, or remove those that dvc.lock does not have; says what happened."""
     lock = dvc_lock.read(workspace).of([dataset])
-    made = [
-        path for stage in dvc_yaml.read(workspace, dataset).stages if stage.dataset == dataset for path in stage.outputs
-    ]
     for path in made:
         if path not in lock.outputs():
             files.remove(workspace / path)

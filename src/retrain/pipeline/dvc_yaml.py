@@ -77,6 +77,10 @@ class Pipeline:
     not_compared: frozenset[str]
     """Dependencies that contain data, so that their digest is unknown in a clone without data."""
 
+    def of(self, dataset: str) -> list[Stage]:
+        """The stages of a dataset."""
+        return [stage for stage in self.stages if stage.dataset == dataset]
+
 
 def editing(folder: Path) -> AbstractContextManager[None]:
     """One process at a time edits params.yaml, dvc.yaml or dvc.lock, from reading a file until it is replaced as a whole."""
@@ -107,10 +111,8 @@ def read(folder: Path, dataset: str | None = None) -> Pipeline:
         with closing(Repo(str(folder))) as repo:
             return pipeline_of(repo.index)
     except DvcException as error:
-        fact = f"can't be read by DVC ({error})"
-        raise RetrainError(
-            FILE, fact, f"fix the line that it names, or restore the file: git checkout {FILE}"
-        ) from None
+        fact, hint = f"can't be read by DVC ({error})", "fix the line that it names, or restore the file: git checkout"
+        raise RetrainError(FILE, fact, f"{hint} {FILE}") from None
 
 
 def leave_out_broken_blocks() -> None:

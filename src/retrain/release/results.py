@@ -176,7 +176,7 @@ def champion(folder: Path, dataset: str, entry: Mapping[str, Any], copies: Path)
 def uncommitted(folder: Path, dataset: str) -> list[str]:
     """The files in git that a dataset's result depends on and that differ from the last commit; params.yaml by the dataset's part."""
     pipeline = dvc_yaml.read(folder, dataset)
-    own = [stage for stage in pipeline.stages if stage.dataset == dataset]
+    own = pipeline.of(dataset)
     made = {path for stage in own for path in stage.outputs}
     paths = {dvc_yaml.FILE, *(path for stage in own for path in stage.dependencies)} - made - pipeline.not_compared
     edited = git.text(folder, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *sorted(paths))
