@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from retrain import cli, environment, files, params, processes
+from retrain import cli, environment, files, params
 from retrain.commands import reset
 from retrain.data import report_csv
 from retrain.errors import RetrainError
@@ -40,13 +40,7 @@ def command(dataset: str | None) -> None:
     else:
         datasets, broken = availability.available_and_broken(workspace)
         remove_stale_entries(workspace)
-    stages = [f"plot@{name}" for name in datasets]
-    repro = [sys.executable, "-m", dvc_program.__name__, "repro", *stages]
-    code = processes.run_to_completion(repro, workspace, os.environ, sys.stdout.fileno())
-    if code == dvc_program.FAILED:
-        sys.exit(code)
-    if code:
-        raise RetrainError("dvc repro", f"failed with exit code {code}", "its message is above")
+    dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"plot@{name}" for name in datasets))
     click.echo()
     for line in summary(workspace, datasets):
         click.echo(line)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from retrain import environment, git, processes
+from retrain import environment, git
 from retrain.errors import RetrainError, UnavailableError
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_cache import OutputFinder
@@ -77,12 +77,7 @@ def run(clone: Clone, datasets: list[str], stages: list[str]) -> None:
         "DVC_SITE_CACHE_DIR": str(leftovers),
         "TMPDIR": str(leftovers),
     }
-    repro = [sys.executable, "-m", dvc_program.__name__, "repro", "--force", "--no-commit", *stages]
-    code = processes.run_to_completion(repro, clone.folder, variables, sys.stderr.fileno())
-    if code == dvc_program.FAILED:  # its messages are enough
-        sys.exit(code)
-    if code:
-        raise RetrainError(f"commit {clone.commit}", "fails to run again", "DVC's message is above")
+    dvc_program.repro(clone.folder, variables, sys.stderr.fileno(), "--force", "--no-commit", *stages)
 
 
 def bring_added_data(clone: Clone, datasets: list[str]) -> None:

@@ -8,14 +8,15 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retrain import git
+from retrain import git, processes
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_yaml
 
-__all__ = ["FAILED", "output"]
+__all__ = ["output", "repro"]
 
 
 FAILED = 1
@@ -34,6 +35,27 @@ def output(folder: Path, *arguments: str) -> str:
         where, lines = f"dvc {arguments[0]}", ended.stderr.strip().splitlines() or ["no message"]
         raise RetrainError(where, f"fails ({lines[-1]})", f"correct it, then run: dvc {' '.join(arguments)}")
     return ended.stdout
+
+
+def repro(folder: Path, variables: Mapping[str, str], printed: int, *arguments: str) -> None:
+    """Run stages as `dvc repro` does.
+
+    Args:
+        folder: the project.
+        variables: the whole environment.
+        printed: the file descriptor that gets what DVC and the stages print.
+        arguments: options and stages.
+
+    Raises:
+        RetrainError: DVC fails.
+        SystemExit: a stage fails; what it printed says why.
+    """
+    command = [sys.executable, "-m", __name__, "repro", *arguments]
+    code = processes.run_to_completion(command, folder, variables, printed)
+    if code == FAILED:
+        sys.exit(code)
+    if code:
+        raise RetrainError("dvc repro", f"failed with exit code {code}", "its message is above")
 
 
 class FailedStage(logging.Filter):
