@@ -232,7 +232,10 @@ def name_problems(
 ) -> Iterator[Problem]:
     """Unknown, renamed and missing names. A name that is replaced by the hint for another one is not missing as well."""
     missing = [
-        (joined(*written([*map(str, detail["loc"])], parameters)), absent_name(detail))
+        (
+            joined(*written([*map(str, detail["loc"])], parameters)),
+            str(detail["loc"][-1]) if detail["type"] == "missing" else "name",
+        )
         for detail in details
         if detail["type"] in ("missing", "union_tag_not_found")
     ]
@@ -261,11 +264,6 @@ def missing_parameter(path: str) -> Problem:
 def unknown_name(kind: str, parent: str, name: str, known: Iterable[str]) -> Problem:
     """The problem of a parameter or a section that its parent does not have."""
     return Problem(parent, f"unknown {kind} '{name}'", nearest(name, known))
-
-
-def absent_name(detail: ErrorDetails) -> str:
-    """The name of a parameter that is missing."""
-    return str(detail["loc"][-1]) if detail["type"] == "missing" else "name"
 
 
 def renamed(path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from retrain.data.raw_rows import unknown
 from retrain.errors import RetrainError
-from retrain.models.explaining import Explanation, explain
+from retrain.models.explaining import explain
 from retrain.models.model import Columns, Model
 from retrain.serving.batches import SMALL_BYTES, SMALL_ROWS, Batches
 from retrain.serving.bodies import count_of, rows_of
@@ -134,9 +134,8 @@ class App:
     def check_size(self, size: int) -> None:
         """Raise RefusedError if a body of this size is too large, alone or together with all others."""
         if size > self.limits.body_bytes:
-            raise RefusedError(
-                413, f"the body is larger than {self.limits.body_bytes:,} bytes; send fewer rows at once"
-            )
+            fact = f"the body is larger than {self.limits.body_bytes:,} bytes"
+            raise RefusedError(413, f"{fact}; send fewer rows at once")
         if self.buffered > self.limits.buffered_bytes:
             raise RefusedError(503, "too many large requests arrive at once; try again later", BUSY)
 
@@ -186,7 +185,8 @@ class App:
         columns, rows = self.checked(model, body, content_type)
         if rows != 1:
             raise RefusedError(400, f"there are {rows:,} rows, but one row is explained at a time")
-        found = await self.batches.in_thread(partial(explained, model, columns))
+        with blaming(model, columns):
+            found = await self.batches.in_thread(partial(explain, model, columns))
         return Response(200, orjson.dumps(found), headers={"model-sha256": model.short_sha256})
 
     def page(self) -> Response:
@@ -249,12 +249,6 @@ def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:
     """The answers to a large request."""
     with blaming(model, columns):
         return model.answers(columns)
-
-
-def explained(model: Model, columns: Columns) -> Explanation:
-    """The explanation of a row."""
-    with blaming(model, columns):
-        return explain(model, columns)
 
 
 @contextmanager

@@ -98,15 +98,8 @@ class Recorder:
 
     def handle(self, message: Message) -> None:
         """Deliver a message."""
-        match message["kind"]:
-            case "training":
-                self.open(message)
-            case "epochs":
-                self.add_epochs(message)
-            case "end":
-                self.close(message)
-            case "result":
-                self.fill(message)
+        handlers = {"training": self.open, "epochs": self.add_epochs, "end": self.close, "result": self.fill}
+        handlers[message["kind"]](message)
 
     def open(self, message: Message) -> None:
         """Find or create the run of a training, and describe it."""

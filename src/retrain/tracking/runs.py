@@ -142,11 +142,6 @@ class Run:
         with writing(self.client):
             self.client.set_terminated(self.run_id, status)
 
-    def resume(self) -> None:
-        """Set its status back to RUNNING, for a training that continues."""
-        with writing(self.client):
-            self.client.update_run(self.run_id, status="RUNNING")
-
     def describe(self, facts: RunFacts, tags: Mapping[str, str]) -> None:
         """Record what is known before training: parameters, the splits as dataset inputs, tags."""
         from mlflow.entities import Param, RunTag
@@ -341,9 +336,9 @@ def claim(client: "MlflowClient", dataset: str, training: str, name: str) -> Run
         found = newest(client, dataset, "training_sha256", training)
         if not found or EVALUATED in found.data.metrics:  # its result is complete: this is the same training once more
             return create(client, dataset, name, {"training_sha256": training})
-        run = Run(client, found.info.run_id)
-        run.resume()
-        return run
+        with writing(client):
+            client.update_run(found.info.run_id, status="RUNNING")
+        return Run(client, found.info.run_id)
 
 
 def run_of(client: "MlflowClient", dataset: str, result_sha256: str, note: Note | None) -> Run | None:

@@ -128,17 +128,15 @@ def read_data(folder: Path) -> TrainingData:
     from retrain.data import encoders, loader, tasks
 
     encoding = encoding_file.read_encoding(folder)
-    path = folder / encoding_file.ENCODING
+    path, hint = folder / encoding_file.ENCODING, f"run: dvc repro split@{folder.parent.name}"
     digests = files.digests_in(folder)
     if {name: digest for name, digest in digests.items() if name != path.name} != encoding.arrays:
-        raise RetrainError(
-            str(folder), "does not match its encoding.json", f"run: dvc repro split@{folder.parent.name}"
-        )
+        raise RetrainError(str(folder), "does not match its encoding.json", hint)
     try:
         encoder = encoders.load(encoding.encoder.name, str(path)).Encoder.from_json(encoding.encoder.learned)
         task = tasks.load(encoding.task.name, str(path)).from_json(encoding.task.learned)
     except ValueError:
-        raise RetrainError(str(path), "is damaged", f"run: dvc repro split@{folder.parent.name}") from None
+        raise RetrainError(str(path), "is damaged", hint) from None
     splits = [name for name in encoding.splits if name != "test"]
     # Without a validation split, the rows of each fold validate the members of the network that did not learn from them.
     train, *validation = (loader.Examples(loader.read(folder / name), encoder.gather) for name in splits)
@@ -163,11 +161,8 @@ def chosen_network(
     cut = "folds" in split
     if file.Network.uses_folds != cut:
         fact = f"'{checked.name}' {'learns from folds' if file.Network.uses_folds else 'needs a validation split'}"
-        raise RetrainError(
-            f"{where}.network.name",
-            fact,
-            "replace split.folds by validation: 0.15" if cut else "replace split.validation by folds: 4",
-        )
+        hint = "replace split.folds by validation: 0.15" if cut else "replace split.validation by folds: 4"
+        raise RetrainError(f"{where}.network.name", fact, hint)
     return file, checked
 
 
@@ -196,12 +191,6 @@ def chosen_loss(parameters: Train, task: str, where: str) -> "Loss":
     return loss
 
 
-def check_best_by(best_by: str, task: "Task | type[Task]", where: str) -> None:
-    """Raise RetrainError if there is no such metric."""
-    if best_by not in (known := ("loss", *task.metrics)):
-        raise RetrainError(f"{where}.loop.best_by", f"unknown '{best_by}'", schema.nearest(best_by, known))
-
-
 def choices_that_fit(
     parameters: Train, split: Mapping[str, Any], gives: str, task: "type[Task]", where: str
 ) -> "tuple[NetworkFile, NetworkParameters, StepParameters, Loss]":
@@ -216,7 +205,9 @@ def choices_that_fit(
     """
     network, network_parameters = chosen_network(parameters, split, gives, where)
     steps, loss = chosen_steps(parameters, where), chosen_loss(parameters, split["task"], where)
-    check_best_by(parameters.loop.best_by, task, where)
+    best_by, known = parameters.loop.best_by, ("loss", *task.metrics)
+    if best_by not in known:
+        raise RetrainError(f"{where}.loop.best_by", f"unknown '{best_by}'", schema.nearest(best_by, known))
     return network, network_parameters, steps, loss
 
 
