@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK", "MOST_ROWS", "SHARES", "Judged", "interval", "intervals", "resamples", "t_quantile"]
 
 
-LEVEL = 0.95
 Z = 1.959964
 """95 % of a normal distribution are within this many standard deviations."""
 SEED = 1
@@ -35,8 +34,6 @@ ROUNDING = 1e-12
 """A variance below this part of the mean square is that of equal numbers."""
 SHARES = ("accuracy", "coverage")
 """Metrics that are a share of the rows."""
-NO_INTERVAL = ("calibration_error", "loss")
-"""A resample has rows twice, so its calibration error is larger than that of the rows. The loss is one of the others."""
 
 Interval = dict[str, float]
 

@@ -91,22 +91,14 @@ def loss(axes: "Axes", data: PlotData) -> None:
     curves(axes, data, "loss", f"Loss ({name}{of})")
 
 
-def accuracy(axes: "Axes", data: PlotData) -> None:
-    """Accuracy by epoch."""
+def metric(axes: "Axes", data: PlotData) -> None:
+    """The metric of the task by epoch."""
     from matplotlib.ticker import PercentFormatter
 
-    curves(axes, data, "accuracy", "Accuracy")
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
-
-
-def rmse(axes: "Axes", data: PlotData) -> None:
-    """Root mean squared error by epoch."""
-    curves(axes, data, "rmse", f"Root mean squared error (units of {plot_label(data.description.task.column)})")
-
-
-def other_metric(axes: "Axes", data: PlotData) -> None:
-    """The metric of an own task by epoch."""
-    curves(axes, data, data.metric, data.metric)
+    rmse = f"Root mean squared error (units of {plot_label(data.description.task.column)})"
+    curves(axes, data, data.metric, {"accuracy": "Accuracy", "rmse": rmse}.get(data.metric, data.metric))
+    if data.metric == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0))
 
 
 def curves(axes: "Axes", data: PlotData, metric: str, label: str) -> None:
@@ -183,9 +175,8 @@ def use_default_style() -> None:
 
 def plots_of(data: PlotData) -> "dict[str, Callable[[Axes, PlotData], None]]":
     """The functions that draw the plots of a dataset, by their file names without `.png`."""
-    known = {"accuracy": accuracy, "rmse": rmse}
     results = {"confusion": confusion} if data.description.task.classes else {"predicted": predicted}
-    return {"loss": loss, data.metric: known.get(data.metric, other_metric), **results}
+    return {"loss": loss, data.metric: metric, **results}
 
 
 def confusion_counts(result: Result, description: Description) -> "np.ndarray":

@@ -1,6 +1,5 @@
 """Which datasets are available now: their data is on this machine, or can be downloaded."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from retrain import environment, params, schema
@@ -48,31 +47,21 @@ def named_or_available(workspace: Path, dataset: str | None) -> list[str]:
         check(workspace, dataset)
         ensure_available(workspace, dataset)
         return [dataset]
-    ready, problems = looked_up(workspace)
-    for error in broken(problems).values():
-        raise error
-    left_out(ready, problems)
-    return ready
+    return available_and_broken(workspace, all_or_none=True)[0]
 
 
-def available_and_broken(workspace: Path) -> tuple[list[str], list[str]]:
+def available_and_broken(workspace: Path, *, all_or_none: bool = False) -> tuple[list[str], list[str]]:
     """The datasets that can run now, and those that need a correction first; prints a line for each that can't run.
+
+    Args:
+        workspace: the project's folder.
+        all_or_none: whether a dataset that needs a correction is an error even if others can run.
 
     Raises:
         RetrainError: no dataset can run.
     """
-    ready, problems = looked_up(workspace)
-    wrong = broken(problems)
-    if not ready:
-        for error in wrong.values():
-            raise error
-    left_out(ready, problems)
-    return ready, [*wrong]
-
-
-def looked_up(workspace: Path) -> tuple[list[str], dict[str, RetrainError]]:
-    """The datasets that can run now, after their data is downloaded, and why each other one can't."""
-    ready, problems = [], {}
+    ready: list[str] = []
+    problems: dict[str, RetrainError] = {}
     for name in map(str, params.datasets(workspace)):
         try:
             check(workspace, name)
@@ -80,18 +69,12 @@ def looked_up(workspace: Path) -> tuple[list[str], dict[str, RetrainError]]:
             ready.append(name)
         except RetrainError as error:
             problems[name] = error
-    return ready, problems
-
-
-def broken(problems: Mapping[str, RetrainError]) -> dict[str, RetrainError]:
-    """Those problems that are not a lack of data."""
-    return {name: error for name, error in problems.items() if not isinstance(error, UnavailableError)}
-
-
-def left_out(ready: Sequence[str], problems: Mapping[str, RetrainError]) -> None:
-    """Print a line for each dataset that is left out; raises RetrainError if none is left."""
-    for name, error in problems.items():
-        click.echo(f"{name} is left out: {error}", err=True)
+    broken = [name for name, error in problems.items() if not isinstance(error, UnavailableError)]
+    if broken and (all_or_none or not ready):
+        raise problems[broken[0]]
+    for name, why in problems.items():
+        click.echo(f"{name} is left out: {why}", err=True)
     if not ready:
         fact = "has no dataset whose data is available"
         raise RetrainError(params.FILE, fact, "the lines above say what each one needs")
+    return ready, broken

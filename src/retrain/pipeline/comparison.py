@@ -46,18 +46,6 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True)
-class Gap:
-    """How far two arrays of the same shape differ."""
-
-    excess: float
-    """The largest difference, in tolerances: more than 1 is too much."""
-    where: str
-    """Its position, and both values."""
-    apart: int
-    size: int
-
-
 def compare(then: Path, now: Path, tolerance: float) -> Finding:
     """Compare two files of different bytes by their values.
 
@@ -84,13 +72,17 @@ def compare_values(
     for name, array in then.items():
         if array.shape != now[name].shape:
             return Finding(Status.DIFFERENT, f"{name}: {shape(array)} → {shape(now[name])} values")
-    gaps = [gap(name, array, now[name], tolerance, sizes.get(last_of(name), 1.0)) for name, array in then.items()]
-    apart, size = sum(gap.apart for gap in gaps), sum(gap.size for gap in gaps)
+    apart = size = 0
+    largest, where = 0.0, ""
+    for name, array in then.items():
+        excess = excesses(array, now[name], tolerance, sizes.get(last_of(name), 1.0))
+        apart, size = apart + int((excess > 0).sum()), size + excess.size
+        if excess.max(initial=0.0) > largest:
+            largest, where = float(excess.max()), difference(name, array, now[name], int(excess.argmax()))
     if not apart:
         return Finding(Status.EQUAL, "the same values; only bytes, or digests of other files, differ")
-    worst = max(gaps, key=lambda gap: gap.excess)
-    status = Status.EQUAL if worst.excess <= 1 else Status.DIFFERENT
-    return Finding(status, f"{worst.where}; {apart:,} of {size:,} values differ")
+    status = Status.EQUAL if largest <= 1 else Status.DIFFERENT
+    return Finding(status, f"{where}; {apart:,} of {size:,} values differ")
 
 
 def sizes_of(arrays: "Mapping[str, np.ndarray]") -> dict[str, float]:
@@ -122,22 +114,12 @@ def compare_images(then: "np.ndarray", now: "np.ndarray") -> Finding:
     return Finding(status, f"{apart:,} of {steps.size:,} pixels differ, by at most {most} of 255")
 
 
-def gap(name: str, then: "np.ndarray", now: "np.ndarray", tolerance: float, size: float) -> Gap:
-    """How far two arrays of the same shape differ, and where most."""
+def difference(name: str, then: "np.ndarray", now: "np.ndarray", place: int) -> str:
+    """The position of two values in their arrays, which `place` counts row by row, and how they differ."""
     import numpy as np
 
-    excess = excesses(then, now, tolerance, size)
-    if not excess.any():
-        return Gap(0.0, name, 0, then.size)
-    most = int(excess.argmax())
-    index = ", ".join(map(str, np.unravel_index(most, then.shape)))
-    where = f"{name}[{index}]" if index else name
-    return Gap(
-        excess=float(excess.max()),
-        where=f"{where}: {change(then.item(most), now.item(most))}",
-        apart=int((excess > 0).sum()),
-        size=then.size,
-    )
+    index = ", ".join(map(str, np.unravel_index(place, then.shape)))
+    return f"{f'{name}[{index}]' if index else name}: {change(then.item(place), now.item(place))}"
 
 
 def excesses(then: "np.ndarray", now: "np.ndarray", tolerance: float, size: float) -> "np.ndarray":
