@@ -250,11 +250,9 @@ def column_named(given: str, guess: "Guess") -> str:
     if not has_header and re.fullmatch(r"-?\d+", given) and 0 < abs(int(given)) <= len(names):
         return names[int(given) - 1 if int(given) > 0 else int(given)]
     if not has_header:
-        raise RetrainError(
-            f"column '{given}'",
-            f"does not exist: the file has no header and {len(names)} columns",
-            f"give a number from 1 to {len(names)}, or -1 for the last column",
-        )
+        fact = f"does not exist: the file has no header and {len(names)} columns"
+        hint = f"give a number from 1 to {len(names)}, or -1 for the last column"
+        raise RetrainError(f"column '{given}'", fact, hint)
     raise RetrainError(f"column '{given}'", "does not exist", schema.nearest(given, list(filter(None, names))))
 
 
@@ -268,9 +266,8 @@ def wished_kinds(
             for part in [given] if schema.column_name(given) in guess.names else given.split(","):
                 name = column_named(part.strip(), guess)
                 if kinds.setdefault(name, kind) != kind:
-                    raise RetrainError(
-                        f"column '{name}'", f"is given as {kinds[name]} and as {kind}", "remove one of the options"
-                    )
+                    fact = f"is given as {kinds[name]} and as {kind}"
+                    raise RetrainError(f"column '{name}'", fact, "remove one of the options")
     if extra["group"] is not None and extra["time"] is not None:
         hint = "remove --time to keep groups together, or --group to test on the newest rows"
         raise RetrainError("--group", "can't be combined with --time: only one of them can decide the splits", hint)
@@ -339,10 +336,8 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     if facts["classes"]:
         classes = facts["classes"]
         total = sum(classes.values())
-        some = ", ".join(
-            f"{schema.shortened(name, 30)} {count / total:.1%}" for name, count in list(classes.items())[:8]
-        )
-        yield f"  classes: {some}" + (f" and {len(classes) - 8:,} more" if len(classes) > 8 else "")
+        shares = [f"{schema.shortened(name, 30)} {count / total:.1%}" for name, count in classes.items()]
+        yield f"  classes: {', '.join(shares[:8])}" + (f" and {len(shares) - 8:,} more" if len(shares) > 8 else "")
     for line in facts["warnings"]:
         yield f"  ! {line}"
 
@@ -385,8 +380,5 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
 def check_block(before: str, after: str, name: str) -> None:
     """Raise RetrainError if the new params.yaml is not the old one with one more dataset."""
     old, new = (yaml_files.parsed(text.encode(), params.FILE) for text in (before, after))
-    if (
-        new["datasets"].get(name) is None
-        or {**new, "datasets": {k: v for k, v in new["datasets"].items() if k != name}} != old
-    ):
+    if new["datasets"].pop(name, None) is None or new != old:
         raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")

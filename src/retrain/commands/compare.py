@@ -125,10 +125,8 @@ class Comparison:
             return "the same rows in all splits" if same else "the rows of the splits differ"
         parts = []
         for name in dict.fromkeys((*first.splits, *second.splits)):
-            then, now = (
-                f"{splits[name].rows:,}" if name in splits else "none" for splits in (first.splits, second.splits)
-            )
-            change = then if then == now else f"{then} -> {now}"
+            counts = [f"{side.splits[name].rows:,}" if name in side.splits else "none" for side in (first, second)]
+            change = " -> ".join(dict.fromkeys(counts))
             parts.append(f"{name} {change}{'' if self.same_rows(name) else ' (different rows)'}")
         same = all(map(self.same_rows, first.splits | second.splits))
         return f"{'the same rows in all splits: ' if same else ''}{', '.join(parts)}"
@@ -195,14 +193,12 @@ def chosen(shown: Mapping[str, Revision], locks: Mapping[str, Lock], datasets: t
             if dataset not in known:
                 where = f"{dvc_lock.FILE} of {shown[name].name}"
                 raise RetrainError(where, f"has no result of '{dataset}'", schema.nearest(dataset, known))
-    common = [
-        dataset for dataset in evaluated[next(iter(shown))] if all(dataset in known for known in evaluated.values())
-    ]
+    first, *others = evaluated.values()
+    common = [dataset for dataset in first if all(dataset in known for known in others)]
     if not common:
         names = " and ".join(dict.fromkeys(revision.name for revision in shown.values()))
-        raise RetrainError(
-            dvc_lock.FILE, f"has no dataset with results in {names}", "run: make repro; then commit dvc.lock"
-        )
+        fact = f"has no dataset with results in {names}"
+        raise RetrainError(dvc_lock.FILE, fact, "run: make repro; then commit dvc.lock")
     return list(dict.fromkeys(datasets)) or common
 
 

@@ -27,9 +27,8 @@ def command() -> None:
     if not histories:
         params.datasets(workspace)  # fails outside of a project
     for path in histories:
-        click.echo(
-            chart(path, report_csv.read_numbers(path, f"run: dvc repro train@{path.parent.name}", ("epoch", *LOSSES)))
-        )
+        hint = f"run: dvc repro train@{path.parent.name}"
+        click.echo(chart(path, report_csv.read_numbers(path, hint, ("epoch", *LOSSES))))
 
 
 def plain(number: float) -> str:

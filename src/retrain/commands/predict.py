@@ -249,11 +249,8 @@ def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -
     from retrain.data.table_files import open_table
 
     with open_table(path, shown, given) as opened:
-        return (
-            None
-            if {*opened.names} & {*map(schema.column_name, columns)} or len(opened.names) != len(columns)
-            else columns
-        )
+        has_header = bool({*opened.names} & {*map(schema.column_name, columns)})
+        return None if has_header or len(opened.names) != len(columns) else columns
 
 
 def checked(text: str) -> str:

@@ -35,26 +35,25 @@ def command(name: str) -> None:
     tracked = {path: file for path in written if (file := tracked_by(Path(path), workspace))}
     kept = [path for path, sha256 in written.items() if path not in tracked and changed(workspace / path, sha256)]
     with dvc_yaml.editing(workspace):
-        remove_lines(workspace, name)
+        texts = without_dataset(workspace, name)
+        with files.replacing(workspace / params.FILE, workspace / dvc_yaml.FILE) as drafts:
+            for draft, text in zip(drafts, texts, strict=True):
+                with files.writing(draft):
+                    draft.write_text(text, encoding="utf-8")
     gone = [path for path in written if path not in (*kept, *tracked) and (workspace / path).exists()]
     for path in (*(workspace / path for path in gone), facts):
         files.remove(path)
     for folder in (workspace / "data" / "raw" / name, facts.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-    click.echo(
-        f"removed {name} from {params.FILE} and {dvc_yaml.FILE}"
-        + "".join(f"\nremoved {path}" for path in (*gone, shown))
-    )
+    click.echo(f"removed {name} from {params.FILE} and {dvc_yaml.FILE}")
+    for path in (*gone, shown):
+        click.echo(f"removed {path}")
     for path in kept:
         click.echo(f"kept {path}, which has changed since it was added")
     for path, file in tracked.items():
         click.echo(f"kept {path}, which DVC tracks; to delete it: dvc remove --outs {file}")
-    outputs = [
-        str(path)
-        for path in (Path("data", name), Path("models", name), Path("reports", name))
-        if (workspace / path).exists()
-    ]
+    outputs = [f"{part}/{name}" for part in ("data", "models", "reports") if (workspace / part / name).exists()]
     if outputs:
         click.echo(f"outputs of earlier runs are still there; to delete them: rm -r {' '.join(outputs)}")
 
@@ -62,15 +61,6 @@ def command(name: str) -> None:
 def changed(path: Path, sha256: str) -> bool:
     """Whether a file is there, but with another content."""
     return path.is_file() and files.sha256(path) != sha256
-
-
-def remove_lines(workspace: Path, name: str) -> None:
-    """Remove a dataset from params.yaml and dvc.yaml; see `without_dataset` for errors."""
-    texts = without_dataset(workspace, name)
-    with files.replacing(workspace / params.FILE, workspace / dvc_yaml.FILE) as drafts:
-        for draft, text in zip(drafts, texts, strict=True):
-            with files.writing(draft):
-                draft.write_text(text, encoding="utf-8")
 
 
 def without_dataset(workspace: Path, name: str) -> tuple[str, str]:
@@ -88,17 +78,13 @@ def without_dataset(workspace: Path, name: str) -> tuple[str, str]:
     expect(block, new_block, params.FILE, lambda content: content["datasets"].pop(name, None))
 
     def drop(content: dict[str, Any]) -> None:
-        content["plots"] = [item for item in content.get("plots") or [] if not titled(item, name)]
+        plots, titles = content.get("plots") or [], {*plot_titles(name)}
+        content["plots"] = [item for item in plots if not (isinstance(item, Mapping) and titles & {*item})]
         if (content.get("artifacts") or {}).get(artifact_name(name), {}).get("path") == f"models/{name}":
             del content["artifacts"][artifact_name(name)]
 
     expect(pipeline, new_pipeline, dvc_yaml.FILE, drop)
     return new_block, new_pipeline
-
-
-def titled(item: Any, name: str) -> bool:
-    """Whether a plot of dvc.yaml has one of the titles that `retrain add` writes."""
-    return isinstance(item, Mapping) and bool({*item} & {*plot_titles(name)})
 
 
 def expect(before: str, after: str, shown: str, drop: Any) -> None:

@@ -68,9 +68,8 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
     rows = [("dataset", "metric", "test", "95 % interval", "baseline", "reference")]
     sentences = []
     for dataset in datasets:
-        metrics = files.read_json(
-            workspace / "reports" / dataset / "metrics.json", f"run: dvc repro evaluate@{dataset}"
-        )
+        path = workspace / "reports" / dataset / "metrics.json"
+        metrics = files.read_json(path, f"run: dvc repro evaluate@{dataset}")
         rows += [(dataset, name, *cells_of(name, metrics)) for name in metrics["test"]]
         sentences.append(f"{dataset}: {sentence(workspace, dataset, metrics)}.")
         if noted := remark(workspace, dataset, metrics):

@@ -35,11 +35,8 @@ def command(port: int, store: Path | None) -> None:
     """
     elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
     if elsewhere and store is None:
-        raise RetrainError(
-            "MLFLOW_TRACKING_URI",
-            f"is set, so the runs are in {elsewhere}",
-            "open that address, or run: unset MLFLOW_TRACKING_URI",
-        )
+        fact = f"is set, so the runs are in {elsewhere}"
+        raise RetrainError("MLFLOW_TRACKING_URI", fact, "open that address, or run: unset MLFLOW_TRACKING_URI")
     folder = (store or environment.root()).resolve()
     if not (folder / "mlflow.db").exists():
         recorded = store is None and dvc_lock.read(environment.workspace()).outputs()

@@ -56,16 +56,13 @@ class Evidence:
     @property
     def summary(self) -> str:
         """The metrics with their intervals, those of baseline and reference, and what was found, in words."""
-        test, others = self.metrics["test"], [name for name in ("baseline", "reference") if name in self.metrics]
         values = []
         for name, ends in self.metrics["intervals"].items():
-            known = [
-                f"{other} {in_short(self.metrics[other][name])}" for other in others if name in self.metrics[other]
-            ]
-            compared = f" ({', '.join(known)})" if known else ""
-            values.append(
-                f"{name} {in_short(test[name])} [{in_short(ends['low'])} to {in_short(ends['high'])}]{compared}"
-            )
+            others = {other: self.metrics.get(other, {}).get(name) for other in ("baseline", "reference")}
+            known = ", ".join(f"{other} {in_short(value)}" for other, value in others.items() if value is not None)
+            interval = f"[{in_short(ends['low'])} to {in_short(ends['high'])}]"
+            found = f"{name} {in_short(self.metrics['test'][name])} {interval}"
+            values.append(f"{found} ({known})" if known else found)
         return "; ".join(filter(None, (", ".join(values), self.found)))
 
 

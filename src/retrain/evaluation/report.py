@@ -203,9 +203,8 @@ def data_tables(data: PlotData, reader: Reader) -> dict[str, Any]:
     columns = columns_of(data)
     rows = [[shortened(name), kind, "input"] for name, kind in columns[:MOST_ROWS]]
     target = [shortened(described.task.column), "class" if described.task.classes else "number", "target"]
-    tables.append(
-        Table("Columns", ["column", "kind", "use"], [*rows, target], left_out=max(len(columns) - MOST_ROWS, 0))
-    )
+    left_out = max(len(columns) - MOST_ROWS, 0)
+    tables.append(Table("Columns", ["column", "kind", "use"], [*rows, target], left_out=left_out))
     learned, found = described.task.learned, {"tables": tables, "classes": 0, "balance": "", "columns": len(columns)}
     if described.task.classes:
         names, counts = learned["classes"], learned["counts"]

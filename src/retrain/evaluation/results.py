@@ -95,12 +95,11 @@ class Reader:
 def columns_of(data: PlotData) -> list[tuple[str, str]]:
     """The input columns with what they hold, as far as the encoder recorded it."""
     encoder = data.description.encoder
-    learned = encoder.learned
     known = {"numbers": "number", "text": "text", "ngrams": "text"}.get(encoder.name, "not recorded")
-    columns, kinds = (
-        list(map(str, found)) if isinstance(found := learned.get(name), list) else [] for name in ("columns", "kinds")
-    )
-    return list(zip(columns, kinds if len(kinds) == len(columns) else [known] * len(columns), strict=True))
+    columns, kinds = (encoder.learned.get(name) or [] for name in ("columns", "kinds"))
+    if len(kinds) != len(columns):
+        kinds = [known] * len(columns)
+    return list(zip(map(str, columns), map(str, kinds), strict=True))
 
 
 def curve(data: PlotData, metric: str) -> Figure:
@@ -174,11 +173,8 @@ def matrix_table(matrix: "np.ndarray", names: Sequence[str]) -> Table:
 
 def number_results(data: PlotData, reader: Reader) -> dict[str, Any]:
     """Predicted against target values, with the band of the intervals; and the errors by range of the target."""
-    rows, column, interval = (
-        data.results.T.tolist(),
-        data.description.task.column,
-        data.description.calibration.interval,
-    )
+    rows, column = data.results.T.tolist(), data.description.task.column
+    interval = data.description.calibration.interval
     margin = math.inf if interval is None else interval.margin
     axis = Axis.over("", [value for row in rows for value in row])
     low, high = axis.low, axis.high

@@ -78,11 +78,9 @@ class Predictor:
                 parts.append(self.network(*map(torch.from_numpy, gather(arrays, filled)))[: len(batch)])
         outputs = torch.cat(parts) if len(parts) > 1 else parts[0]
         if not np.isfinite(outputs.numpy()).all():
-            where, hint = (
-                f"the model of {self.description.dataset}",
-                description.restore_hint(Path(self.description.dataset)),
-            )
-            raise RetrainError(where, "gives outputs that are not finite", hint)
+            dataset = self.description.dataset
+            hint = description.restore_hint(Path(dataset))
+            raise RetrainError(f"the model of {dataset}", "gives outputs that are not finite", hint)
         return outputs
 
 

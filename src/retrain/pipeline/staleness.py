@@ -37,13 +37,10 @@ def verdict(pipeline: Pipeline, lock: Lock) -> Verdict:
     declared = {path for stage in stages.values() for path in stage.outputs}
     made = {path: digest for path, digest in lock.outputs().items() if path in declared}
     for name, stage in stages.items():
-        then = lock.stages.get(name)
-        found = (
-            dvc_lock.stage_differences(then, run_now(stage, then, pipeline, made))
-            if then
-            else [("", "it was never run")]
-        )
-        reasons[name] = tuple(sentence for _, sentence in found)
+        reasons[name] = ("it was never run",)
+        if then := lock.stages.get(name):
+            found = dvc_lock.stage_differences(then, run_now(stage, then, pipeline, made))
+            reasons[name] = tuple(sentence for _, sentence in found)
     read = {path for stage in stages.values() for path in stage.dependencies}
     return Verdict(
         reasons=reasons,

@@ -60,12 +60,10 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
     changed = results.uncommitted(folder, dataset)
     if changed or not is_committed:
         lacks = f"depends on what is not committed ({', '.join(changed)})"
+        fact = lacks if is_committed else "is not that of the last commit"
         paths = shlex.join(dict.fromkeys([*changed, dvc_lock.FILE, "reports"]))
-        raise RetrainError(
-            f"the result of '{dataset}'",
-            lacks if is_committed else "is not that of the last commit",
-            f"commit it: git add {paths} && git commit -m '{dataset}'",
-        )
+        hint = f"commit it: git add {paths} && git commit -m '{dataset}'"
+        raise RetrainError(f"the result of '{dataset}'", fact, hint)
     content = candidate.collected().read()
     weights = content.artifacts["model/model.safetensors"].sha256
     entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}
@@ -145,10 +143,8 @@ def succession(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     line: list[Mapping[str, Any]] = []
     for entry in entries:
         if entry["event"] == "promoted":
-            if (
-                not line or line[-1]["result_sha256"] != entry["result_sha256"]
-            ):  # two branches may have promoted the same one
-                line.append(entry)
+            twice = line and line[-1]["result_sha256"] == entry["result_sha256"]  # by two branches
+            line += [] if twice else [entry]
         elif entry["event"] == "demoted" and line:
             line.pop()
     return line
@@ -186,9 +182,8 @@ def align(
     entry = ledger.champion(ledger.read(folder, dataset))
     champion = None if entry is None else version(client, folder, dataset, entry)
     proposed = None if challenger is None else version(client, folder, dataset, challenger.entry)
-    registry.point(
-        client, dataset, {registry.CHAMPION: champion} | ({registry.CHALLENGER: proposed} if proposed else {})
-    )
+    aliases = {registry.CHAMPION: champion} | ({registry.CHALLENGER: proposed} if proposed else {})
+    registry.point(client, dataset, aliases)
     if champion and registry.aliases_of(client, dataset).get(registry.CHALLENGER) == str(champion.version):
         registry.point(client, dataset, {registry.CHALLENGER: None})
     return champion

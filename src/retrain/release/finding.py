@@ -48,11 +48,8 @@ def folder_of(workspace: Path, name: str) -> Path:
         return Path(name)
     if re.fullmatch(schema.NAME, name):
         raise no_model(workspace, name)
-    raise RetrainError(
-        name or "MODEL",
-        f"is not a folder with {description.FILE}",
-        "name a dataset, a model's folder, or models:/NAME@champion",
-    )
+    hint = "name a dataset, a model's folder, or models:/NAME@champion"
+    raise RetrainError(name or "MODEL", f"is not a folder with {description.FILE}", hint)
 
 
 def registered(workspace: Path, name: str) -> Path:

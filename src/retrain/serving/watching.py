@@ -80,9 +80,9 @@ class Served:
             folder = finding.folder_of(self.workspace, self.name)
             stats = [(folder / name).stat() for name in (description.FILE, description.WEIGHTS)]
         except Exception as error:  # noqa: BLE001 (the next look may succeed, and the model that answers stays)
-            return (
-                str(error) if isinstance(error, RetrainError) else f"{self.name} is not there ({type(error).__name__})"
-            )
+            if isinstance(error, RetrainError):
+                return str(error)
+            return f"{self.name} is not there ({type(error).__name__})"
         return (str(folder), *((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats))
 
 

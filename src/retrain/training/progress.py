@@ -21,11 +21,9 @@ def progress(training: Training) -> "Iterator[tqdm[Any]]":
     """A progress bar over all batches in a terminal; elsewhere, lines only."""
     from tqdm import tqdm
 
-    size, state = training.config.batch_size, training.state
-    train, validation = (
-        math.ceil(len(examples) / size) for examples in (training.data.train, training.data.validation)
-    )
-    done, total = state.epoch * (train + validation) + state.batch, training.config.epochs * (train + validation)
+    data, state, config = training.data, training.state, training.config
+    batches = sum(math.ceil(len(examples) / config.batch_size) for examples in (data.train, data.validation))
+    done, total = state.epoch * batches + state.batch, config.epochs * batches
     with tqdm(initial=done, total=total, unit="batch", disable=None, leave=False) as bar:
         yield bar
 
