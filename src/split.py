@@ -57,14 +57,12 @@ def write_tables(
     folder.mkdir()
     if groups is not None:
         tables.write_parquet(folder / GROUPS, groups)
+    facts = {}
     for name, part in splits.items():
-        tables.write_parquet(folder / f"{name}.parquet", part.reset_index(drop=True))
-    return {
-        name: SplitFacts(
-            rows=len(part), sha256=files.sha256(folder / f"{name}.parquet"), md5=files.md5(folder / f"{name}.parquet")
-        )
-        for name, part in splits.items()
-    }
+        path = folder / f"{name}.parquet"
+        tables.write_parquet(path, part.reset_index(drop=True))
+        facts[name] = SplitFacts(rows=len(part), sha256=files.sha256(path), md5=files.md5(path))
+    return facts
 
 
 def write_arrays(folder: Path, arrays: Arrays) -> None:

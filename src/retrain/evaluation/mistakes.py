@@ -267,9 +267,10 @@ def matrices(test: Columns, train: Columns, kinds: Mapping[str, str]) -> tuple[n
             columns.append([np.nan_to_num((part - low) / (scale or 1.0), nan=-1e6) for part in pair])
         else:
             codes: dict[str, int] = {}
-            columns.append([
-                np.array([codes.setdefault(" ".join((value or "").casefold().split()), len(codes)) for value in table[name]]) * 1e3
-                for table in (test, train)
-            ])  # fmt: skip
+            pair = []
+            for table in (test, train):
+                values = [" ".join((value or "").casefold().split()) for value in table[name]]
+                pair.append(np.array([1e3 * codes.setdefault(value, len(codes)) for value in values]))
+            columns.append(pair)
     own, others = zip(*columns, strict=True)
     return np.stack(own, axis=1), np.stack(others, axis=1)

@@ -105,28 +105,21 @@ def columns_of(data: PlotData) -> list[tuple[str, str]]:
 def curve(data: PlotData, metric: str) -> Figure:
     """A metric by epoch."""
     epochs, best = data.history["epoch"], data.description.best_epoch
-    series = {
-        split: data.history[f"{split}_{metric}"]
-        for split in ("train", "validation")
-        if f"{split}_{metric}" in data.history
-    }
-    axis = Axis.over(
-        in_words(metric), [value for values in series.values() for value in values], percent=metric in PERCENT
-    )
+    train, validation = (data.history[f"{split}_{metric}"] for split in ("train", "validation"))
+    axis = Axis.over(in_words(metric), [*train, *validation], percent=metric in PERCENT)
     chart = Chart(Axis.over("epoch", [*epochs, best], whole=True), axis)
     chart.vertical(best)
     said = []
-    for (split, values), kind in zip(series.items(), ("s1", "s2"), strict=False):
+    for split, values, kind in (("train", train, "s1"), ("validation", validation, "s2")):
         points = thinned(list(zip(epochs, values, strict=True)), MOST_POINTS // 4)
         chart.line(points, kind)
         if len(points) <= 30:
             chart.dots(points, kind)
         said.append(f"{split} from {shown(metric, values[0])} to {shown(metric, values[-1])}")
     title = f"{in_words(metric)} by epoch"
-    image = chart.render(
-        f"curve-{metric if metric == 'loss' else 'metric'}", title, f"{'; '.join(said)}; best epoch {best}"
-    )
-    legend = [*zip(("s1", "s2"), series, strict=False), ("mark", f"best epoch: {best}")]
+    name = f"curve-{metric if metric == 'loss' else 'metric'}"
+    image = chart.render(name, title, f"{'; '.join(said)}; best epoch {best}")
+    legend = [("s1", "train"), ("s2", "validation"), ("mark", f"best epoch: {best}")]
     return Figure(image, f"{title[0].upper()}{title[1:]}.", legend)
 
 

@@ -45,13 +45,10 @@ def possible_causes(then: Lock, now: Lock, requirements: dict[str, str]) -> list
     texts = [requirements[digest] for digest in sorted(pinned(then)) if digest in requirements]
     found = [("libraries", line) for line in dict.fromkeys(line for text in texts for line in other_libraries(text))]
     made = {**then.outputs(), **now.outputs()}
-    pairs = [(stage, now.stages[name]) for name, stage in then.stages.items() if name in now.stages]
-    changed = [
-        found
-        for pair in pairs
-        for found in dvc_lock.stage_differences(*(without_inputs(stage, made) for stage in pair))
-    ]
-    return found + list(dict.fromkeys(change for change in changed if change[0] != "outputs"))
+    for name in [name for name in then.stages if name in now.stages]:
+        pair = (without_inputs(lock.stages[name], made) for lock in (then, now))
+        found += [change for change in dvc_lock.stage_differences(*pair) if change[0] != "outputs"]
+    return list(dict.fromkeys(found))
 
 
 def without_inputs(stage: LockedStage, paths: Collection[str]) -> LockedStage:
