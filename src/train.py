@@ -5,6 +5,7 @@ epoch on the validation split, and `reports/<name>/history.csv`. An interrupted 
 `.retrain/checkpoints/`.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +20,20 @@ from retrain.tracking.recording import Recording
 from retrain.training.calibrating import calibrated
 from retrain.training.history import history_row
 from retrain.training.progress import epoch_line, progress, write
-from retrain.training.resume import CheckpointSaver, fingerprint, restored
+from retrain.training.resume import fingerprint, restored
 from retrain.training.setup import Train, Training, build, describe, read_data
 
 import click
 
 if TYPE_CHECKING:
+    from retrain.training.checkpoint import Checkpoint
     from retrain.training.loop import EpochResult
 
 
-def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where: str) -> None:
+def run_epochs(training: Training, run: Recording, checkpoint: "Checkpoint", save_seconds: float, where: str) -> None:
     """Train until the last epoch is complete, or until `patience` epochs brought no better one.
+
+    The state is saved after each epoch, and within an epoch every `save_seconds`.
 
     Raises:
         RetrainError: the loss is not finite, or a checkpoint can't be written.
@@ -39,6 +43,7 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
 
     for row in training.history.rows:
         run.epoch(row)
+    saved = time.monotonic()
     steps = train_epochs(training.state, training.data.train, training.data.validation, training.config)
     try:
         with progress(training) as bar, cli.patient_signals() as interruption:
@@ -49,12 +54,12 @@ def run_epochs(training: Training, run: Recording, saver: CheckpointSaver, where
                 else:
                     run.epoch(finish_epoch(training, epoch))
                     write(bar, epoch_line(training))
-                if epoch or interruption.number or saver.is_due:
+                if epoch or interruption.number or time.monotonic() - saved >= save_seconds:
                     interruption.saving = True
-                    saver.save(training)
-                    interruption.saving = False
+                    checkpoint.save(training.state_dict())
+                    interruption.saving, saved = False, time.monotonic()
     except NotFiniteError as error:
-        saver.checkpoint.remove()  # a continued training would end in the same way
+        checkpoint.remove()  # a continued training would end in the same way
         hint = f"lower learning_rate (now {training.state.optimizer.defaults['lr']:g}), or set or lower clip_norm"
         raise RetrainError(f"{where}.loop", f"training diverged: {error}", hint) from None
     if interruption.number:
@@ -107,7 +112,7 @@ def main(dataset: str, save_seconds: float) -> None:
         recording.training(described, checkpoint.digest) as run,
     ):
         training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
-        run_epochs(training, run, CheckpointSaver(checkpoint, save_seconds), where)
+        run_epochs(training, run, checkpoint, save_seconds, where)
         cli.require_unchanged()  # while the checkpoint is there: after an edit that is taken back, nothing is lost
         write_result(result, training, described, parameters, where)
         checkpoint.finish(say)

@@ -20,7 +20,6 @@ from retrain.training import loop, optimizers, setup
 from retrain.training.checkpoint import Checkpoint
 from retrain.training.history import History, copied_weights, history_row
 from retrain.training.loop import LoopConfig, State
-from retrain.training.resume import CheckpointSaver
 from retrain.training.setup import Training
 
 import numpy as np
@@ -119,8 +118,7 @@ def ready(folder: Path, dataset: str, *, section: dict[str, Any] | None = None, 
 
 def trained(training: Training, folder: Path, run: Rows) -> History:
     """The history of a finished training whose checkpoint is in a folder."""
-    saver = CheckpointSaver(Checkpoint(folder / "checkpoint", {}, ()), seconds=60)
-    train.run_epochs(training, run, saver, "train")
+    train.run_epochs(training, run, Checkpoint(folder / "checkpoint", {}, ()), 60, "train")
     return training.history
 
 

@@ -1,9 +1,7 @@
-"""Save the checkpoints of a training, and continue an interrupted one."""
+"""What a checkpoint must match, and how a training continues from one."""
 
 import platform
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from retrain import environment
@@ -14,27 +12,7 @@ from retrain.training.setup import Training
 if TYPE_CHECKING:
     from retrain.training.checkpoint import Checkpoint, Fingerprint, Say
 
-__all__ = ["CheckpointSaver", "fingerprint", "restored"]
-
-
-@dataclass
-class CheckpointSaver:
-    """Saves the checkpoint of a training."""
-
-    checkpoint: "Checkpoint"
-    seconds: float
-    """The time between two saves within an epoch."""
-    saved: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for the next save."""
-        return time.monotonic() - self.saved >= self.seconds
-
-    def save(self, training: Training) -> None:
-        """Save everything that changes."""
-        self.checkpoint.save(training.state_dict())
-        self.saved = time.monotonic()
+__all__ = ["fingerprint", "restored"]
 
 
 def restored(checkpoint: "Checkpoint", training: Training, rebuild: Callable[[], Training], say: "Say") -> Training:
