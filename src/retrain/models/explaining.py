@@ -15,7 +15,7 @@ from retrain.models.networks import ngram_bag
 import numpy as np
 import torch
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["explain"]
 
 
 EXACT, WITHOUT = "exact", "leave-one-out"

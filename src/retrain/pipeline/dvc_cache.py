@@ -10,7 +10,7 @@ from pathlib import Path
 from retrain.files import md5
 from retrain.pipeline import dvc_program
 
-__all__ = ["FOLDER", "OutputFinder", "cache_folder", "digest", "folder_digest", "listing"]
+__all__ = ["FOLDER", "OutputFinder", "digest", "folder_digest", "listing"]
 
 
 FOLDER = ".dir"
