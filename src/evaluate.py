@@ -15,6 +15,7 @@ from retrain.errors import RetrainError
 from retrain.evaluation.evidence import SplitTables, evidence_of
 from retrain.evaluation.metrics import prediction_table
 from retrain.evaluation.parameters import Evaluate
+from retrain.evaluation.verdict import narrow_intervals
 from retrain.models.description import restore_hint
 from retrain.models.result import Result
 from retrain.tracking import recording
@@ -74,6 +75,8 @@ def main(dataset: str) -> None:
         for name, table in found.tables.items():
             write_columns(folder / name, table)
     recording.finish(result, "evaluate")
+    if narrow := narrow_intervals(found.metrics, model.description):
+        cli.warn(f"{dataset}: {narrow}")
     click.echo(f"evaluate {dataset}: {len(targets):,} test rows; {found.summary}")
 
 

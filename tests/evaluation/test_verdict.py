@@ -2,10 +2,17 @@
 
 from typing import Any
 
-from retrain.evaluation.verdict import verdict
+from retrain.data.encoding_file import SplitFacts
+from retrain.evaluation.verdict import narrow_intervals, verdict
+from retrain.models.calibration import Calibration, Interval
+from retrain.models.description import Description
 
 import pytest
 
+DESCRIBED = Description.model_construct(
+    splits={"test": SplitFacts(rows=1000, sha256="", md5="")},
+    calibration=Calibration(interval=Interval(level=0.9, margin=2.0, rows=66)),
+)
 FALLING = [1.0, 0.5, 0.4, 0.41]
 
 
@@ -31,8 +38,8 @@ def metrics_of(metric: str, value: float, baseline: float, interval: tuple[float
 )  # fmt: skip
 def test_verdict_of_training(case):
     metrics, losses, start, end = metrics_of(*case[:4]), case[4], case[5], case[-1]
-    assert verdict(metrics, 1000, losses).startswith(start)
-    assert verdict(metrics, 1000, losses).endswith(end if len(case) > 6 else ")")
+    assert verdict(metrics, DESCRIBED, losses).startswith(start)
+    assert verdict(metrics, DESCRIBED, losses).endswith(end if len(case) > 6 else ")")
 
 
 @pytest.mark.parametrize(
@@ -48,4 +55,14 @@ def test_verdict_names_the_reference(metric, difference, start):
     metrics = metrics_of(metric, 0.9, 0.5 if metric == "accuracy" else 1.4, (0.88, 0.92))
     ends = dict(zip(("low", "high"), difference, strict=True))
     metrics |= {"reference": {metric: 0.89}, "reference_difference": {metric: ends}}
-    assert verdict(metrics, 1000, FALLING).startswith(start)
+    assert verdict(metrics, DESCRIBED, FALLING).startswith(start)
+
+
+def test_too_narrow_intervals_are_told():
+    for high, expected in ((0.89, True), (0.9, False)):
+        metrics = metrics_of("rmse", 57.4, 78.6, (49.36, 65.44))
+        metrics["test"]["coverage"], metrics["intervals"]["coverage"] = 0.1523, {"low": 0.1, "high": high}
+        told = narrow_intervals(metrics, DESCRIBED)
+        assert told.startswith("only 15.23 % of the test targets are between low and high, not 90 %") == expected
+        assert verdict(metrics, DESCRIBED, FALLING).endswith(f"; {told}" if expected else "baseline 78.6)")
+        assert narrow_intervals(metrics, DESCRIBED.model_copy(update={"calibration": Calibration()})) == ""

@@ -93,8 +93,8 @@ def sentence(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) 
     """What a dataset's metrics mean."""
     hint = f"run: dvc repro train@{dataset}"
     history = report_csv.read_numbers(workspace / "reports" / dataset / "history.csv", hint, ("validation_loss",))
-    test_rows = description.read(workspace / "models" / dataset).splits["test"].rows
-    return verdict(metrics, test_rows, history["validation_loss"])
+    described = description.read(workspace / "models" / dataset)
+    return verdict(metrics, described, history["validation_loss"])
 
 
 def remark(workspace: Path, dataset: str, metrics: dict[str, dict[str, float]]) -> str:

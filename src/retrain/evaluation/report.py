@@ -136,7 +136,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         "target": described.task.column,
         "test_rows": described.splits["test"].rows,
         "metric": metric,
-        "verdict": verdict(figures, described.splits["test"].rows, data.history["validation_loss"], shown, in_words),
+        "verdict": verdict(figures, described, data.history["validation_loss"], shown, in_words),
         "headline": headline(metric, figures),
         "figures": figures_table(figures, classes=classes),
         "curves": [curve(data, "loss"), curve(data, data.metric)],

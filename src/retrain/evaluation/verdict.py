@@ -1,9 +1,12 @@
 """What a training's metrics and history mean, in one sentence for people who see them for the first time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["HIGHER_IS_BETTER", "verdict"]
+if TYPE_CHECKING:
+    from retrain.models.description import Description
+
+__all__ = ["HIGHER_IS_BETTER", "narrow_intervals", "verdict"]
 
 
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")
@@ -18,7 +21,7 @@ def in_digits(metric: str, value: float) -> str:
 
 def verdict(
     metrics: Mapping[str, Mapping[str, Any]],
-    test_rows: int,
+    described: "Description",
     validation_loss: Sequence[float],
     shown: Callable[[str, float], str] = in_digits,
     named: Callable[[str], str] = str,
@@ -27,7 +30,7 @@ def verdict(
 
     Args:
         metrics: the content of `metrics.json`; its first metric counts.
-        test_rows: the number of rows in the test split.
+        described: what `model.json` says.
         validation_loss: the loss on the validation split after each epoch.
         shown: how a value of a metric is written.
         named: how a metric is called.
@@ -39,11 +42,14 @@ def verdict(
         "" if reference is None else f", reference {shown(metric, reference)}"
     )
     interval = f"[{shown(metric, low)} to {shown(metric, high)}]"
-    numbers = f"{named(metric)} {shown(metric, value)} {interval} on {test_rows:,} test rows, {others}"
+    rows = f"{described.splits['test'].rows:,} test rows"
+    numbers = f"({named(metric)} {shown(metric, value)} {interval} on {rows}, {others})"
+    if narrow := narrow_intervals(metrics, described):
+        numbers += f"; {narrow}"
     if not is_better(metric, value, baseline):
-        return f"no better than the baseline ({numbers})"
+        return f"no better than the baseline {numbers}"
     if low <= baseline <= high:
-        return f"too few test rows to tell ({numbers})"
+        return f"too few test rows to tell {numbers}"
     *earlier, last = validation_loss
     advice = ""
     if earlier and last < (1 - IMPROVEMENT) * min(earlier):
@@ -52,7 +58,16 @@ def verdict(
         advice = "; best in the first epoch: lower train.loop.learning_rate"
     difference = metrics.get("reference_difference", {}).get(metric)
     linear = compared(metric, difference["low"], difference["high"]) if difference else ""
-    return f"better than the baseline{linear} ({numbers}){advice}"
+    return f"better than the baseline{linear} {numbers}{advice}"
+
+
+def narrow_intervals(metrics: Mapping[str, Mapping[str, Any]], described: "Description") -> str:
+    """What to know about intervals of predictions that contain fewer test targets than promised, beyond chance; empty if they do not."""
+    ends, interval = metrics["intervals"].get("coverage"), described.calibration.interval
+    if interval is None or not ends or ends["high"] >= interval.level:
+        return ""
+    share, level = (f"{100 * share:.4g} %" for share in (metrics["test"]["coverage"], interval.level))
+    return f"only {share} of the test targets are between low and high, not {level}: the intervals are too narrow for rows like these"
 
 
 def is_better(metric: str, value: float, other: float) -> bool:

@@ -259,7 +259,7 @@ def note(content: Content, page: str, commit: str | None) -> str:
     dataset, lines = content.description.dataset, []
     if content.judged.get("intervals"):  # evaluations of earlier versions have none
         losses = [metrics["validation_loss"] for metrics in content.epochs.values()]
-        sentence = verdict(content.judged, content.description.splits["test"].rows, losses)
+        sentence = verdict(content.judged, content.description, losses)
         lines.append(f"**{dataset}: {sentence}.**")
     files = [name for name in ("report.html", "MODEL_CARD.md", f"model/{FILE}") if name in content.artifacts]
     lines.append("Open " + ", ".join(f"[{name}]({page}/artifacts/{name})" for name in files) + ".")
