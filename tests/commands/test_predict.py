@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from support.errors import error_line
+from support.model_folders import change, write_model
 from support.project import (
     Project,
     copy_of_repository,
@@ -472,11 +473,19 @@ def test_missing_number_may_be_a_float(elsewhere):
         assert warned(elsewhere, "shop_csv", [ROW | {"fare": -999.0}], file) == (expected, "")
 
 
-def test_numbers_in_quotes_are_numbers(elsewhere):
-    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW])
-    for fare in ("7.25", " 725e-2 ", "+7.250"):
-        assert retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": fare}]) == expected
-        assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}]) == (expected, "")
+@pytest.mark.parametrize("dataset", ["shop_csv", "shop_jsonl"])
+def test_numbers_in_quotes_are_numbers(elsewhere, dataset):
+    model, mark = retrain.load(elsewhere.folder / "models" / dataset), "," if dataset == "shop_csv" else "."
+    rows = [ROW | {"fare": fare} for fare in (7.25, f"7{mark}25", " 725e-2 ", f"+7{mark}250")]
+    assert model.predict(rows) == 4 * model.predict([ROW])
+    assert warned(elsewhere, dataset, rows) == (model.predict(rows), "")
+
+
+def test_other_rows_change_no_reading(elsewhere):
+    for rows in ([ROW | {"fare": "7.250"}], [ROW, ROW | {"fare": "7.250"}]):
+        write_shop(elsewhere.folder / "rows.jsonl", rows)
+        ended = predicted(elsewhere, "shop_csv", "--file", "rows.jsonl")
+        assert "holds '7.250', but this model expects a decimal comma" in error_line(ended.stderr)
 
 
 @pytest.mark.parametrize(
@@ -503,8 +512,18 @@ def test_dates_of_other_years_are_told():
     encoder, _ = mixed.Encoder.fit_encode(
         learned, np.zeros((400, 1)), mixed.Parameters(name="mixed", bins=8, minimum_count=1, hash_bits=8, char_ngrams=0)
     )
-    for day, expected in (("2023-06-01", False), ("1900-01-01", True), ("2204-05-05", True)):
+    for day, expected in (("2022-01-01", False), ("2023-02-04", False), ("2023-02-05", True), ("1900-01-01", True)):
         unfamiliar = Unfamiliar(encoder)
         unfamiliar.add(pd.DataFrame({"sold": pd.to_datetime([day, None]).astype("datetime64[s]")}))
-        fact = f"1 of 2 rows, such as {day}, are far outside what the model was trained on; check the year"
-        assert list(unfamiliar.warnings()) == ([f"column 'sold': {fact}"] if expected else [])
+        fact = f"1 of 2 rows, such as {day}, are outside the dates of the training (2022-01-01 to 2023-02-04)"
+        told = f"column 'sold': {fact}; check the year, and expect larger errors than in the report"
+        assert list(unfamiliar.warnings()) == ([told] if expected else [])
+
+
+def test_numbers_without_their_unit_are_told(tmp_path):
+    folder = write_model(tmp_path / "model", "mixed", "regression")
+    change(folder, "prepare", "format", to={"units_in": {"a": "%"}})
+    (tmp_path / "rows.csv").write_text("a,level\n2%,3.0\n0.10,3.0\n0,3.0\n")
+    ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.csv")])
+    fact = "column 'a': 1 of 3 rows, such as 0.10, lack the '%' of the training file; 0.10 counts as 0.10 %"
+    assert ended.stderr == f"Warning: {tmp_path / 'rows.csv'}, {fact}\n"

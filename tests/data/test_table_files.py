@@ -256,7 +256,7 @@ def test_types_of_parquet(tmp_path, monkeypatch):
     [
         (["$1,234.50", "$2.25", "$1,000.00"], {}, [1234.5, 2.25, 1000.0]),
         (["1.234,50", "2,25", "12,5"], {}, [1234.5, 2.25, 12.5]),
-        (["1 234,5", "2,25", "1.5"], {"decimal": ",", "thousands": " "}, [1234.5, 2.25, 1.5]),
+        (["1 234,5", "2,25", "1,5"], {"decimal": ",", "thousands": " "}, [1234.5, 2.25, 1.5]),
     ],
 )
 def test_numbers_in_texts_are_read_as_in_csv(tmp_path, ending, texts, given, numbers):
@@ -264,6 +264,18 @@ def test_numbers_in_texts_are_read_as_in_csv(tmp_path, ending, texts, given, num
     rows.to_json(path, orient="records", lines=True) if ending == "jsonl" else rows.to_parquet(path)
     with guessed_table(path, path.name, Wishes(Format(**given))) as (table, _):
         assert table.frame(numbers=["a", "b"]).to_dict("list") == {"a": numbers, "b": [1.234, 1.5, 2.0]}
+
+
+@pytest.mark.parametrize("before", [[], [100.5], [None, "100,5"], [[1], True]])
+def test_json_numbers_and_texts_differ(tmp_path, before):
+    values = [*before, "1.000", 1.125, "-2,5", None, -999.0, "-999"]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps({'a': value, 'b': 1})}\n" for value in values))
+    with open_table(
+        tmp_path / "rows.jsonl", "rows.jsonl", Format(decimal=",", thousands=".", missing=("-999",))
+    ) as table:
+        found = [number for (number,) in table.select(table.number("a"), "order by rowid")]
+        assert found[len(before) :] == [1000.0, 1.125, -2.5, None, None, None]
+        assert [kind for _, kind in table.wrong("a", table.number("a"))] == (["[1]", "true"] if True in before else [])
 
 
 def rows_of(header: str, row: str, changed: dict[int, str], count: int = 60) -> str:

@@ -3,20 +3,22 @@
 import json
 import subprocess
 import sys
+import warnings
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import retrain
 from retrain.data.encoders import mixed
 from retrain.data.file_format import Format
-from retrain.data.raw_rows import columns_of
+from retrain.data.raw_rows import columns_of, spelt
 from retrain.data.table_files import open_table
 from retrain.errors import RetrainError
 
 import numpy as np
 import pandas as pd
 import pytest
-from support.model_folders import write_model
+from support.model_folders import change, write_model
 from support.service import model_that_answers
 
 TEXTS = [{"title": "the ship", "text": "an anchor"}, {"title": "the cow", "text": ""}, {"title": "", "text": "a tram"}]
@@ -152,7 +154,7 @@ def test_values_are_read_as_in_training(anything):
         {"age": 5, "size": ["é", {"a": 1.0}], "sold": None, "note": "x"},
         {"age": 5, "size": "9", "sold": "04.03.2024", "note": "x"},
     ]
-    columns = columns_of(rows, anything, [], {"dates": ["%d.%m.%Y"]})
+    columns = columns_of(rows, anything, [], Format(dates=("%d.%m.%Y",)))
     assert np.array_equal(columns["age"][:4], [1.0, np.nan, 2.0, np.nan], equal_nan=True)
     assert columns["size"][:3] == ["3", "3", "3"]
     assert columns["size"][4:] == ["true", "4", '["é",{"a":1.0}]', "9"]
@@ -181,7 +183,7 @@ def test_values_are_read_as_in_training(anything):
 def test_errors_do_not_repeat_values(anything, column, value, error):
     row = {"age": 1, "size": "3", "sold": None, "note": "a ship", column: value}
     with pytest.raises(RetrainError) as raised:
-        columns_of([row], anything, [], {})
+        columns_of([row], anything, [], Format())
     assert str(raised.value) == error
 
 
@@ -193,12 +195,12 @@ def test_three_lines_in_another_program(tmp_path):
 
 
 def test_dates_and_missing_values_are_written_as_in_training(anything):
-    written = {
-        "dates": ["%d.%m.%Y"],
-        "dates_in": {"sold": "%m/%d/%Y"},
-        "missing": ["?"],
-        "missing_in": {"age": ["-999", "n.a."]},
-    }
+    written = Format(
+        dates=("%d.%m.%Y",),
+        dates_in={"sold": "%m/%d/%Y"},
+        missing=("?",),
+        missing_in={"age": ["-999", "n.a."]},
+    )
     rows = [
         {"age": -999, "size": "?", "sold": "03/04/2024", "note": "?"},
         {"age": -999.0, "size": "", "sold": "?", "note": "-999"},
@@ -229,15 +231,44 @@ def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, n
     row = {"age": text, "size": "3", "sold": None, "note": ""}
     if number is None:
         with pytest.raises(RetrainError, match="is not a number"):
-            columns_of([row], anything, [], written.model_dump())
+            columns_of([row], anything, [], written)
     else:
-        assert columns_of([row], anything, [], written.model_dump())["age"] == [number]
+        assert columns_of([row], anything, [], written)["age"] == [number]
     if "," in text:
         with pytest.raises(RetrainError, match="is not a number"):
-            columns_of([row], anything, [], {})
+            columns_of([row], anything, [], Format())
 
 
 def test_programs_write_decimal_commas_and_points(anything):
-    rows = [{"age": text, "size": "3", "sold": None, "note": ""} for text in ("1.234,5", "2,5", "1.234", 1.234)]
-    written = Format(decimal=",", thousands=".").model_dump()
-    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1.234, 1.234]
+    row = {"age": None, "size": "3", "sold": None, "note": ""}
+    rows = [row | {"age": value} for value in ("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234"))]
+    written = Format(decimal=",", thousands=".")
+    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234]
+    for text, form in (("2.5", written), ("1.234", Format(decimal=","))):
+        with pytest.raises(RetrainError, match="has a decimal point, but texts of this model have a decimal comma"):
+            columns_of([row | {"age": text}], anything, [], form)
+
+
+def test_programs_write_units_or_none(tmp_path):
+    folder = write_model(tmp_path / "model", "mixed", "regression")
+    change(folder, "prepare", "format", to={"units_in": {"a": "%"}})
+    model = retrain.load(folder)
+    rows = [{"a": value, "level": "3.0"} for value in ("2 %", "2%", 2, 0, None, 0.1)]
+    with pytest.warns(UserWarning, match=r"column 'a': 2 of 6 rows, such as 2, lack the '%' of the training file"):
+        answers = model.predict(rows)
+    assert answers[0] == answers[1] == answers[2]
+    with warnings.catch_warnings(action="error"):
+        assert model.predict([rows[0], rows[3]]) == [answers[0], answers[3]]
+        change(folder, "prepare", "format", to={"units_in": {"a": "$"}})
+        assert retrain.load(folder).predict(rows[2:4]) == answers[2:4]
+
+
+def test_missing_numbers_are_compared_as_numbers(anything):
+    rows = [{"age": value, "size": 4.5, "sold": None, "note": ""} for value in (9999.5, "9999,5", 9999.25)]
+    columns = columns_of(rows, anything, [], Format(decimal=",", missing=("9999,5",)))
+    assert np.array_equal(columns["age"], [np.nan, np.nan, 9999.25], equal_nan=True)
+
+
+def test_categories_may_have_decimal_commas():
+    assert spelt("42.5", frozenset(["42,5"])) == "42,5"
+    assert spelt("1.000", frozenset(["1,000"])) == "1.000"  # it could be a thousand

@@ -29,6 +29,7 @@ __all__ = ["command"]
 
 Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 """Gives the rows of a table, some at a time; it can be asked again."""
+Bare: TypeAlias = dict[str, tuple[int, Any]]
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
@@ -135,10 +136,10 @@ def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: 
     """
     from tqdm import tqdm
 
-    with table(model, path, shown, skip=skip) as (count, parts):
+    with table(model, path, shown, skip=skip) as (count, parts, bare):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
-        unfamiliar = Unfamiliar(model.encoder)
+        unfamiliar = Unfamiliar(model.encoder, units=model.written.units_in, bare=bare)
         with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
                 write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
@@ -195,13 +196,12 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts]]":
-    """The number of rows of a file, and the model's input columns, some rows at a time, read as the training file was.
+def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts, Bare]]":
+    """The number of rows of a file, the model's input columns, some rows at a time, read as the training file was, and `Unfamiliar.bare`.
 
     For the arguments and errors see `answer_table`.
     """
     from retrain.data.dialect import swallowed_rows
-    from retrain.data.file_format import Format
     from retrain.data.repairs import spellings
     from retrain.data.table_files import Expected, open_table
     from retrain.data.text_files import lines_before_header
@@ -209,7 +209,7 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
     names = model.encoder.columns
     kinds = dict(zip(names, model.encoder.kinds, strict=True))
     prepare = model.description.prepare.model_dump()
-    written = schema.check(prepare.get("format", {}), Format, f"the model of {model.description.dataset}")
+    written = model.written
     # Another program may have written a new file: its separator is found out, and a missing value of -999 may be -999.0.
     given = written.model_copy(
         update={
@@ -231,7 +231,8 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
         for row in sorted(bad):
             click.echo(f"skipped: {bad[row]}", err=True)
         frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
-        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames())
+        bare = {name: found for name in given.units_in if name in names and (found := opened.without_unit(name))[0]}
+        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames()), bare
         if (swallowed := swallowed_rows(opened)) is not None:
             cli.warn(str(swallowed))
 

@@ -302,7 +302,7 @@ def is_number(text: str) -> bool:
 def units_of(table: Table) -> dict[str, str]:
     """The sign around the numbers of each column whose values all have the same one."""
     found = {}
-    head = table.select("*", f"limit {HEAD}")
+    head = table.cells(f"limit {HEAD}")
     for place, name in enumerate(table.names):
         plain = any(is_number(row[place]) and row[place].strip("0.,") for row in head)
         if name and table.names.count(name) == 1 and not plain:

@@ -1,14 +1,31 @@
 """How a file of rows spells its values: the section `prepare.format`."""
 
+import math
 import re
 from functools import cache
 from typing import Annotated, Literal
 
-from retrain.schema import Section, in_order
+from retrain.schema import Section, composed, in_order
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-__all__ = ["AMOUNT", "JOINED", "MARKERS", "MINUS", "MINUS_FIRST", "NEGATIVE", "SAME_SIGNS", "ZONE", "Format", "grouped"]
+__all__ = [
+    "AMOUNT",
+    "BASIC",
+    "ISO",
+    "JOINED",
+    "MARKERS",
+    "MINUS",
+    "MINUS_FIRST",
+    "NEGATIVE",
+    "SAME_SIGNS",
+    "SPREAD",
+    "ZONE",
+    "Format",
+    "date_pattern",
+    "grouped",
+    "unit_pattern",
+]
 
 
 MARKERS = (
@@ -25,6 +42,15 @@ NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
 """A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
 ZONE, JOINED = r"(:\d\d(?:[.,]\d+)?) ?(Z|[+-]\d\d(?::?\d\d)?)?(?: ?UTC)?$", r"\1\2"
 """The offset of a time as git and Go write it, 10:00:00 -0500 and 10:00:00 +0000 UTC; and what it becomes."""
+BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
+"""ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
+ISO = r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$"
+"""A date or a time in ISO 8601, with the seven parts of a time and its offset. DuckDB would also take 10:00 PM, as 10:00."""
+DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
+"""The digits of years, as in Python."""
+ALONE = re.compile("(%[YymdHMS])+")
+"""A format without signs between its parts, each of which needs all its digits: 2019 is no %y%m%d."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1)]
 
 
@@ -56,13 +82,52 @@ class Format(Section):
     units_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
     """The sign around the numbers of a single column, such as `{height: cm}`. In this column, a value with another sign is not a number."""
 
+    def markers_of(self, name: str) -> tuple[str, ...]:
+        """What stands for a missing value of a column, in Unicode's NFC form."""
+        return tuple(map(composed, (*self.missing, *self.missing_in.get(name, ()))))
+
+    def missing_numbers(self, name: str) -> frozenset[float]:
+        """The same as numbers, for values of JSON, Parquet and programs that are numbers and not texts."""
+        found = (self.number_of(marker, name) for marker in self.markers_of(name))
+        return frozenset(number for number in found if number is not None and math.isfinite(number))
+
+    def dates_of(self, name: str) -> tuple[str, ...]:
+        """How the dates of a column are written."""
+        return (self.dates_in[name],) if name in self.dates_in else self.dates
+
+    def number_of(self, text: str, name: str) -> float | None:
+        """The number that a text of a column stands for, as `Table.number` reads it; None for any other text."""
+        text = text.replace(MINUS, "-")
+        for unit in self.units_of(name):
+            text = re.sub(unit_pattern(unit), "", text).strip()
+        is_amount = re.search(AMOUNT, text)
+        if self.thousands is not None:
+            pattern, signs = grouped(self.thousands, self.decimal)
+            text = re.sub(signs, "", text) if re.match(pattern, text) else text
+        if self.decimal != ".":
+            text = text.replace(".", "?").replace(self.decimal, ".")
+        text = re.sub(NEGATIVE, MINUS_FIRST, text) if is_amount else text
+        return float(text) if NUMBER.fullmatch(text) else None
+
     def units_of(self, name: str) -> tuple[str, ...]:
-        """The signs that are left out of the numbers of a column."""
-        return (self.units_in[name],) if name in self.units_in else self.units
+        """The signs that are left out of the numbers of a column, the longest one first, so that g leaves kg alone."""
+        own = (self.units_in[name],) if name in self.units_in else self.units
+        return tuple(sorted(own, key=len, reverse=True))
 
     def of_other_file(self, *, has_header: bool) -> "Format":
         """The format of a further file with the same columns. Its separator may differ, and is found out by the header."""
         return self.model_copy(update={"separator": None}) if has_header else self
+
+
+def date_pattern(written: str) -> str:
+    """The regular expression of a date in a format of strptime, which alone would also take 21 for %Y."""
+    others = r"\d{2}" if ALONE.fullmatch(written) else ".+"
+    return re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], others), re.escape(written))
+
+
+def unit_pattern(unit: str) -> str:
+    """The regular expression of a unit, which takes its point with it."""
+    return re.escape(unit) + (r"\.?" if unit[-1:].isalpha() else "")
 
 
 @cache

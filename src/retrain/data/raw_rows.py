@@ -2,14 +2,16 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
+from decimal import Decimal
 from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
-from retrain.data.file_format import AMOUNT, JOINED, MINUS, MINUS_FIRST, NEGATIVE, ZONE, grouped
+from retrain.data.file_format import BASIC, ISO, JOINED, SPREAD, ZONE, Format, date_pattern
 from retrain.data.repairs import json_text, spellings, tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "columns_of", "is_missing", "spelt", "unknown"]
+__all__ = ["RawRows", "columns_of", "is_missing", "spelt", "unknown", "without_units"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
@@ -29,16 +31,19 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 
 ROWS = "rows"
 MISSING = object()
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+FRACTION = re.compile(r"-?\d+\.(\d\d?|\d{4,})", re.ASCII)
+"""A number with a decimal point; 1.000 could be a thousand."""
+POINTED = re.compile(r"\d\.\d")
 SURROGATE = re.compile("[\ud800-\udfff]")
-ISO = "write it as 2024-12-31 or 2024-12-31T23:59"
+POINT = "has a decimal point, but texts of this model have a decimal comma, as in its training file; send a number, or write it as 2,5"
+ISO_HINT = "write it as 2024-12-31 or 2024-12-31T23:59"
 
 
 class WrongValueError(ValueError):
     """A value is not what its column holds. The text is a fact and a hint, with a semicolon between them."""
 
 
-def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], written: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], written: Format) -> dict[str, Any]:
     """The columns that an encoder takes, in its order.
 
     Messages name row and column, but never repeat a value: a server sends them to its clients.
@@ -47,7 +52,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
         rows: the rows. Columns that the encoder does not take are ignored.
         encoder: of the model.
         repairs: what was repaired in texts before training.
-        written: how the training file wrote dates and missing values: `prepare.format`.
+        written: how the training file spelt its values: `prepare.format`.
 
     Raises:
         RetrainError: a column is missing, or a value is not what its column holds.
@@ -62,12 +67,10 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
         elif kind == "category":
             columns[name] = converted(name, values, partial(category, known=known.get(name, frozenset())), math.nan)
         elif kind == "date":
-            own = written.get("dates_in", {}).get(name)
-            dates = [own] if own else written.get("dates", ())
-            times = converted(name, values, partial(time, dates=dates), np.datetime64("NaT"))
+            times = converted(name, values, partial(time, dates=written.dates_of(name)), np.datetime64("NaT"))
             columns[name] = np.array(times, dtype="datetime64[s]")
         else:
-            to_number = partial(number, thousands=written.get("thousands"), decimal=written.get("decimal", "."))
+            to_number = partial(number, name=name, written=written)
             columns[name] = converted(name, values, to_number, math.nan if incomplete else None)
     return columns
 
@@ -98,6 +101,15 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         return of_texts(several, encoder) if several else {name: [] for name in names}
     found = [of_row(row, names, f"row {place}") for place, row in enumerate(several, start=1)]
     return {name: [row[name] for row in found] for name in names}
+
+
+def without_units(rows: RawRows, encoder: "Encoder", written: Format) -> Iterator[tuple[str, list[str]]]:
+    """The numbers that lack the unit of their column, as `Table.without_unit` finds them in a file; the rows are as `columns_of` takes them."""
+    units = {name: unit for name, unit in written.units_in.items() if name in encoder.columns}
+    table = listed(rows, encoder) if units else {}
+    for name, unit in units.items():
+        texts = map(str, without_markers([value for value in table[name] if not is_missing(value)], name, written))
+        yield name, [text for text in texts if unit not in text and re.search("[1-9]", text)]
 
 
 def of_row(row: Any, names: Sequence[str], where: str) -> Mapping[Any, Any]:
@@ -151,11 +163,9 @@ def composed(value: Any) -> Any:
     return schema.composed(value) if isinstance(value, str) else value
 
 
-def without_markers(values: Sequence[Any], name: str, written: Mapping[str, Any]) -> Sequence[Any]:
+def without_markers(values: Sequence[Any], name: str, written: Format) -> Sequence[Any]:
     """The values of a column of another kind than text, where an empty text, and what the training file wrote for it, is missing."""
-    markers = [*written.get("missing", ()), *written.get("missing_in", {}).get(name, ())]
-    texts = {*spellings(["", *map(schema.composed, markers)])}
-    numbers = {float(text) for text in texts if NUMBER.fullmatch(text)}
+    texts, numbers = {*spellings(["", *written.markers_of(name)])}, written.missing_numbers(name)
 
     def is_marker(value: Any) -> bool:
         if isinstance(value, str):
@@ -200,7 +210,7 @@ def category(value: Any, known: frozenset[str]) -> str:
             raise WrongValueError("is not a category; give a text or a number") from None
     if isinstance(value, str):
         return spelt(text(value).strip(), known)
-    if not isinstance(value, Real | np.bool_):
+    if not isinstance(value, Real | Decimal | np.bool_):
         raise WrongValueError("is not a category; give a text or a number")
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas makes floats of whole numbers where a value is missing
@@ -208,8 +218,11 @@ def category(value: Any, known: frozenset[str]) -> str:
 
 
 def spelt(value: str, known: frozenset[str]) -> str:
-    """A category as the training file spelt it; as it is if that has no spelling of it."""
-    return value if value in known else next((own for own in spellings([value]) if own in known), value)
+    """A category as the training file spelt it, also with a decimal comma; as it is if that has no spelling of it."""
+    if value in known:
+        return value
+    with_comma = [value.replace(".", ",")] if FRACTION.fullmatch(value) else []
+    return next((own for own in (*spellings([value]), *with_comma) if own in known), value)
 
 
 def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, list[str]]:
@@ -221,25 +234,13 @@ def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Enc
     return {name: values for name, values in found.items() if values}
 
 
-def plain_number(text: str, thousands: str | None, decimal: str) -> str:
-    """A text whose minus, if it is a number, is in front, with a decimal point, without the signs between its thousands.
-
-    As `Table.number` reads it; but to a model with a decimal comma, programs write a point too, so no point alone separates
-    thousands.
-    """
-    plain = text.replace(MINUS, "-")
-    if thousands is not None and decimal in (".", *text):
-        pattern, signs = grouped(thousands, decimal)
-        plain = re.sub(signs, "", plain) if re.match(pattern, plain) else plain
-    plain = plain.replace(decimal, ".")
-    return re.sub(NEGATIVE, MINUS_FIRST, plain) if re.search(AMOUNT, text) else plain
-
-
-def number(value: Any, thousands: str | None = None, decimal: str = ".") -> float:
-    """A finite number, also as a text; raises WrongValueError for anything else."""
-    if isinstance(value, str) and NUMBER.fullmatch(plain := plain_number(value.strip(), thousands, decimal)):
-        value = float(plain)
-    if isinstance(value, bool) or not isinstance(value, Real):
+def number(value: Any, name: str, written: Format) -> float:
+    """A finite number, also as a text that is written as in the training file; raises WrongValueError for anything else."""
+    if isinstance(value, str):
+        text, value = value.strip(), written.number_of(value.strip(), name)
+        if value is None and written.decimal == "," and POINTED.search(text):
+            raise WrongValueError(POINT)
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise WrongValueError("is not a number; write it as 3 or 2.5")
     try:
         found = float(value)
@@ -258,23 +259,25 @@ def time(value: Any, dates: Sequence[str]) -> np.datetime64:
     if isinstance(value, str):
         value = moment(value.strip(), dates)
     if not isinstance(value, date):
-        raise WrongValueError(f"is not a date; {ISO}")
+        raise WrongValueError(f"is not a date; {ISO_HINT}")
     if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
         try:
             value = value.replace(tzinfo=None) - offset
         except OverflowError:  # before the year 1
-            raise WrongValueError(f"is not a date; {ISO}") from None
+            raise WrongValueError(f"is not a date; {ISO_HINT}") from None
     return np.datetime64(value, "s")
 
 
 def moment(value: str, dates: Sequence[str]) -> datetime:
-    """A written date; raises WrongValueError for anything else."""
-    for written in dates:
-        try:
-            return datetime.strptime(value, written)  # noqa: DTZ007 (an offset is part of the format if there is one)
-        except ValueError:
-            continue
-    try:
-        return datetime.fromisoformat(re.sub(ZONE, JOINED, value))
-    except ValueError:
-        raise WrongValueError(f"is not a date; {ISO}") from None
+    """A written date, as `Table.date` reads it; raises WrongValueError for anything else."""
+    with suppress(ValueError):
+        for written in dates:
+            if re.fullmatch(date_pattern(written), value):
+                with suppress(ValueError):
+                    return datetime.strptime(value, written)  # noqa: DTZ007 (an offset is part of the format if there is one)
+        joined = re.sub(ZONE, JOINED, re.sub(BASIC, SPREAD, value)).replace(",", ".")
+        if found := re.match(ISO, joined, re.ASCII):
+            *parts, fraction, offset = found.groups("")
+            year, month, day, hour, minute, second = (part.zfill(2) for part in parts)
+            return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}{fraction[:7]}{offset}")
+    raise WrongValueError(f"is not a date; {ISO_HINT}")

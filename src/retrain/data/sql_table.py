@@ -11,7 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.file_format import AMOUNT, JOINED, MARKERS, MINUS, MINUS_FIRST, NEGATIVE, ZONE, Format, grouped
+from retrain.data.file_format import (
+    AMOUNT,
+    BASIC,
+    ISO,
+    JOINED,
+    MARKERS,
+    MINUS,
+    MINUS_FIRST,
+    NEGATIVE,
+    SPREAD,
+    ZONE,
+    Format,
+    date_pattern,
+    grouped,
+    unit_pattern,
+)
 from retrain.data.report_csv import LARGEST
 from retrain.data.text_files import CHUNK, SEPARATORS, records
 from retrain.errors import RetrainError
@@ -29,16 +44,8 @@ OFFSET = r":\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)$"
 COMMA, POINT = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 WIDE = 50
 """Columns of a wide table, for which DuckDB needs more time to plan a query than to run it."""
-DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
-"""The digits of years, as in Python."""
-ALONE = re.compile("(%[YymdHMS])+")
-"""A format without signs between its parts, each of which needs all its digits: 2019 is no %y%m%d."""
-ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
-"""DuckDB would also take 10:00 PM, as 10:00."""
 PLAIN = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?"
 """What most dates in ISO 8601 look like; this way is the fastest."""
-BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
-"""ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ class Table:
     """The separator and the quote of a CSV file."""
     section: str = ""
     """The section of params.yaml that describes the file; empty for rows to predict."""
-    pointed: frozenset[str] = frozenset()
-    """Columns of JSON and Parquet with numbers instead of texts: their decimal mark is a point."""
+    pointed: Mapping[str, str] = field(default_factory=dict)
+    """Columns of JSON and Parquet with numbers instead of texts, whose decimal mark is a point; and the expression of which values are."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Columns of Parquet that can't be read, and why. They are empty."""
 
@@ -73,6 +80,10 @@ class Table:
     def select(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
         """The rows of a query on the table."""
         return self.connection.execute(f"select {what} from rows {tail}").fetchall()
+
+    def cells(self, tail: str = "") -> list[tuple[str, ...]]:
+        """The values of all columns in the rows of a query."""
+        return self.select(", ".join(f"c{place}" for place in range(len(self.names))), tail)
 
     def ask(self, what: str, source: str = "rows") -> tuple[Any, ...]:
         """The only row of a query on the table, or on a part of it."""
@@ -124,9 +135,11 @@ class Table:
     def value(self, name: str) -> str:
         """The expression of a column's value that is not text: NULL where it is missing."""
         column = self.column(name)
-        markers = map(schema.composed, (*self.format.missing, *self.format.missing_in.get(name, ())))
-        missing = ", ".join(map(literal, ("", *markers)))
-        return f"(case when {column} in ({missing}) then null else {column} end)"
+        is_missing = f"{column} in ({', '.join(map(literal, ('', *self.format.markers_of(name))))})"
+        if self.is_pointed(name) != "false" and (numbers := self.format.missing_numbers(name)):
+            equal = f"try_cast({column} as double) in ({', '.join(map(repr, sorted(numbers)))})"
+            is_missing += f" or ({self.is_pointed(name)} and coalesce({equal}, false))"
+        return f"(case when {is_missing} then null else {column} end)"
 
     def number(self, name: str) -> str:
         """The expression of a column as a number; NULL where it is missing or not a finite number."""
@@ -134,32 +147,39 @@ class Table:
 
     def number_in(self, value: str, name: str) -> str:
         """The expression of a value of a column as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
-        decimal, thousands = self.decimal(name), self.format.thousands
-        if thousands == "." and schema.column_name(name) in self.pointed:
-            thousands = None
+        given, is_pointed = value, self.is_pointed(name)
         value = written = plain(value, self.format.units_of(name))
-        if thousands is not None:
-            number, signs = map(literal, grouped(thousands, decimal))
+        if self.format.thousands is not None:
+            number, signs = map(literal, grouped(self.format.thousands, self.format.decimal))
             together = f"regexp_replace({value}, {signs}, '', 'g')"
             value = f"(case when regexp_matches({value}, {number}) then {together} else {value} end)"
-        if decimal != ".":
-            pointed = "null" if self.kind == "csv" else value
-            value = f"(case when contains({value}, '.') then {pointed} else replace({value}, ',', '.') end)"
+        if self.format.decimal != ".":
+            value = f"(case when not contains({value}, '.') then replace({value}, ',', '.') end)"
+            value = f"(case when {is_pointed} then {given} else {value} end)"
         negative = (
             f"case when regexp_matches({written}, {literal(AMOUNT)}) then try_cast({signed(value)} as double) end"
         )
         number = f"coalesce(try_cast({value} as double), {negative})"
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
+    def without_unit(self, name: str) -> tuple[int, str | None]:
+        """How many numbers of a column lack its unit, although it is in `prepare.format.units_in`; and the first. Zero needs none."""
+        value, unit = self.value(name), literal(self.format.units_in[name])
+        lacking = f"where not contains({value}, {unit}) and regexp_matches({value}, '[1-9]')"
+        return self.select(f"count(*), first({value} order by rowid)", lacking)[0]
+
+    def is_pointed(self, name: str) -> str:
+        """The expression of whether a value of a column is a number of JSON or Parquet, and not a text."""
+        return self.pointed.get(schema.column_name(name), "false")
+
     def decimal(self, name: str) -> str:
-        """The decimal mark of a column."""
-        return "." if schema.column_name(name) in self.pointed else self.format.decimal
+        """The decimal mark of the texts of a column, and of its numbers if it has no texts."""
+        return "." if self.is_pointed(name) == "true" else self.format.decimal
 
     def date(self, name: str) -> str:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
         value = self.value(name)
-        written = (self.format.dates_in[name],) if name in self.format.dates_in else self.format.dates
-        return f"coalesce({', '.join(moment(value, own) for own in (*written, ''))})"
+        return f"coalesce({', '.join(moment(value, own) for own in (*self.format.dates_of(name), ''))})"
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -271,7 +291,8 @@ class Table:
             hint += f", {means_missing}, or take '{name}' out of {self.section}.numbers"
         elif decimal == "," and POINT.fullmatch(value):
             fact = f"holds {quoted(value)}, but this model expects a decimal comma, as in its training file"
-            hint = f"write {rewritten(value, '.', ',')}, or give the rows as JSON lines or Parquet"
+            as_number = "" if self.kind == "csv" else ", or a number instead of a text"
+            hint = f"write {rewritten(value, '.', ',')}{as_number or ', or give numbers in JSON lines or Parquet'}"
         elif decimal == "." and COMMA.fullmatch(value):
             fact = f"holds {quoted(value)}, but this model expects a decimal point"
             hint = f"write {rewritten(value, ',', '.')}"
@@ -315,14 +336,10 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
 
 
 def plain(value: str, units: Iterable[str]) -> str:
-    """The expression of a value with the usual minus sign and without units.
-
-    The longest unit goes first, so that g leaves kg alone, and takes its point with it.
-    """
+    """The expression of a value with the usual minus sign and without units; see `Format.units_of`."""
     value = f"replace({value}, '{MINUS}', '-')"
-    for unit in sorted(units, key=len, reverse=True):
-        pattern = re.escape(unit) + (r"\.?" if unit[-1:].isalpha() else "")
-        value = f"trim(regexp_replace({value}, {literal(pattern)}, '', 'g'))"
+    for unit in units:
+        value = f"trim(regexp_replace({value}, {literal(unit_pattern(unit))}, '', 'g'))"
     return value
 
 
@@ -340,9 +357,7 @@ def moment(value: str, written: str) -> str:
     """
     if not written:
         return iso(value)
-    others = r"\d{2}" if ALONE.fullmatch(written) else ".+"
-    pattern = re.sub(r"%\\?-?[a-zA-Z%]", lambda part: DIGITS.get(part[0], others), re.escape(written))
-    fits = f"regexp_full_match({value}, {literal(pattern)})"
+    fits = f"regexp_full_match({value}, {literal(date_pattern(written))})"
     time = f"try_strptime({value}, {literal(written)})"
     return f"(case when {fits} then {f'make_timestamp(epoch_us({time}))' if '%z' in written else time} end)"
 

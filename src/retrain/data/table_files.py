@@ -69,8 +69,8 @@ KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "j
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
 OBJECT = '{"x": 1, "y": "a"}'
 """A row of JSON lines."""
-JSON_NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE", "JSON")
-"""The types of columns of JSON files with numbers, also next to texts."""
+NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE")
+"""The types of columns of JSON files with numbers, and of the numbers next to texts."""
 BACKSLASH = '\\"'
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
@@ -226,8 +226,8 @@ def parquet_table(
         connection.execute(f"update rows set c{place} = ''")
     names = tuple(schema.column_name(field.name) for field in fields)
     table = Table(connection, names, given, shown, None, False, 0, section=section)
-    pointed = {name for name, own in zip(names, readable, strict=True) if not is_text(own)}
-    return replace(table, pointed=frozenset(pointed), unread={names[place]: why for place, why in unread.items()})
+    pointed = {name: "true" for name, own in zip(names, readable, strict=True) if not is_text(own)}
+    return replace(table, pointed=pointed, unread={names[place]: why for place, why in unread.items()})
 
 
 def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -> "pa.DataType | None":
@@ -284,16 +284,19 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
         ]
         if twins and not has_key(text.path, name_):
             raise RetrainError(text.shown, f"has keys that differ only in case ('{twins[0]}')", "rename one of them")
-    columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in names)
-    expressions = ", ".join(f"{identifier(column)} as c{place}" for place, column in enumerate(names))
-    fill(
-        connection, f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))", len(names)
-    )
+    mixed = {place: column for place, column in enumerate(names) if types[column] == "JSON"}
+    columns = ", ".join(f"{literal(column)}: '{'JSON' if column in mixed.values() else 'VARCHAR'}'" for column in names)
+    text_of = {place: f"{identifier(column)} ->> '$'" for place, column in mixed.items()}
+    texts = [f"{text_of.get(place, identifier(column))} as c{place}" for place, column in enumerate(names)]
+    are_numbers = [f"json_type({identifier(column)}) in {NUMBERS} as n{place}" for place, column in mixed.items()]
+    expressions = ", ".join([*texts, *are_numbers])
+    source = f"(select {expressions} from read_json({name}, records='true', columns={{{columns}}}))"
+    fill(connection, source, len(names), [f"n{place}" for place in mixed])
     sort_keys(connection, name, names)
     own = tuple(map(schema.column_name, names))
     table = Table(connection, own, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
-    pointed = {known for known, name in zip(own, names, strict=True) if types[name] in JSON_NUMBERS}
-    table = replace(table, pointed=frozenset(pointed))
+    numbers = {known: "true" for known, column in zip(own, names, strict=True) if types[column] in NUMBERS}
+    table = replace(table, pointed=numbers | {own[place]: f"n{place}" for place in mixed})
     if len(table) == 1:
         check_rows_apart(table, known={*map(schema.column_name, expected.wanted)} <= {*own})
     return table
@@ -327,7 +330,7 @@ def check_rows_apart(table: Table, *, known: bool) -> None:
         table: the object as a row.
         known: whether it has the columns that are wanted.
     """
-    cells = dict(zip(table.names, *table.select("*"), strict=True))
+    cells = dict(zip(table.names, *table.cells(), strict=True))
     for name in [] if known else [name for name, value in cells.items() if re.match(r"\[\s*\{", value)]:
         command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
         raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
@@ -399,15 +402,16 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     return table
 
 
-def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int) -> None:
-    """Fill the table `rows` with all values as text, without white space around them; empty where there is none.
+def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int, others: Sequence[str] = ()) -> None:
+    """Fill the table `rows` with all values as text, without white space around them; empty where there is none. Other columns stay.
 
     Values that are not ASCII are in Unicode's NFC form, without invisible signs; see `schema.composed`.
     """
     trimmed = trimmed_fast if width <= WIDE else trimmed_short
     cells = {f"c{place}": f"cast(c{place} as varchar)" for place in range(width)}
     value = "case when strlen({0}) > length({0}) then composed({0}) else {1} end"
-    columns = ", ".join(f"coalesce({value.format(cell, trimmed(cell))}, '') as {name}" for name, cell in cells.items())
+    texts = (f"coalesce({value.format(cell, trimmed(cell))}, '') as {name}" for name, cell in cells.items())
+    columns = ", ".join([*texts, *others])
     connection.execute(f"create table rows as select {columns} from {source}")
 
 

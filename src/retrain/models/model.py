@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from retrain import files
+from retrain import files, schema
 from retrain.data.encoders import Encoder
-from retrain.data.raw_rows import RawRows, columns_of
+from retrain.data.file_format import Format
+from retrain.data.raw_rows import RawRows, columns_of, without_units
 from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
@@ -62,9 +63,9 @@ class Model:
         return list(self.description.prepare.repairs)
 
     @cached_property
-    def written(self) -> dict[str, Any]:
-        """How the training file wrote dates and missing values: `prepare.format`."""
-        return self.description.prepare.written
+    def written(self) -> Format:
+        """How the training file spelt its values: `prepare.format`; raises RetrainError if the model does not describe one."""
+        return schema.check(self.description.prepare.written, Format, f"the model of {self.name}")
 
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
@@ -79,8 +80,11 @@ class Model:
             RetrainError: a column is missing, or a value is not what its column holds.
         """
         columns = self.columns_of(rows)
-        unfamiliar = Unfamiliar(self.encoder)
+        unfamiliar = Unfamiliar(self.encoder, units=self.written.units_in)
         unfamiliar.add(columns)
+        unfamiliar.bare |= {
+            name: (len(bare), bare[0]) for name, bare in without_units(rows, self.encoder, self.written) if bare
+        }
         for warning in unfamiliar.warnings():
             warnings.warn(warning, stacklevel=2)
         return self.answers(columns)

@@ -1,5 +1,7 @@
-"""Values that a model does not know: numbers as in another unit, dates of other years, and categories in another spelling."""
+"""Values that a model does not know: numbers as in another unit, dates of other times, and categories in another spelling."""
 
+import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,7 @@ SHOWN = 3
 
 @dataclass
 class Unfamiliar:
-    """Counts values that the model does not know: numbers as in another unit, dates of other years, categories as in another spelling."""
+    """Counts values that the model does not know: numbers as in another unit, dates of other times, categories as in another spelling."""
 
     encoder: "Encoder"
     rows: int = 0
@@ -37,6 +39,10 @@ class Unfamiliar:
     """Of each column, the number of unknown values, and the first different ones."""
     misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """The same of those that a known value is similar to, such as 1067 to 01067."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The units that all numbers of some columns had in the training file: `prepare.format.units_in`."""
+    bare: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """Of each of these columns, the number of values without the unit, and the first one."""
 
     def add(self, columns: "Mapping[str, Any] | pd.DataFrame") -> None:
         """Count those of some rows: a table, or the values of each column."""
@@ -47,7 +53,7 @@ class Unfamiliar:
             values = np.asarray(columns[name])
             if values.dtype.kind == "M":
                 days = values.astype("datetime64[D]").astype("int64")
-                count(self.dates, name, values[~np.isnat(values) & ((days < low) | (days > high))])
+                count(self.dates, name, values[~np.isnat(values) & ((days < math.floor(low)) | (days > high))])
                 continue
             values = values.astype(np.float64)
             inner_low, inner_high = inner_half(low, high)
@@ -70,8 +76,18 @@ class Unfamiliar:
             far = f"such as {first:g}, are far outside what the model was trained on"
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {far} ({usual}); check the unit"
         for name, (some, first) in self.dates.items():
-            far = f"such as {str(first).partition('T')[0]}, are far outside what the model was trained on"
-            yield f"column '{name}': {some:,} of {self.rows:,} rows, {far}; check the year"
+            begin, end = (np.datetime64(math.floor(day), "D") for day in self.encoder.ranges[name])
+            outside = (
+                f"such as {str(first).partition('T')[0]}, are outside the dates of the training ({begin} to {end})"
+            )
+            advice = "check the year, and expect larger errors than in the report"
+            yield f"column '{name}': {some:,} of {self.rows:,} rows, {outside}; {advice}"
+        for name, (some, value) in self.bare.items():
+            if (
+                unicodedata.category((unit := self.units[name])[0]) != "Sc"
+            ):  # an amount of money is in the usual currency
+                counts = f"such as {value}, lack the '{unit}' of the training file; {value} counts as {value} {unit}"
+                yield f"column '{name}': {some:,} of {self.rows:,} rows, {counts}"
         mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
         for name, (some, values) in (self.misspelt | mostly).items():
             if some:

@@ -31,6 +31,7 @@ def page(model: Model, sha256: str) -> bytes:
         columns.append(column)
     facts = {
         "model": model.name, "sha256": sha256, "columns": columns, "level": interval.level if interval else None,
+        "decimal": model.written.decimal,
     }  # fmt: skip
     return source().replace(b"FACTS", orjson.dumps(facts).replace(b"<", b"\\u003c"))
 

@@ -88,9 +88,14 @@ class NumberColumn(Section):
         return 1 + self.missing + max(len(self.edges) - 1, 0)
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The first and the last edge, which are the smallest and the largest number; the median if there are none."""
+        return min((self.center, *self.edges)), max((self.center, *self.edges))
+
+    @property
     def range(self) -> tuple[float, float]:
         """The bins, with ten times the scale on both sides, or with their width if that is more: the inner half has all bins."""
-        low, high = min((self.center, *self.edges)), max((self.center, *self.edges))
+        low, high = self.ends
         margin = max(STRANGE * self.scale, high - low)
         return low - margin, high + margin
 
@@ -210,8 +215,12 @@ class Encoder:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Of each number, and of each date in days since 1970; see `NumberColumn.range`."""
-        return {one.column: one.range for one in self.numbers if one.part in (None, "days")}
+        """Of each number, see `NumberColumn.range`; of each date, the first and the last one in days since 1970."""
+        return {
+            one.column: one.ends if one.part and one.edges else one.range
+            for one in self.numbers
+            if one.part in (None, "days")
+        }
 
     @cached_property
     def known(self) -> dict[str, frozenset[str]]:

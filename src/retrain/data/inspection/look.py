@@ -154,12 +154,13 @@ def looked_at(table: Table, name: str) -> Iterator[Look]:
     It becomes a table of its own: of a wide table, each question would take longer. Numbers are converted once.
     """
     database = table.connection
-    database.execute(f"create or replace temp table looked as select coalesce({table.value(name)}, '') as v from rows")
+    values = f"coalesce({table.value(name)}, '') as v, {table.is_pointed(name)}"
+    database.execute(f"create or replace temp table looked as select {values} from rows")
     missing, filled, distinct = table.ask(
         "count(*) filter (v = ''), count(*) filter (v <> ''), count(distinct hash(v)) filter (v <> '')", "looked"
     )
     number = table.number_in("v", name)
-    (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select v from looked where v <> '' limit {FIRST})")
+    (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select * from looked where v <> '' limit {FIRST})")
     numbers, odd = 0, {WORDS_ALONE: filled}
     if numeric and numeric > 0.1:
         database.execute(f"create or replace temp table looked as select v, {number} as x from looked")

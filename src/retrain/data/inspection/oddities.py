@@ -131,7 +131,7 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """First rows that look like further lines of a header: units, or questions and IDs as survey programs write them."""
     numbers = [own.name for own in columns if own.kind == "numbers" or own.predict == "number"]
     found = []
-    for row, cells in enumerate(table.select("*", "where rowid < 3 order by rowid")):
+    for row, cells in enumerate(table.cells("where rowid < 3 order by rowid")):
         words = [name for name in numbers if is_word(table, name, row, cells[table.names.index(name)])]
         survey = any("ImportId" in cell for cell in cells)
         if survey or (len(numbers) > 1 and len(words) >= max(2, len(numbers) / 2)):
