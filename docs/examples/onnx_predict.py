@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from retrain.data import encoders
+from retrain.data.file_format import Format
 from retrain.data.raw_rows import columns_of
 from retrain.models import description
 
@@ -21,7 +22,7 @@ encoder = encoders.load(model.encoder.name, "model.json").Encoder.from_json(mode
 session = onnxruntime.InferenceSession(folder / "model.onnx")
 
 given = [json.loads(line) for line in sys.stdin] or sys.exit("no rows on standard input")
-rows = columns_of(given, encoder, model.prepare.repairs, model.prepare.written)
+rows = columns_of(given, encoder, model.prepare.repairs, Format(**model.prepare.written))
 gather = getattr(encoder, "gather_to_predict", encoder.gather)
 batch = gather(encoder.encode(rows), np.arange(len(given)))
 inputs = {one.name: array for one, array in zip(session.get_inputs(), batch, strict=True)}

@@ -119,6 +119,7 @@ class Format(Section):
         return self.model_copy(update={"separator": None}) if has_header else self
 
 
+@cache
 def date_pattern(written: str) -> str:
     """The regular expression of a date in a format of strptime, which alone would also take 21 for %Y."""
     others = r"\d{2}" if ALONE.fullmatch(written) else ".+"
