@@ -20,6 +20,8 @@ __all__ = ["Unfamiliar"]
 
 
 SHOWN = 3
+BEYOND = 0.1
+"""How far outside the dates of the training a date may be, as a share of their time."""
 """The number of unknown categories that are named."""
 
 
@@ -53,7 +55,9 @@ class Unfamiliar:
             values = np.asarray(columns[name])
             if values.dtype.kind == "M":
                 days = values.astype("datetime64[D]").astype("int64")
-                count(self.dates, name, values[~np.isnat(values) & ((days < math.floor(low)) | (days > high))])
+                margin = BEYOND * (high - low)
+                outside = (days < math.floor(low - margin)) | (days > high + margin)
+                count(self.dates, name, values[outside & ~np.isnat(values)])
                 continue
             values = values.astype(np.float64)
             inner_low, inner_high = inner_half(low, high)
@@ -83,9 +87,8 @@ class Unfamiliar:
             advice = "check the year, and expect larger errors than in the report"
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {outside}; {advice}"
         for name, (some, value) in self.bare.items():
-            if (
-                unicodedata.category((unit := self.units[name])[0]) != "Sc"
-            ):  # an amount of money is in the usual currency
+            unit = self.units[name]
+            if unicodedata.category(unit[0]) != "Sc":  # an amount of money is in the usual currency
                 counts = f"such as {value}, lack the '{unit}' of the training file; {value} counts as {value} {unit}"
                 yield f"column '{name}': {some:,} of {self.rows:,} rows, {counts}"
         mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
