@@ -436,6 +436,8 @@ def test_a_column_of_names_is_no_table(tmp_path):
     [
         ("rows.arff", "% Iris\n@RELATION i\n\n@ATTRIBUTE x NUMERIC\n@attribute y {a,b}\n@DATA\n1,a\n% no\n2,b\n", "an ARFF file"),
         ("all.json", '{"count": 2, "rows": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]}', "one object, whose rows are in 'rows'"),
+        ("psql.txt", " x | y \n---+---\n 1 | a\n 2 | b\n(2 rows)\n", "has lines of - between its rows"),
+        ("page.md", "| x | y\n|---|---\n| 1 | a\n| 2 | b\n", "has lines of - between its rows"),
         ("wide.txt", "x       y\n1       a\n2       b\n        c\n", "has columns of a fixed width"),
     ],
 )  # fmt: skip
@@ -447,7 +449,7 @@ def test_advised_commands_make_tables(tmp_path, name, content, fact):
     path = Path(sys.executable).parent
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{path}:/usr/bin:/bin"})
     (made,) = {*tmp_path.iterdir()} - {tmp_path / name}
-    assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"])
+    assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"], ["", "2", "b"])
 
 
 def test_damaged_files_are_one_line(tmp_path):
@@ -667,3 +669,36 @@ def test_the_order_of_keys_means_nothing(tmp_path):
         content = "\n".join(json.dumps(row, ensure_ascii=ascii_only) for row in rows)
         expected = '{"y":1.0,"é":[{"p":"é","q":1}]}'
         assert read(tmp_path, content, "rows.jsonl") == [[expected, rows[0]["b"]], [expected, ""]]  # a text stays
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CREATE TABLE t (x int, y text);\nINSERT INTO t VALUES (1, 'a');\n",
+        "-- MySQL dump 10.13  Distrib 8.0.36\n--\n",
+        "--\n-- PostgreSQL database dump\n--\n",
+        "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n",
+    ],
+)
+def test_dumps_of_databases_are_named(tmp_path, content):
+    with pytest.raises(RetrainError, match="is an SQL dump; load it into its database, and save the table as CSV"):
+        read(tmp_path, content)
+
+
+def test_rows_of_missing_values_are_no_listing(tmp_path):
+    assert read(tmp_path, "x|y\n-|-\n1|a\n") == [["-", "-"], ["1", "a"]]
+
+
+def test_two_encodings_in_a_file_are_named(tmp_path):
+    rows = [f"Jörg {n},{n}\n".encode("cp1252" if n % 5 == 2 else "utf-8") for n in range(20)]
+    path = tmp_path / "mixed.csv"
+    path.write_bytes(b"x,y\n" + b"".join(rows))
+    with pytest.raises(RetrainError) as caught, guessed_table(path, path.name, Wishes(), "y"):
+        pass
+    assert str(caught.value).startswith("mixed.csv, line 4 is not UTF-8, but other lines are; make all UTF-8, if ")
+    command = caught.value.hint.partition(": ")[2]
+    subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{Path(sys.executable).parent}:/bin"}
+    )
+    made = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    assert made == ["x,y", *(f"Jörg {n},{n}" for n in range(20))]

@@ -220,7 +220,7 @@ def test_dates_and_missing_values_are_written_as_in_training(anything):
     ("text", "number"),
     [
         ("1,234.50", 1234.5), ("(1,234.50)", -1234.5), ("1,234.50-", -1234.5), ("\N{MINUS SIGN}1,234", -1234.0), ("( 12.50 )", -12.5),
-        ("12.50-", -12.5), ("(.5)", -0.5), (".5-", -0.5), ("(5)", None), ("5-", None), ("(1,23.50)", None), ("(12.50", None), ("1_000", None),
+        ("12.50-", -12.5), ("(.5)", -0.5), (".5-", -0.5), ("(5)", -5.0), ("5-", None), ("(1,23.50)", None), ("(12.50", None), ("1_000", None),
     ],
 )  # fmt: skip
 def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, number):

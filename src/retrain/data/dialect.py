@@ -21,6 +21,7 @@ from retrain.data.text_files import (
     likely_encoding,
     lines_before_header,
     reading,
+    two_encodings,
 )
 from retrain.errors import RetrainError
 
@@ -128,6 +129,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
     with reading(path, shown):
         is_parquet = kind_of(Path(shown), first_bytes(path)) == "parquet"
         encoding = "utf-8" if is_parquet else given.encoding or likely_encoding(path)
+        if encoding != "utf-8" and given.encoding is None and (line := two_encodings(path, encoding)) is not None:
+            raise mixed_encodings(shown, line)
     if given.encoding is None and encoding != "utf-8":
         given = given.model_copy(update={"encoding": encoding})
         doubts += doubts_of_encoding(path, encoding)
@@ -162,6 +165,14 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         given, note = numbers_written(table, given)
         doubts += [note] if note else []
         yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), tuple(doubts))
+
+
+def mixed_encodings(shown: str, line: int) -> RetrainError:
+    """The error of a file with lines in UTF-8 and others in another encoding, with a command that decodes each byte as it can."""
+    old = "codecs.register_error('old', lambda e: (e.object[e.start:e.end].decode('cp1252', 'replace'), e.end))"
+    copied = f"open('rows.csv', 'w', encoding='utf-8').write(open({shown!r}, encoding='utf-8', errors='old').read())"
+    hint = f"""make all UTF-8, if the others are cp1252: python -c "import codecs; {old}; {copied}\""""
+    return RetrainError(f"{shown}, line {line}", "is not UTF-8, but other lines are", hint)
 
 
 def doubts_of_encoding(path: Path, encoding: str) -> list[str]:

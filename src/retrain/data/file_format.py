@@ -36,8 +36,8 @@ MARKERS = (
 MINUS = "\N{MINUS SIGN}"
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""
-AMOUNT = "[.,]\\d|\\d['\u2019\u00a0\u202f ]\\d"
-"""What a number with a decimal mark or a sign between thousands has. Others in parentheses, such as (5), may be labels."""
+AMOUNT = "[.,]\\d|\\d['\u2019\u00a0\u202f ]\\d|^\\("
+"""What a number has that may be negative by parentheses or a minus behind it: (75) is -75, but 1950- may be a year."""
 NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
 """A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
 ZONE, JOINED = r"(:\d\d(?:[.,]\d+)?) ?(Z|[+-]\d\d(?::?\d\d)?)?(?: ?UTC)?$", r"\1\2"

@@ -58,9 +58,16 @@ OTHER_FILES = (
         "is a web page or XML",
         "download the file itself, or save the table as CSV",
     ),
+    (
+        rb"(\xef\xbb\xbf|\s|--.*\n|/\*.*\n)*(CREATE|DROP) (TABLE|DATABASE)|(\s|--.*\n)*(INSERT INTO|PRAGMA [a-z_]+ ?=|BEGIN TRANSACTION)|-- (MySQL|MariaDB|phpMyAdmin) |--\s*-- PostgreSQL",
+        "is an SQL dump",
+        "load it into its database, and save the table as CSV",
+    ),
     (rb"version https://git-lfs", "is a pointer of Git LFS instead of the file", "get the file: git lfs pull"),
 )
 """How files that are not tables start, what they are, and what to do."""
+RULER = re.compile(r"[-+=|: ]*---[-+=|: ]*\n?")
+"""A line between the rows of a listing, as MySQL, psql, SAP and Markdown have them."""
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 """A sign that no text has, so it separates values."""
 GAP = re.compile(r"\S {2,}\S")
@@ -399,7 +406,23 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         raise malformed(table, text.path, error) from None
     if not len(table):
         raise RetrainError(text.shown, "has a header, but no rows", "add rows")
+    if separator == "|" and is_listing(text.path):
+        raise listing(text.shown)
     return table
+
+
+def is_listing(text: Path) -> bool:
+    """Whether a file has lines of - between rows with | between their values."""
+    lines = first_lines(text)
+    return any("|" in line for line in lines) and any(map(RULER.fullmatch, lines))
+
+
+def listing(shown: str) -> RetrainError:
+    """The error of a file that is not CSV, but a table for people."""
+    command = f"grep '|' {shlex.quote(shown)} | grep -v '^[-+=|: ]*$' > rows.txt"
+    return RetrainError(
+        shown, "has lines of - between its rows", f"remove them, and what is around the table: {command}"
+    )
 
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int, others: Sequence[str] = ()) -> None:
@@ -488,6 +511,8 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
         try:
             for row, (start, record) in enumerate(records(file, separator, quote, single=width == 1, strict=True)):
                 if len(record) != width and (row or not table.has_header):
+                    if is_listing(text):
+                        raise listing(table.shown)
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
                     hint = "add the missing values, or remove the line"

@@ -37,6 +37,7 @@ __all__ = [
     "reading",
     "records",
     "single_blanks",
+    "two_encodings",
 ]
 
 
@@ -99,6 +100,8 @@ NAMED = 3
 """Words that a message names."""
 FEWEST, FEW = 30, 0.01
 """The number and the share of bytes outside ASCII below which the guess of a script is worth little."""
+CHANCE = 0.3
+"""The share of lines that may be UTF-8 by chance in another script, such as short lines of Chinese."""
 CHUNK = 1 << 20
 
 
@@ -373,6 +376,24 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
     likely = latin_encoding(line) if likely == encoding else likely
     hint = f"set {known.section}.format.encoding: {likely}" if known.section else "save it as UTF-8"
     return RetrainError(place, f"is not {name}{byte}", hint)
+
+
+def two_encodings(path: Path, encoding: str) -> int | None:
+    """The first line of a file that is not UTF-8, although other lines are; None if all are, or if few are, perhaps by chance.
+
+    Args:
+        path: the file.
+        encoding: the one that it is likely to be in.
+    """
+    content, is_utf8 = telling_part(path)
+    if is_utf8 or marked_encoding(content) is not None:
+        return None
+    foreign = [line for line in content.split(b"\n")[:-1] if not line.isascii()]
+    wrong = [line for line in foreign if not is_in(line + b"\n", "utf-8")]
+    if not wrong or len(foreign) - len(wrong) <= (FEW if encoding in LATIN else CHANCE) * len(foreign):
+        return None
+    with opened(path) as stream:
+        return next(number for number, line in enumerate(stream, start=1) if line.rstrip(b"\n") == wrong[0])
 
 
 def likely_encoding(path: Path) -> str:
