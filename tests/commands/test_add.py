@@ -478,6 +478,35 @@ def test_each_column_has_its_own_dates(project, tmp_path):
     assert rows["iso"].isna().tolist()[0]
 
 
+def test_columns_with_one_name_are_told(project, tmp_path):
+    path, rows = tmp_path / "twice.csv", [f"{n},{n % 7},{n % 5},{'ab'[n % 2]}" for n in range(60)]
+    path.write_text("\n".join(["id,score,score,y", *rows]), encoding="utf-8")
+    ended = project.retrain_here("add", "twice", str(path), "--target", "y")
+    why = "'id' is left out (it numbers the rows), 'score' is left out (several columns have this name)"
+    assert ended.stderr == f"Error: twice.csv has no column to learn from: {why}; rename columns with the same name\n"
+    rows = [f"{row[:-1]}{n / 7},{row[-1]}" for n, row in enumerate(rows)]
+    path.write_text("\n".join(["id,score,score,x,y", *rows]), encoding="utf-8")
+    said = added(project, "twice", str(path), "--target", "y", "--dry-run")
+    assert "  ! several columns are called 'score', so they are left out: rename them\n" in said
+
+
+def test_times_of_day_are_no_order(project, tmp_path):
+    clocks = [f"{n % 24:02}:{n * 7 % 60:02}" for n in range(60)]
+    path = table(tmp_path / "clock.csv", {"at": clocks, "x": range(60), "y": [n % 2 for n in range(60)]})
+    ended = project.retrain_here("add", "clock", str(path), "--target", "y", "--time", "at")
+    assert ended.stderr.startswith(
+        "Error: --time 'at' holds times of day without a day; write day and time in one column"
+    )
+    assert prepared_rows(project, "clock", path, "--target", "y")["at"][1] == pd.Timestamp(1900, 1, 1, 1, 7)
+
+
+def test_negative_whole_numbers_are_prepared(project, tmp_path):
+    numbers = [7 * n - 200 for n in range(60)]
+    columns = {"change": [f"({-n})" if n < 0 else n for n in numbers], "y": [n % 2 for n in numbers]}
+    path = table(tmp_path / "change.csv", columns)
+    assert prepared_rows(project, "change", path, "--target", "y")["change"].tolist() == numbers
+
+
 def test_unclear_dates_are_told(project, tmp_path):
     columns = {
         "when": [f"{1 + n % 12}/{1 + n % 9}/2023" for n in range(60)],

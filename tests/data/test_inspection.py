@@ -1,6 +1,10 @@
 """What `retrain add` makes of values as people write them, on small files."""
 
+import json
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from retrain.data.dialect import Guess, Wishes, guessed_table
@@ -25,10 +29,11 @@ def looked_at(
     name: str = "rows.csv",
     kinds: dict[str, str] | None = None,
     form: Format | None = None,
+    text: str = "",
 ) -> tuple[dict[str, Column], Guess, list[str], dict[str, list]]:
     """The columns of a file whose last column is the target, how it is written, what is odd, and its numbers."""
     path, target = folder / name, header.replace(";", ",").replace("\t", ",").split(",")[-1]
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    path.write_text(text or "\n".join([header, *rows]) + "\n", encoding="utf-8")
     wishes = Wishes(format=form or Format(), kinds=kinds or {})
     with guessed_table(path, name, wishes, target) as (table, guess):
         columns = columns_of(table, target, wishes)
@@ -200,14 +205,14 @@ def test_versions_and_codes_are_told(tmp_path):
 
 
 def test_values_of_single_rows_are_told(tmp_path):
-    rows = [f"{i // 60}:{i % 60:02}:07,{100 + i}.{i}.{i % 7},{'ab'[i % 2]},{x:.2f}" for i, x in enumerate(X)]
+    rows = [f"{24 + i // 60}:{i % 60:02}:07,{100 + i}.{i}.{i % 7},{'ab'[i % 2]},{x:.2f}" for i, x in enumerate(X)]
     _, _, odd, _ = looked_at(tmp_path, "time,version,kind,y", [*rows, rows[0]])
     assert odd[0] == (
         "nearly every row has its own value in 'time', 'version', from which little can be learned: "
         "write numbers instead, or use --leave-out"
     )
     columns, _, odd, _ = looked_at(
-        tmp_path, "time,code,y", [f"{i // 60}:{i % 60:02},AB-{i},{x:.2f}" for i, x in enumerate(X)]
+        tmp_path, "time,code,y", [f"{24 + i // 60}:{i % 60:02},AB-{i},{x:.2f}" for i, x in enumerate(X)]
     )
     assert [columns[name].kind for name in ("time", "code")] == ["leave_out", "leave_out"]
     assert odd[0].startswith("nearly every row has its own value in 'time', from which")
@@ -631,3 +636,156 @@ def test_rows_without_inputs_do_not_contradict_each_other(tmp_path):
     odd = looked_at(tmp_path, "text,y", rows)[2]
     assert "150 rows have no input and are left out" in odd
     assert [line for line in odd if "another label" in line or "repeat" in line] == []
+
+
+def rows_of_customers(write, *, own_target: bool) -> list[str]:
+    """Rows of 60 customers, whose target is always the same, or their own in every row."""
+    draw = random.Random(3)
+    customers = [(write(k), draw.randint(18, 90), draw.randint(1000, 9000), draw.choice("ab")) for k in range(60)]
+    chosen = [draw.choice(customers) for _ in range(900)]
+    return [
+        f"{name},{age},{income},{draw.random():.4f},{draw.choice('ab') if own_target else target}"
+        for name, age, income, target in chosen
+    ]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda k: 1000 + 7 * k, lambda k: f"u{k}@example.org", lambda k: f"Ann no {k} Smith"]
+)
+def test_rows_of_one_customer_are_told(tmp_path, write):
+    header = "customer_id,age,income,x,y"
+    odd = looked_at(tmp_path, header, rows_of_customers(write, own_target=False))[2]
+    fact = "rows with the same 'customer_id' (60 values, 15 rows each) have nearly the same target, and share 'age', 'income'"
+    assert odd[0] == f"{fact}: if new rows have other values, the test looks too good: add --group customer_id"
+    assert not any(
+        "--group" in line for line in looked_at(tmp_path, header, rows_of_customers(write, own_target=True))[2]
+    )
+
+
+def test_repeated_measures_are_told(tmp_path):
+    draw = random.Random(4)
+    people = [(k, draw.gauss(0, 1), draw.randint(18, 90), draw.randint(150, 199)) for k in range(100)]
+    rows = [f"p{k},{age},{size},{draw.random():.3f},{own + draw.gauss(0, 1):.3f}" for k, own, age, size in people * 4]
+    odd = looked_at(tmp_path, "person,age,size,x,y", rows)[2]
+    fact = "rows with the same 'person' (100 values, 4 rows each) have a similar target, and share 'age', 'size': "
+    assert odd[0].startswith(fact)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda i, x: f"{i % 15},{int(9 * x) % 7},{i % 15 // 8}",  # a category with few values
+        lambda i, x: f"{int(10 * x)},{i % 7},{int(x > 20)}",  # a number that decides by its size
+        lambda i, x: f"{int(10 * x)},{i % 7},{3 * int(10 * x)}",
+        lambda i, x: f"{i % 90},{int(9 * x) % 7},{int(i % 500 == 0)}",  # a target that is almost constant
+        lambda i, x: f"c{i % 90},1,{int(9 * (X * 7)[i % 90]) % 2}",  # copies
+    ],
+)
+def test_other_repeated_values_are_no_groups(tmp_path, write):
+    rows = [write(i, x) for i, x in enumerate([DRAW.uniform(1, 40) for _ in range(1500)])]
+    assert not any("--group" in line for line in looked_at(tmp_path, "a,b,y", rows)[2])
+
+
+def test_two_signs_for_missing_are_found(tmp_path):
+    signs = {0: "-9999", 1: "999999", 2: "-998", 3: "-999"}
+    rows = [
+        f"{signs.get(i % 20, f'{3000 + 9 * x:.0f}')},{signs.get(i % 20 + 2, f'{x:.0f}')},{x}" for i, x in enumerate(X)
+    ]
+    columns = looked_at(tmp_path, "income,age,y", rows)[0]
+    assert {*columns["income"].sentinels} == {"-9999", "-998", "-999", "999999"}
+    assert {*columns["age"].sentinels} == {"-998", "-999"}
+    assert columns["age"].why.endswith(
+        "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"
+    )
+    days = [
+        "1900-01-01" if i % 9 == 0 else "9999-12-31" if i % 9 == 1 else f"{day:%Y-%m-%d}" for i, day in enumerate(DAYS)
+    ]
+    column, _ = dates(tmp_path, days)
+    assert column.sentinels == ("1900-01-01", "9999-12-31")
+    assert column.why.startswith("dates from 2021-01-")
+
+
+def test_balances_are_no_signs_for_missing(tmp_path):
+    rows = [f"{[-100, -50, 0, 10, 20][i % 5]},{[-2, -1, 0, 1, 2][i % 5]},{x}" for i, x in enumerate(X)]
+    columns = looked_at(tmp_path, "a,b,y", rows)[0]
+    assert (columns["a"].sentinels, columns["b"].sentinels) == ((), ())
+
+
+def test_whole_numbers_in_parentheses_are_negative(tmp_path):
+    wanted = [round((x - 20) * 40) for x in X]
+    for write in (lambda n: f"{abs(n)}", lambda n: f'"{abs(n):,}"', lambda n: f"${abs(n)}"):
+        cells = [write(n) if n >= 0 else re.sub(r"^(\"?)(.*?)(\"?)$", r"\1(\2)\3", write(n)) for n in wanted]
+        columns, _, _, numbers = looked_at(
+            tmp_path, "x,change", [f"{x},{cell}" for x, cell in zip(X, cells, strict=True)]
+        )
+        assert (columns["change"].predict, numbers["change"]) == ("number", wanted)
+
+
+def test_labels_in_parentheses_stay_words(tmp_path):
+    rows = [f"({2000 + i % 30}),{['(1)', '2', '(3)'][i % 3]},{x}" for i, x in enumerate(X)]
+    columns, _, odd, numbers = looked_at(tmp_path, "year,code,y", rows)
+    assert {columns[name].kind for name in ("year", "code")} == {"categories"}
+    assert odd[1] == "'(1)' in 'code' is read as a word: if it is a negative number, add --numbers code"
+    columns, _, _, numbers = looked_at(tmp_path, "year,code,y", rows, kinds={"code": "numbers"})
+    assert (columns["code"].kind, numbers["code"][:3]) == ("numbers", [-1, 2, -3])
+
+
+def test_times_of_day_are_dates(tmp_path):
+    clocks = [f"{i * 7 % 24:02}:{i * 11 % 60:02}" for i in range(200)]
+    columns, _, _, _ = looked_at(tmp_path, "at,y", [f"{at},{x}" for at, x in zip(clocks, X, strict=True)])
+    assert (columns["at"].kind, columns["at"].why) == ("dates", "times of day from 00:00 to 23:55 (%H:%M)")
+    shifts = [f"{['06:00', '14:00', '22:00'][i % 3]},{x}" for i, x in enumerate(X)]
+    assert looked_at(tmp_path, "at,y", shifts)[0]["at"].kind == "categories"
+    late = [f"{at.lstrip('0') or '0'},{x}" for at, x in zip(clocks, X, strict=True)]
+    columns, _, odd, _ = looked_at(tmp_path, "at,y", late)
+    assert columns["at"].kind == "categories"
+    assert any("add --dates at if they are times of day, or write numbers instead" in line for line in odd)
+
+
+@pytest.mark.parametrize("parts", [1, 1000, 10**9])
+def test_unix_times_are_told(tmp_path, parts):
+    rows = [f"{(1_700_000_000 + 1000 * i) * parts},{2_000_000_000 + i * 10**7},{x}" for i, x in enumerate(X)]
+    odd = looked_at(tmp_path, "at,phone,y", rows)[2]
+    told = [line for line in odd if "may be times since 1970, such as 2023-11-14: if so, write dates" in line]
+    assert [line.split(" may")[0] for line in told] == ["numbers in 'at'"]
+
+
+def test_objects_and_lists_are_told(tmp_path):
+    words = ["red", "blue", "green", "big", "small", "old"]
+    made = [
+        {"user": {"age": i % 90, "plan": "ab"[i % 2]}, "tags": DRAW.sample(words, 3), "place": [x, i], "y": "ab"[i % 2]}
+        for i, x in enumerate(X)
+    ]
+    odd = looked_at(tmp_path, "user,tags,place,y", [], name="rows.jsonl", text="\n".join(map(json.dumps, made)))[2]
+    assert odd[0].startswith("each object in 'user' is read as one value: make a column of each key: python -c ")
+    assert odd[1] == "each list in 'tags' is read as one value: to learn from the words in it, add --text tags"
+    assert odd[2].startswith("each list of numbers in 'place' is read as one value: make a column of each number, ")
+    subprocess.run(
+        ["sh", "-c", odd[0].partition("key: python")[2].join([sys.executable, ""])], cwd=tmp_path, check=True
+    )
+    first = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["user.age"] == 0
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (
+            lambda i, x: f"{x:.2f}".replace(".", "," if i % 10 else "."),
+            "have two decimal marks: write all numbers with",
+        ),
+        (lambda i, x: f"{x:.3f}".replace(".", "," if i % 2 else "."), "are read as "),
+        (lambda i, x: f"{1000 * x:,.2f}".translate({44: 46, 46: 44}) if i % 2 else "12,5", ""),
+        (lambda i, x: f"{100 * x:,.0f}".replace(",", ".") if i % 2 else f"{x:.2f}".replace(".", ","), ""),
+    ],
+)
+def test_two_decimal_marks_are_told(tmp_path, write, told):
+    odd = looked_at(tmp_path, "a;b;y", [f"{write(i, x)};{x:.0f};{i % 2}" for i, x in enumerate(X)])[2]
+    assert any("in 'a' " in line and told in line for line in odd) == bool(told), odd
+
+
+def test_months_must_be_english(tmp_path):
+    written = [f"{day.day}. {['März', 'April'][day.day % 2]} {day.year}" for day in DAYS]
+    with pytest.raises(RetrainError) as raised:
+        dates(tmp_path, written, kinds={"when": "dates"}, form=Format(dates=("%d. %B %Y",)))
+    assert "needs the names of months and days in English; write these" in str(raised.value)

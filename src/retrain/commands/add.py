@@ -147,7 +147,9 @@ def inspected(
         )
         check_columns(dataset, table)
         check_classes(dataset, table)
-        odd = [*guess.doubts, *oddities_of_extra(dataset), *oddities(table, columns, 0.0 if test is not None else 0.2)]
+        is_divided = test is not None or dataset.group is not None or dataset.time is not None
+        found = oddities(table, columns, 0.0 if test is not None else 0.2, is_divided=is_divided)
+        odd = [*guess.doubts, *oddities_of_extra(dataset), *found]
         odd += [] if test is None else with_test_file(test, dataset, table)
     facts = {
         "file": file.title,
@@ -167,21 +169,28 @@ def inspected(
 
 def check_columns(dataset: "Dataset", table: "Table") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
+    from retrain.data.inspection.date_columns import CLOCKS
     from retrain.data.sql_table import literal
     from retrain.pipeline.blocks import KINDS
 
     target, missing = dataset.target.name, dataset.target.missing
     if not any(dataset.of_kind(kind) for kind in KINDS):
-        named = [own for own in dataset.columns[1:] if own.name]
-        left = "".join(f": {schema.shown(own.name)} is left out ({own.why})" for own in named[:1])
-        hint = "say what a column holds, as in --text NAME"
-        raise RetrainError(dataset.title, f"has no column to learn from{left}", hint)
+        reasons = {own.name: own.why for own in dataset.columns[1:] if own.name}
+        left = ", ".join(f"{schema.shown(name)} is left out ({why})" for name, why in list(reasons.items())[:3])
+        names = [own.name for own in dataset.columns]
+        twice = any(names.count(name) > 1 for name in reasons)
+        hint = "rename columns with the same name" if twice else "say what a column holds, as in --text NAME"
+        fact = "has no column to learn from" + (f": {left}" if left else "")
+        raise RetrainError(dataset.title, fact, hint)
     if dataset.is_label and len(dataset.classes) < 2:
         one = "".join(map(schema.shown, dataset.classes))
         fact = f"has a single class in '{target}'" + (f", {one}, and {missing:,} rows without one" if missing else "")
         hint = "write a class in them too, such as no" if missing else "add rows of another class"
         raise RetrainError(dataset.title, fact, f"{hint}, or choose another target")
     for own in [own for own in dataset.columns if own.name == dataset.time]:
+        if own.date_format in CLOCKS:
+            hint = "write day and time in one column, or leave out --time"
+            raise RetrainError(f"--time '{own.name}'", "holds times of day without a day", hint)
         absent = ", ".join(map(literal, ("", *table.format.missing, *own.markers, *own.sentinels)))
         place = table.column(own.name)
         for row, value in table.select(f"rowid, {place}", f"where {place} in ({absent}) order by rowid limit 1"):

@@ -314,15 +314,21 @@ class Table:
         return self.lines[row] if row < len(self.lines) else None
 
     @cached_property
+    def is_array(self) -> bool:
+        """Whether the file is a JSON array."""
+        if self.kind != "json" or self.text is None:
+            return False
+        with self.text.open(encoding="utf-8") as file:
+            return file.read(CHUNK).lstrip().startswith("[")
+
+    @cached_property
     def lines(self) -> list[int]:
         """The line on which each row starts. Only errors need it, so the file is read again for it."""
         if self.text is None:
             return []
         with self.text.open(encoding="utf-8", newline="") as file:
             if self.kind == "json":
-                array = file.read(CHUNK).lstrip().startswith("[")
-                file.seek(0)
-                return [] if array else [number for number, line in enumerate(file, start=1) if line.strip()]
+                return [] if self.is_array else [number for number, line in enumerate(file, start=1) if line.strip()]
             found = records(file, *self.reading, single=len(self.names) == 1)
             return [start + self.skipped for start, _ in found][self.has_header :]
 

@@ -37,6 +37,8 @@ class Column:
     """Of categories: some that seem to mean the same."""
     scattered: bool = False
     """Of words: whether nearly every row has its own, so that more could be learned from numbers."""
+    has_parts: bool = False
+    """Whether its values are objects or lists."""
     unspaced: bool = False
     """Of a text: whether most values are in a script that writes words without spaces."""
 

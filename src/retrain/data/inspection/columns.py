@@ -1,13 +1,15 @@
 """What the columns of a table hold. Every guess says why it was made, and has an option of `retrain add`."""
 
 import re
+import shlex
 from dataclasses import replace
 
 from retrain.data.dialect import MOSTLY, Wishes
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.date_columns import almost_dates, date_column, formats_of, no_dates
+from retrain.data.inspection.date_columns import almost_dates, clock_column, date_column, formats_of, no_dates
 from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at
-from retrain.data.inspection.number_columns import no_numbers, number_column, numbers_of, of_numbers
+from retrain.data.inspection.number_columns import no_numbers, number_column, numbers_of, of_numbers, two_marks
+from retrain.data.inspection.several_values import several_values
 from retrain.data.inspection.word_columns import amounts, word_column
 from retrain.data.sql_table import Table, literal
 from retrain.errors import RetrainError
@@ -38,7 +40,11 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
     for name in table.names:
         if not name or table.names.count(name) > 1:
             why = "it has no name" if not name else "several columns have this name"
-            found.append(Column(name, "leave_out", why, 0, 0))
+            is_first = name and name not in {own.name for own in found}
+            doubts = (
+                (f"several columns are called {shown(name)}, so they are left out: rename them",) if is_first else ()
+            )
+            found.append(Column(name, "leave_out", why, 0, 0, doubts=doubts))
         elif name in table.unread:
             found.append(Column(name, "leave_out", table.unread[name], 0, 0))
         elif name != target:
@@ -58,11 +64,20 @@ def column_of(column: Look, wish: str | None) -> Column:
         return column.column("leave_out", f"all its values are {shown(column.ask('any_value(v)')[0])}")
     if column.is_numeric:
         return number_column(column)
-    found = date_column(column) or word_column(column)
+    found = date_column(column) or clock_column(column) or word_column(column)
     if found.kind == "dates":
         return found
-    told = found.doubts or almost_dates(column) or column.mixed(are_numbers=False) or amounts(column, found)
-    return replace(found, doubts=told, scattered=found.scattered and not told)
+    parts = several_values(column)
+    told = (
+        parts
+        or two_marks(column)
+        or may_be_labels(column, f"--numbers {shlex.quote(column.name)}")
+        or found.doubts
+        or almost_dates(column)
+        or column.mixed(are_numbers=False)
+        or amounts(column, found)
+    )
+    return replace(found, doubts=told, scattered=found.scattered and not told, has_parts=bool(parts))
 
 
 def as_wished(column: Look, wish: str) -> Column:
@@ -96,7 +111,7 @@ def target_column(column: Look, predict: str | None) -> Column:
         why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
         why = f"a label with {column.distinct:,} different values ({why})"
         dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
-        doubts = (dates,) if formats_of(column) else ()
+        doubts = (dates,) if formats_of(column) else may_be_labels(column, "--predict number")
         return column.column("target", why, predict="label", doubts=doubts)
     numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")
@@ -123,6 +138,13 @@ def target_column(column: Look, predict: str | None) -> Column:
             markers=markers,
         )
     return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")
+
+
+def may_be_labels(column: Look, option: str) -> tuple[str, ...]:
+    """What to say about whole numbers in parentheses that are read as words."""
+    first = column.in_parentheses
+    fact = f"{shown(first)} in {shown(column.name)} is read as a word"
+    return (f"{fact}: if it is a negative number, add {option}",) if first else ()
 
 
 def number_name(value: float) -> str:

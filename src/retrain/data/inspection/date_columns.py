@@ -5,14 +5,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from retrain import schema
 from retrain.data.dialect import MOSTLY, ODD_SHARE
 from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, rows_of
+from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
 from retrain.data.sql_table import literal, moment
 from retrain.errors import RetrainError
 
-__all__ = ["almost_dates", "date_column", "formats_of", "no_dates"]
+__all__ = ["CLOCKS", "almost_dates", "clock_column", "date_column", "formats_of", "no_dates"]
 
 
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
@@ -30,8 +31,13 @@ ZONED = (
 KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED)
 SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y", "%B %Y", "%b-%Y")
 """Years and months. They may be something else, so they are dates only if the user says so."""
+CLOCKS = ("%H:%M", "%H:%M:%S")
+"""Times of day. They may be durations, so few or unusual ones are dates only if the user says so."""
+CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"
 FIRST_VALUES = 20
 """Values of which one tells whether a column may be written in a format."""
+NAMED = re.compile("%[aAbBp]")
+"""What stands for a word in a format."""
 SHORTEST, LONGEST = 6, 40
 """Characters of a date."""
 FAR_YEARS = 10
@@ -77,6 +83,14 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
     doubts = (*lost(column, written, odd), *orders, *late_years(column, written, *fits[written]))
     found = {"date_format": written, "markers": (*column.markers, *odd), "sentinels": sentinels}
     return column.column("dates", why + column.missing_if(odd), **found, doubts=doubts)
+
+
+def clock_column(column: Look) -> Column | None:
+    """A column of many different times of day, all written like 13:05 or 13:05:30; None if it holds others."""
+    if column.distinct <= FEW_CLASSES or not column.ask(f"bool_and(regexp_full_match(v, '{CLOCK}'))", column.sample)[0]:
+        return None
+    found = date_column(column, asked=True)
+    return found if found is not None and found.date_format in CLOCKS and not found.doubts else None
 
 
 def others(column: Look, time: str) -> dict[str, int]:
@@ -141,30 +155,41 @@ def almost_dates(column: Look) -> tuple[str, ...]:
     hint = f"add {option}"
     if not formats_of(column, asked=True):
         hint = f"write them as 2024-12-31 23:59, or say how they are written, with {option} --date-format FORMAT"
+        hint += " (names of months must be English)" if re.search(r"[^\W\d_]{3}", first) else ""
     return (
         f"values in {shown(column.name)} such as {shown(first)} look like dates, but are not read as dates: {hint}",
     )
 
 
 def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
-    """The ways in which a day that stands for no date is written, and from when to when the dates are.
+    """The ways in which days that stand for no date are written, and from when to when the dates are.
 
-    It is one that people write for that, such as 9999-12-31, frequent, and years from all others.
+    Each is one that people write for that, such as 9999-12-31, frequent, and years before or after all others.
     """
-    dated = f"(select v, cast({read('v', written)} as date) as day from looked)"
+    dated = f"(select v, {read('v', written)} as time, cast(time as date) as day from looked)"
+    if written in CLOCKS:
+        first, last = column.ask(
+            f"strftime(min(time), {literal(written)}), strftime(max(time), {literal(written)})", dated
+        )
+        return (), f"times of day from {first} to {last} ({written})"
     first, last = column.ask("min(day)::text, max(day)::text", dated)
-    for extreme in (first, last):
-        if not NO_DAY.fullmatch(extreme):
-            continue
-        same, other = f"day = {literal(extreme)}", f"day <> {literal(extreme)}"
-        ends = f"min(day) filter ({other})::text, max(day) filter ({other})::text"
-        years = f"min(abs(date_diff('year', day, date {literal(extreme)}))) filter ({other})"
-        facts = f"count(*) filter ({same}), list(distinct v order by v) filter ({same})"
-        low, high, gap, count, values = column.ask(f"{ends}, {years}, {facts}", dated)
-        if low is not None and gap >= FAR_YEARS and count >= max(5, column.filled // 200):
-            note = f"; {extreme} ({count:,} rows) is far from all others, so it counts as missing"
-            return tuple(values), f"dates from {low} to {high} ({written or 'ISO 8601'}){note}"
-    return (), f"dates from {first} to {last} ({written or 'ISO 8601'})"
+    found: list[tuple[str, int, list[str]]] = []
+    if any(map(NO_DAY.fullmatch, (first, last))):
+        days = f"(select day, count(*) as rows, list(distinct v order by v) as written from {dated} where day is not null group by 1)"
+        likely = f"rows >= {max(5, column.filled // 200)} and regexp_full_match(day::text, {literal(NO_DAY.pattern)})"
+        (some,) = column.ask(f"list((day::text, rows, written) order by day) filter ({likely})", days)
+        low, high = column.ask("min(day)::text, max(day)::text", f"(select day from {days} where not ({likely}))")
+        found = [one for one in some or () if low is not None and is_away(one[0], low, high)]
+        first, last = (low, high) if found else (first, last)
+    named = schema.enumerated([f"{day} ({rows_of(count)})" for day, count, _ in found])
+    why = f"dates from {first} to {last} ({written or 'ISO 8601'}){far_away(named, len(found))}"
+    return tuple(text for _, _, values in found for text in values), why
+
+
+def is_away(day: str, low: str, high: str) -> bool:
+    """Whether a day is many years before or after all others; all of them in ISO 8601."""
+    year, first, last = (int(text.split("-")[0]) for text in (day, low, high))
+    return first - year >= FAR_YEARS or year - last >= FAR_YEARS
 
 
 def no_dates(column: Look) -> RetrainError:
@@ -178,6 +203,9 @@ def no_dates(column: Look) -> RetrainError:
         fact = f"holds {shown(text)}, but other dates are written as {example(written)}"
         few = len(wrong) <= ODD_SHARE * column.filled
         hint = f"correct it, or add --missing {shlex.quote(text)} if there is none" if few else "write all in one way"
+        if not few and NAMED.search(written):
+            fact = f"holds {shown(text)}, but {written} needs the names of months and days in English"
+            hint = "write these, or write the dates as 2024-12-31"
         return RetrainError(table.place(row, name), fact, hint)
     fact = f"does not hold dates that can be read, such as {shown(text)}" if text else "does not hold dates"
     given = table.format.dates
@@ -234,7 +262,7 @@ def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]],
     looked, share, some = column.ask(f"count(*), avg(({dated})::int), list(v)[:{FIRST_VALUES}]", column.sample)
     if not looked or (share <= MOSTLY and not asked):
         return {}, 0
-    known = (own for own in (*KNOWN, *(SHORT if asked else ())) if any(is_date(text, own) for text in some))
+    known = (own for own in (*KNOWN, *((*SHORT, *CLOCKS) if asked else ())) if any(is_date(text, own) for text in some))
     written = list(dict.fromkeys(("", *column.table.format.dates, *known)))
     times = [moment("v", own) for own in written]
     facts = column.ask(

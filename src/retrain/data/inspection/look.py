@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from retrain import schema
@@ -13,7 +14,7 @@ from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal
 
-__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "looked_at", "rows_of"]
+__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "far_away", "looked_at", "rows_of"]
 
 
 LONG = 40.0
@@ -44,6 +45,8 @@ class Look:
     distinct: int
     numbers: int
     """Rows in which it is a number."""
+    bracketed: int
+    """Of these, rows with a number in parentheses."""
     odd: dict[str, int]
     """Values that are not numbers, by how often they occur; the most frequent ones."""
 
@@ -124,10 +127,20 @@ class Look:
         rows = rows_of(sum(odd.values()))
         return f"; {', '.join(map(shown, list(odd)[:3]))} ({rows}) counts as missing" if odd else ""
 
+    @cached_property
+    def in_parentheses(self) -> str:
+        """A whole number in parentheses that may be a label, such as (1): there are few different values, or no others; else nothing."""
+        if not self.bracketed or (self.distinct > FEW_CLASSES and self.bracketed < self.numbers):
+            return ""
+        what = f"min(v) filter (starts_with(v, '(')), bool_or(regexp_matches(v, {literal(PARTED)}))"
+        first, is_amount = self.ask(what, "looked where x is not null")
+        return "" if is_amount else first
+
     @property
     def is_numeric(self) -> bool:
         """Whether it holds numbers, apart from a few values."""
-        return self.numbers > 0 and self.strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
+        fits = self.strange <= ODD_SHARE * self.filled and len(self.strangers) <= FEW_ODD
+        return self.numbers > 0 and fits and not self.in_parentheses
 
     def ask(self, what: str, source: str = "looked") -> tuple[Any, ...]:
         """The only row of a query on the column, or on a part of it."""
@@ -140,6 +153,12 @@ class Look:
     def column(self, kind: str, why: str, **more: Any) -> Column:
         """What was found out."""
         return Column(self.name, kind, why, self.missing, self.distinct, **more)
+
+
+def far_away(named: str, count: int) -> str:
+    """What to say about values that count as missing because they are far from the others; empty if there are none."""
+    many = "are far from all others, so they count" if count > 1 else "is far from all others, so it counts"
+    return f"; {named} {many} as missing" if count else ""
 
 
 def rows_of(count: int) -> str:
@@ -161,11 +180,11 @@ def looked_at(table: Table, name: str) -> Iterator[Look]:
     )
     number = table.number_in("v", name)
     (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select * from looked where v <> '' limit {FIRST})")
-    numbers, odd = 0, {WORDS_ALONE: filled}
+    numbers, bracketed, odd = 0, 0, {WORDS_ALONE: filled}
     if numeric and numeric > 0.1:
         database.execute(f"create or replace temp table looked as select v, {number} as x from looked")
         words = "select v, count(*) from looked where v <> '' and x is null group by 1 order by 2 desc, 1 limit 50"
         odd = dict(database.execute(words).fetchall())
-        (numbers,) = table.ask("count(x)", "looked")
-    yield Look(table, name, missing, filled, distinct, numbers, odd)
+        numbers, bracketed = table.ask("count(x), count(x) filter (starts_with(v, '('))", "looked")
+    yield Look(table, name, missing, filled, distinct, numbers, bracketed, odd)
     database.execute("drop table looked")

@@ -2,20 +2,28 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import product, starmap, takewhile
 from typing import Any
 
-from retrain.data.dialect import ODD_SHARE
+from retrain import schema
+from retrain.data.dialect import LOOKED_AT, ODD_SHARE
 from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look
+from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of
 from retrain.data.sql_table import literal
 from retrain.errors import RetrainError
 
-__all__ = ["no_numbers", "number_column", "numbers_of", "of_numbers"]
+__all__ = ["IDENTIFIER", "no_numbers", "number_column", "numbers_of", "of_numbers", "two_marks"]
 
 
 IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
+SENTINEL, NINES = re.compile(r"-\d+|([789])\1+"), re.compile("-99+")
+"""What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
+MOST_SENTINELS = 3
+"""Numbers at an end of a column of which each may stand for a missing one."""
 FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
@@ -24,6 +32,8 @@ EXPONENT, USUAL = r"\d+[eE]\d+", r".*([eE][+-]|\..*[eE]).*"
 """A number such as 12e3, which may be a code, and how programs write powers of ten: 1e+06 and 1.2E4."""
 LONG_NUMBER = r"[+-]?\d{16,}"
 """A whole number with so many digits that it may be read as its neighbour."""
+TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""The seconds since 1970 from 2000 to 2037, and how many parts of a second other programs write."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
 ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
@@ -93,7 +103,14 @@ def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str,
         f"{what} from {low:.6g} to {high:.6g}{note}{column.absent}",
         markers=tuple(column.odd),
         sentinels=sentinels,
-        doubts=(*column.lost, *column.mixed(are_numbers=True), *codes(column, as_codes), *days(column, as_dates)),
+        doubts=(
+            *column.lost,
+            *column.mixed(are_numbers=True),
+            *two_marks(column),
+            *codes(column, as_codes),
+            *days(column, as_dates),
+            *(seconds(column) if high > TIMES[0] else ()),
+        ),
         no_answers=() if sentinels else no_answers(column),
         **more,
     )
@@ -125,6 +142,45 @@ def days(column: Look, hint: str) -> Iterator[str]:
         yield f"{some} numbers in {shown(column.name)} can be read as dates, such as {first:.0f}: {hint}"
 
 
+def seconds(column: Look) -> Iterator[str]:
+    """What to say about whole numbers that may be seconds since 1970, or their parts."""
+    some = f"(select x from looked where x is not null limit {LOOKED_AT})"
+    low, high = column.ask("quantile_disc(x, 0.02), quantile_disc(x, 0.98)", some)
+    for unit, parts in UNITS_OF_TIME.items():
+        if column.distinct > FEW_CLASSES and TIMES[0] * parts <= low and high <= TIMES[1] * parts:
+            day = datetime.fromtimestamp(low / parts, tz=UTC).date()
+            command = f"frame[{column.name!r}] = pandas.to_datetime(frame[{column.name!r}], unit={unit!r})"
+            yield f"numbers in {shown(column.name)} may be times since 1970, such as {day}: if so, write dates, as in pandas: {command}"
+
+
+def two_marks(column: Look) -> tuple[str, ...]:
+    """What to say about numbers with two decimal marks, such as 12,50 and 12.50; or with one of them between thousands, perhaps.
+
+    1.234,50 tells which is which, and so do 12,50 and 12.345.
+    """
+    form = column.table.format
+    if column.is_numeric and form.decimal != "," and form.thousands != ",":
+        return ()
+    if not all(column.ask("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
+        return ()
+    short, long, both = r"[+-]?\d*{}(\d{{1,2}}|\d{{4,}})", r"[+-]?[1-9]\d{{0,2}}{}\d{{3}}", r"[^,]*\d[.,]\d+[.,]\d.*"
+    likes = [like.format(re.escape(sign)) for like in (short, long) for sign in ",."]
+    counts = ", ".join(f"min(v) filter (regexp_full_match(v, {literal(like)}))" for like in likes)
+    *found, mixed = column.ask(f"{counts}, bool_or(regexp_full_match(v, {literal(both)}))", column.sample)
+    either = literal(r"[+-]?\d*([.,]\d+)?")
+    (share,) = column.ask(f"avg(regexp_full_match(v, {either})::int)", column.sample)
+    pairs = [pair for pair in (found[:2], found[2:]) if all(pair)]
+    if mixed or not pairs or share < 1 - ODD_SHARE:
+        return ()
+    fact = f"{' and '.join(pairs[0])} in {shown(column.name)} "
+    if pairs[0] == found[:2]:
+        return (f"{fact}have two decimal marks: write all numbers with one of them",)
+    table = column.table
+    read = [table.ask(table.number_in(literal(text), column.name), "(select 1)")[0] for text in pairs[0]]
+    numbers = " and ".join(f"{number:.12g}" for number in read if number is not None)
+    return (f"{fact}are read as {numbers}: if both signs are decimal marks, write one of them",) if all(read) else ()
+
+
 def no_answers(column: Look) -> tuple[str, ...]:
     """The numbers that may stand for a missing answer, such as 98 and 99 in a column of answers from 1 to 7."""
     if column.distinct > FEW_CLASSES:
@@ -137,20 +193,44 @@ def no_answers(column: Look) -> tuple[str, ...]:
 
 
 def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
-    """The ways in which a number that stands for a missing one is written, and what to say about it.
+    """The ways in which numbers that stand for a missing one are written, and what to say about them.
 
-    It is frequent, negative or made of one repeated digit, such as 999, and farther from the others than they are from each
-    other.
+    Each is frequent, negative or made of one repeated digit, such as 999, and farther from the others than they are from each
+    other. There may be some at both ends, and several at one end, such as -998 and -999.
     """
-    for extreme in column.ask("min(x), max(x)"):
-        if extreme is None or not re.fullmatch(r"-\d+|([789])\1+", f"{extreme:.12g}"):
-            continue
-        same, other = f"x = {extreme!r}", f"x <> {extreme!r}"
-        count, low, high = column.ask(f"count(*) filter ({same}), min(x) filter ({other}), max(x) filter ({other})")
-        if low is None or high == low or count < max(5, column.filled // 200):
-            continue
-        if max(low - extreme, extreme - high) > FAR * (high - low):
-            written = column.select("distinct v", f"where {same} order by 1")
-            note = f"; {extreme:g} ({count:,} rows) is far from all others, so it counts as missing"
-            return tuple(text for (text,) in written), note
-    return (), ""
+    ends = list(starmap(partial(at_the_end, column), zip(column.ask("min(x), max(x)"), ("asc", "desc"), strict=True)))
+    pairs = sorted(product(*map(prefixes, ends)), key=lambda pair: -len(pair[0]) - len(pair[1]))
+    found = next(([*lows, *highs] for lows, highs in pairs if lows + highs and are_far(column, lows, highs)), [])
+    values = ", ".join(map(repr, found))
+    rows = (
+        column.select("x, count(*), list(distinct v order by v)", f"where x in ({values}) group by 1") if found else []
+    )
+    counts = {x: (count, written) for x, count, written in rows}
+    named = schema.enumerated([f"{x:g} ({rows_of(counts[x][0])})" for x in found])
+    return tuple(text for x in found for text in counts[x][1]), far_away(named, len(found))
+
+
+def at_the_end(column: Look, extreme: float | None, order: str) -> list[float]:
+    """The smallest or the largest numbers that may stand for a missing one, from the end of the column on."""
+    if extreme is None or not SENTINEL.fullmatch(f"{extreme:.12g}"):
+        return []
+    some = column.select("x, count(*)", f"where x is not null group by 1 order by 1 {order} limit {MOST_SENTINELS}")
+    return [x for x, _ in takewhile(lambda one: one[1] >= max(5, column.filled // 200), some)]
+
+
+def prefixes(end: Sequence[float]) -> list[list[float]]:
+    """No number, the one at the end, and the ones at the end that survey programs write for a missing answer."""
+    several = list(takewhile(lambda x: NO_ANSWER.fullmatch(f"{x:.12g}"), end))
+    return [[], *([*end[:1]] for _ in end[:1]), *(several[:many] for many in range(2, len(several) + 1))]
+
+
+def are_far(column: Look, lows: Sequence[float], highs: Sequence[float]) -> bool:
+    """Whether some of the smallest and of the largest numbers are far from all others, or the only negative ones, such as -99."""
+    low, high = column.ask(
+        "min(x), max(x)", f"(select x from looked where x not in ({', '.join(map(repr, [*lows, *highs]))}))"
+    )
+    if low is None or high == low:
+        return False
+    below = low >= 0 and all(NINES.fullmatch(f"{x:.12g}") for x in lows)
+    far = FAR * (high - low)
+    return (below or all(low - x > far for x in lows)) and all(x - high > far for x in highs)

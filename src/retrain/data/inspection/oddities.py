@@ -10,6 +10,7 @@ from retrain import schema
 from retrain.data.dialect import LOOKED_AT, ODD_SHARE, is_number
 from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.groups import rows_of_one
 from retrain.data.inspection.word_columns import alike
 from retrain.data.sql_table import Table, literal, moment
 
@@ -40,13 +41,16 @@ LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
 
-def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -> Iterator[str]:
+def oddities(
+    table: Table, columns: Sequence[Column], test_share: float = 0.2, *, is_divided: bool = False
+) -> Iterator[str]:
     """Sentences about what is odd, the most important ones first.
 
     Args:
         table: the rows.
         columns: what the columns hold, the target first.
         test_share: the share of rows in the test split.
+        is_divided: whether the user has said how rows are divided into splits.
     """
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
     yield from second_headers(table, columns)
@@ -57,7 +61,11 @@ def oddities(table: Table, columns: Sequence[Column], test_share: float = 0.2) -
         yield from column.doubts
     yield from about_columns(columns)
     if target.sentinels:
-        yield f"the target {target.sentinels[0]} counts as missing, and its rows are left out (--missing, --predict)"
+        many = "count" if target.sentinels[1:] else "counts"
+        yield f"the target {schema.enumerated(target.sentinels)} {many} as missing, and its rows are left out (--missing, --predict)"
+    if not is_divided:
+        expression = label_of(table, target) if target.predict == "label" else table.number(target.name)
+        yield from rows_of_one(table, columns, expression)
     yield from leaks(table, target, inputs)
     yield from repeats(table, target, inputs)
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)

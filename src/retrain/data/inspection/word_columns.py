@@ -1,9 +1,11 @@
 """Columns of words: texts, categories and identifiers."""
 
+import shlex
 from collections.abc import Iterable
 
 from retrain.data.dialect import MOSTLY, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.date_columns import CLOCKS, formats_of
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.repairs import one_spelling, plain
 from retrain.data.sql_table import literal
@@ -48,7 +50,7 @@ def word_column(column: Look) -> Column:
 
 def amounts(column: Look, found: Column) -> tuple[str, ...]:
     """What to say about a column of words if most of them look like amounts, and there are many different ones."""
-    if found.scattered or column.distinct <= FEW_AMOUNTS:
+    if column.distinct <= FEW_AMOUNTS:
         return ()
     alike = f"regexp_full_match(v, {literal(AMOUNT)})"
     signs = "regexp_replace(regexp_replace(v, '^0[xX][\\dA-Fa-f]+$', '0x'), '[^\\p{L}]+', '', 'g')"
@@ -57,10 +59,14 @@ def amounts(column: Look, found: Column) -> tuple[str, ...]:
     )
     if (share or 0) <= MOSTLY or different > MOST_SIGNS:
         return ()
+    is_clock = any(written in CLOCKS for written in formats_of(column, asked=True))
+    if found.scattered and not is_clock:
+        return ()
     fact = (
         f"values in {shown(column.name)} such as {shown(first)} look like amounts or times, but are not read as numbers"
     )
-    return (f"{fact}: write numbers instead, unless they are codes",)
+    hint = f"add --dates {shlex.quote(column.name)} if they are times of day, or " if is_clock else ""
+    return (f"{fact}: {hint}write numbers instead, unless they are codes",)
 
 
 def spellings(column: Look) -> tuple[str, ...]:
