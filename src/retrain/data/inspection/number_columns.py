@@ -219,8 +219,8 @@ def at_the_end(column: Look, extreme: float | None, order: str) -> list[float]:
 
 
 def prefixes(end: Sequence[float]) -> list[list[float]]:
-    """No number, the one at the end, and the ones at the end that survey programs write for a missing answer."""
-    several = list(takewhile(lambda x: NO_ANSWER.fullmatch(f"{x:.12g}"), end))
+    """No number, the one at the end, and the ones at the end that programs write for no value: 98 and 99 may be answers."""
+    several = list(takewhile(lambda x: abs(x) >= 100 and NO_ANSWER.fullmatch(f"{x:.12g}"), end))
     return [[], *([*end[:1]] for _ in end[:1]), *(several[:many] for many in range(2, len(several) + 1))]
 
 
