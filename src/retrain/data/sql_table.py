@@ -146,7 +146,7 @@ class Table:
         return self.number_in(self.value(name), name)
 
     def number_in(self, value: str, name: str) -> str:
-        """The expression of a value of a column as a number; NULL where it is not a finite number. (5.00) and 5.00- are -5; (5) is a word."""
+        """The expression of a value of a column as a number; NULL where it is not a finite number. (5.00), (5) and 5.00- are -5; 5- is a word."""
         given, is_pointed = value, self.is_pointed(name)
         value = written = plain(value, self.format.units_of(name))
         if self.format.thousands is not None:

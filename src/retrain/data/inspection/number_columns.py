@@ -158,8 +158,8 @@ def two_marks(column: Look) -> tuple[str, ...]:
 
     1.234,50 tells which is which, and so do 12,50 and 12.345.
     """
-    form = column.table.format
-    if column.is_numeric and form.decimal != "," and form.thousands != ",":
+    table, signs = column.table, {column.table.format.decimal, column.table.format.thousands}
+    if table.is_pointed(column.name) != "false" or (column.is_numeric and "," not in signs):
         return ()
     if not all(column.ask("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
         return ()
@@ -170,13 +170,12 @@ def two_marks(column: Look) -> tuple[str, ...]:
     either = literal(r"[+-]?\d*([.,]\d+)?")
     (share,) = column.ask(f"avg(regexp_full_match(v, {either})::int)", column.sample)
     pairs = [pair for pair in (found[:2], found[2:]) if all(pair)]
-    if mixed or not pairs or share < 1 - ODD_SHARE:
+    if mixed or not pairs or share < 1 - ODD_SHARE or (pairs[0] != found[:2] and not column.numbers):
         return ()
     fact = f"{' and '.join(pairs[0])} in {shown(column.name)} "
     if pairs[0] == found[:2]:
         return (f"{fact}have two decimal marks: write all numbers with one of them",)
-    table = column.table
-    read = [table.ask(table.number_in(literal(text), column.name), "(select 1)")[0] for text in pairs[0]]
+    read = [column.ask("min(x)", f"looked where v = {literal(text)}")[0] for text in pairs[0]]
     numbers = " and ".join(f"{number:.12g}" for number in read if number is not None)
     return (f"{fact}are read as {numbers}: if both signs are decimal marks, write one of them",) if all(read) else ()
 
