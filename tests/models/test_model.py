@@ -132,7 +132,7 @@ def test_wrong_rows_are_named(numbers, rows, error):
     assert str(raised.value) == error
 
 
-@pytest.mark.parametrize("value", [None, 3, float("nan"), ["a"], "\ud83d"])
+@pytest.mark.parametrize("value", [None, 3, float("nan"), {"a"}, "\ud83d"])
 def test_texts_must_be_texts(tmp_path, value):
     model = retrain.load(write_model(tmp_path / "model", "text", "classification"))
     if value is None or value != value:  # noqa: PLR0124 (NaN); one of several texts may be missing
@@ -141,6 +141,11 @@ def test_texts_must_be_texts(tmp_path, value):
     else:
         with pytest.raises(RetrainError, match="row 1, column 'title'"):
             model.predict([{"title": value, "text": "a ship"}])
+
+
+def test_lists_are_texts_as_in_files(anything):
+    rows = [{"age": 1, "size": "3", "sold": None, "note": ["a", "ship"]}]
+    assert list(columns_of(rows, anything, [], Format())["note"]) == ['["a","ship"]']
 
 
 def test_values_are_read_as_in_training(anything):

@@ -193,7 +193,10 @@ def is_missing(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """A text; raises WrongValueError for anything else."""
+    """A text; raises WrongValueError for anything else. A list or an object is its JSON text, as in a file of JSON lines."""
+    if isinstance(value, list | dict):
+        with suppress(TypeError, ValueError, RecursionError):
+            value = json_text(value)
     if not isinstance(value, str):
         raise WrongValueError("is not a text; put quotation marks around it")
     if not value.isascii() and SURROGATE.search(value):
@@ -203,12 +206,7 @@ def text(value: Any) -> str:
 
 def category(value: Any, known: frozenset[str]) -> str:
     """A category as the training file spelt it. A list or an object is its JSON text, as in a file of JSON lines."""
-    if isinstance(value, list | dict):
-        try:
-            value = json_text(value)
-        except (TypeError, ValueError, RecursionError):
-            raise WrongValueError("is not a category; give a text or a number") from None
-    if isinstance(value, str):
+    if isinstance(value, str | list | dict):
         return spelt(text(value).strip(), known)
     if not isinstance(value, Real | Decimal | np.bool_):
         raise WrongValueError("is not a category; give a text or a number")
