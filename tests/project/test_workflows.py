@@ -1,5 +1,6 @@
 """CI: pinned actions, read-only rights, time limits, and the same make targets that developers run."""
 
+import json
 import os
 import re
 import subprocess
@@ -173,6 +174,26 @@ def test_summary_shows_changed_metrics(tmp_path):
     ended = project.run(*make)
     assert ended.returncode == 0, ended.said
     assert "make ui" in ended.stdout
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_compare_shows_test_metrics_alone(tmp_path, shared):
+    """DVC names the file of a metric too where two datasets share the metric."""
+    project = copy_of_repository(tmp_path / "project")
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    metrics, other = (project.folder / "reports" / name / "metrics.json" for name in ("diabetes", "docstrings"))
+    if shared:
+        other.write_text(metrics.read_text())
+        project.commit()
+    content = json.loads(metrics.read_text())
+    for part in content.values():
+        if "rmse" in part:
+            part["rmse"] = {"low": 1.0, "high": 2.0} if isinstance(part["rmse"], dict) else 12.5
+    metrics.write_text(json.dumps(content))
+    ended = project.run("make", "--silent", "--old-file=.venv/installed", "compare")
+    assert ended.returncode == 0, ended.said
+    (header,) = (line for line in ended.stdout.splitlines() if "Experiment" in line)
+    assert header.split() == ["Experiment", "reports/diabetes/metrics.json:test.rmse" if shared else "test.rmse"]
 
 
 def test_ci_run_is_a_script():
