@@ -67,6 +67,16 @@ def test_sync_recreates_all_runs_once(finished_project, forgotten):
     assert content(forgotten.folder / "mlflow.db") == before
 
 
+def test_sync_writes_lost_artifacts_again(forgotten):
+    assert forgotten.retrain_here("sync", "tiny_sign").exit_code == 0
+    store, before = forgotten.folder / "mlruns", forgotten.runs("tiny_sign")
+    files = {path.relative_to(store) for path in store.rglob("*") if path.is_file()}
+    shutil.rmtree(store)
+    assert forgotten.retrain_here("sync", "tiny_sign").exit_code == 0
+    assert {path.relative_to(store) for path in store.rglob("*") if path.is_file()} == files
+    assert forgotten.runs("tiny_sign") == before
+
+
 def test_sync_of_all_commits_reads_the_cache(forgotten):
     forgotten.set("tiny_sign.train.loop.learning_rate", 0.1)
     forgotten.run_stages_here(

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from retrain import params, processes
+from retrain.models.model import sha256_of
 from retrain.tracking import naming
 
 import pytest
@@ -65,8 +66,7 @@ def test_run_has_everything_about_its_model(finished_project):
     assert {"version.torch", "version.mlflow"} <= set(tags)
     assert min(run["metrics"]) == "test/accuracy"  # MLflow shows the metrics in this order
     assert {name.split("/")[0] for name in run["metrics"] if "/" in name} == {"test", "test_baseline", "test_reference"}
-    model = hashlib.sha256((finished_project.folder / "models/tiny_news/model.safetensors").read_bytes()).hexdigest()
-    assert tags["model_sha256"] == model
+    assert tags["model_sha256"] == sha256_of(finished_project.folder / "models/tiny_news")
     assert {name for name in tags if name.startswith("sha256.")} == {"sha256.train", "sha256.evaluate", "sha256.plot"}
 
 

@@ -18,7 +18,7 @@ from retrain import environment, schema
 from retrain.errors import RetrainError
 from retrain.models import description
 from retrain.models.result import Content, Result
-from retrain.tracking import store
+from retrain.tracking import runs, store
 from retrain.tracking.recording import now
 from retrain.tracking.store import experiment_id, one_at_a_time, reachable, writing
 
@@ -63,7 +63,7 @@ def register(client: "MlflowClient", result: Result, run_id: str) -> "ModelVersi
         if found := version_of(client, result.dataset, content.sha256):
             return found
         logged = log(client, result, content, run_id)
-        known = {RESULT: content.sha256, "model_sha256": content.artifacts[f"model/{description.WEIGHTS}"].sha256}
+        known = {RESULT: content.sha256, "model_sha256": runs.model_sha256(content)}
         with reachable():
             names = [registered.name for registered in client.search_registered_models(f"name = '{result.dataset}'")]
         with writing(client):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as StoredRun
 
-__all__ = ["Epoch", "Run", "RunFacts", "claim", "create", "newest", "pages", "record"]
+__all__ = ["Epoch", "Run", "RunFacts", "claim", "create", "model_sha256", "newest", "pages", "record"]
 
 
 LARGEST_BATCH = 1000
@@ -36,6 +36,7 @@ MOST_PARAMS = 100
 """Parameters that MLflow takes in one call."""
 LONGEST_PARAM = 6000
 """Characters of a parameter that MLflow takes. The artifact `params.json` has all of them."""
+PARAMETERS = "params.json"
 MADE_BY = {"model": "train", "history.csv": "train", "plots": "plot", "report.html": "plot", "MODEL_CARD.md": "plot"}
 """The stage of artifacts, by their first folder or name; all others are from evaluate."""
 SHOWN_AS = {"learning_rate": "train_learning_rate"}
@@ -153,7 +154,7 @@ class Run:
         with writing(self.client):
             if parameters:  # they are written last: as long as some are missing, the rest may be missing too
                 self.client.log_inputs(self.run_id, [] if has_inputs else dataset_inputs(facts))
-                self.client.log_dict(self.run_id, facts.sections, "params.json")
+                self.client.log_dict(self.run_id, facts.sections, PARAMETERS)
             values = [Param(name, schema.shortened(value, LONGEST_PARAM)) for name, value in parameters.items()]
             for start in range(0, len(values), MOST_PARAMS):
                 self.client.log_batch(self.run_id, params=values[start : start + MOST_PARAMS])
@@ -176,14 +177,20 @@ class Run:
         stored = self.stored()
         data, experiment = stored.data, stored.info.experiment_id
         digests = stage_digests(content)
+        same = {name for name in content.artifacts if data.tags.get(tag := stage_tag(name)) == digests[tag]}
         with reachable():
+            folders = {name.rpartition("/")[0] for name in same}
+            found = {
+                file.path for folder in folders for file in self.client.list_artifacts(self.run_id, folder or None)
+            }
             for name, artifact in content.artifacts.items():
-                tag = stage_tag(name)
-                if data.tags.get(tag) != digests[tag]:
+                if name not in same & found:
                     self.client.log_artifact(self.run_id, str(artifact.path), name.rpartition("/")[0] or None)
+            if "" in folders and PARAMETERS not in found:
+                self.client.log_dict(self.run_id, RunFacts.of(content.description).sections, PARAMETERS)
         tags = {
             **digests,
-            "model_sha256": content.artifacts[f"model/{WEIGHTS}"].sha256,
+            "model_sha256": model_sha256(content),
             known_by: content.sha256,
             "mlflow.note.content": note(
                 content, f"#/experiments/{experiment}/runs/{self.run_id}", data.tags.get("git_commit")
@@ -198,6 +205,11 @@ class Run:
             show(self.client, experiment, view(content))
         if self.stored().info.status != "FINISHED":
             self.end("FINISHED")
+
+
+def model_sha256(content: Content) -> str:
+    """The digest of a model's files: what `retrain serve` calls the model, and the ledger."""
+    return files.combined_sha256({name: content.artifacts[f"model/{name}"].sha256 for name in (FILE, WEIGHTS)})
 
 
 def stage_tag(artifact: str) -> str:
