@@ -26,7 +26,7 @@ def test_reset_undoes_an_experiment(finished):
         "params.yaml: restored the block of tiny_sign",
         "dvc.lock: restored the stages of tiny_sign",
         f"{REPORT}: restored",
-        "the outputs of tiny_sign are restored from DVC's cache",
+        "the outputs of tiny_sign are as in the last commit",
     ]
     assert {path: path.read_bytes() for path in outputs} == before
     assert (finished.folder / "params.yaml").read_text() == text
@@ -77,6 +77,19 @@ def test_reset_without_cache_says_how_to_get_it(finished):
     )
     assert finished.params()["datasets"]["tiny_sign"]["train"]["loop"]["epochs"] == 4
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_reset_fills_a_lost_cache(finished):
+    shutil.rmtree(finished.folder / ".dvc/cache")
+    ended = finished.retrain_here("reset", "tiny_sign")
+    assert ended.exit_code == 0, ended.output
+    first, *_, last = ended.stdout.splitlines()
+    assert first.startswith("DVC's cache had lost 'data/tiny_sign/prepared', ")
+    assert last == "the outputs of tiny_sign are as in the last commit"
+    shutil.rmtree(finished.folder / "models/tiny_sign")
+    again = finished.retrain_here("reset", "tiny_sign")
+    assert "had lost" not in again.stdout
+    assert (finished.folder / "models/tiny_sign/model.json").exists()
 
 
 def test_reset_of_unknown_dataset(finished):

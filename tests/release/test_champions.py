@@ -96,6 +96,27 @@ def test_better_model_becomes_champion(approved):
     assert events(approved) == ["promoted", "promoted"]
 
 
+def test_promoted_outputs_are_in_the_cache(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    shutil.rmtree(project.folder / ".dvc/cache")
+    ended = project.retrain_here("promote", DATASET)
+    assert ended.exit_code == 0, ended.output
+    shutil.rmtree(project.folder / "models" / DATASET)
+    project.dvc("checkout", f"models/{DATASET}")
+    (promoted,) = (entry for entry in ledger.read(project.folder, DATASET) if entry["event"] == "promoted")
+    with chdir(project.folder):
+        assert retrain.load(DATASET).sha256 == promoted["model_sha256"]
+
+
+def test_entry_of_an_earlier_version(approved):
+    """It has the digest of the weights alone."""
+    path = approved.folder / ledger.path_of(DATASET)
+    (promoted,) = (entry for entry in ledger.read(approved.folder, DATASET) if entry["event"] == "promoted")
+    path.write_text(path.read_text().replace(promoted["model_sha256"], "0" * 64))
+    ended = approved.retrain_here("promote", DATASET)
+    assert ended.stdout == f"{DATASET}: this model is the champion already, version 1\n"
+
+
 def test_worse_model_stays_challenger(approved):
     use(approved, "worse")
     for _ in range(2):  # the same refusal is written once

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from retrain import cli, environment, files, git, params, yaml_files
+from retrain import cli, environment, files, git, params, schema, yaml_files
 from retrain.errors import RetrainError
-from retrain.pipeline import dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import dvc_cache, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_cache import OutputFinder
 
 import click
@@ -44,9 +44,7 @@ def require_outputs(workspace: Path, dataset: str) -> None:
     lock = dvc_lock.of_commit(workspace, "HEAD").of([dataset])
     finder = OutputFinder.of(workspace)
     for path, digest in lock.outputs().items():
-        contents = finder.contents(path, digest)
-        found = contents is not None and all(finder.file(place, own) for place, own in contents.items())
-        if not found and git.content(workspace, "HEAD", path) is None:
+        if finder.lacks(path, digest) and git.content(workspace, "HEAD", path) is None:
             hint = f"get them from a remote: dvc fetch --all-commits {' '.join(lock.stages)}; or undo the change of {params.FILE} and run: make repro"
             raise RetrainError(f"the committed outputs of {dataset}", "are not all in DVC's cache", hint)
 
@@ -122,5 +120,7 @@ def restore_outputs(workspace: Path, dataset: str, made: Iterable[str]) -> str:
             files.remove(workspace / path)
     if not lock.stages:
         return f"{dataset} has no committed results: its outputs were removed"
+    if lost := dvc_cache.put_back(workspace, lock.outputs()):
+        click.echo(f"DVC's cache had lost {schema.some_of(lost)}, and has them again")
     dvc_program.output(workspace, "checkout", "--quiet", "--force", *lock.stages)
-    return f"the outputs of {dataset} are restored from DVC's cache"
+    return f"the outputs of {dataset} are as in the last commit"

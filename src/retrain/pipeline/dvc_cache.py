@@ -4,13 +4,14 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.files import md5
-from retrain.pipeline import dvc_program
+from retrain.pipeline import dvc_program, dvc_yaml
 
-__all__ = ["FOLDER", "OutputFinder", "digest", "folder_digest", "listing"]
+__all__ = ["FOLDER", "OutputFinder", "digest", "folder_digest", "listing", "put_back"]
 
 
 FOLDER = ".dir"
@@ -49,6 +50,11 @@ class OutputFinder:
         listings = (listing(folder / path) for folder in self.folders)
         return next((found for found in listings if folder_digest(found) == digest), None)
 
+    def lacks(self, path: str, digest: str) -> bool:
+        """Whether an output, or a file of it, is not found."""
+        contents = self.contents(path, digest)
+        return contents is None or not all(self.file(place, own) for place, own in contents.items())
+
     def in_cache(self, digest: str) -> Path:
         """The path in DVC's cache for a digest."""
         return self.cache / "files" / "md5" / digest[:2] / digest[2:]
@@ -58,6 +64,30 @@ class OutputFinder:
 def cache_folder(workspace: Path) -> Path:
     """DVC's cache folder, which the configuration may have moved."""
     return Path(dvc_program.output(workspace, "cache", "dir").strip())
+
+
+def put_back(workspace: Path, outputs: Mapping[str, str]) -> list[str]:
+    """Copy outputs that DVC's cache has lost into it again, where they are as dvc.lock records them; returns their paths.
+
+    Args:
+        workspace: the project's folder.
+        outputs: the paths and digests of some of the outputs in its dvc.lock.
+    """
+    cache, everywhere = OutputFinder(cache_folder(workspace), ()), OutputFinder.of(workspace)
+    lost = {path: digest for path, digest in outputs.items() if cache.lacks(path, digest)}
+    here = {path for path, digest in lost.items() if not everywhere.lacks(path, digest)}
+    if not here:
+        return []
+    from dvc.repo import Repo
+
+    done = []
+    with closing(Repo(str(workspace))) as repo, repo.lock:
+        for out in repo.index.outs:
+            path = dvc_yaml.local_path(out)
+            if path in here and out.use_cache and out.hash_info.value == outputs[path]:
+                out.commit(relink=False)
+                done.append(path)
+    return done
 
 
 def listing(folder: Path) -> dict[str, str]:

@@ -27,6 +27,7 @@ __all__ = [
     "editing",
     "in_order",
     "leave_out_broken_blocks",
+    "local_path",
     "overlap",
     "read",
 ]
@@ -157,7 +158,9 @@ def check(folder: Path, only: str | None = None) -> None:
 
 
 def check_repository(folder: Path) -> None:
-    """Raise RetrainError if a folder is not in git, although DVC needs that."""
+    """Raise RetrainError if a folder is not a project, or not in git, although DVC needs that."""
+    if not (folder / FILE).exists():
+        raise RetrainError(str(folder), f"has no {FILE}", "run this in the project's folder")
     configured = [path.read_text(encoding="utf-8") for path in (folder / ".dvc").glob("config*")]
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)) and "no_scm" not in str(configured):
         hint = "run: git init && git add --all && git commit --message Start; or get the project by git clone"

@@ -11,7 +11,7 @@ from retrain import environment, git
 from retrain.errors import RetrainError
 from retrain.evaluation.noninferiority import PASS
 from retrain.models import description
-from retrain.pipeline import dvc_lock
+from retrain.pipeline import dvc_cache, dvc_lock
 from retrain.release import ledger, results
 from retrain.release.gate import Decision
 from retrain.release.results import RecordedResult
@@ -65,8 +65,9 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
         hint = f"commit it: git add {paths} && git commit -m '{dataset}'"
         raise RetrainError(f"the result of '{dataset}'", fact, hint)
     content = candidate.collected().read()
-    weights = content.artifacts["model/model.safetensors"].sha256
-    entry = {"model_sha256": weights, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}
+    dvc_cache.put_back(folder, outputs)  # a later training replaces the files in their places
+    model = runs.model_sha256(content)
+    entry = {"model_sha256": model, "result_sha256": content.sha256, "commit": commit, "outputs": outputs}
     return Proposal(folder, dataset, entry)
 
 
