@@ -1,5 +1,6 @@
 """`retrain repro`: what it runs, leaves out and prints."""
 
+import os
 import re
 import shutil
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from support import servers
+from support.errors import error_line
 from support.project import files_section
 
 pytestmark = pytest.mark.slow
@@ -65,6 +67,36 @@ def test_named_dataset_must_be_available(finished, closed_port):
     ended = finished.retrain_here("repro", "remote")
     assert ended.exit_code == 1
     assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
+
+
+def test_decimal_in_place_of_a_whole_number(finished):
+    """DVC takes 5.0 for the 5 of dvc.lock, and would run nothing."""
+    finished.set("tiny_sign.train.network.hidden", 5.0)
+    wrong = "params.yaml: datasets.tiny_sign.train.network.hidden is 5.0, but must be a whole number; correct the value"
+    ended = finished.retrain_here("repro", "tiny_sign")
+    assert (ended.exit_code, ended.stderr) == (1, f"Error: {wrong}\n")
+    ended = finished.run("retrain", "repro")
+    assert ended.returncode == 1
+    assert f"tiny_sign is left out: {wrong}\n" in ended.stderr
+    assert "tiny_news: the results are identical to the committed ones." in ended.stdout
+
+
+def test_unreadable_locks_of_dvc_are_removed(finished):
+    (finished.folder / ".dvc/tmp/rwlock").write_text('{"wri')
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 0, ended.said
+    assert "removed .dvc/tmp/rwlock, which can't be read" in ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_project_of_another_user(finished):
+    finished.folder.chmod(0o555)
+    try:
+        ended = finished.retrain_here("repro", "tiny_sign")
+    finally:
+        finished.folder.chmod(0o755)
+    assert ended.exit_code == 1
+    assert error_line(ended.stderr).startswith(f"{finished.folder} can't be written (permission denied); ")
 
 
 def test_stages_of_a_removed_dataset_leave_dvc_lock(finished):

@@ -10,7 +10,7 @@ from retrain.pipeline import dvc_yaml
 
 import click
 
-__all__ = ["command"]
+__all__ = ["check_stages", "command"]
 
 
 @click.command(epilog=cli.examples("retrain check", "retrain check reviews"))
@@ -50,7 +50,7 @@ def problems_of(workspace: Path, name: str) -> Iterator[str]:
     except RetrainError as error:
         yield str(error)
         return
-    for check in (check_prepare, check_split, check_train, check_rest, check_gate):
+    for check in (check_prepare, *STAGES, check_gate):
         try:
             check(workspace, name, block)
         except RetrainError as error:
@@ -100,6 +100,17 @@ def check_rest(_workspace: Path, name: str, block: Mapping[str, Any]) -> None:
 
     schema.check(block["evaluate"], Evaluate, params.section_path(name, "evaluate"))
     schema.check(block["plot"], Plot, params.section_path(name, "plot"))
+
+
+STAGES = (check_split, check_train, check_rest)
+
+
+def check_stages(workspace: Path, name: str) -> None:
+    """Raise RetrainError if a parameter of a dataset is wrong; those of prepare are checked where its rows are looked for."""
+    block = params.dataset_block(workspace, name)
+    params.check_choices(workspace, name)
+    for check in STAGES:
+        check(workspace, name, block)
 
 
 def check_gate(workspace: Path, name: str, _block: Mapping[str, Any]) -> None:

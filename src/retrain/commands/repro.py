@@ -7,6 +7,7 @@ from typing import Any
 
 from retrain import cli, environment, files, params
 from retrain.commands import reset
+from retrain.commands.check import check_stages
 from retrain.data import report_csv
 from retrain.errors import RetrainError
 from retrain.evaluation import seeds
@@ -33,12 +34,14 @@ def command(dataset: str | None) -> None:
     """
     workspace = environment.workspace()
     dvc_yaml.check_repository(workspace)
-    # A bare `dvc repro` would fail for a broken block or an unavailable dataset.
+    check_writable(workspace)
+    # A bare `dvc repro` would fail for a broken block or an unavailable dataset. It would not see that 50.0 became 50.
     broken: list[str] = []
     if dataset is not None:
+        check_stages(workspace, dataset)
         datasets = availability.named_or_available(workspace, dataset)
     else:
-        datasets, broken = availability.available_and_broken(workspace)
+        datasets, broken = availability.available_and_broken(workspace, check_stages)
         remove_stale_entries(workspace)
     dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"plot@{name}" for name in datasets))
     click.echo()
@@ -47,6 +50,14 @@ def command(dataset: str | None) -> None:
     if broken:
         fact = f"{len(broken)} of {len(params.datasets(workspace))} datasets did not run ({', '.join(broken)})"
         raise RetrainError(params.FILE, fact, "correct what the lines above name")
+
+
+def check_writable(workspace: Path) -> None:
+    """Raise RetrainError if DVC could not write its files."""
+    for path in map(workspace.joinpath, (".", ".dvc", ".dvc/tmp", dvc_lock.FILE)):
+        if path.exists() and not os.access(path, os.W_OK):
+            hint = f"check its permissions: ls -ld {path}; or work in a clone of your own: git clone {workspace}"
+            raise RetrainError(str(path), "can't be written (permission denied)", hint)
 
 
 def remove_stale_entries(workspace: Path) -> None:

@@ -1,5 +1,6 @@
 """Which datasets are available now: their data is on this machine, or can be downloaded."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from retrain import environment, params, schema
@@ -50,11 +51,14 @@ def named_or_available(workspace: Path, dataset: str | None) -> list[str]:
     return available_and_broken(workspace, all_or_none=True)[0]
 
 
-def available_and_broken(workspace: Path, *, all_or_none: bool = False) -> tuple[list[str], list[str]]:
+def available_and_broken(
+    workspace: Path, check_block: Callable[[Path, str], None] = params.check_choices, *, all_or_none: bool = False
+) -> tuple[list[str], list[str]]:
     """The datasets that can run now, and those that need a correction first; prints a line for each that can't run.
 
     Args:
         workspace: the project's folder.
+        check_block: raises RetrainError for a dataset that is wrong in another way.
         all_or_none: whether a dataset that needs a correction is an error even if others can run.
 
     Raises:
@@ -65,6 +69,7 @@ def available_and_broken(workspace: Path, *, all_or_none: bool = False) -> tuple
     for name in map(str, params.datasets(workspace)):
         try:
             check(workspace, name)
+            check_block(workspace, name)
             ensure_available(workspace, name)
             ready.append(name)
         except RetrainError as error:

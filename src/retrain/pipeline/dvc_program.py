@@ -4,6 +4,7 @@ It is DVC's own command line. It hides advice about git, and advice to run `dvc 
 named in the last line.
 """
 
+import json
 import logging
 import re
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from retrain import git, processes
+from retrain import environment, git, processes
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_yaml
 
@@ -89,6 +90,35 @@ def hide_push_advice() -> None:
     ui.write = write_others
 
 
+def remove_unreadable_locks() -> None:
+    """Remove DVC's list of locked paths if it can't be read, as after a full disk: DVC would refuse each command.
+
+    DVC writes it under a lock of its own, so what is unreadable under that lock was left by a command that has ended.
+    """
+    from dvc import rwlock
+    from dvc.lock import make_lock
+    from voluptuous import Invalid
+
+    folder = environment.workspace() / ".dvc" / "tmp"
+    path = folder / rwlock.RWLOCK_FILE
+
+    def is_unreadable() -> bool:
+        try:
+            rwlock.SCHEMA(json.loads(path.read_bytes()))
+        except OSError:
+            return False
+        except (ValueError, Invalid):
+            return True
+        return False
+
+    if not is_unreadable():
+        return
+    with make_lock(str(folder / rwlock.RWLOCK_LOCK), tmp_dir=str(folder)):
+        if is_unreadable():
+            path.unlink()
+            sys.stderr.write(f"removed .dvc/tmp/{path.name}, which can't be read, perhaps after a full disk\n")
+
+
 def main(arguments: list[str]) -> int:
     """Run DVC and return the exit code."""
     from dvc import cli
@@ -98,6 +128,7 @@ def main(arguments: list[str]) -> int:
     cli.logger.addFilter(failed)
     scm_context.logger.setLevel(logging.WARNING)
     hide_push_advice()
+    remove_unreadable_locks()
     dvc_yaml.leave_out_broken_blocks()
     code: int = cli.main(arguments)
     if not failed.name:
