@@ -62,7 +62,7 @@ def failure(where: str, folder: Path, message: str) -> RetrainError:
     if "dubious ownership" in message:
         return RetrainError(where, fact, f"run: git config --global --add safe.directory {folder}")
     if "not a git repository" in message:
-        return RetrainError(
-            where, fact, "run this in a git repository; to make one: git init && git add --all && git commit"
-        )
+        make = "run this in a git repository; to make one: git init && git add --all && git commit"
+        is_project = (folder / "dvc.yaml").exists()
+        return RetrainError(where, fact, make if is_project else "run this in the project's folder")
     return RetrainError(where, fact, "run this in a git repository that has a commit")

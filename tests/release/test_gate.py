@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from retrain import params
@@ -207,6 +208,16 @@ def test_champion_of_a_lost_commit(gated):
     gone = asked(gated, "tiny_numbers")
     assert gone.exit_code == 2
     assert "model.json of commit 0000000 is not in DVC's cache; run: dvc fetch --all-commits" in gone.stdout
+
+
+def test_outputs_that_were_never_pulled(gated):
+    for folder in (".dvc/cache", "models", "reports/tiny_numbers"):
+        shutil.rmtree(gated.folder / folder)
+    gate_of(gated, "longer", "tiny_numbers", floors={"rmse": 9.0})
+    assert error_line(asked(gated, "tiny_numbers").stderr) == (
+        "model.json of the working tree is not in DVC's cache; "
+        "run: dvc pull --with-deps plot@tiny_numbers; if no remote has it: make repro DATASET=tiny_numbers"
+    )
 
 
 def test_rows_that_a_model_learned_from(gated):

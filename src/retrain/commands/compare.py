@@ -11,7 +11,7 @@ from retrain import cli, environment, params, schema
 from retrain.data.report_csv import in_short
 from retrain.errors import RetrainError, UnavailableError, printable
 from retrain.evaluation import seeds
-from retrain.pipeline import dvc_lock, revisions
+from retrain.pipeline import dvc_lock, dvc_yaml, revisions
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release.results import METRICS, RecordedResult
@@ -162,6 +162,7 @@ def command(first: str, second: str, datasets: tuple[str, ...], markdown: bool) 
     were evaluated on the same test rows, each difference has a 95 % interval. Results come from git and DVC's cache.
     """
     workspace = environment.workspace()
+    dvc_yaml.check_repository(workspace)
     shown = {name: revisions.named(workspace, name) for name in (first, second)}
     locks = {name: revision.lock() for name, revision in shown.items()}
     with TemporaryDirectory(prefix="retrain-compare-") as folder:

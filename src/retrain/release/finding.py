@@ -46,8 +46,12 @@ def folder_of(workspace: Path, name: str) -> Path:
         return workspace / "models" / name
     if Path(name, description.FILE).exists():
         return Path(name)
-    if re.fullmatch(schema.NAME, name):
-        raise no_model(workspace, name)
+    path = Path(name)
+    if re.fullmatch(schema.NAME, path.name) and (name == path.name or path.absolute().parent == workspace / "models"):
+        raise no_model(workspace, path.name)
+    if name and not path.exists() and not any((workspace / part).exists() for part in (params.FILE, "models")):
+        hint = "run this in the project's folder, or give the whole path"
+        raise RetrainError(str(path.absolute()), "does not exist", hint)
     hint = "name a dataset, a model's folder, or models:/NAME@champion"
     raise RetrainError(name or "MODEL", f"is not a folder with {description.FILE}", hint)
 

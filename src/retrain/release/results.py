@@ -149,7 +149,10 @@ class RecordedResult:
 
     def lacking(self, name: str) -> UnavailableError:
         """The error for a file that is not available, with the command that gets it."""
-        return UnavailableError(f"{name} of {self.revision.name}", "is not in DVC's cache", f"run: {self.to_get_files}")
+        get = self.to_get_files
+        if not self.revision.commit:
+            get = f"dvc pull --with-deps plot@{self.dataset}; if no remote has it: make repro DATASET={self.dataset}"
+        return UnavailableError(f"{name} of {self.revision.name}", "is not in DVC's cache", f"run: {get}")
 
     @property
     def to_get_files(self) -> str:
