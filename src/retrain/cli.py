@@ -97,7 +97,12 @@ def stage(work: Callable[..., None]) -> click.Command:
         name = Path(work.__code__.co_filename).stem
         parameters = params.dataset_block(environment.workspace(), dataset)[name]
         click.get_current_context().obj = Inputs(name, dataset, time.time_ns(), environment.code_states(), parameters)
-        work(dataset, **options)
+        try:
+            work(dataset, **options)
+        except KeyboardInterrupt:
+            again = environment.stage_command(name, dataset)
+            stage_message(name, dataset)(f"interrupted before its end. To run it again: {again}")
+            raise
         require_unchanged()
 
     return command

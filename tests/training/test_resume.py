@@ -267,6 +267,17 @@ def test_different_training_is_reported(tmp_path, other, reason):
         assert len(printed) == 1  # a second start does not repeat it
 
 
+def test_interrupt_before_the_first_save(tmp_path):
+    printed: list[str] = []
+    with (
+        pytest.raises(SystemExit) as ended,
+        checkpoint.open_checkpoint(tmp_path, "tiny", IDENTITY, processes.parent_processes(), printed.append),
+    ):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert printed == ["interrupted; nothing was saved yet. To start again, run: python3 src/train.py --dataset tiny"]
+
+
 NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,7 +61,7 @@ class Hashed:
         self.file.flush()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
     """The checkpoint of one training."""
 
@@ -68,6 +69,8 @@ class Checkpoint:
     fingerprint: Fingerprint
     started_by: Ancestors
     """What `processes.parent_processes` returned at the start of this training."""
+    is_finished: bool = False
+    """Whether the result is written."""
 
     @property
     def digest(self) -> str:
@@ -163,6 +166,7 @@ class Checkpoint:
         It stays if DVC started the training and was killed: then nothing records the result in `dvc.lock`. The next
         identical training finds the checkpoint, and only has to write the result again.
         """
+        self.is_finished = True
         if processes.parent_processes() == self.started_by:
             self.remove()
         else:
@@ -206,10 +210,12 @@ def open_checkpoint(
             owner.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')},", encoding="utf-8")
         tidy(folder, dataset, checkpoint, say)
         yield checkpoint
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as interruption:
         if checkpoint.path.exists():
             say(f"interrupted; the state is saved. To continue, run: {checkpoint.command}")
-        raise
+        elif not checkpoint.is_finished:
+            say(f"interrupted; nothing was saved yet. To start again, run: {checkpoint.command}")
+        raise SystemExit(getattr(interruption, "code", 128 + signal.SIGINT)) from None
     finally:
         with FileLock(folder / "lock"):
             files.remove(owner)
