@@ -33,6 +33,7 @@ def metrics_of(metric: str, value: float, baseline: float, interval: tuple[float
         ("accuracy", 0.90, 0.50, (0.88, 0.92), [1.0, 0.5, 0.4], "better than the baseline (", "baseline 0.5); still improving in the last epoch: train longer (raise train.loop.epochs)"),
         ("accuracy", 0.90, 0.50, (0.88, 0.92), [1.0, 0.5, 0.499], "better than the baseline (", "baseline 0.5)"),
         ("accuracy", 0.90, 0.50, (0.88, 0.92), [0.4, 0.5, 0.6], "better than the baseline (", "baseline 0.5); best in the first epoch: lower train.loop.learning_rate"),
+        ("accuracy", 0.90, 0.50, (0.88, 0.92), [0.4, 0.41, 0.43], "better than the baseline (", "baseline 0.5)"),
         ("accuracy", 0.90, 0.50, (0.88, 0.92), [0.4], "better than the baseline ("),
     ],
 )  # fmt: skip

@@ -12,6 +12,9 @@ __all__ = ["HIGHER_IS_BETTER", "narrow_intervals", "verdict"]
 HIGHER_IS_BETTER = ("accuracy", "macro_f1", "r2")
 IMPROVEMENT = 0.01
 """Part of the validation loss by which the last epoch must improve it to count as "still improving"."""
+DECLINE = 0.05
+"""Part of the validation loss by which the first epoch must be better than all others to count as "best in the first epoch".
+In small tables that are learned in one epoch, chance decides on less, and a lower learning rate often makes them worse."""
 
 
 def in_digits(metric: str, value: float) -> str:
@@ -54,7 +57,7 @@ def verdict(
     advice = ""
     if earlier and last < (1 - IMPROVEMENT) * min(earlier):
         advice = "; still improving in the last epoch: train longer (raise train.loop.epochs)"
-    elif earlier and min(validation_loss) == validation_loss[0]:
+    elif earlier and validation_loss[0] < (1 - DECLINE) * min(validation_loss[1:]):
         advice = "; best in the first epoch: lower train.loop.learning_rate"
     difference = metrics.get("reference_difference", {}).get(metric)
     linear = compared(metric, difference["low"], difference["high"]) if difference else ""
