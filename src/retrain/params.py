@@ -24,6 +24,7 @@ __all__ = [
     "check_name",
     "choices",
     "choose",
+    "content_of",
     "dataset_block",
     "datasets",
     "flat",
