@@ -77,7 +77,7 @@ audit: setup  ## check dvc.yaml against what the stages read (all datasets, or D
 
 # DVC names a metric `reports/diabetes/metrics.json:test.rmse` where another dataset has one of the same name.
 compare: setup  ## compare DVC experiments: changed parameters and test metrics
-	@COLUMNS=1000 $(BIN)/dvc exp show --no-pager --only-changed --drop '^(Created|data/|src/|models/|requirements)|^reports/[^:]*$$|^([^:]*:)?(baseline|intervals|near_duplicates|reference|reference_difference|uncalibrated)\.'
+	@COLUMNS=1000 $(BIN)/dvc exp show --only-changed --drop '^(Created|data/|src/|models/|requirements)|^reports/[^:]*$$|^([^:]*:)?(baseline|intervals|near_duplicates|reference|reference_difference|uncalibrated)\.'
 
 reset: setup  ## undo an experiment: take DATASET=name back to the last commit
 	@$(BIN)/retrain reset "$$DATASET"

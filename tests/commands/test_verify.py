@@ -172,7 +172,7 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
         (colleague, ["tiny_numbrs"], "Error: params.yaml: datasets: unknown dataset 'tiny_numbrs'; did you mean 'tiny_numbers'?"),
         (colleague, ["tickets"], "Error: the params.yaml of the last commit has no dataset 'tickets'; commit it first"),
         (colleague, ["tiny_sign"], "dvc.lock has no results for tiny_sign in commit "),
-        (elsewhere, [], "; run this in a git repository; "),
+        (elsewhere, [], "; run this in the project's folder"),
     ):  # fmt: skip
         ended = project.retrain_here("verify", *arguments)
         assert ended.exit_code == 1

@@ -638,6 +638,19 @@ def test_rows_without_inputs_do_not_contradict_each_other(tmp_path):
     assert [line for line in odd if "another label" in line or "repeat" in line] == []
 
 
+def test_summaries_are_found_beside_mixed_values(tmp_path):
+    """A column of JSON with numbers and texts has a further column in the database."""
+    rows = [
+        json.dumps({"town": "ab"[i % 2], "mix": str(i % 9) if i % 2 else i % 9, "y": "uv"[i % 3 > 1]})
+        for i in range(90)
+    ]
+    rows.append('{"town": "Total", "mix": 4, "y": "u"}')
+    odd = looked_at(tmp_path, "y", [], name="rows.jsonl", text="\n".join(rows))[2]
+    assert "line 91 looks like the total of other rows: remove it from the file" in [
+        line.partition(", ")[2] for line in odd
+    ]
+
+
 def rows_of_customers(write, *, own_target: bool) -> list[str]:
     """Rows of 60 customers, whose target is always the same, or their own in every row."""
     draw = random.Random(3)

@@ -50,7 +50,7 @@ def test_tables_and_metrics(finished_project, dataset):
 
 def test_the_reference_is_recorded(finished_project):
     result = Result("tiny_numbers", finished_project.folder, ("train", "evaluate"))
-    recorded = result.metrics(result.description())
+    recorded = result.read().metrics
     metrics = json.loads((result.reports / "metrics.json").read_text())
     assert recorded["test_reference/rmse"] == metrics["reference"]["rmse"]
 

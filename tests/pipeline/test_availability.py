@@ -44,6 +44,7 @@ def test_renamed_datasets_need_their_folder(tmp_path):
     project = Project(tmp_path)
     assert project.run("git", "init", "-q").returncode == 0
     project.write_params({"datasets": {"renamed": tiny_datasets()["tiny_sign"]}})
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     assert project.retrain_here("repro", "renamed").stderr == (
         "Error: data/raw/renamed does not exist; make it, with a README.md about the data; "
         "after a renaming: git mv data/raw/OLD data/raw/renamed\n"

@@ -61,7 +61,7 @@ def problems_of(workspace: Path, name: str) -> Iterator[str]:
 
 
 def has_result(workspace: Path, name: str) -> bool:
-    """Whether dvc.lock has a result with a dataset's parameters, where 5.0 is another one than 5."""
+    """Whether dvc.lock has a result with a dataset's parameters; 5.0 and 5 differ."""
     content, stages = params.content_of(workspace), dvc_lock.read(workspace).of([name]).stages
     recorded = [stage.parameters() for stage in stages.values()]
     now = [{path: params.value_at(content, path) for path in own} for own in recorded]

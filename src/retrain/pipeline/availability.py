@@ -69,8 +69,8 @@ def available_and_broken(
     for name in map(str, params.datasets(workspace)):
         try:
             check(workspace, name)
-            check_block(workspace, name)
             ensure_available(workspace, name)
+            check_block(workspace, name)
             ready.append(name)
         except RetrainError as error:
             problems[name] = error

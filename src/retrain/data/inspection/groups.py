@@ -20,6 +20,8 @@ __all__ = ["rows_of_one"]
 
 EACH = 1.5
 """Rows that each value of a column of groups has on average, at least."""
+FEW_EACH = 10
+"""Rows that each value has at most, if a similar target is enough: streets and agents have more."""
 FEWEST, FEWEST_DIFFERENT = 50, 20.0
 """Further rows of a value, at least; and how many of them would differ by chance."""
 SAME, ALIKE, CONSTANT = 0.1, 0.7, 0.02
@@ -36,7 +38,7 @@ ROUGH = 0.5
 
 
 def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterator[str]:
-    """What to say about a column whose rows of one value have nearly the same target, or a similar one and the same inputs.
+    """What to say about a column whose rows of one value have nearly the same target; a similar one is enough for an ID, and for few rows.
 
     Args:
         table: the rows.
@@ -55,18 +57,25 @@ def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterato
     found = sorted(found, key=lambda one: (not is_named(one[0]), one[0].kind == "numbers", one[2]))[:TRIED]
     inputs = rows.codes([table.column(own.name) for own in known]) if found else []
     likely = []
+
+    def is_name(own: Column) -> bool:
+        return own.kind != "numbers" or are_names(rows.numbers(own), targets)
+
     for own, codes, share in found:
         others = [(one.name, values) for one, values in zip(known, inputs, strict=True) if one is not own]
         shared = [name for name, values in others if within(codes, values) <= CONSTANT]
-        is_one, is_same = is_named(own) or len(shared) >= SHARED, share <= SAME
-        if is_one or (is_same and (own.kind != "numbers" or are_names(rows.numbers(own), targets))):
-            likely.append(((is_one, is_same, len(shared)), own, shared))
+        is_id, is_same, is_one = is_named(own), share <= SAME, len(shared) >= SHARED
+        is_few = len(table) <= FEW_EACH * own.distinct
+        if is_id or (is_one and (is_same or is_few)) or (is_same and is_name(own)):
+            likely.append(((is_id, own.kind != "numbers", is_one, is_same, len(shared)), own, shared))
     if likely:
-        (_, is_same, _), own, shared = max(likely, key=lambda one: one[0])
+        (*_, is_same, _), own, shared = max(likely, key=lambda one: one[0])
         same = "nearly the same" if is_same else "a similar"
         also = f", and share {', '.join(map(shown, shared[:NAMED]))}" if len(shared) >= SHARED else ""
         each = f"{own.distinct:,} values, {len(table) / own.distinct:.0f} rows each"
-        hint = f"if new rows have other values, the test looks too good: add --group {shlex.quote(own.name)}"
+        name = shlex.quote(own.name)
+        options = f"--time {name}, or --group {name}" if own.kind == "dates" else f"--group {name}"
+        hint = f"if new rows have other values, the test looks too good: add {options}"
         yield f"rows with the same {shown(own.name)} ({each}) have {same} target{also}: {hint}"
 
 

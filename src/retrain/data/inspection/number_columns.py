@@ -24,6 +24,7 @@ SENTINEL, NINES = re.compile(r"-\d+|([789])\1+"), re.compile("-99+")
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
 MOST_SENTINELS = 3
 """Numbers at an end of a column of which each may stand for a missing one."""
+PHONE = re.compile(r"phone|mobile|(^|[_ .])(tel|fax)([_ .]|$)", re.IGNORECASE)
 FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
@@ -144,6 +145,8 @@ def days(column: Look, hint: str) -> Iterator[str]:
 
 def seconds(column: Look) -> Iterator[str]:
     """What to say about whole numbers that may be seconds since 1970, or their parts."""
+    if IDENTIFIER.search(column.name) or PHONE.search(column.name):
+        return
     some = f"(select x from looked where x is not null limit {LOOKED_AT})"
     low, high = column.ask("quantile_disc(x, 0.02), quantile_disc(x, 0.98)", some)
     for unit, parts in UNITS_OF_TIME.items():

@@ -154,8 +154,8 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
         if rows := table.select("rowid", f"where {same} order by rowid"):
             yield to_remove(table, rows, "repeats the header")
-    last = len(table) - SUMMARIES
-    for row, *cells in table.select("rowid, *", f"where rowid >= {last} order by rowid"):
+    last = max(0, len(table) - SUMMARIES)
+    for row, cells in enumerate(table.cells(f"where rowid >= {last} order by rowid"), last):
         names = (
             name
             for place, cell in enumerate(cells)
@@ -166,9 +166,11 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             yield to_remove(table, [(row,)], f"looks like the {what} of other rows")
     for own in columns:
         if own.kind == "categories" or any(re.fullmatch(SUMMARY, marker) for marker in own.markers):
-            inside = f"rowid < {last} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)})"
-            rows = table.select("rowid, *", f"where {inside} order by rowid")
-            if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for _, *cells in rows):
+            inside = (
+                f"where rowid < {last} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)}) order by rowid"
+            )
+            rows = table.select("rowid", inside)
+            if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for cells in table.cells(inside)):
                 yield to_remove(table, rows, "looks like a summary of other rows")
 
 
