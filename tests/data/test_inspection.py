@@ -770,13 +770,14 @@ def test_objects_and_lists_are_told(tmp_path):
         for i, x in enumerate(X)
     ]
     odd = looked_at(tmp_path, "user,tags,place,y", [], name="rows.jsonl", text="\n".join(map(json.dumps, made)))[2]
-    assert odd[0].startswith("each object in 'user' is read as one value: make a column of each key: python -c ")
+    assert odd[0].startswith(
+        "each object in 'user' is read as one value: make a column of each key: python -X utf8 -c "
+    )
     assert odd[1] == "each list in 'tags' is read as one value: to learn from the words in it, add --text tags"
     assert odd[2].startswith("each list of numbers in 'place' is read as one value: make a column of each number, ")
-    subprocess.run(
-        ["sh", "-c", odd[0].partition("key: python")[2].join([sys.executable, ""])], cwd=tmp_path, check=True
-    )
-    first = json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    command = odd[0].partition("key: python")[2].join([sys.executable, ""])
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    first = json.loads((tmp_path / "rows-new.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first["user.age"] == 0
 
 

@@ -342,14 +342,15 @@ def test_control_characters_separate_values_without_names(tmp_path):
     ],
 )
 def test_advised_commands_make_tables_of_lines(tmp_path, content, fact):
-    (tmp_path / "lines").write_text(content)
+    path = tmp_path / "rows.csv"
+    path.write_text(content)
     with (
         pytest.raises(RetrainError, match=re.escape(fact)) as caught,
-        guessed_table(tmp_path / "lines", "lines", Wishes(), "label"),
+        guessed_table(path, path.name, Wishes(), "label"),
     ):
         pass
-    subprocess.run(["bash", "-c", caught.value.hint.partition(": ")[2]], cwd=tmp_path, check=True)
-    (made,) = {*tmp_path.iterdir()} - {tmp_path / "lines"}
+    made = pasted(caught.value, tmp_path)
+    assert path.read_text() == content
     with guessed_table(made, made.name, Wishes(), "label") as (table, _):
         found = table.frame(texts=["label", "text"]).to_numpy().tolist()
     assert [label for label, _ in found] == ["b", "c"]
@@ -390,8 +391,8 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"\x80\x05\x95\xa8\x05\x00\x00\x00\x8c", "rows.csv is a binary file; save the table as CSV, JSON lines or Parquet"),
         (b"\n<!DOCTYPE html>\n<html>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "rows.csv is a pointer of Git LFS instead of the file; get the file: git lfs pull"),
-        (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('rows.jsonl', orient='records', lines=True)"),
-        (b'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('rows.jsonl', orient='records', lines=True)"),
+        (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
+        (b'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
     ],
 )  # fmt: skip
 def test_errors_name_the_line(tmp_path, content, expected):
@@ -426,6 +427,15 @@ def test_blanks_separate_values_without_names(tmp_path):
         assert guess.doubts == ("the first line is the header, because it has '0': if it is a row, use --no-header",)
 
 
+def pasted(error: RetrainError, folder: Path) -> Path:
+    """The file that the command of an error makes."""
+    before, path = {*folder.iterdir()}, f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    command = error.hint.partition(": ")[2]
+    subprocess.run(["bash", "-c", command], cwd=folder, check=True, env={"PATH": path})
+    (made,) = {*folder.iterdir()} - before
+    return made
+
+
 def test_a_column_of_names_is_no_table(tmp_path):
     content = "full name\nAnn Lee\nBo Chan\n"
     assert read(tmp_path, content, expected=Expected(wanted=["full name"])) == [["Ann Lee"], ["Bo Chan"]]
@@ -436,8 +446,8 @@ def test_a_column_of_names_is_no_table(tmp_path):
     [
         ("rows.arff", "% Iris\n@RELATION i\n\n@ATTRIBUTE x NUMERIC\n@attribute y {a,b}\n@DATA\n1,a\n% no\n2,b\n", "an ARFF file"),
         ("all.json", '{"count": 2, "rows": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]}', "one object, whose rows are in 'rows'"),
-        ("psql.txt", " x | y \n---+---\n 1 | a\n 2 | b\n(2 rows)\n", "has lines of - between its rows"),
-        ("page.md", "| x | y\n|---|---\n| 1 | a\n| 2 | b\n", "has lines of - between its rows"),
+        ("rows.txt", " x | y \n---+---\n 1 | a\n 2 | b\n(2 rows)\n", "has lines of - between its rows"),
+        ("my page.md", "| x | y\n|---|---\n| 1 | a\n| 2 | b\n", "has lines of - between its rows"),
         ("wide.txt", "x       y\n1       a\n2       b\n        c\n", "has columns of a fixed width"),
     ],
 )  # fmt: skip
@@ -445,10 +455,8 @@ def test_advised_commands_make_tables(tmp_path, name, content, fact):
     expected = Expected(wanted=["x", "y"])
     with pytest.raises(RetrainError, match=fact) as caught:
         read(tmp_path, content, name, expected)
-    command = caught.value.hint.partition(": ")[2]
-    path = Path(sys.executable).parent
-    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{path}:/usr/bin:/bin"})
-    (made,) = {*tmp_path.iterdir()} - {tmp_path / name}
+    made = pasted(caught.value, tmp_path)
+    assert (tmp_path / name).read_text() == content
     assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"], ["", "2", "b"])
 
 
@@ -691,14 +699,47 @@ def test_rows_of_missing_values_are_no_listing(tmp_path):
 
 def test_two_encodings_in_a_file_are_named(tmp_path):
     rows = [f"Jörg {n},{n}\n".encode("cp1252" if n % 5 == 2 else "utf-8") for n in range(20)]
-    path = tmp_path / "mixed.csv"
-    path.write_bytes(b"x,y\n" + b"".join(rows))
+    path, content = tmp_path / "rows.csv", b"x,y\n" + b"".join(rows)
+    path.write_bytes(content)
     with pytest.raises(RetrainError) as caught, guessed_table(path, path.name, Wishes(), "y"):
         pass
-    assert str(caught.value).startswith("mixed.csv, line 4 is not UTF-8, but other lines are; make all UTF-8, if ")
-    command = caught.value.hint.partition(": ")[2]
-    subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, check=True, env={"PATH": f"{Path(sys.executable).parent}:/bin"}
-    )
-    made = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    assert str(caught.value).startswith("rows.csv, line 4 is not UTF-8, but other lines are; make all UTF-8, if ")
+    made = pasted(caught.value, tmp_path).read_text(encoding="utf-8").splitlines()
     assert made == ["x,y", *(f"Jörg {n},{n}" for n in range(20))]
+    assert path.read_bytes() == content
+
+
+def test_only_plain_files_get_commands(tmp_path):
+    rows = b"x,y\n" + "Jörg,1\n".encode() * 9 + "Jörg,2\n".encode("cp1252") + "Jörg,1\n".encode() * 9
+    sources = [("rows.csv.gz", gzip.compress(rows)), ("standard input", rows), ("https://example.org/rows.csv", rows)]
+    for shown, content in sources:
+        path = tmp_path / ("rows.csv.gz" if shown.endswith(".gz") else "rows.csv")
+        path.write_bytes(content)
+        with pytest.raises(RetrainError) as caught, guessed_table(path, shown, Wishes(), "y"):
+            pass
+        fact = f"{shown}, line 11 is not UTF-8, but other lines are; make all UTF-8, if the others are cp1252"
+        assert str(caught.value) == fact
+
+
+@pytest.mark.parametrize(
+    ("header", "classes", "encoding", "found"),
+    [
+        ("编号,性别,年龄,结果", "男女", "gbk", "gb18030"),  # 女 is also UTF-8, for Ů
+        ("номер,місто,вік,курить", ("Так", "\u041d\u0456"), "cp1251", "cp1251"),  # so is their No
+    ],
+)
+def test_words_may_be_utf8_by_chance(tmp_path, header, classes, encoding, found):
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join([header, *(f"{n},{classes[n % 5 > 1]},{n},1" for n in range(200))]), encoding=encoding)
+    with guessed_table(path, path.name, Wishes(), header.split(",")[0]) as (table, guess):
+        assert (guess.format.encoding, table.names) == (found, tuple(header.split(",")))
+
+
+@pytest.mark.parametrize(
+    "content", ['text|y\n"hello\n-----\nbye"|1\n"a\n---\nb"|0\n', 'text,y\n"s | x\n-----\nbye",1\n"a | b\n---\nb",0\n']
+)
+def test_lines_inside_values_are_no_listing(tmp_path, content):
+    assert [row[1] for row in read(tmp_path, content)] == ["1", "0"]
+    sign = content[4]
+    with pytest.raises(RetrainError, match="has 3 values for 2 columns"):
+        read(tmp_path, f"{content}1{sign}2{sign}3\n")

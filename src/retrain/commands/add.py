@@ -122,7 +122,7 @@ def inspected(
     from retrain.data.inspection.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
-    wishes = Wishes(format=wished_format(options, file.shown), header=options["header"], predict=options["predict"])
+    wishes = Wishes(format=wished_format(options, file), header=options["header"], predict=options["predict"])
     target = "" if wishes.header is False else options["target"]
     with guessed_table(file.path, file.shown, wishes, target) as (table, guess):
         if len(table) < FEWEST:
@@ -291,11 +291,12 @@ def wished_kinds(
     return kinds
 
 
-def wished_format(options: Mapping[str, Any], shown: str) -> "Format":
+def wished_format(options: Mapping[str, Any], file: "Fetched") -> "Format":
     """The format that the user gave for a file; raises RetrainError if it can't be one."""
     from retrain.data.dialect import one_sign
     from retrain.data.file_format import Format
     from retrain.data.table_files import is_date_format
+    from retrain.data.text_files import source_of
 
     if (written := options["date_format"]) is not None and not is_date_format(written):
         fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"
@@ -303,7 +304,7 @@ def wished_format(options: Mapping[str, Any], shown: str) -> "Format":
     separator = SEPARATORS.get(options["separator"], options["separator"])
     if separator is not None and len(separator) > 1:
         fact = f"{schema.shown(separator)} has {len(separator)} signs, but must have one"
-        raise RetrainError("--separator", fact, one_sign(separator, shown))
+        raise RetrainError("--separator", fact, one_sign(separator, source_of(file.path, file.shown)))
     given = {
         "separator": separator,
         "decimal": options["decimal"],

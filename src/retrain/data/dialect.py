@@ -21,7 +21,9 @@ from retrain.data.text_files import (
     likely_encoding,
     lines_before_header,
     reading,
+    source_of,
     two_encodings,
+    with_command,
 )
 from retrain.errors import RetrainError
 
@@ -130,7 +132,7 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         is_parquet = kind_of(Path(shown), first_bytes(path)) == "parquet"
         encoding = "utf-8" if is_parquet else given.encoding or likely_encoding(path)
         if encoding != "utf-8" and given.encoding is None and (line := two_encodings(path, encoding)) is not None:
-            raise mixed_encodings(shown, line)
+            raise mixed_encodings(path, shown, line)
     if given.encoding is None and encoding != "utf-8":
         given = given.model_copy(update={"encoding": encoding})
         doubts += doubts_of_encoding(path, encoding)
@@ -167,11 +169,12 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), tuple(doubts))
 
 
-def mixed_encodings(shown: str, line: int) -> RetrainError:
+def mixed_encodings(path: Path, shown: str, line: int) -> RetrainError:
     """The error of a file with lines in UTF-8 and others in another encoding, with a command that decodes each byte as it can."""
-    old = "codecs.register_error('old', lambda e: (e.object[e.start:e.end].decode('cp1252', 'replace'), e.end))"
-    copied = f"open('rows.csv', 'w', encoding='utf-8').write(open({shown!r}, encoding='utf-8', errors='old').read())"
-    hint = f"""make all UTF-8, if the others are cp1252: python -c "import codecs; {old}; {copied}\""""
+    old = 'codecs.register_error("old", lambda e: (e.object[e.start:e.end].decode("cp1252", "replace"), e.end))'
+    program = f"""python -X utf8 -c 'import codecs, sys; {old}; print(end=open(sys.argv[1], "rb").read().decode(errors="old"))'"""
+    suffix = Path(shown).suffix
+    hint = with_command("make all UTF-8, if the others are cp1252", program, source_of(path, shown), suffix)
     return RetrainError(f"{shown}, line {line}", "is not UTF-8, but other lines are", hint)
 
 
@@ -215,13 +218,15 @@ def check_whole_lines(table: Table, target: str) -> None:
     """Raise RetrainError if the only column holds whole lines: in quotes, or with a separator of several signs."""
     if table.kind != "csv" or table.text is None or len(table.names) > 1 or target in ("", *table.names):
         return
-    (line,), file, lines = table.names, shlex.quote(table.shown), first_lines(table.text)
+    (line,), lines = table.names, first_lines(table.text)
     in_quotes = all(line[0] == line.rstrip()[-1] == '"' for line in lines)
     for sign in (*SEPARATORS, *re.findall(r"[^\w\s\"']{2,}", line)):
         if target in map(str.strip, line.split(sign)) and len(sign) > 1:
-            raise RetrainError(table.shown, f"has {schema.shown(sign)} between its values", one_sign(sign, table.shown))
+            raise RetrainError(
+                table.shown, f"has {schema.shown(sign)} between its values", one_sign(sign, table.source)
+            )
         if target in map(str.strip, line.split(sign)) and in_quotes:
-            hint = f'take them away: sed \'s/^"//; s/"$//; s/""/"/g\' {file} > rows.csv'
+            hint = with_command("take them away", 'sed \'s/^"//; s/"$//; s/""/"/g\'', table.source)
             raise RetrainError(table.shown, "has quotes around whole lines", hint)
     names = line.split()
     if target in names and {len(row.split()) for row in lines[1:]} == {len(names) + 1}:
@@ -231,10 +236,11 @@ def check_whole_lines(table: Table, target: str) -> None:
         )
 
 
-def one_sign(separator: str, shown: str) -> str:
-    """What to do about a file with several signs between its values."""
+def one_sign(separator: str, source: str) -> str:
+    """What to do about a file with several signs between its values, with a command if it has a source."""
     signs = "".join(f"[{sign}]" if sign != "^" else "\\\\^" for sign in separator)
-    return f"put tabs between them: awk -v OFS='\\t' -F '{signs}' '{{$1=$1}} 1' {shlex.quote(shown)} > rows.tsv"
+    program = f"awk -v OFS='\\t' -F {shlex.quote(signs)} '{{$1=$1}} 1'"
+    return with_command("put tabs between them", program, source, ".tsv")
 
 
 def swallowed_rows(table: Table) -> RetrainError | None:

@@ -72,6 +72,8 @@ class Table:
     """Columns of JSON and Parquet with numbers instead of texts, whose decimal mark is a point; and the expression of which values are."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Columns of Parquet that can't be read, and why. They are empty."""
+    source: str = ""
+    """The path of the file for a command; see `text_files.source_of`."""
 
     def __len__(self) -> int:
         """The number of rows."""

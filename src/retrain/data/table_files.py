@@ -35,6 +35,8 @@ from retrain.data.text_files import (
     reading,
     records,
     single_blanks,
+    source_of,
+    with_command,
 )
 from retrain.errors import RetrainError
 
@@ -66,7 +68,7 @@ OTHER_FILES = (
     (rb"version https://git-lfs", "is a pointer of Git LFS instead of the file", "get the file: git lfs pull"),
 )
 """How files that are not tables start, what they are, and what to do."""
-RULER = re.compile(r"[-+=|: ]*---[-+=|: ]*\n?")
+RULER = re.compile(r"[-+=|: ]*---[-+=|: ]*")
 """A line between the rows of a listing, as MySQL, psql, SAP and Markdown have them."""
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 """A sign that no text has, so it separates values."""
@@ -123,16 +125,14 @@ def open_table(
 
     expected = expected or Expected()
     with reading(path, shown):
-        start = first_bytes(path)
+        start, source = first_bytes(path), source_of(path, shown)
     for pattern, fact, hint in OTHER_FILES:
         if re.match(pattern, start, re.IGNORECASE):
             raise RetrainError(shown, fact, hint)
     if shown.lower().endswith(".arff"):
-        raise RetrainError(shown, "is an ARFF file", f"make it CSV: awk {ARFF} {shlex.quote(shown)} > rows.csv")
+        raise RetrainError(shown, "is an ARFF file", with_command("make it CSV", f"awk {ARFF}", source))
     if start.startswith(b"__label__"):
-        raise RetrainError(
-            shown, "is a file of fastText", f"make it CSV: awk {FASTTEXT} {shlex.quote(shown)} > rows.csv"
-        )
+        raise RetrainError(shown, "is a file of fastText", with_command("make it CSV", f"awk {FASTTEXT}", source))
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
@@ -146,10 +146,11 @@ def open_table(
             for name, change in (("composed", composed), ("sorted_json", sorted_json)):
                 connection.create_function(name, change, ["VARCHAR"], "VARCHAR")
             if kind == "parquet":
-                yield parquet_table(connection, path, shown, given, expected.section)
+                table = parquet_table(connection, path, shown, given, expected.section)
+                yield replace(table, source=source)
             else:
                 with reading(path, shown):
-                    text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section))
+                    text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section, source))
                 make = json_table if kind == "json" else csv_table
                 yield make(connection, text, expected)
         except duckdb.Error as error:
@@ -301,7 +302,9 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     fill(connection, source, len(names), [f"n{place}" for place in mixed])
     sort_keys(connection, name, names)
     own = tuple(map(schema.column_name, names))
-    table = Table(connection, own, text.format, text.shown, text.path, False, 0, ("", ""), text.section)
+    table = Table(
+        connection, own, text.format, text.shown, text.path, False, 0, ("", ""), text.section, source=text.source
+    )
     numbers = {known: "true" for known, column in zip(own, names, strict=True) if types[column] in NUMBERS}
     table = replace(table, pointed=numbers | {own[place]: f"n{place}" for place in mixed})
     if len(table) == 1:
@@ -339,10 +342,11 @@ def check_rows_apart(table: Table, *, known: bool) -> None:
     """
     cells = dict(zip(table.names, *table.cells(), strict=True))
     for name in [] if known else [name for name, value in cells.items() if re.match(r"\[\s*\{", value)]:
-        command = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')} {shlex.quote(table.shown)} > rows.jsonl"
-        raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", f"take them out: {command}")
+        program = f"jq -c {shlex.quote(f'.[{json.dumps(name)}][]')}"
+        hint = with_command("take them out", program, table.source, ".jsonl")
+        raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", hint)
     if all(map(has_several, cells.values())):
-        again = "frame.to_json('rows.jsonl', orient='records', lines=True)"
+        again = "frame.to_json('new.jsonl', orient='records', lines=True)"
         raise RetrainError(table.shown, "is one object for all rows", f"write one for each row, as in pandas: {again}")
 
 
@@ -389,11 +393,12 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         text.skipped,
         (separator, quote),
         text.section,
+        source=text.source,
     )
     if width == 1 and not {*map(schema.column_name, expected.wanted)} <= {*own} and GAP.search(own[0]):
-        name = Path(text.shown).name
-        command = f"""python -c "import pandas; pandas.read_fwf({name!r}).to_csv('rows.csv', index=False)\""""
-        raise RetrainError(text.shown, "has columns of a fixed width", f"make it CSV: {command}")
+        program = "python -X utf8 -c 'import pandas, sys; print(end=pandas.read_fwf(sys.argv[1]).to_csv(index=False))'"
+        hint = with_command("make it CSV", program, text.source)
+        raise RetrainError(text.shown, "has columns of a fixed width", hint)
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     style = f"delim={literal(separator)}, quote={literal(quote)}, escape={literal(quote)}"
     limits = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
@@ -406,23 +411,24 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         raise malformed(table, text.path, error) from None
     if not len(table):
         raise RetrainError(text.shown, "has a header, but no rows", "add rows")
-    if separator == "|" and is_listing(text.path):
-        raise listing(text.shown)
+    if separator == "|" and is_listing(table, text.path):
+        raise listing(table)
     return table
 
 
-def is_listing(text: Path) -> bool:
-    """Whether a file has lines of - between rows with | between their values."""
-    lines = first_lines(text)
-    return any("|" in line for line in lines) and any(map(RULER.fullmatch, lines))
+def is_listing(table: Table, text: Path) -> bool:
+    """Whether a file has lines of - between rows with | between their values. Lines inside a value don't count."""
+    separator, quote = table.reading
+    rows = [separator.join(record) for _, record in records(first_lines(text), separator, quote, single=False)]
+    others = [row for row in rows if not RULER.fullmatch(row)]
+    return len(others) < len(rows) and 2 * sum("|" in row for row in others) > len(others)
 
 
-def listing(shown: str) -> RetrainError:
+def listing(table: Table) -> RetrainError:
     """The error of a file that is not CSV, but a table for people."""
-    command = f"grep '|' {shlex.quote(shown)} | grep -v '^[-+=|: ]*$' > rows.txt"
-    return RetrainError(
-        shown, "has lines of - between its rows", f"remove them, and what is around the table: {command}"
-    )
+    hint = "remove them, and what is around the table"
+    hint = with_command(hint, "awk '/[|]/ && !/^[-+=|: ]*$/'", table.source, ".txt")
+    return RetrainError(table.shown, "has lines of - between its rows", hint)
 
 
 def fill(connection: "duckdb.DuckDBPyConnection", source: str, width: int, others: Sequence[str] = ()) -> None:
@@ -502,17 +508,16 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
         "has a quote that does not end, or text after a closing quote",
         f'write a quote inside a field as "", or {quotes} if quotes have no meaning in this file',
     )
-    double = 'sed \'s/\\\\"/""/g\' rows.csv > new.csv'
     by_backslash = (
         f"has a quote after a backslash ({BACKSLASH})",
-        f'write a quote inside a field as "", as in: {double}',
+        with_command('write a quote inside a field as ""', 'sed \'s/\\\\"/""/g\'', table.source),
     )
     with text.open(encoding="utf-8", newline="") as file:
         try:
             for row, (start, record) in enumerate(records(file, separator, quote, single=width == 1, strict=True)):
                 if len(record) != width and (row or not table.has_header):
-                    if is_listing(text):
-                        raise listing(table.shown)
+                    if is_listing(table, text):
+                        raise listing(table)
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
                     hint = "add the missing values, or remove the line"

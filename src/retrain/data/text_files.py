@@ -3,11 +3,12 @@
 import codecs
 import csv
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import StringIO
+from io import BufferedReader, StringIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +38,9 @@ __all__ = [
     "reading",
     "records",
     "single_blanks",
+    "source_of",
     "two_encodings",
+    "with_command",
 ]
 
 
@@ -100,8 +103,10 @@ NAMED = 3
 """Words that a message names."""
 FEWEST, FEW = 30, 0.01
 """The number and the share of bytes outside ASCII below which the guess of a script is worth little."""
-CHANCE = 0.3
-"""The share of lines that may be UTF-8 by chance in another script, such as short lines of Chinese."""
+CHANCE, CHANCE_WORDS = 0.3, 10
+"""The share of lines, and the different words in them, that may be UTF-8 by chance in another script, such as short ones of Chinese."""
+WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+"""A word with a byte outside ASCII."""
 CHUNK = 1 << 20
 
 
@@ -138,6 +143,28 @@ class Text:
     """Lines of the original that it lacks at its start."""
     section: str
     """The section of params.yaml that describes it."""
+    source: str = ""
+    """The path of the original for a command; see `source_of`."""
+
+
+def source_of(path: Path, shown: str) -> str:
+    """The path of a file that a shell can read as it is; empty for standard input, a download and a compressed file."""
+    with path.open("rb") as raw:
+        is_compressed = raw.read(4).startswith(tuple(COMPRESSED))
+    return "" if is_compressed or "://" in shown or path.name != Path(shown).name else str(path)
+
+
+def with_command(advice: str, program: str, source: str, suffix: str = ".csv") -> str:
+    """What to do about a file, and the command for it if a shell can read the file.
+
+    Args:
+        advice: what to do.
+        program: a command that reads a file, its last argument, and writes to standard output.
+        source: the path of the file, or empty; see `source_of`.
+        suffix: that of the new file, whose name is never that of the old one.
+    """
+    new = shlex.quote(f"{Path(source).stem}-new{suffix}")
+    return f"{advice}: {program} {shlex.quote(source)} > {new}" if source else advice
 
 
 @contextmanager
@@ -175,7 +202,8 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     else:
         import pyarrow as pa
 
-        with pa.input_stream(str(path), compression=compression) as stream:
+        # The stream of pyarrow itself can't be read line by line.
+        with BufferedReader(pa.input_stream(str(path), compression=compression)) as stream:
             try:
                 yield stream
             except OSError as error:
@@ -392,6 +420,10 @@ def two_encodings(path: Path, encoding: str) -> int | None:
     wrong = [line for line in foreign if not is_in(line + b"\n", "utf-8")]
     if not wrong or len(foreign) - len(wrong) <= (FEW if encoding in LATIN else CHANCE) * len(foreign):
         return None
+    if encoding not in LATIN and is_in(content, encoding):
+        right = b"\n".join({*foreign}.difference(wrong))
+        if len({*WORD.findall(right)}) <= CHANCE_WORDS:  # such as the column of one category
+            return None
     with opened(path) as stream:
         return next(number for number, line in enumerate(stream, start=1) if line.rstrip(b"\n") == wrong[0])
 

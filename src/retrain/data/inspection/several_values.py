@@ -1,11 +1,13 @@
 """Columns whose values hold several values each: objects and lists, as JSON and Parquet have them."""
 
+import json
 import shlex
 
 from retrain.data.dialect import MOSTLY
 from retrain.data.inspection.column import shown
 from retrain.data.inspection.look import FEW_CLASSES, Look
 from retrain.data.sql_table import literal
+from retrain.data.text_files import with_command
 
 __all__ = ["several_values"]
 
@@ -22,7 +24,7 @@ def several_values(column: Look) -> tuple[str, ...]:
     objects, lists, numbers = column.ask(likes, column.sample)
     name, option = shown(column.name), f"--text {shlex.quote(column.name)}"
     if objects > MOSTLY:
-        return (f"each object in {name} is read as one value: make a column of each key: {of_keys(column)}",)
+        return (f"each object in {name} is read as one value: {of_keys(column)}",)
     if numbers > MOSTLY:
         columns = f"frame.join(pandas.DataFrame(frame.pop({column.name!r}).tolist()).add_prefix({column.name + '_'!r}))"
         return (
@@ -34,14 +36,14 @@ def several_values(column: Look) -> tuple[str, ...]:
 
 
 def of_keys(column: Look) -> str:
-    """A command that makes a column of each key of the objects in a column."""
-    table, name = column.table, column.name
+    """What to do about a column of objects."""
+    table, name = column.table, json.dumps(column.name, ensure_ascii=False)
     if table.kind == "csv":
-        keys = f"p.json_normalize(f.pop({name!r}).map(json.loads)).add_prefix({name + '.'!r})"
-        return f"""python -c "import json, pandas as p; f = p.read_csv({table.shown!r}, dtype=str); f.join({keys}).to_csv('rows.csv', index=False)\""""
-    rows = f"p.read_parquet({table.shown!r}).to_dict('records')"
-    if table.kind == "json":
-        opened = f"gzip.open({table.shown!r})" if table.shown.endswith(".gz") else f"open({table.shown!r})"
-        rows = f"json.load({opened})" if table.is_array else f"map(json.loads, {opened})"
-    made = f"p.json_normalize(list({rows})).to_json('rows.jsonl', orient='records', lines=True)"
-    return f"""python -c "import gzip, json, pandas as p; {made}\""""
+        keys = f'p.json_normalize(f.pop({name}).map(json.loads)).add_prefix({name} + ".")'
+        made = f"f = p.read_csv(sys.argv[1], dtype=str); print(end=f.join({keys}).to_csv(index=False))"
+    else:
+        rows = "json.load(open(sys.argv[1]))" if table.is_array else "map(json.loads, open(sys.argv[1]))"
+        rows = 'p.read_parquet(sys.argv[1]).to_dict("records")' if table.kind == "parquet" else rows
+        made = f'print(end=p.json_normalize(list({rows})).to_json(orient="records", lines=True, force_ascii=False))'
+    program = f"python -X utf8 -c {shlex.quote(f'import json, sys, pandas as p; {made}')}"
+    return with_command("make a column of each key", program, table.source, ".csv" if table.kind == "csv" else ".jsonl")
