@@ -500,6 +500,14 @@ def test_times_of_day_are_no_order(project, tmp_path):
     assert prepared_rows(project, "clock", path, "--target", "y")["at"][1] == pd.Timestamp(1900, 1, 1, 1, 7)
 
 
+def test_times_of_day_beside_days(project, tmp_path):
+    clocks, days = [f"{n % 24:02}:{n * 7 % 60:02}" for n in range(60)], [f"2024-01-{1 + n % 28:02}" for n in range(60)]
+    path = table(tmp_path / "shifts.csv", {"at": clocks, "day": days, "y": [n % 2 for n in range(60)]})
+    rows = prepared_rows(project, "shifts", path, "--target", "y")
+    assert rows["day"].tolist() == list(map(pd.Timestamp, days))
+    assert rows["at"].tolist() == [pd.Timestamp(f"1900-01-01 {at}") for at in clocks]
+
+
 def test_negative_whole_numbers_are_prepared(project, tmp_path):
     numbers = [7 * n - 200 for n in range(60)]
     columns = {"change": [f"({-n})" if n < 0 else n for n in numbers], "y": [n % 2 for n in numbers]}

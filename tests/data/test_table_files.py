@@ -553,13 +553,13 @@ def test_dates_are_utc(tmp_path):
 )
 def test_offsets_of_programs(tmp_path, written, time):
     """Files and rows of programs are read alike."""
-    formats = ("%a, %d %b %Y %H:%M:%S %z",)
+    form = Format(dates=("%a, %d %b %Y %H:%M:%S %z",))
     (tmp_path / "rows.csv").write_text(f'a\n"{written}"\n')
-    with open_table(tmp_path / "rows.csv", "rows.csv", Format(dates=formats)) as table:
+    with open_table(tmp_path / "rows.csv", "rows.csv", form) as table:
         if time is None:
             assert [*table.unreadable([], ["a"])] == [0]
         else:
-            assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp(time)] == [raw_time(written, formats)]
+            assert table.frame(dates=["a"])["a"].tolist() == [pd.Timestamp(time)] == [raw_time(written, "a", form)]
 
 
 def test_dates_in_other_orders(tmp_path):

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
@@ -190,6 +190,29 @@ def test_errors_do_not_repeat_values(anything, column, value, error):
     with pytest.raises(RetrainError) as raised:
         columns_of([row], anything, [], Format())
     assert str(raised.value) == error
+
+
+@pytest.mark.parametrize(
+    ("value", "there"),
+    [
+        ("13:05", True), ("13:05:00", True), (time(13, 5), True), ("1900-01-01 13:05", True), (pd.Timestamp("1900-01-01 13:05"), True),
+        (np.datetime64("1900-01-01T13:05"), True), ("1:05 PM", False), ("2024-01-05 13:05", False), (date(2024, 1, 5), False),
+        (pd.Timestamp("2024-01-05 13:05"), False), (np.datetime64("2024-01-05T13:05"), False), (time(13, 5, tzinfo=UTC), False), (1305, False),
+    ],
+)  # fmt: skip
+def test_times_of_day_have_no_day(tmp_path, anything, value, there):
+    written, row = Format(dates_in={"sold": "%H:%M"}), {"age": 1, "size": "3", "sold": value, "note": ""}
+    (tmp_path / "rows.csv").write_text(f"sold\n{value}\n", encoding="utf-8")
+    with open_table(tmp_path / "rows.csv", "rows.csv", written) as table:
+        wrong = table.unreadable([], ["sold"])
+    if there:
+        assert str(columns_of([row], anything, [], written)["sold"][0]) == "1900-01-01T13:05:00"
+        assert not wrong
+        return
+    with pytest.raises(RetrainError) as raised:
+        columns_of([row], anything, [], written)
+    assert str(raised.value) == "row 1, column 'sold' is not a time of day; write it as 13:05"
+    assert str(wrong[0]).endswith("which is not a time of day; write it as 13:05")
 
 
 def test_three_lines_in_another_program(tmp_path):

@@ -169,7 +169,7 @@ def inspected(
 
 def check_columns(dataset: "Dataset", table: "Table") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
-    from retrain.data.inspection.date_columns import CLOCKS
+    from retrain.data.file_format import is_clock
     from retrain.data.sql_table import literal
     from retrain.pipeline.blocks import KINDS
 
@@ -188,7 +188,7 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         hint = "write a class in them too, such as no" if missing else "add rows of another class"
         raise RetrainError(dataset.title, fact, f"{hint}, or choose another target")
     for own in [own for own in dataset.columns if own.name == dataset.time]:
-        if own.date_format in CLOCKS:
+        if is_clock(own.date_format):
             hint = "write day and time in one column, or leave out --time"
             raise RetrainError(f"--time '{own.name}'", "holds times of day without a day", hint)
         absent = ", ".join(map(literal, ("", *table.format.missing, *own.markers, *own.sentinels)))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 __all__ = [
     "AMOUNT",
     "BASIC",
+    "CLOCKS",
     "ISO",
     "JOINED",
     "MARKERS",
@@ -24,6 +26,7 @@ __all__ = [
     "Format",
     "date_pattern",
     "grouped",
+    "is_clock",
     "unit_pattern",
 ]
 
@@ -46,6 +49,8 @@ BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
 """ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 ISO = r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$"
 """A date or a time in ISO 8601, with the seven parts of a time and its offset. DuckDB would also take 10:00 PM, as 10:00."""
+CLOCKS = ("%H:%M", "%H:%M:%S")
+"""Times of day, as most files and Python write them."""
 DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
 """The digits of years, as in Python."""
 ALONE = re.compile("(%[YymdHMS])+")
@@ -72,7 +77,7 @@ class Format(Section):
     dates: tuple[str, ...] = ()
     """How dates are written, for strptime, such as %d/%m/%Y; %y is a year of two digits, from 1969 to 2068. ISO 8601 is always understood."""
     dates_in: Annotated[dict[str, str], AfterValidator(in_order)] = Field(default_factory=dict)
-    """How the dates of a single column are written."""
+    """How the dates of a single column are written. With a time of day such as %H:%M, the column holds these alone, without days."""
     missing: tuple[str, ...] = ()
     """Values that stand for a missing one, such as `?` or `NA`, except in texts. An empty value is always missing."""
     missing_in: Annotated[dict[str, list[str]], AfterValidator(in_order)] = Field(default_factory=dict)
@@ -92,8 +97,19 @@ class Format(Section):
         return frozenset(number for number in found if number is not None and math.isfinite(number))
 
     def dates_of(self, name: str) -> tuple[str, ...]:
-        """How the dates of a column are written."""
-        return (self.dates_in[name],) if name in self.dates_in else self.dates
+        """How the dates of a column are written. Times of day may have seconds or not."""
+        own = (self.dates_in[name],) if name in self.dates_in else self.dates
+        return (*own, *CLOCKS) if self.has_clocks(name) else own
+
+    def has_clocks(self, name: str) -> bool:
+        """Whether the dates of a column are times of day; `dates` alone may be about other columns."""
+        return is_clock(self.dates_in.get(name, ""))
+
+    def date_example(self, name: str) -> str:
+        """How to write a date of a column."""
+        if self.has_clocks(name):
+            return datetime(1900, 1, 1, 13, 5).strftime(self.dates_in[name])  # noqa: DTZ001 (a time of day has no zone)
+        return "2024-12-31 or 2024-12-31T23:59"
 
     def number_of(self, text: str, name: str) -> float | None:
         """The number that a text of a column stands for, as `Table.number` reads it; None for any other text."""
@@ -117,6 +133,12 @@ class Format(Section):
     def of_other_file(self, *, has_header: bool) -> "Format":
         """The format of a further file with the same columns. Its separator may differ, and is found out by the header."""
         return self.model_copy(update={"separator": None}) if has_header else self
+
+
+def is_clock(written: str) -> bool:
+    """Whether a format of strptime has an hour and no day. Its times are on the first day of 1900."""
+    parts = {*re.findall("%-?([a-zA-Z])", written)}
+    return bool(parts & {*"HI"}) and parts <= {*"HIMSfp"}
 
 
 @cache

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from datetime import time as clock
 from decimal import Decimal
 from functools import partial
 from numbers import Real
@@ -36,7 +37,8 @@ FRACTION = re.compile(r"-?\d+\.(\d\d?|\d{4,})", re.ASCII)
 POINTED = re.compile(r"\d\.\d")
 SURROGATE = re.compile("[\ud800-\udfff]")
 POINT = "has a decimal point, but texts of this model have a decimal comma, as in its training file; send a number, or write it as 2,5"
-ISO_HINT = "write it as 2024-12-31 or 2024-12-31T23:59"
+FIRST_DAY = date(1900, 1, 1)
+"""The day of a time of day, as strptime reads it."""
 
 
 class WrongValueError(ValueError):
@@ -67,7 +69,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
         elif kind == "category":
             columns[name] = converted(name, values, partial(category, known=known.get(name, frozenset())), math.nan)
         elif kind == "date":
-            times = converted(name, values, partial(time, dates=written.dates_of(name)), np.datetime64("NaT"))
+            times = converted(name, values, partial(time, name=name, written=written), np.datetime64("NaT"))
             columns[name] = np.array(times, dtype="datetime64[s]")
         else:
             to_number = partial(number, name=name, written=written)
@@ -249,33 +251,35 @@ def number(value: Any, name: str, written: Format) -> float:
     return found
 
 
-def time(value: Any, dates: Sequence[str]) -> np.datetime64:
-    """A date, in UTC where it has an offset; raises WrongValueError for anything else."""
-    if isinstance(value, np.datetime64):
-        in_seconds: np.datetime64 = value.astype("datetime64[s]")
-        return in_seconds
-    if isinstance(value, str):
-        value = moment(value.strip(), dates)
-    if not isinstance(value, date):
-        raise WrongValueError(f"is not a date; {ISO_HINT}")
-    if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
-        try:
+def time(value: Any, name: str, written: Format) -> np.datetime64:
+    """A date, in UTC where it has an offset, or a time of day on the first day of 1900; raises WrongValueError for anything else."""
+    has_clocks = written.has_clocks(name)
+    found = value if isinstance(value, np.datetime64) else None
+    with suppress(ValueError, OverflowError):  # an offset may lead before the year 1
+        if isinstance(value, str):
+            value = moment(value.strip(), written.dates_of(name))
+        elif has_clocks and isinstance(value, clock) and value.tzinfo is None:
+            value = datetime.combine(FIRST_DAY, value)
+        if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:
             value = value.replace(tzinfo=None) - offset
-        except OverflowError:  # before the year 1
-            raise WrongValueError(f"is not a date; {ISO_HINT}") from None
-    return np.datetime64(value, "s")
+        if isinstance(value, date):
+            found = np.datetime64(value, "s")
+    if found is None or (has_clocks and found.astype("datetime64[D]") != np.datetime64(FIRST_DAY)):
+        kind = "time of day" if has_clocks else "date"
+        raise WrongValueError(f"is not a {kind}; write it as {written.date_example(name)}")
+    in_seconds: np.datetime64 = found.astype("datetime64[s]")
+    return in_seconds
 
 
 def moment(value: str, dates: Sequence[str]) -> datetime:
-    """A written date, as `Table.date` reads it; raises WrongValueError for anything else."""
-    with suppress(ValueError):
-        for written in dates:
-            if re.fullmatch(date_pattern(written), value):
-                with suppress(ValueError):
-                    return datetime.strptime(value, written)  # noqa: DTZ007 (an offset is part of the format if there is one)
-        joined = re.sub(ZONE, JOINED, re.sub(BASIC, SPREAD, value)).replace(",", ".")
-        if found := re.match(ISO, joined, re.ASCII):
-            *parts, fraction, offset = found.groups("")
-            year, month, day, hour, minute, second = (part.zfill(2) for part in parts)
-            return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}{fraction[:7]}{offset}")
-    raise WrongValueError(f"is not a date; {ISO_HINT}")
+    """A written date, as `Table.date` reads it; raises ValueError for anything else."""
+    for written in dates:
+        if re.fullmatch(date_pattern(written), value):
+            with suppress(ValueError):
+                return datetime.strptime(value, written)  # noqa: DTZ007 (an offset is part of the format if there is one)
+    joined = re.sub(ZONE, JOINED, re.sub(BASIC, SPREAD, value)).replace(",", ".")
+    if (found := re.match(ISO, joined, re.ASCII)) is None:
+        raise ValueError
+    *parts, fraction, offset = found.groups("")
+    year, month, day, hour, minute, second = (part.zfill(2) for part in parts)
+    return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}{fraction[:7]}{offset}")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["WIDE", "Table", "identifier", "literal", "moment", "plain", "signed"]
+__all__ = ["WIDE", "Table", "identifier", "literal", "moment", "plain", "signed", "time_of"]
 
 
 NEEDED = "enter a number, or remove the row"
@@ -181,7 +181,7 @@ class Table:
     def date(self, name: str) -> str:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
         value = self.value(name)
-        return f"coalesce({', '.join(moment(value, own) for own in (*self.format.dates_of(name), ''))})"
+        return time_of(value, self.format.dates_of(name), is_clock=self.format.has_clocks(name))
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""
@@ -271,10 +271,11 @@ class Table:
 
     def no_date(self, name: str, row: int, value: str) -> RetrainError:
         """The error of a value that is not a date."""
-        hint, year = "write it as 2024-12-31 or 2024-12-31 23:59", "%Y" if re.search(r"\d{4}", value) else "%y"
-        if self.section:
+        hint, year = f"write it as {self.format.date_example(name)}", "%Y" if re.search(r"\d{4}", value) else "%y"
+        kind = "time of day" if self.format.has_clocks(name) else "date"
+        if self.section and kind == "date":
             hint += f', or set {self.section}.format.dates, as in ["%d/%m/{year}"]'
-        return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a date", hint)
+        return RetrainError(self.place(row, name), f"holds {quoted(value)}, which is not a {kind}", hint)
 
     def no_number(
         self, name: str, row: int, value: str, all_wrong: list[tuple[int, str]], *, is_needed: bool
@@ -354,6 +355,14 @@ def plain(value: str, units: Iterable[str]) -> str:
 def signed(value: str) -> str:
     """The expression of a value with its minus in front; see `NEGATIVE`."""
     return f"regexp_replace({value}, '{NEGATIVE}', '{MINUS_FIRST}')"
+
+
+def time_of(value: str, dates: Iterable[str], *, is_clock: bool) -> str:
+    """The expression of a text as a time in one of some formats, or in ISO 8601; a time of day has no day but the first one of 1900."""
+    times = [*(moment(value, own) for own in dates), iso(value)]
+    if is_clock:
+        times[-1] = f"(case when starts_with({value}, '1900-01-01') then {times[-1]} end)"
+    return f"coalesce({', '.join(times)})"
 
 
 def moment(value: str, written: str) -> str:

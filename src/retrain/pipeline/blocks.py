@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrain.data.dialect import Guess
-from retrain.data.file_format import Format
+from retrain.data.file_format import Format, is_clock
 from retrain.data.inspection.column import Column
 
 __all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
@@ -113,7 +113,9 @@ class Dataset:
         own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
         dates = {column.name: column.date_format for column in used if column.date_format}
         numbers = [column.name for column in used if column.kind == "numbers" or column.predict == "number"]
-        same = len({*dates.values()}) == 1
+        same = len({*dates.values()}) == 1 and not any(
+            map(is_clock, dates.values())
+        )  # a column of ISO dates is not of that format
         given = self.guess.format
         found = {
             "missing": tuple(dict.fromkeys((*given.missing, *sorted(shared)))),

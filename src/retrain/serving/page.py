@@ -28,6 +28,8 @@ def page(model: Model, sha256: str) -> bytes:
             column["known"] = sorted(known)[:MOST_KNOWN]
         if kind == "number" and name in encoder.ranges:
             column["middle"] = sum(encoder.ranges[name]) / 2
+        if kind == "date":
+            column["typical"] = model.written.date_example(name)
         columns.append(column)
     facts = {
         "model": model.name, "sha256": sha256, "columns": columns, "level": interval.level if interval else None,

@@ -94,7 +94,7 @@ def check(model: Model) -> None:
 def example_of(model: Model) -> dict[str, Any]:
     """A row that the model can answer."""
     encoder = model.encoder
-    values = {"text": "a text", "date": "2024-12-31", "category": ""}
+    values = {"text": "a text", "date": None, "category": ""}
     row: dict[str, Any] = {}
     for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
         low, high = encoder.ranges.get(name, (0.0, 0.0))

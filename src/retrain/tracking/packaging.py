@@ -34,7 +34,7 @@ PACKAGES = (
 EXAMPLE_ROWS = 3
 TYPES = {"text": "string", "date": "datetime"}
 """MLflow's types of columns. Numbers and categories have its type `any`, and the model checks them: `double` would refuse whole
-numbers, and `string` categories that are numbers."""
+numbers, and `string` categories that are numbers. So have times of day: `datetime` would put them on the day of the call."""
 
 
 def save(folder: Path, result: Result, run_id: str, model_id: str) -> None:
@@ -85,10 +85,10 @@ def signature(loaded: Model) -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType, Map
 
-    encoder = loaded.encoder
+    encoder, clocks = loaded.encoder, loaded.written.has_clocks
     columns = zip(encoder.columns, encoder.kinds, strict=True)
     anything = AnyType()  # type: ignore[no-untyped-call]
-    inputs = Schema([ColSpec(TYPES.get(kind, anything), name) for name, kind in columns])
+    inputs = Schema([ColSpec(anything if clocks(name) else TYPES.get(kind, anything), name) for name, kind in columns])
     if loaded.predictor.task.to_json().get("classes"):
         outputs = Schema([ColSpec("string", "label"), ColSpec(Map(DataType.double), "probabilities")])
     else:

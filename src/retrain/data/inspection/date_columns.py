@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from retrain import schema
 from retrain.data.dialect import MOSTLY, ODD_SHARE
-from retrain.data.file_format import MARKERS
+from retrain.data.file_format import CLOCKS, MARKERS, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
-from retrain.data.sql_table import literal, moment
+from retrain.data.sql_table import literal, moment, time_of
 from retrain.errors import RetrainError
 
-__all__ = ["CLOCKS", "almost_dates", "clock_column", "date_column", "formats_of", "no_dates"]
+__all__ = ["almost_dates", "clock_column", "date_column", "formats_of", "no_dates"]
 
 
 ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
@@ -31,9 +31,8 @@ ZONED = (
 KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED)
 SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y", "%B %Y", "%b-%Y")
 """Years and months. They may be something else, so they are dates only if the user says so."""
-CLOCKS = ("%H:%M", "%H:%M:%S")
-"""Times of day. They may be durations, so few or unusual ones are dates only if the user says so."""
 CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"
+"""A time of day. It may be a duration, so few or unusual ones are dates only if the user says so."""
 FIRST_VALUES = 20
 """Values of which one tells whether a column may be written in a format."""
 NAMED = re.compile("%[aAbBp]")
@@ -106,8 +105,8 @@ def others(column: Look, time: str) -> dict[str, int]:
 
 
 def read(value: str, written: str) -> str:
-    """The expression of a text as a time, as `prepare` will read it: ISO 8601 is always understood."""
-    return f"coalesce({moment(value, written)}, {moment(value, '')})" if written else moment(value, "")
+    """The expression of a text as a time, as `prepare` will read it: see `Table.date`."""
+    return time_of(value, filter(None, [written]), is_clock=is_clock(written))
 
 
 def lost(column: Look, written: str, odd: Mapping[str, int]) -> Iterator[str]:
@@ -167,7 +166,7 @@ def days_of(column: Look, written: str) -> tuple[tuple[str, ...], str]:
     Each is one that people write for that, such as 9999-12-31, frequent, and years before or after all others.
     """
     dated = f"(select v, {read('v', written)} as time, cast(time as date) as day from looked)"
-    if written in CLOCKS:
+    if is_clock(written):
         first, last = column.ask(
             f"strftime(min(time), {literal(written)}), strftime(max(time), {literal(written)})", dated
         )

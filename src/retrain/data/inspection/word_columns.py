@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Iterable
 
 from retrain.data.dialect import MOSTLY, ODD_SHARE
+from retrain.data.file_format import is_clock
 from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.date_columns import CLOCKS, formats_of
+from retrain.data.inspection.date_columns import formats_of
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.repairs import one_spelling, plain
 from retrain.data.sql_table import literal
@@ -59,13 +60,13 @@ def amounts(column: Look, found: Column) -> tuple[str, ...]:
     )
     if (share or 0) <= MOSTLY or different > MOST_SIGNS:
         return ()
-    is_clock = any(written in CLOCKS for written in formats_of(column, asked=True))
-    if found.scattered and not is_clock:
+    are_clocks = any(map(is_clock, formats_of(column, asked=True)))
+    if found.scattered and not are_clocks:
         return ()
     fact = (
         f"values in {shown(column.name)} such as {shown(first)} look like amounts or times, but are not read as numbers"
     )
-    hint = f"add --dates {shlex.quote(column.name)} if they are times of day, or " if is_clock else ""
+    hint = f"add --dates {shlex.quote(column.name)} if they are times of day, or " if are_clocks else ""
     return (f"{fact}: {hint}write numbers instead, unless they are codes",)
 
 
