@@ -20,9 +20,9 @@ __all__ = ["Unfamiliar"]
 
 
 SHOWN = 3
+"""The number of unknown categories that are named."""
 BEYOND = 0.1
 """How far outside the dates of the training a date may be, as a share of their time."""
-"""The number of unknown categories that are named."""
 
 
 @dataclass

@@ -71,7 +71,7 @@ class NumberColumn(Section):
     missing: bool
     """Whether a value was missing, so that there is an indicator."""
     edges: tuple[float, ...]
-    """The edges of the bins, in ascending order; none if there would be a single bin."""
+    """The edges of the bins, in ascending order. If there would be a single bin, `days` has the first and the last one, and all others have none."""
 
     @model_validator(mode="after")
     def check_edges(self) -> "NumberColumn":
@@ -85,7 +85,12 @@ class NumberColumn(Section):
     @property
     def width(self) -> int:
         """The number of inputs of the network."""
-        return 1 + self.missing + max(len(self.edges) - 1, 0)
+        return 1 + self.missing + (len(self.edges) - 1 if self.has_bins else 0)
+
+    @property
+    def has_bins(self) -> bool:
+        """Whether there is more than one bin."""
+        return len(self.edges) > 2
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -215,11 +220,11 @@ class Encoder:
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Of each number, see `NumberColumn.range`; of each date, the first and the last one in days since 1970."""
+        """Of each number, see `NumberColumn.range`; of each date, the first and the last one in days since 1970, if they are known."""
         return {
-            one.column: one.ends if one.part and one.edges else one.range
+            one.column: one.ends if one.part else one.range
             for one in self.numbers
-            if one.part in (None, "days")
+            if one.part is None or (one.part == "days" and one.edges)
         }
 
     @cached_property
@@ -354,7 +359,10 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
     if len(distinct) < 2:
         if not missing or not len(distinct):
             return None
-        return NumberColumn(column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=())
+        edges = distinct if part == "days" else ()
+        return NumberColumn(
+            column=column, part=part, center=float(distinct[0]), scale=1.0, missing=True, edges=tuple(edges)
+        )
     low, center, high = np.quantile(known, [0.25, 0.5, 0.75])
     scale = (high - low) / NORMAL_IQR or pstdev(known.tolist()) or 1.0
     if len(distinct) <= EACH * bins and (distinct == np.round(distinct)).all():
@@ -364,7 +372,7 @@ def number_column(column: str, part: str | None, values: np.ndarray, bins: int) 
         edges = np.unique([*np.quantile(known, places), *np.quantile(distinct, places)])
     return NumberColumn(
         column=column, part=part, center=float(center), scale=float(scale), missing=missing,
-        edges=tuple(edges.tolist()) if len(edges) > 2 else (),
+        edges=tuple(edges.tolist()) if len(edges) > 2 or part == "days" else (),
     )  # fmt: skip
 
 
@@ -381,7 +389,7 @@ def inputs_of(learned: NumberColumn, values: np.ndarray) -> np.ndarray:
     inputs = [distance / np.sqrt(1.0 + np.square(distance / FAR))]
     if learned.missing:
         inputs.append(~there)
-    if learned.edges:
+    if learned.has_bins:
         edges = np.array(learned.edges)
         code = ((known[:, None] - edges[:-1]) / np.diff(edges)).clip(0.0, 1.0)
         inputs.extend((code * there[:, None]).T)
