@@ -27,7 +27,7 @@ def load(folder: str | Path) -> "Model":
         RetrainError: a file is missing or damaged, or it does not describe a model of this program.
     """
     name, folder = str(folder), Path(folder)
-    if name.startswith("models:") or not folder.is_dir():
+    if name.startswith("models:") or not (folder.name and folder.is_dir()):  # "" would be the working folder
         finding = import_module("retrain.release.finding")
         folder = cast("Path", finding.folder_of(workspace(), name))
         finding.warn_of_other_model(workspace(), name, folder)

@@ -520,6 +520,21 @@ def test_dates_of_other_years_are_told():
         assert list(unfamiliar.warnings()) == ([told] if expected else [])
 
 
+@pytest.mark.parametrize(
+    ("days", "last"), [(["2024-01-01", "2024-01-02"], "2024-01-02"), (["2024-01-01", None], "2024-01-01")]
+)
+def test_few_days_are_told_truly(days, last):
+    learned = pd.DataFrame({"sold": pd.to_datetime(days * 9).astype("datetime64[s]")})
+    parameters = mixed.Parameters(name="mixed", bins=8, minimum_count=1, hash_bits=8, char_ngrams=0)
+    fitted, arrays = mixed.Encoder.fit_encode(learned, np.zeros((18, 1)), parameters)
+    encoder = mixed.Encoder.from_json(fitted.to_json())
+    assert arrays["values"].shape == (18, encoder.size[0])
+    unfamiliar = Unfamiliar(encoder)
+    unfamiliar.add(pd.DataFrame({"sold": pd.to_datetime(["2024-01-01", last, "2024-01-05"]).astype("datetime64[s]")}))
+    (told,) = unfamiliar.warnings()
+    assert f"1 of 3 rows, such as 2024-01-05, are outside the dates of the training (2024-01-01 to {last})" in told
+
+
 def test_numbers_without_their_unit_are_told(tmp_path):
     folder = write_model(tmp_path / "model", "mixed", "regression")
     change(folder, "prepare", "format", to={"units_in": {"a": "%"}})
@@ -527,3 +542,15 @@ def test_numbers_without_their_unit_are_told(tmp_path):
     ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.csv")])
     fact = "column 'a': 1 of 3 rows, such as 0.10, lack the '%' of the training file; 0.10 counts as 0.10 %"
     assert ended.stderr == f"Warning: {tmp_path / 'rows.csv'}, {fact}\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "told"), [("%", (0.1, 1), True), ("%", (0.1, 80.5), False), ("kg", (0.1, 1), False)]
+)
+def test_numbers_in_json_need_no_unit(tmp_path, unit, values, told):
+    folder = write_model(tmp_path / "model", "mixed", "regression")
+    change(folder, "prepare", "format", to={"units_in": {"a": unit}})
+    write_shop(tmp_path / "rows.jsonl", [{"a": value, "level": "3.0"} for value in values])
+    ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.jsonl")])
+    assert ended.exit_code == 0
+    assert (f"2 of 2 rows, such as 0.1, lack the '{unit}'" in ended.stderr) == ("lack" in ended.stderr) == told

@@ -54,6 +54,8 @@ def test_a_dataset_names_its_model(tmp_path, monkeypatch):
     assert retrain.load("news").predict(["a tram"]) == retrain.load("models/news").predict(["a tram"])
     with pytest.raises(RetrainError, match="did you mean 'news'"):
         retrain.load("new")
+    with pytest.raises(RetrainError, match="name a dataset, a model's folder, or models:/NAME@champion"):
+        retrain.load("")
 
 
 def test_forms_of_rows_agree(texts, numbers):
@@ -281,14 +283,23 @@ def test_programs_write_units_or_none(tmp_path):
     folder = write_model(tmp_path / "model", "mixed", "regression")
     change(folder, "prepare", "format", to={"units_in": {"a": "%"}})
     model = retrain.load(folder)
-    rows = [{"a": value, "level": "3.0"} for value in ("2 %", "2%", 2, 0, None, 0.1)]
-    with pytest.warns(UserWarning, match=r"column 'a': 2 of 6 rows, such as 2, lack the '%' of the training file"):
+    rows = [{"a": value, "level": "3.0"} for value in ("2 %", "2%", "2", 0, None, 2)]
+    with pytest.warns(UserWarning, match=r"column 'a': 1 of 6 rows, such as 2, lack the '%' of the training file"):
         answers = model.predict(rows)
     assert answers[0] == answers[1] == answers[2]
     with warnings.catch_warnings(action="error"):
-        assert model.predict([rows[0], rows[3]]) == [answers[0], answers[3]]
+        assert model.predict([rows[0], *rows[3:]]) == [answers[0], *answers[3:]]
+        change(folder, "prepare", "format", to={"units_in": {"a": "kg"}})
+        assert retrain.load(folder).predict([{"a": 0.5, "level": "3.0"}])
         change(folder, "prepare", "format", to={"units_in": {"a": "$"}})
         assert retrain.load(folder).predict(rows[2:4]) == answers[2:4]
+
+
+def test_shares_instead_of_percents_are_told(tmp_path):
+    folder = write_model(tmp_path / "model", "mixed", "regression")
+    change(folder, "prepare", "format", to={"units_in": {"a": "%"}})
+    with pytest.warns(UserWarning, match=r"column 'a': 2 of 3 rows, such as 0.1, lack the '%'.*0.1 counts as 0.1 %"):
+        retrain.load(folder).predict([{"a": value, "level": "3.0"} for value in (0.1, 1.0, 0)])
 
 
 def test_missing_numbers_are_compared_as_numbers(anything):

@@ -110,8 +110,11 @@ def without_units(rows: RawRows, encoder: "Encoder", written: Format) -> Iterato
     units = {name: unit for name, unit in written.units_in.items() if name in encoder.columns}
     table = listed(rows, encoder) if units else {}
     for name, unit in units.items():
-        texts = map(str, without_markers([value for value in table[name] if not is_missing(value)], name, written))
-        yield name, [text for text in texts if unit not in text and re.search("[1-9]", text)]
+        values = [value for value in without_markers(table[name], name, written) if not is_missing(value)]
+        texts = [value for value in values if isinstance(value, str) and unit not in value]
+        numbers = [value for value in values if not isinstance(value, str)]
+        shares = numbers if unit == "%" and all(abs(value) <= 1 for value in numbers) else []
+        yield name, [text for text in map(str, texts + shares) if re.search("[1-9]", text)]
 
 
 def of_row(row: Any, names: Sequence[str], where: str) -> Mapping[Any, Any]:

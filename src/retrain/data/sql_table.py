@@ -165,10 +165,15 @@ class Table:
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
     def without_unit(self, name: str) -> tuple[int, str | None]:
-        """How many numbers of a column lack its unit, although it is in `prepare.format.units_in`; and the first. Zero needs none."""
-        value, unit = self.value(name), literal(self.format.units_in[name])
-        lacking = f"where not contains({value}, {unit}) and regexp_matches({value}, '[1-9]')"
-        return self.select(f"count(*), first({value} order by rowid)", lacking)[0]
+        """How many numbers of a column lack its unit, although it is in `prepare.format.units_in`; and the first.
+
+        Zero needs none. Numbers of JSON and Parquet need none either, unless all may be shares, such as 0.1 for 10 %.
+        """
+        value, unit, is_number = self.value(name), self.format.units_in[name], self.is_pointed(name)
+        lacking = f"where not contains({value}, {literal(unit)}) and regexp_matches({value}, '[1-9]')"
+        shares = f"(select bool_and(abs(try_cast({value} as double)) <= 1) from rows where {is_number})"
+        told = f"(not {is_number} or {shares if unit == '%' else 'false'})"
+        return self.select(f"count(*), first({value} order by rowid)", f"{lacking} and {told}")[0]
 
     def is_pointed(self, name: str) -> str:
         """The expression of whether a value of a column is a number of JSON or Parquet, and not a text."""
