@@ -113,9 +113,8 @@ class Dataset:
         own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
         dates = {column.name: column.date_format for column in used if column.date_format}
         numbers = [column.name for column in used if column.kind == "numbers" or column.predict == "number"]
-        same = len({*dates.values()}) == 1 and not any(
-            map(is_clock, dates.values())
-        )  # a column of ISO dates is not of that format
+        # A column of ISO dates is not in the format of a time of day.
+        same = len({*dates.values()}) == 1 and not any(map(is_clock, dates.values()))
         given = self.guess.format
         found = {
             "missing": tuple(dict.fromkeys((*given.missing, *sorted(shared)))),
