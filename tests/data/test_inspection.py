@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -775,7 +776,7 @@ def test_objects_and_lists_are_told(tmp_path):
     )
     assert odd[1] == "each list in 'tags' is read as one value: to learn from the words in it, add --text tags"
     assert odd[2].startswith("each list of numbers in 'place' is read as one value: make a column of each number, ")
-    command = odd[0].partition("key: python")[2].join([sys.executable, ""])
+    command = shlex.quote(sys.executable) + odd[0].partition("key: python")[2]
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
     first = json.loads((tmp_path / "rows-new.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first["user.age"] == 0
