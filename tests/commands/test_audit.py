@@ -239,6 +239,15 @@ FOUND = {
 }
 
 
+def test_compiled_code_is_not_copied(tmp_path):
+    """With it, Python would not read the sources, and the audit would miss that a stage needs them."""
+    (tmp_path / "full/code/__pycache__").mkdir(parents=True)
+    for name in ("module.py", "__pycache__/module.cpython-311.pyc"):
+        (tmp_path / "full/code" / name).write_text("a = 1\n")
+    sandbox.copy(["code"], tmp_path / "full", tmp_path / "copy")
+    assert sorted(path.name for path in (tmp_path / "copy").rglob("*")) == ["code", "module.py"]
+
+
 @pytest.mark.slow
 def test_audit_finds_exactly_what_is_wrong(project):
     pipeline_file = project.folder / "dvc.yaml"

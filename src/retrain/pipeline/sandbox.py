@@ -60,12 +60,17 @@ def working_tree(workspace: Path, stages: Iterable[Stage]) -> list[str]:
 
 
 def copy(names: Iterable[str], source: Path, target: Path) -> None:
-    """Copy files and whole folders that exist; a link is copied as its target."""
+    """Copy files and whole folders that exist; a link is copied as its target.
+
+    Compiled code is left out: with it, Python would not read the sources.
+    """
     target.mkdir(parents=True)
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+            shutil.copytree(
+                source / name, target / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+            )
         elif (source / name).exists():
             shutil.copy2(source / name, target / name)
 
