@@ -57,17 +57,18 @@ def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterato
     found = sorted(found, key=lambda one: (not is_named(one[0]), one[0].kind == "numbers", one[2]))[:TRIED]
     inputs = rows.codes([table.column(own.name) for own in known]) if found else []
     likely = []
-
-    def is_name(own: Column) -> bool:
-        return own.kind != "numbers" or are_names(rows.numbers(own), targets)
-
     for own, codes, share in found:
         others = [(one.name, values) for one, values in zip(known, inputs, strict=True) if one is not own]
         shared = [name for name, values in others if within(codes, values) <= CONSTANT]
         is_id, is_same, is_one = is_named(own), share <= SAME, len(shared) >= SHARED
         is_few = len(table) <= FEW_EACH * own.distinct
-        if is_id or (is_one and (is_same or is_few)) or (is_same and is_name(own)):
-            likely.append(((is_id, own.kind != "numbers", is_one, is_same, len(shared)), own, shared))
+        is_word = own.kind != "numbers"
+        if (
+            is_id
+            or (is_one and (is_same or is_few))
+            or (is_same and (is_word or are_names(rows.numbers(own), targets)))
+        ):
+            likely.append(((is_id, is_word, is_one, is_same, len(shared)), own, shared))
     if likely:
         (*_, is_same, _), own, shared = max(likely, key=lambda one: one[0])
         same = "nearly the same" if is_same else "a similar"

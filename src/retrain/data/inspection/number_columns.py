@@ -221,9 +221,13 @@ def at_the_end(column: Look, extreme: float | None, order: str) -> list[float]:
 
 
 def prefixes(end: Sequence[float]) -> list[list[float]]:
-    """No number, the one at the end, and the ones at the end that programs write for no value: 98 and 99 may be answers."""
+    """Which numbers at one end may all stand for a missing value: none, the outermost one, or several.
+
+    Several only if programs write such numbers for no value, such as -998 and -999; 98 and 99 may be answers.
+    """
     several = list(takewhile(lambda x: abs(x) >= 100 and NO_ANSWER.fullmatch(f"{x:.12g}"), end))
-    return [[], *([*end[:1]] for _ in end[:1]), *(several[:many] for many in range(2, len(several) + 1))]
+    one = [list(end[:1])] if end else []
+    return [[], *one, *(several[:many] for many in range(2, len(several) + 1))]
 
 
 def are_far(column: Look, lows: Sequence[float], highs: Sequence[float]) -> bool:
