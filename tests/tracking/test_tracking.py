@@ -201,7 +201,7 @@ def test_diverged_training_ends_as_failed(forgotten):
     assert run["name"] == "learning rate 1e+30, clip norm 1e+30"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_training_ends_as_killed(forgotten, number):
     before = (forgotten.folder / "models/tiny_numbers/model.safetensors").read_bytes()
     forgotten.set("tiny_numbers.train.loop.epochs", 1_000_000)
