@@ -1,12 +1,12 @@
 """Numbers are right in any unit: pascals, farads or dollars."""
 
 import json
-import math
 
 from retrain.commands.curves import plain
 from retrain.data.encoders import load as load_encoder
-from retrain.data.report_csv import all_significant, in_short, read_numbers, significant, write_columns
+from retrain.data.report_csv import in_short, read_numbers, significant, write_columns
 from retrain.data.tasks.classification import Task as Classification
+from retrain.data.tasks.classification import all_significant
 from retrain.data.tasks.regression import Task as Regression
 from retrain.evaluation.intervals import Judged
 from retrain.pipeline.comparison import Status, compare
@@ -93,9 +93,14 @@ def test_digits_are_significant(number, kept, shown, drawn):
 def test_all_digits_are_significant():
     generator = np.random.default_rng(1)
     numbers = generator.normal(size=3000) * 10.0 ** generator.integers(-320, 300, 3000)
-    several = [*numbers.tolist(), 0.0, -0.0, 1.0, 0.1 + 0.2, math.inf, math.nan]
-    assert list(map(repr, all_significant(several))) == list(map(repr, map(significant, several)))
-    assert all_significant([]) == []
+    near = (generator.integers(10**8, 10**9, 3000) + 0.5) / 10.0 ** generator.integers(0, 22, 3000)  # ties, and almost
+    decades = 10.0 ** np.arange(-30, 30)
+    several = np.concatenate(
+        [numbers, near, *(np.nextafter(some, side) for some in (near, decades) for side in (0, 1e99))]
+    )
+    several = np.concatenate([several, decades, [0.0, -0.0, 1.0, 0.1 + 0.2]])
+    assert list(map(repr, all_significant(several).tolist())) == list(map(repr, map(significant, several.tolist())))
+    assert all_significant(several[:0]).tolist() == []
 
 
 @pytest.mark.parametrize(("now", "status"), [(2.00001e-13, Status.EQUAL), (9e-13, Status.DIFFERENT)])

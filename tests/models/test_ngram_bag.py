@@ -70,6 +70,21 @@ def test_a_step_is_one_of_gradient_descent_on_what_is_learned(sparse):
     torch.testing.assert_close(stepped, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("outputs", [1, 2, 3, 40])
+@pytest.mark.parametrize("char_ngrams", [0, 3])
+def test_rows_alone_give_the_same_bits(char_ngrams, outputs):
+    encoder, arrays = encoded(char_ngrams)
+    built = Network(encoder.size, outputs, Parameters(name="ngram_bag", scale=1 / 3, sparse=True))
+    torch.nn.init.normal_(built.weight)
+    torch.nn.init.normal_(built.bias)
+    rows = np.arange(len(arrays["scales"]))
+    together = built.predict(*encoder.gather_to_predict(arrays, rows))
+    alone = [built.predict(*encoder.gather_to_predict(arrays, rows[row : row + 1])) for row in rows]
+    assert torch.equal(torch.cat(alone), together)
+    with torch.inference_mode():
+        assert torch.equal(built(*map(torch.from_numpy, encoder.gather_to_predict(arrays, rows))), together)
+
+
 def test_a_row_without_known_features_gives_the_bias():
     encoder, _ = encoded()
     built = network(encoder.size)

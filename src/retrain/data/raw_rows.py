@@ -65,7 +65,7 @@ def columns_of(rows: RawRows, encoder: "Encoder", repairs: Sequence[str], writte
         values = table[name] if kind == "text" else without_markers(list(map(composed, table[name])), name, written)
         if kind == "text":
             several = incomplete or len(encoder.columns) > 1  # a row without any text has no answer
-            columns[name] = tidy_texts(converted(name, values, text, "" if several else None), repairs)
+            columns[name] = tidy_texts(texts_of(name, values, "" if several else None), repairs)
         elif kind == "category":
             columns[name] = converted(name, values, partial(category, known=known.get(name, frozenset())), math.nan)
         elif kind == "date":
@@ -161,6 +161,13 @@ def converted(column: str, values: Sequence[Any], convert: Callable[[Any], Any],
             fact, _, hint = str(error).partition("; ")
             raise RetrainError(f"row {place}, column '{column}'", fact, hint) from None
     return found
+
+
+def texts_of(column: str, values: Sequence[Any], missing: Any) -> Sequence[str]:
+    """Each value of a column as a text; see `converted`. Mostly, all are texts, which one look shows."""
+    if {*map(type, values)} == {str} and "".join(values).isascii():
+        return values
+    return converted(column, values, text, missing)
 
 
 def composed(value: Any) -> Any:

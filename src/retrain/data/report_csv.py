@@ -19,7 +19,6 @@ __all__ = [
     "DIGITS",
     "LARGEST",
     "Columns",
-    "all_significant",
     "escape_cell",
     "in_short",
     "numbers_of",
@@ -53,11 +52,6 @@ NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 def significant(number: float) -> float:
     """A number rounded to nine significant digits, so that small ones are as exact as large ones."""
     return float(f"{number:.{DIGITS}g}")
-
-
-def all_significant(numbers: Sequence[float]) -> list[float]:
-    """The same of several numbers, formatted in one step, which takes less than half of the time."""
-    return list(map(float, (f"%.{DIGITS}g " * len(numbers) % tuple(numbers)).split()))
 
 
 def in_short(number: float) -> str:

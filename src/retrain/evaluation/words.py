@@ -39,8 +39,8 @@ def words_of(texts: Sequence[str]) -> Words:
     for begin in range(0, len(texts), ROWS_AT_ONCE):
         contents = [encoded_content(text) + b" " for text in texts[begin : begin + ROWS_AT_ONCE]]
         places = np.cumsum([0, *map(len, contents)])
-        joined = Texts.of(np.frombuffer(b"".join(contents), np.uint8), places)
-        space = joined.content == ord(" ")
+        joined = Texts.of(b"".join(contents), places)
+        space = np.frombuffer(joined.content, np.uint8) == ord(" ")
         ends = np.flatnonzero(space[1:] & ~space[:-1]) + 1
         begins = np.flatnonzero(~space & np.concatenate([[True], space[:-1]]))
         hashes.append((joined.sums[ends] - joined.sums[begins]) * joined.inverses[begins])

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.data.encoders._ngrams import NONE, Bags, RowParts
+from retrain.data.encoders._ngrams import NONE, Bags, Parts
 from retrain.data.raw_rows import is_missing
 from retrain.models.model import Answer, Columns, Model
 from retrain.models.networks import ngram_bag
@@ -71,17 +71,17 @@ def explain(model: Model, columns: Columns) -> Explanation:
 
 def exact(model: Model, encoder: Bags, network: ngram_bag.Network, columns: Columns, answer: Answer) -> Explanation:
     """Spread the contribution of each feature evenly over the bytes of its words, and add them up by word."""
-    row = [columns[name][0] for name in encoder.columns]
+    texts = [columns[name] for name in encoder.columns]
     weights, base = of_answer(model, answer, network.weight.detach().numpy(), network.bias.detach().numpy())
     scales = network.scale * encoder.encode(columns)["scales"][0].astype(np.float64)
-    parts = RowParts.of(row, encoder.hash_bits, encoder.char_ngrams, titles=len(encoder.columns) > 1)
-    words = [parts.content[begin:end] for begin, end in parts.spans]
+    parts = Parts.of(texts, encoder.hash_bits, encoder.char_ngrams)
+    first, last = parts.spans
+    words = [parts.content[begin:end] for begin, end in zip(first, last, strict=True)]
     owner = np.full(len(parts.content), -1)
-    for number, (begin, end) in enumerate(parts.spans):
+    for number, (begin, end) in enumerate(zip(first, last, strict=True)):
         if words[number] not in MARKS:
             owner[begin:end] = number
     # The places of the features: of a word and of a word of a title the same, of a pair those of both words.
-    first, last = parts.spans.T
     begins = np.repeat(first, parts.words.shape[1])
     ends = np.stack([last, np.append(last[1:], last[-1:]), last][: parts.words.shape[1]], axis=1).ravel()
     places = np.arange(len(parts.char_ngrams))
@@ -98,7 +98,7 @@ def exact(model: Model, encoder: Bags, network: ngram_bag.Network, columns: Colu
         known = features != NONE
         by_word, other = spread(scale * weights[features[known]], begin[known], end[known], owner, len(words))
         given, rest = given + by_word, rest + other
-    names = [name for name, text in zip(encoder.columns, row, strict=True) if text]
+    names = [name for name, text in zip(encoder.columns, texts, strict=True) if text[0]]
     closed = np.cumsum([word == MARKS[1] for word in words])
     shown = [
         Part(names[closed[number]], word.decode(), float(given[number]))

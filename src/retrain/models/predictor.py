@@ -71,11 +71,10 @@ class Predictor:
         gather = getattr(self.encoder, "gather_to_predict", self.encoder.gather)
         count = len(rows[self.encoder.columns[0]])
         parts = []
-        with torch.inference_mode():
-            for begin in range(0, max(count, 1), batch_size):
-                batch = np.arange(begin, min(begin + batch_size, count))
-                filled = np.resize(batch, batch_size) if full else batch
-                parts.append(self.network(*map(torch.from_numpy, gather(arrays, filled)))[: len(batch)])
+        for begin in range(0, max(count, 1), batch_size):
+            batch = np.arange(begin, min(begin + batch_size, count))
+            filled = np.resize(batch, batch_size) if full else batch
+            parts.append(self.network.predict(*gather(arrays, filled))[: len(batch)])
         outputs = torch.cat(parts) if len(parts) > 1 else parts[0]
         if not np.isfinite(outputs.numpy()).all():
             dataset = self.description.dataset

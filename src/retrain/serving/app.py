@@ -152,7 +152,8 @@ class App:
             else:
                 content = await self.batches.in_thread(lambda: written(answers_of(model, columns)))
         self.counters.rows += rows
-        self.counters.unknown.update(strange)
+        if strange:
+            self.counters.unknown.update(strange)
         return Response(200, content, headers={"model-sha256": model.short_sha256})
 
     def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
@@ -172,6 +173,8 @@ class App:
         if not rows:
             return []
         with blaming(model, columns):
+            if len(self.connections) == 1:  # no other client can join, so there is no batch to wait for
+                return self.batches.predict_now(model, columns, rows)
             return await self.batches.predict(model, columns, rows)
 
     def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Mapping[str, int], bytes]:

@@ -57,6 +57,12 @@ class Batches:
         self.jobs.append(job)
         return await job.answers
 
+    def predict_now(self, model: Model, columns: Columns, rows: int) -> list[Answer]:
+        """The answers to a small request, without others."""
+        answers = model.answers(columns)
+        self.counters.batches.add(rows)
+        return answers
+
     def work(self, seen: int) -> None:
         """Predict the jobs that wait, as many as fit into a batch; a new model starts a new batch.
 

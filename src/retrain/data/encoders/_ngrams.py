@@ -6,11 +6,11 @@ by operations on whole arrays of bytes. No Python object is made per word, so th
 
 import base64
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar, Self
+from itertools import accumulate, pairwise
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from retrain import threads
 from retrain.data.encoders import Arrays, Rows
@@ -28,7 +28,7 @@ __all__ = [
     "Bits",
     "Chunk",
     "NgramLength",
-    "RowParts",
+    "Parts",
     "Texts",
     "bags_of",
     "chunks_of",
@@ -41,21 +41,14 @@ __all__ = [
 SPACE, WORD, MARK = 0, 1, 2
 """Kinds of bytes: those that separate words, those in words (including all non-ASCII), and those that are words."""
 
-KINDS = np.full(256, MARK, dtype=np.uint8)
-KINDS[[ord(character) for character in " \t\v\f\r"]] = SPACE
-KINDS[[*map(ord, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), *range(128, 256)]] = WORD
+SPACES, LETTERS = b" \t\v\f\r", b"0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+KINDS = bytes(SPACE if byte in SPACES else WORD if byte in LETTERS or byte >= 128 else MARK for byte in range(256))
 
-PUNCTUATION = (0xE2, 0x80)
+PUNCTUATION = b"\xe2\x80"
 """The first two of the three bytes of U+2000 to U+203F: dashes and typographic quotation marks."""
 
 FIRST, LAST = "\x02", "\x03"
 """Marks at the start and the end of each column. With them, the first word of a headline is a feature of its own."""
-
-WORDS = re.compile(
-    rb"\xe2\x80[\0-\xff]|(?:[0-9A-Za-z_\x80-\xe1\xe3-\xff]+|\xe2(?!\x80))+"
-    rb"|(?<= )(?<!  ) |[^ \t\v\f\r0-9A-Za-z_\x80-\xff]",
-)
-"""The words of `words_of` as a regular expression, which is faster for a single row."""
 
 BASE = np.uint64(0x100000001B3)
 """The base of the polynomial hash. It is odd, so it has an inverse modulo 2**64."""
@@ -70,6 +63,8 @@ Chunk = tuple[Group, ...]
 """The groups of some rows: words and pairs are one, character n-grams another."""
 
 ROWS_AT_ONCE = 4096
+FEW_ROWS = 256
+"""As many rows are encoded with the fewest calls to numpy, which take most of their time; more with the fewest bytes moved."""
 THREADS = min(4, threads.cores())
 """More do not help: Python's own part of the work, a fifth, is done by one thread at a time."""
 COUNTED_BITS = 4
@@ -144,7 +139,7 @@ class Bags(OfText):
 
     @cached_property
     def table(self) -> np.ndarray:
-        """The feature of each bucket, or NONE: int32, (2**hash_bits,)."""
+        """The feature of each bucket, or NONE, also of the bucket NONE, which is the last one: int32, (2**hash_bits + 1,)."""
         return table_of(np.frombuffer(self.buckets, "<i4"), self.hash_bits)
 
     @cached_property
@@ -161,8 +156,8 @@ class Bags(OfText):
     def encode(self, rows: Rows) -> Arrays:
         """The features of the rows, and what scales them; see `arrays_of`."""
         texts = texts_of(rows, self.columns)
-        if len(texts[0]) == 1:
-            return self.arrays_of_row([column[0] for column in texts])
+        if 0 < len(texts[0]) <= FEW_ROWS:
+            return self.arrays_of_few(texts)
         return self.arrays_of(chunks_of(rows, self.columns, self.hash_bits, self.char_ngrams))
 
     def arrays_of(self, chunks: Iterable[Chunk]) -> Arrays:
@@ -177,32 +172,36 @@ class Bags(OfText):
         none = [(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))] * self.groups
         groups = list(zip(none, *found, strict=True))
         squares = np.stack([np.concatenate([part[2] for part in parts]) for parts in groups], axis=1)
-        norms = np.sqrt(squares * (squares > 0.0).sum(axis=1, keepdims=True))
         lengths = [part[1] for parts in groups for part in parts]
         return {
             "features": np.concatenate([part[0] for parts in groups for part in parts]),
             "offsets": np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
-            "scales": (1.0 / np.where(norms == 0.0, 1.0, norms)).astype(np.float32),
+            "scales": scales_of(squares),
             "feature_weights": self.weights,
         }
 
-    def arrays_of_row(self, row: Sequence[str | None]) -> Arrays:
-        """The same as `arrays_of` for a single row, bit for bit, with a third of the calls to numpy, which take most of the time."""
-        parts = RowParts.of(row, self.hash_bits, self.char_ngrams, titles=len(self.columns) > 1)
-        features, squares = [], []
-        for buckets in (parts.words[parts.words != NONE], parts.char_ngrams)[: self.groups]:
-            found = self.table.take(buckets, mode="clip")
-            features.append(found[found != NONE])
-            weights = self.squares.take(features[-1], mode="clip")
-            squares.append(float(np.add.reduceat(weights, [0], dtype=np.float64)[0]) if len(weights) else 0.0)
-        filled = sum(square > 0.0 for square in squares)
-        ends = [0, len(features[0]), sum(map(len, features))][: self.groups + 1]
-        return {
-            "features": np.concatenate(features),
-            "offsets": np.array(ends),
-            "scales": np.array([[1.0 / (math.sqrt(square * filled) or 1.0) for square in squares]], dtype=np.float32),
-            "feature_weights": self.weights,
-        }
+    def arrays_of_few(self, texts: Sequence[Sequence[str | None]]) -> Arrays:
+        """The same as `arrays_of`, bit for bit, from the columns of a few rows."""
+        parts = Parts.of(texts, self.hash_bits, self.char_ngrams)
+        found = self.table.take(parts.buckets, mode="wrap")
+        (known,) = (found != NONE).nonzero()
+        features = found.take(known)
+        offsets = known.searchsorted(parts.bags)
+        weights = self.squares.take(features)
+        if len(texts[0]) == 1:
+            scales = self.scales_of_row(offsets.tolist(), weights)
+        else:
+            scales = scales_of(sums_of(weights, np.diff(offsets)).reshape(self.groups, -1).T)
+        return {"features": features, "offsets": offsets, "scales": scales, "feature_weights": self.weights}
+
+    @staticmethod
+    def scales_of_row(offsets: list[int], weights: np.ndarray) -> np.ndarray:
+        """The scales of a single row from its squared weights, in plain Python: see `scales_of`."""
+        filled = [begin for begin, end in pairwise(offsets) if begin < end]
+        sums = iter(np.add.reduceat(weights, filled, dtype=np.float64).tolist() if filled else [])
+        squares = [next(sums) if begin < end else 0.0 for begin, end in pairwise(offsets)]
+        scales = [1.0 / (math.sqrt(square * len(filled)) or 1.0) for square in squares]
+        return np.array([scales], dtype=np.float32)
 
     def features_of(self, group: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The features of some rows, int32, their number in each row, int64, (rows,), and the sum of their squared weights."""
@@ -233,8 +232,8 @@ def decoded(text: str) -> bytes:
 
 
 def table_of(buckets: np.ndarray, bits: int) -> np.ndarray:
-    """The position of each bucket in `buckets`, or NONE: int32, (2**bits,)."""
-    table = np.full(1 << bits, NONE, dtype=np.int32)
+    """The position of each bucket in `buckets`, or NONE; the last one is that of the bucket NONE: int32, (2**bits + 1,)."""
+    table = np.full((1 << bits) + 1, NONE, dtype=np.int32)
     table[buckets] = np.arange(len(buckets), dtype=np.int32)
     return table
 
@@ -247,6 +246,14 @@ def sums_of(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     if some.any():
         sums[some] = np.add.reduceat(values, (np.cumsum(lengths) - lengths)[some], dtype=total)
     return sums
+
+
+def scales_of(squares: np.ndarray) -> np.ndarray:
+    """What gives all non-empty groups of a row the same length, from their squared lengths: float32, (rows, groups)."""
+    norms = np.sqrt(squares * (squares > 0.0).sum(axis=1, keepdims=True))
+    norms[norms == 0.0] = 1.0
+    scales: np.ndarray = (1.0 / norms).astype(np.float32, order="C")
+    return scales
 
 
 def inverse_frequencies(counts: np.ndarray, rows: int) -> np.ndarray:
@@ -331,9 +338,8 @@ def chunks_of(rows: Rows, columns: tuple[str, ...], bits: int, char_ngrams: int)
     texts = texts_of(rows, columns)
 
     def chunk_from(begin: int) -> Chunk:
-        some = zip(*(np.asarray(column[begin : begin + ROWS_AT_ONCE], dtype=object) for column in texts), strict=True)
-        encoded = list(map(content_of, some))
-        parts = Texts.of(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)]))
+        some = [np.asarray(column[begin : begin + ROWS_AT_ONCE], dtype=object).tolist() for column in texts]
+        parts = Texts.of(*contents_of(some))
         words = buckets_of(parts, bits, titles=len(columns) > 1)
         return (words, char_ngrams_of(parts, bits, char_ngrams)) if char_ngrams else (words,)
 
@@ -345,20 +351,14 @@ def texts_of(rows: Rows, columns: tuple[str, ...]) -> list[Any]:
     return [getattr(rows[name], "array", rows[name]) for name in columns]
 
 
-def content_of(row: Iterable[str | None]) -> bytes:
-    """The columns of a row in one text, in UTF-8."""
-    return "".join([f"{FIRST}{part}{LAST}" for part in row if part]).lower().encode()
-
-
-@dataclass(frozen=True)
-class Texts:
+class Texts(NamedTuple):
     """Rows, and the sums that give the hash of any part of them: a polynomial of its bytes, modulo 2**64.
 
     The hash of the bytes from `begin` to `end` is `(sums[end] - sums[begin]) * inverses[begin]`.
     """
 
-    content: np.ndarray
-    """The UTF-8 of all rows in one array: uint8, (bytes,)."""
+    content: bytes
+    """The UTF-8 of all rows."""
     begins: np.ndarray
     """The start of each row, and the end of the last one: int64, (rows + 1,)."""
     sums: np.ndarray
@@ -367,46 +367,81 @@ class Texts:
     """The inverse of the base to the power of each place: uint64, (bytes or more,)."""
 
     @classmethod
-    def of(cls, content: np.ndarray, begins: np.ndarray) -> "Texts":
+    def of(cls, content: bytes, begins: np.ndarray) -> "Texts":
         """Compute the sums of rows; for `content` and `begins`, see the attributes."""
         powers, inverses = powers_of(1 << max(len(content) - 1, 0).bit_length())
         sums = np.zeros(len(content) + 1, np.uint64)
-        np.cumsum(content * powers[: len(content)], out=sums[1:])
+        (np.frombuffer(content, np.uint8) * powers[: len(content)]).cumsum(out=sums[1:])
         return cls(content, begins, sums, inverses)
 
 
-@dataclass(frozen=True)
-class RowParts:
-    """The buckets of a single row, with their places."""
+class Parts(NamedTuple):
+    """The buckets of a few rows, with their places."""
 
     content: bytes
-    """The row in UTF-8."""
-    spans: np.ndarray
-    """Where each word begins and ends in `content`: int64, (words, 2)."""
+    """The UTF-8 of all rows."""
+    spans: tuple[np.ndarray, np.ndarray]
+    """Where each word begins and ends in `content`: int64, (words,)."""
     words: np.ndarray
-    """The buckets of each word, of its pair with the next one and, with titles, of the word as one of a title, or NONE: int32, (words, 2 or 3)."""
+    """The buckets of each word, of its pair with the next one and, with titles, of the word as one of a title, or NONE: int64, (words, 2 or 3)."""
     char_ngrams: np.ndarray
-    """The bucket of the n-gram that begins at each byte: int32, (n-grams,)."""
+    """The bucket of the n-gram that begins at each byte, or NONE if it ends in another row: int64, (n-grams,)."""
+    buckets: np.ndarray
+    """`words`, then `char_ngrams`."""
+    bags: np.ndarray
+    """Where the words of each row begin in `buckets`, then where its n-grams do, and the end: int64, (groups x rows + 1,)."""
 
     @classmethod
-    def of(cls, row: Iterable[str | None], bits: int, length: int, *, titles: bool) -> "RowParts":
+    def of(cls, columns: Sequence[Sequence[str | None]], bits: int, length: int) -> "Parts":
         """Find the same buckets as `chunks_of`, in the same order."""
-        content = content_of(row)
-        texts = Texts.of(np.frombuffer(content, np.uint8), np.array([0, len(content)]))
-        spans = np.array([word.span() for word in WORDS.finditer(content)], dtype=np.int64).reshape(-1, 2)
-        first, last = spans.T
-        hashes = (texts.sums[last] - texts.sums[first]) * texts.inverses[first]
-        shift = np.uint64(64 - bits)
-        words = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
-        words[:, 0] = hashes * SPREAD >> shift
-        words[:-1, 1] = (hashes[:-1] * PAIR + hashes[1:]) * SPREAD >> shift
-        if titles:
-            closed = np.cumsum(hashes == ord(LAST))
-            title = closed[-1:] - closed >= 2
-            words[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
-        every = max(len(content) - length + 1, 0) if length else 0
-        hashes = (texts.sums[length : length + every] - texts.sums[:every]) * texts.inverses[:every]
-        return cls(content, spans, words, ((hashes ^ CHAR_NGRAM) * SPREAD >> shift).astype(np.int32))
+        texts = Texts.of(*contents_of(columns))
+        content, begins, sums, inverses = texts
+        hashes, places, spans = words_of(texts)
+        width = 3 if len(columns) > 1 else 2
+        size, every = width * len(hashes), max(len(content) - length + 1, 0) if length else 0
+        parts = np.empty(size + every, np.uint64)
+        of_words, of_bytes = parts[:size].reshape(-1, width), parts[size:]
+        of_words[:, 0] = hashes
+        of_words[:-1, 1] = hashes[:-1] * PAIR + hashes[1:]
+        if width == 3:
+            of_words[:, 2] = hashes ^ TITLE
+        np.subtract(sums[length : length + every], sums[:every], out=of_bytes)
+        of_bytes *= inverses[:every]
+        of_bytes ^= CHAR_NGRAM
+        parts *= SPREAD
+        parts >>= np.uint64(64 - bits)
+        buckets = parts.view(np.int64)
+        words, char_ngrams = buckets[:size].reshape(-1, width), buckets[size:]
+        words[-1:, 1] = NONE
+        if width == 3:
+            words[~titles_of(hashes, places), 2] = NONE
+        if len(begins) == 2:
+            bags = np.array([0, size, len(parts)][: 3 if length else 2])
+            return cls(content, spans, words, char_ngrams, buckets, bags)
+        if size:
+            words[places[1:] - 1, 1] = NONE  # of an empty row, the last word of another one
+            beyond = (begins[1:-1, None] - np.arange(1, length)).ravel()  # these begin in a row and end after it
+            char_ngrams[beyond[(beyond >= 0) & (beyond < every)]] = NONE
+        bags = np.concatenate([width * places, size + np.minimum(begins[1:], every)]) if length else width * places
+        return cls(content, spans, words, char_ngrams, buckets, bags)
+
+
+def contents_of(columns: Iterable[Sequence[str | None]]) -> tuple[bytes, np.ndarray]:
+    """The columns of each row in one text, in UTF-8; the start of each row, and the end of the last one: int64, (rows + 1,)."""
+    marked = [[f"{FIRST}{part}{LAST}" if part else "" for part in column] for column in columns]
+    rows = list(map("".join, zip(*marked, strict=True)))
+    content = "".join(rows)
+    if content.isascii():
+        return content.lower().encode(), np.array([0, *accumulate(map(len, rows))])
+    encoded = [row.lower().encode() for row in rows]
+    return b"".join(encoded), np.array([0, *accumulate(map(len, encoded))])
+
+
+def titles_of(hashes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Which words are in a column that is followed by another one with text: bool, (words,)."""
+    closed = np.cumsum(hashes == ord(LAST))
+    lengths = np.diff(places)
+    return np.repeat(closed[places[1:] - 1], lengths) - closed >= 2 if len(hashes) else closed.astype(bool)
 
 
 def char_ngrams_of(texts: Texts, bits: int, length: int) -> Group:
@@ -422,44 +457,48 @@ def char_ngrams_of(texts: Texts, bits: int, length: int) -> Group:
 
 def buckets_of(texts: Texts, bits: int, *, titles: bool) -> Group:
     """The buckets of words, of pairs and of the words of titles."""
-    hashes, places = words_of(texts)
+    hashes, places, _ = words_of(texts)
     lengths = np.diff(places)
     buckets = np.full((len(hashes), 3 if titles else 2), NONE, dtype=np.int32)
     shift = np.uint64(64 - bits)
     buckets[:, 0] = hashes * SPREAD >> shift
     buckets[:-1, 1] = (hashes[:-1] * PAIR + hashes[1:]) * SPREAD >> shift
-    ending = places[1:][lengths > 0] - 1
-    buckets[ending, 1] = NONE
+    if len(hashes):
+        buckets[places[1:] - 1, 1] = NONE  # of an empty row, the last word of another one
     if titles:
-        closed = np.cumsum(hashes == ord(LAST))
-        title = np.repeat(closed[ending], lengths[lengths > 0]) - closed >= 2
+        title = titles_of(hashes, places)
         buckets[title, 2] = (hashes[title] ^ TITLE) * SPREAD >> shift
     known = buckets.ravel() != NONE
     return np.compress(known, buckets), sums_of(known, lengths * buckets.shape[1])
 
 
-def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-    """The 64-bit hash of each word, and the number of the first word of each row, and of all words.
+def words_of(texts: Texts) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """The 64-bit hash of each word; the number of the first word of each row, and of all words; and what `spans_of` returns."""
+    first, last = spans_of(texts.content)
+    hashes = (texts.sums.take(last) - texts.sums.take(first)) * texts.inverses.take(first)
+    return hashes, first.searchsorted(texts.begins), (first, last)
+
+
+def spans_of(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Where each word begins and ends in some rows: int64, (words,).
 
     A word is a sequence of letters, digits, underscores and non-ASCII characters. A punctuation mark or a line break is a
     word, and so is the second of several spaces: it shows the news feed that a text came from.
     """
-    content = texts.content
-    kinds = np.frombuffer(content.tobytes().translate(KINDS.tobytes()), np.uint8)
-    word, begins = kinds == WORD, kinds == MARK
-    begins[1:] |= (content[1:] == ord(" ")) & (content[:-1] == ord(" "))
-    begins[2:] &= ~((content[2:] == ord(" ")) & (content[:-2] == ord(" ")) & (content[1:-1] == ord(" ")))
-    ends = begins.copy()
-    of_three = np.flatnonzero((content[:-2] == PUNCTUATION[0]) & (content[1:-1] == PUNCTUATION[1]))
-    word[of_three[:, None] + np.arange(3)] = False
-    begins[of_three], ends[of_three + 2] = True, True
-    begins[:1] |= word[:1]
-    begins[1:] |= word[1:] & ~word[:-1]
-    ends[-1:] |= word[-1:]
-    ends[:-1] |= word[:-1] & ~word[1:]
-    first, last = np.flatnonzero(begins), np.flatnonzero(ends)
-    hashes = (texts.sums[last + 1] - texts.sums[first]) * texts.inverses[first]
-    return hashes, np.searchsorted(first, texts.begins)
+    kinds, of_three = np.frombuffer(b"\0%b\0" % content.translate(KINDS), np.uint8), None
+    if b"  " in content or PUNCTUATION in content:
+        codes, kinds = np.frombuffer(content, np.uint8), kinds.copy()
+        spaces = codes == ord(" ")
+        twice = spaces[1:] & spaces[:-1]
+        twice[1:] &= ~spaces[:-2]
+        kinds[2:-1][twice] = MARK
+        of_three = np.flatnonzero((codes[:-2] == PUNCTUATION[0]) & (codes[1:-1] == PUNCTUATION[1]))
+        kinds[of_three[:, None] + (1, 2, 3)] = SPACE
+    own, in_word = kinds[1:-1], kinds & WORD
+    begins, ends = own > in_word[:-2], own > in_word[2:]  # a mark is larger, a word only after or before no other one
+    if of_three is not None:
+        begins[of_three] = ends[of_three + 2] = True
+    return begins.nonzero()[0], ends.nonzero()[0] + 1
 
 
 @lru_cache(maxsize=32)

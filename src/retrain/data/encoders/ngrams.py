@@ -125,6 +125,8 @@ class Encoder(Bags):
     @staticmethod
     def gather_to_predict(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """The `features`, `offsets` and `scales` of `gather`: outputs need no more, and the rest takes most of the time."""
+        if len(arrays["scales"]) == len(rows) == 1:  # the only row's are as they must be
+            return arrays["features"], arrays["offsets"][:-1].astype(np.int32), arrays["scales"]
         features, _, offsets = bags_of(arrays, rows)
         return features, offsets.astype(np.int32), arrays["scales"][rows]
 

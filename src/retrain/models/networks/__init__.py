@@ -5,12 +5,16 @@ A file whose parameters are required may name some for the tests: `EXAMPLE = {"h
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from retrain import params
 from retrain.schema import Section
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Network", "NetworkFile", "NetworkParameters", "build", "load", "names"]
 
@@ -44,6 +48,12 @@ class Network(nn.Module):
 
     def __init__(self, *_arguments: Any) -> None:
         super().__init__()
+
+    def predict(self, *arrays: "np.ndarray") -> Tensor:
+        """The outputs for a batch, from the arrays of `gather`; the same as `forward`, bit for bit. There are no gradients."""
+        with torch.inference_mode():
+            outputs: Tensor = self(*map(torch.from_numpy, arrays))
+            return outputs
 
 
 class NetworkFile(Protocol):

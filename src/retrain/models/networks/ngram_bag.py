@@ -6,6 +6,7 @@ from retrain.models import networks
 from retrain.models.networks import NetworkParameters
 from retrain.schema import PositiveNumber
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
@@ -65,6 +66,18 @@ class Network(networks.Network):
         self.weight = nn.Parameter(torch.zeros(size, outputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale, self.sparse = parameters.scale, parameters.sparse
+
+    def predict(self, *arrays: np.ndarray) -> Tensor:
+        """The outputs for a batch. A single row is left to numpy, whose calls take less time than those of torch."""
+        features, offsets, scales = arrays
+        if len(scales) > 1 or self.bias.shape[0] == 1:  # numpy adds up a single column in another order
+            return super().predict(*arrays)
+        weight, bias = self.weight.detach().numpy(), self.bias.detach().numpy()
+        sums = np.zeros_like(bias)
+        ends = [*offsets[1:].tolist(), len(features)]
+        for begin, end, scale in zip(offsets.tolist(), ends, scales[0], strict=True):
+            sums += np.add.reduce(weight.take(features[begin:end], axis=0), axis=0) * scale
+        return torch.from_numpy(self.scale * sums + bias)[None]
 
     def forward(self, *batch: Tensor) -> Tensor:
         """`batch`: what `gather` of the encoder `ngrams` returns, or `gather_to_predict`. Returns (batch, outputs)."""
