@@ -183,6 +183,22 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
     assert list(room.iterdir()) == []
 
 
+def test_false_metrics_are_not_verified(finished, room):
+    path = "reports/tiny_sign/metrics.json"
+    true = (finished.folder / path).read_text()
+    (finished.folder / path).write_text(true + "\n")  # as some programs that format files do
+    finished.commit()
+    ended = finished.retrain_here("verify", "tiny_sign")
+    (error,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
+    assert f": {path} of commit " in error
+    assert error.endswith(f" is not the one that dvc.lock records; run: dvc repro plot@tiny_sign; then commit {path}")
+    assert "Running stage" not in ended.output
+    (finished.folder / path).write_text(true)
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert f"tiny_sign: the results are those of the committed dvc.lock, but {path} was not committed" in ended.stdout
+    assert list(room.iterdir()) == []
+
+
 def test_missing_data_is_found_first(colleague, room):
     for parameter, value in (("location", "http://127.0.0.1:9/rows.csv"), ("sha256", "0" * 64)):
         colleague.set(f"tiny_numbers.prepare.train.{parameter}", value)

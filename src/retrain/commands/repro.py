@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from retrain.evaluation.verdict import verdict
 from retrain.models import description
 from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_lock import Lock
+from retrain.pipeline.revisions import Revision
 from retrain.text_tables import table
 
 import click
@@ -72,10 +74,11 @@ def remove_stale_entries(workspace: Path) -> None:
 
 def summary(workspace: Path, datasets: list[str]) -> list[str]:
     """The test metrics, a sentence per dataset, and where to look first."""
+    head = Revision(workspace, "HEAD")
     try:
-        committed = dvc_lock.of_commit(workspace, "HEAD")
+        committed, stored = head.lock(), head.stored(head.lock())
     except RetrainError:
-        committed = Lock()
+        committed, stored = Lock(), {}
     rows = [("dataset", "metric", "test", "95 % interval", "baseline", "reference")]
     sentences = []
     for dataset in datasets:
@@ -85,7 +88,7 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         sentences.append(f"{dataset}: {sentence(workspace, dataset, metrics)}.")
         if noted := remark(workspace, dataset, metrics):
             sentences.append(f"{dataset}: {noted}.")
-        sentences.append(f"{dataset}: {compared(committed, dvc_lock.read(workspace), dataset)}.")
+        sentences.append(f"{dataset}: {compared(committed, stored, dvc_lock.read(workspace), dataset)}.")
     reports = " ".join(f"reports/{name}/report.html" for name in datasets)
     where = [f"Look first at the report: {reports}", "Compare runs in MLflow: make ui"]
     return [*table(rows, left=2, markdown=False), "", *sentences, "", *where]
@@ -116,12 +119,15 @@ def remark(workspace: Path, dataset: str, metrics: dict[str, dict[str, float]]) 
     return seeds.remark(path, described, metric, value - metrics[other][metric], f"the difference to the {other}")
 
 
-def compared(committed: Lock, now: Lock, dataset: str) -> str:
-    """Whether a dataset's results equal the committed ones."""
-    then = committed.of([dataset]).outputs()
+def compared(committed: Lock, stored: Mapping[str, str], now: Lock, dataset: str) -> str:
+    """Whether a dataset's results equal the committed ones: those of dvc.lock, and those that git stores."""
+    then, outputs = committed.of([dataset]).outputs(), now.of([dataset]).outputs()
     if not then:
         return "there are no committed results to compare with"
-    changed = [path for path, digest in now.of([dataset]).outputs().items() if then.get(path) != digest]
+    changed = [path for path, digest in outputs.items() if then.get(path) != digest]
+    altered = [path for path, digest in outputs.items() if stored.get(path, digest) != digest]
+    if not changed and altered:
+        return f"the results are those of the committed {dvc_lock.FILE}, but {', '.join(altered)} was not committed with it"
     if not changed:
         return "the results are identical to the committed ones"
     return f"the results differ from the committed ones in {', '.join(changed)}; to compare them: retrain compare HEAD"

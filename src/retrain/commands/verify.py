@@ -8,11 +8,12 @@ from pathlib import Path
 
 from retrain import cli, environment, git, params
 from retrain.errors import RetrainError, printable
-from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock
+from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock, dvc_yaml
 from retrain.pipeline.clean_clone import Clone
 from retrain.pipeline.comparison import Finding, Status
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Entry, Lock
+from retrain.pipeline.revisions import Revision
 
 import click
 
@@ -52,7 +53,8 @@ def command(dataset: str | None, tolerance: float) -> None:
 
     Runs the pipeline for DATASET, or for every dataset with results in dvc.lock, in a temporary clone without a cache.
     Nothing in the working tree changes, and no run is recorded. Set TMPDIR to choose the disk of the clone.
-    The exit code is 0 if every output is identical or equal within the tolerance, and 1 if one differs.
+    The exit code is 0 if every output is identical or equal within the tolerance, and 1 if one differs, or if the
+    metrics in the commit are not those that its dvc.lock records.
     """
     workspace = environment.workspace()
     with clean_clone.cloned(workspace) as clone:
@@ -65,6 +67,7 @@ def command(dataset: str | None, tolerance: float) -> None:
         if git.text(workspace, "status", "--porcelain", "--untracked-files=no"):
             click.echo("verify: uncommitted changes are ignored (to list them: git status)", err=True)
         then = promised.of(datasets)
+        check_committed(clone, then)
         clean_clone.run(clone, datasets, list(then.stages))
         now = dvc_lock.read(clone.folder).of(datasets)
         outcomes = list(compared(clone, then, now, tolerance))
@@ -96,6 +99,16 @@ def datasets_with_results(clone: Clone, promised: Lock, dataset: str | None) -> 
         hint = f"run: make repro{f' DATASET={dataset}' if dataset else ''}; then commit dvc.lock"
         raise RetrainError(dvc_lock.FILE, fact, hint)
     return datasets
+
+
+def check_committed(clone: Clone, then: Lock) -> None:
+    """Raise RetrainError if the commit has other metrics than its dvc.lock: running it again would not tell."""
+    revision = Revision(clone.folder, clone.commit)
+    stored = revision.stored(then)
+    for name, stage in then.stages.items():
+        for out in stage.outs:
+            if stored.get(out.path, out.md5) != out.md5:
+                raise revision.another(out.path, dvc_yaml.dataset_of(name))
 
 
 def compared(clone: Clone, then: Lock, now: Lock, tolerance: float) -> Iterator[Outcome]:

@@ -47,6 +47,18 @@ class Revision:
         """Its dvc.lock; raises RetrainError if it is damaged."""
         return dvc_lock.of_commit(self.folder, self.commit) if self.commit else dvc_lock.read(self.folder)
 
+    def stored(self, lock: Lock) -> dict[str, str]:
+        """The digests of those outputs of a dvc.lock that git stores, as they are in this commit."""
+        paths = lock.outputs()
+        names = git.text(self.folder, "ls-tree", "-r", "--name-only", "-z", self.commit, "--", *paths).split("\0")
+        found = {path: self.read(path) for path in names if path in paths}
+        return {path: dvc_cache.digest(content) for path, content in found.items() if content is not None}
+
+    def another(self, path: str, dataset: str) -> RetrainError:
+        """The error for an output in git that is not the one that dvc.lock records."""
+        hint = f"run: dvc repro plot@{dataset}{f'; then commit {path}' if self.commit else ''}"
+        return RetrainError(f"{path} of {self.name}", "is not the one that dvc.lock records", hint)
+
 
 def named(folder: Path, text: str) -> Revision:
     """What a user means by `HEAD~1`, `main`, `1a2b3c4`, the name of a DVC experiment, or `workspace`.

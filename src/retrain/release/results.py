@@ -84,9 +84,7 @@ class RecordedResult:
         try:
             path = self.copied(METRICS.format(self.dataset))
         except UnavailableError:
-            where = f"{METRICS.format(self.dataset)} of {self.revision.name}"
-            fact, hint = "is not the one that dvc.lock records", f"run: dvc repro plot@{self.dataset}"
-            raise RetrainError(where, fact, hint) from None
+            raise self.revision.another(METRICS.format(self.dataset), self.dataset) from None
         metrics: dict[str, float] = files.read_json(path, "")["test"]
         return metrics
 
