@@ -1,6 +1,7 @@
 """Git, run as a program: the only module that calls it."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,8 @@ FOREIGN = (
 """Prefixes of environment variables that would lead to another repository, store, cache or code."""
 SECONDS = 30
 """How long git may take for what is asked here, except for a clone."""
+NO_COMMIT = re.compile(r"\bHEAD\b|single revision")
+"""What git says of a repository without a commit."""
 
 
 def own_variables() -> dict[str, str]:
@@ -65,4 +68,6 @@ def failure(where: str, folder: Path, message: str) -> RetrainError:
         make = "run this in a git repository; to make one: git init && git add --all && git commit"
         is_project = (folder / "dvc.yaml").exists()
         return RetrainError(where, fact, make if is_project else "run this in the project's folder")
-    return RetrainError(where, fact, "run this in a git repository that has a commit")
+    if NO_COMMIT.search(message):
+        return RetrainError(where, fact, "make a commit first: git add --all && git commit")
+    return RetrainError(where, fact, "correct that, then try again")

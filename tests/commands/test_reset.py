@@ -50,6 +50,17 @@ def test_reset_keeps_other_changes(finished):
     assert changed_files(finished) == {"params.yaml", "README.md", "reports/tiny_news/metrics.json"}
 
 
+def test_reset_names_changed_defaults(finished):
+    params = finished.params()
+    params["defaults"]["train"]["loop"]["seed"] = 2
+    finished.write_params(params)
+    ended = finished.retrain_here("reset", "tiny_sign")
+    assert ended.stdout.splitlines()[-1] == (
+        "params.yaml: 'defaults.train.loop.seed' still differs from the last commit, for all datasets; "
+        "to restore the whole file: git checkout params.yaml"
+    )
+
+
 def test_reset_without_committed_results(finished):
     finished.run("git", "rm", "-q", REPORT)
     params = finished.run("git", "show", "HEAD:dvc.lock").stdout

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import subprocess
+from pathlib import Path
 
+from retrain.errors import RetrainError
+from retrain.pipeline import clean_clone, revisions
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.revisions import Revision, collect
 
@@ -35,3 +39,29 @@ def test_missing_files_are_named(tmp_path):
         collect([("models/a", f"{'0' * 32}.dir")], Revision(tmp_path, ""), OutputFinder(tmp_path, ()), tmp_path)
         == "models/a"
     )
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    """A git repository with two commits."""
+    folder = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    commit = ["git", "-c", "user.name=A", "-c", "user.email=a", "commit", "-q", "--allow-empty", "-m"]
+    for text in ("one", "two"):
+        subprocess.run([*commit, text], cwd=folder, check=True)
+    return folder
+
+
+def test_shallow_clone_is_named(repository, tmp_path):
+    command = ["git", "clone", "-q", "--depth", "1", repository.as_uri(), "shallow"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert revisions.named(repository, "HEAD~1").commit
+    with pytest.raises(RetrainError, match=r"shallow: it lacks earlier commits; run: git fetch --unshallow"):
+        revisions.named(tmp_path / "shallow", "HEAD~1")
+
+
+def test_hardened_git_clones(repository, tmp_path, monkeypatch):
+    (tmp_path / "gitconfig").write_text('[protocol "file"]\nallow = never\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    with clean_clone.cloned(repository) as clone:
+        assert clone.folder.is_dir()

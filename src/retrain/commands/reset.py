@@ -37,6 +37,9 @@ def command(dataset: str) -> None:
     for line in restored or [f"{params.FILE}, {dvc_lock.FILE} and the metrics of {dataset} are as in the last commit"]:
         click.echo(line)
     click.echo(outputs)
+    if names := changed_defaults(workspace):
+        fact = f"{schema.some_of(names)} still differ{'s' if len(names) == 1 else ''} from the last commit"
+        click.echo(f"{params.FILE}: {fact}, for all datasets; to restore the whole file: git checkout {params.FILE}")
 
 
 def require_outputs(workspace: Path, dataset: str) -> None:
@@ -51,9 +54,20 @@ def require_outputs(workspace: Path, dataset: str) -> None:
 
 def committed_block(workspace: Path, dataset: str) -> Any:
     """A dataset's block of params.yaml in the last commit, or None."""
+    return params.value_at(committed_params(workspace), f"datasets.{dataset}")
+
+
+def committed_params(workspace: Path) -> Any:
+    """What params.yaml holds in the last commit."""
     where = f"{params.FILE} of the last commit"
-    content = yaml_files.parsed(git.content(workspace, "HEAD", params.FILE) or b"", where)
-    return params.value_at(content, f"datasets.{dataset}") if isinstance(content, dict) else None
+    return yaml_files.parsed(git.content(workspace, "HEAD", params.FILE) or b"", where)
+
+
+def changed_defaults(workspace: Path) -> list[str]:
+    """The parameters in `defaults` that differ from the last commit."""
+    contents = (committed_params(workspace), params.content_of(workspace))
+    then, now = (params.flat({params.DEFAULTS: params.value_at(one, params.DEFAULTS)}) for one in contents)
+    return [name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name)]
 
 
 def restore_yaml(workspace: Path, dataset: str) -> Iterator[str]:

@@ -86,8 +86,11 @@ def experiment(folder: Path, name: str) -> Revision:
         if match and match[2] == name:
             found[match[1].replace("/", "")] = commit
     if not found:
-        fact = "is neither a commit nor a DVC experiment"
-        raise RetrainError(f"revision '{name}'", fact, "to list them: git log --oneline; dvc exp list --all-commits")
+        where, fact = f"revision '{name}'", "is neither a commit nor a DVC experiment"
+        if git.text(folder, "rev-parse", "--is-shallow-repository").strip() == "true":
+            hint = "run: git fetch --unshallow; in a workflow of GitHub, give actions/checkout fetch-depth: 0"
+            raise RetrainError(where, f"{fact} of this clone, which is shallow: it lacks earlier commits", hint)
+        raise RetrainError(where, fact, "to list them: git log --oneline; dvc exp list --all-commits")
     if head not in found and len(found) > 1:
         commits = ", ".join(sorted(commit[:7] for commit in found.values()))
         raise RetrainError(f"'{name}'", "is the name of several experiments", f"name a commit: {commits}")
