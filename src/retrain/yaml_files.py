@@ -74,7 +74,7 @@ def parsed(content: bytes, where: str, yaml: YAML | None = None) -> Any:
         text = content.decode()
         if conflict := CONFLICT.search(text):
             line = text.count("\n", 0, conflict.start()) + 1
-            hint = "keep one of the versions between <<<<<<< and >>>>>>>, and remove these marks"
+            hint = "docs/how-to/share.md has the commands that keep what both sides added, or one side"
             raise ConflictError(f"{where}, line {line}", "has a merge conflict", hint)
         check_events(text, where)
         return (yaml or safe()).load(text)

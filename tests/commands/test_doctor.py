@@ -31,6 +31,16 @@ def test_doctor_without_git(tmp_path):
     assert "mine needs a download" in ended.stdout
 
 
+def test_doctor_names_a_damaged_store(project):
+    (project.folder / "mlflow.db").write_text("hello\n")
+    lines = project.retrain_here("doctor").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("mlflow ")]
+    assert line.endswith(
+        "MLflow (mlflow.db) does not work (file is not a database); move mlflow.db away; the next run makes a new one"
+    )
+    assert (project.folder / "mlflow.db").read_text() == "hello\n"
+
+
 def test_doctor_names_missing_files(tmp_path):
     files = {"gone": "~/none/rows.csv", "here": "rows.csv", "nobody": "~no_such_user/rows.csv"}
     blocks = {name: {"prepare": {"train": {"location": location}}} for name, location in files.items()}

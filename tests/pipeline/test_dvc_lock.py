@@ -114,7 +114,7 @@ def test_conflicts_of_a_merge_are_told(tmp_path):
         dvc_lock.read(tmp_path)
     assert str(caught.value) == (
         "dvc.lock, line 2 has a merge conflict; "
-        "take one side, and run the pipeline on it: git checkout --ours dvc.lock && make repro"
+        "docs/how-to/share.md has the commands that keep what both sides added, or one side"
     )
 
 

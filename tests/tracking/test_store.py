@@ -260,6 +260,10 @@ def test_store_errors_say_what_to_do(tmp_path, monkeypatch):
         store.own_store(tmp_path)
     with pytest.raises(store.StoreError, match="; see: retrain doctor"), store.reachable():
         raise PermissionError(13, "Permission denied")
+    long = "The key is wrong. " + "To get one, ask. " * 20
+    said = r"The key is wrong.*ask\); set DATABRICKS_HOST and DATABRICKS_TOKEN"
+    with pytest.raises(store.StoreError, match=said), store.reachable("databricks"):
+        raise ConnectionError(long)
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://me:secret@elsewhere")
     said = r"^MLflow \(mlflow.db, models in http://elsewhere\) does not work \(no answer\); unset MLFLOW_REGISTRY_URI"
     with pytest.raises(store.StoreError, match=said), store.reachable():

@@ -44,7 +44,7 @@ def lines(workspace: Path) -> Iterator[tuple[str, str]]:
     yield "gpu", ", ".join(causes.gpus()) or "none that torch can use"
     yield "disk", f"{shutil.disk_usage(workspace).free / GIGABYTE:.1f} GB free"
     yield "git", repository(workspace)
-    yield "mlflow", store()
+    yield "mlflow", runs()
     yield "dvc", remote(workspace)
     yield "data", data(workspace)
 
@@ -70,12 +70,17 @@ def repository(workspace: Path) -> str:
     return f"commit {commit}, {len(changed)} changed files"
 
 
-def store() -> str:
+def runs() -> str:
     """Where runs are recorded."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    from retrain.tracking import store
+
+    uri, path = os.environ.get("MLFLOW_TRACKING_URI"), environment.root() / "mlflow.db"
+    try:
+        store.check_uri(uri) if uri else store.check_file(path)
+    except RetrainError as error:
+        return str(error)
     if uri:
         return f"{one_line(uri)} (MLFLOW_TRACKING_URI)"
-    path = environment.root() / "mlflow.db"
     size = f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "will be created by the first run"
     return f"{path} ({size})"
 

@@ -90,9 +90,8 @@ def read(folder: Path) -> Lock:
     hint = f"restore it: git checkout {FILE}"
     try:
         return schema.check(yaml_files.load_yaml(folder / FILE, FILE, hint) or {}, Lock, FILE)
-    except yaml_files.ConflictError as error:
-        take = f"take one side, and run the pipeline on it: git checkout --ours {FILE} && make repro"
-        raise RetrainError(error.where, error.fact, take) from None
+    except yaml_files.ConflictError:
+        raise
     except RetrainError as error:
         raise RetrainError(error.where, error.fact, hint) from None
 

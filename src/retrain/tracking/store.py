@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -40,6 +40,8 @@ PATHS = (
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"), ("model_versions", "storage_location"),
 )  # fmt: skip
 """The tables and columns of a store that hold paths of artifacts."""
+LONGEST = 200
+"""Characters of a message of MLflow in an error."""
 NO_FILE = "remove it, or what leads there"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on the runs, not on chats
 SCHEMES = {"sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc"}
@@ -146,7 +148,8 @@ def configure_mlflow() -> None:
     # No retry: a slow server may have created the run without answering.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # else errors come with a traceback, too
+    for name in ("mlflow.store.db.utils", "mlflow.utils.databricks_utils"):  # each error would be printed twice
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def own_store(root: Path) -> str:
@@ -243,27 +246,52 @@ def reachable(uri: str = "") -> Iterator[None]:
         ImportError,
         ValueError,
     ) as error:
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        uri = "mlflow.db" if uri in ("", f"sqlite:///{environment.root() / 'mlflow.db'}") else uri
-        said = schema.shortened(" ".join(str(error).split()), 200)
-        where, hint = f"MLflow ({uri})", hint_for(said, uri)
-        if models := os.environ.get("MLFLOW_REGISTRY_URI"):  # the error does not say which of the two it is
-            where, hint = f"MLflow ({uri}, models in {models})", f"unset MLFLOW_REGISTRY_URI or correct it, or {hint}"
-        raise StoreError(where, f"does not work ({said})", hint) from None
+        raise failure(error, uri) from None
+
+
+def failure(error: Exception, uri: str = "") -> StoreError:
+    """The StoreError for an error of a store; see `reachable`."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = "mlflow.db" if uri in ("", f"sqlite:///{environment.root() / 'mlflow.db'}") else uri
+    said = schema.shortened(" ".join(str(error).split()), LONGEST)
+    if len(said) == LONGEST and ". " in said:  # cut off: its whole sentences say more
+        said = said.rpartition(". ")[0]
+    where, hint = f"MLflow ({uri})", hint_for(said, uri)
+    if models := os.environ.get("MLFLOW_REGISTRY_URI"):  # the error does not say which of the two it is
+        where, hint = f"MLflow ({uri}, models in {models})", f"unset MLFLOW_REGISTRY_URI or correct it, or {hint}"
+    return StoreError(where, f"does not work ({said})", hint)
+
+
+def check_file(path: Path) -> None:
+    """Raise RetrainError if a SQLite store can't be read. Changes nothing, and does not import MLflow."""
+    import sqlite3
+
+    files.require_regular_file(path, NO_FILE)
+    if not has_content(path):
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            artifact_roots(connection)
+    except sqlite3.Error as error:
+        raise failure(error) from None
 
 
 def hint_for(message: str, uri: str) -> str:
     """What to do about an error of the store."""
     is_file, path = uri == "mlflow.db" or uri.startswith("sqlite:"), uri.removeprefix("sqlite:///")
-    if any(words in message for words in ("disk I/O error", "disk is full", "No space left", "File too large")):
-        return "make room on the disk"
-    if any(words in message for words in ("out-of-date database schema", "Can't locate revision")):
-        return f"a later MLflow has written it: move it away, for example mv {path} {path.removesuffix('.db')}-later.db"
-    if "database is locked" in message:
-        return "close other programs that use it, then try again"
+    later = f"a later MLflow has written it: move it away, for example mv {path} {path.removesuffix('.db')}-later.db"
+    for words, hint in (
+        (r"disk I/O error|disk is full|No space left|File too large", "make room on the disk"),
+        (r"out-of-date database schema|Can't locate revision", later),
+        (r"database is locked", "close other programs that use it, then try again"),
+    ):
+        if re.search(words, message):
+            return hint
     if is_file:
-        damaged = any(words in message for words in ("not a database", "malformed"))
+        damaged = re.search(r"not a database|malformed", message)
         return f"move {path} away; the next run makes a new one" if damaged else "see: retrain doctor"
+    if uri.startswith(("databricks", "uc")):
+        return "set DATABRICKS_HOST and DATABRICKS_TOKEN, or run: databricks auth login"
     if re.search(r"error code 40[13]\b", message):
         return "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for this server"
     return "start the server, correct MLFLOW_TRACKING_URI, or unset it to use mlflow.db"
