@@ -97,6 +97,7 @@ def test_a_wrong_value_is_named(page, numbers):
     assert "row 1, column 'a' is not a number" in page.run(fill("many", "1"))
     assert "row 1, column 'a' is not a number" in page.run(fill("1,234", "1"))
     assert "column 'a' is missing" in page.run(fill("", "1"))
+    assert "a (a number, around 2.75)" in page.run("document.body.innerText")  # the median, or the mean
 
 
 def test_dates_need_no_time(page, tmp_path):

@@ -26,8 +26,8 @@ def page(model: Model, sha256: str) -> bytes:
         column: dict[str, Any] = {"name": name, "kind": kind}
         if known := encoder.known.get(name):
             column["known"] = sorted(known)[:MOST_KNOWN]
-        if kind == "number" and name in encoder.ranges:
-            column["middle"] = sum(encoder.ranges[name]) / 2
+        if name in encoder.centers:
+            column["center"] = encoder.centers[name]
         if kind == "date":
             column["typical"] = model.written.date_example(name)
         columns.append(column)

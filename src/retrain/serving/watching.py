@@ -94,9 +94,9 @@ def check(model: Model) -> None:
 def example_of(model: Model) -> dict[str, Any]:
     """A row that the model can answer."""
     encoder = model.encoder
-    values = {"text": "a text", "date": None, "category": ""}
+    values = {"text": "a text", "date": None, "category": "", "number": 0.0}
     row: dict[str, Any] = {}
     for name, kind in zip(encoder.columns, encoder.kinds, strict=True):
-        low, high = encoder.ranges.get(name, (0.0, 0.0))
-        row[name] = (low + high) / 2 if kind == "number" else min(encoder.known.get(name, ()), default=values[kind])
+        first = min(encoder.known.get(name, ()), default=values[kind])
+        row[name] = encoder.centers.get(name, first)
     return row

@@ -65,6 +65,10 @@ class Encoder(Protocol):
         """For each column of numbers, the range outside of which a number is far from all that was learned from. The same for dates, in days since 1970."""
 
     @property
+    def centers(self) -> dict[str, float]:
+        """For each column of numbers, the mean or the median of all that was learned from."""
+
+    @property
     def known(self) -> dict[str, frozenset[str]]:
         """For each column of categories, the values that were learned from."""
 

@@ -45,6 +45,11 @@ class OfText:
         return {}
 
     @property
+    def centers(self) -> dict[str, float]:
+        """No column holds numbers."""
+        return {}
+
+    @property
     def known(self) -> dict[str, frozenset[str]]:
         """No column holds categories."""
         return {}

@@ -227,6 +227,11 @@ class Encoder:
             if one.part is None or (one.part == "days" and one.edges)
         }
 
+    @property
+    def centers(self) -> dict[str, float]:
+        """The medians."""
+        return {one.column: one.center for one in self.numbers if one.part is None}
+
     @cached_property
     def known(self) -> dict[str, frozenset[str]]:
         """The values of each category that are frequent enough to have a code."""

@@ -91,6 +91,11 @@ class Encoder:
         return {name: (mean - FAR * deviation, mean + FAR * deviation) for name, mean, deviation in moments}
 
     @property
+    def centers(self) -> dict[str, float]:
+        """The means."""
+        return dict(zip(self.columns, self.means, strict=True))
+
+    @property
     def known(self) -> dict[str, frozenset[str]]:
         """No column holds categories."""
         return {}
