@@ -17,6 +17,8 @@ FOREIGN = (
 """Prefixes of environment variables that would lead to another repository, store, cache or code."""
 SECONDS = 30
 """How long git may take for what is asked here, except for a clone."""
+TRUST = re.compile(r"git config --global --add safe\.directory .*")
+"""What git advises for a repository of another user; for a clone, it is another folder than for other commands."""
 NO_COMMIT = re.compile(r"\bHEAD\b|single revision")
 """What git says of a repository without a commit."""
 
@@ -62,8 +64,8 @@ def failure(where: str, folder: Path, message: str) -> RetrainError:
     """The error for a message of git, with the command that solves the usual problems."""
     lines = message.strip().splitlines() or ["no message"]
     fact = f"fails ({next((line for line in lines if line.startswith(('fatal:', 'error:'))), lines[-1])})"
-    if "dubious ownership" in message:
-        return RetrainError(where, fact, f"run: git config --global --add safe.directory {folder}")
+    if advised := TRUST.search(message):
+        return RetrainError(where, fact, f"run: {advised[0]}")
     if "not a git repository" in message:
         make = "run this in a git repository; to make one: git init && git add --all && git commit"
         is_project = (folder / "dvc.yaml").exists()

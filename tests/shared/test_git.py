@@ -1,11 +1,19 @@
 """What errors of git advise."""
 
 import subprocess
+from pathlib import Path
 
 from retrain import git
 from retrain.errors import RetrainError
 
 import pytest
+
+
+def test_repository_of_another_user_is_named_as_git_does():
+    message = "fatal: detected dubious ownership in repository at '/a/.git'\nTo add an exception for this directory, call:\n\n"
+    message += "\tgit config --global --add safe.directory /a/.git\nfatal: Could not read from remote repository.\n"
+    error = git.failure("git clone", Path("/a"), message)
+    assert error.hint == "run: git config --global --add safe.directory /a/.git"
 
 
 @pytest.mark.parametrize(

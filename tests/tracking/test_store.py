@@ -258,7 +258,7 @@ def test_store_errors_say_what_to_do(tmp_path, monkeypatch):
     path.write_text("not a store" * 100)
     with pytest.raises(store.StoreError, match=rf"; move {path} away; the next run makes a new one"):
         store.own_store(tmp_path)
-    with pytest.raises(store.StoreError, match="; see: retrain doctor"), store.reachable():
+    with pytest.raises(store.StoreError, match="; check who may write there: ls -ld"), store.reachable():
         raise PermissionError(13, "Permission denied")
     long = "The key is wrong. " + "To get one, ask. " * 20
     said = r"The key is wrong.*ask\); set DATABRICKS_HOST and DATABRICKS_TOKEN"

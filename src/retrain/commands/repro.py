@@ -21,7 +21,7 @@ from retrain.text_tables import table
 
 import click
 
-__all__ = ["command"]
+__all__ = ["check_writable", "command"]
 
 
 @click.command(epilog=cli.examples("retrain repro", "retrain repro diabetes"))

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from retrain import cli, environment, files, params
+from retrain.commands.repro import check_writable
 from retrain.data import encoding_file
 from retrain.data.report_csv import in_short
 from retrain.data.splitting import Split
@@ -96,6 +97,7 @@ def command(dataset: str, count: int, fractions: tuple[float, ...]) -> None:
         fact = f"is {first}, and there are not {count} seeds from there on"
         raise RetrainError(f"{params.section_path(dataset, 'train')}.loop.seed", fact, "lower it")
     path = workspace / "reports" / dataset / seeds.FILE
+    check_writable(workspace)
     with TemporaryDirectory(prefix="retrain-seeds-") as folder:
         plans = [
             Plan(dataset, seed, share, Path(folder).resolve() / str(share) / str(seed))

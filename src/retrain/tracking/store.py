@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StoreError",
+    "check_file",
     "check_uri",
     "connect",
     "experiment_id",
@@ -288,6 +289,8 @@ def hint_for(message: str, uri: str) -> str:
         if re.search(words, message):
             return hint
     if is_file:
+        if re.search(r"Permission denied|unable to open database|readonly database", message):
+            return f"check who may write there: ls -ld {path} .retrain"
         damaged = re.search(r"not a database|malformed", message)
         return f"move {path} away; the next run makes a new one" if damaged else "see: retrain doctor"
     if uri.startswith(("databricks", "uc")):
