@@ -18,7 +18,7 @@ FOREIGN = (
 SECONDS = 30
 """How long git may take for what is asked here, except for a clone."""
 TRUST = re.compile(r"git config --global --add safe\.directory .*")
-"""What git advises for a repository of another user; for a clone, it is another folder than for other commands."""
+"""What git advises for a repository of another user: for a clone, it names the folder `.git` in it."""
 NO_COMMIT = re.compile(r"\bHEAD\b|single revision")
 """What git says of a repository without a commit."""
 
