@@ -235,6 +235,7 @@ def build(parameters: Train, data: TrainingData, where: str) -> Training:
     device = devices.ready(parameters.device, parameters.threads, where)
     torch.manual_seed(loop.seed)
     network = networks.build(network_file, data.encoder.size, task.outputs, network_parameters, data.encoding.split)
+    network.start_from(data.train.arrays)
     if not steps.optimizer.takes_sparse_gradients and any(getattr(part, "sparse", False) for part in network.modules()):
         fact = f"'{steps.optimizer.name}' can't take the sparse gradients of '{network_parameters.name}'"
         raise RetrainError(f"{where}.optimizer.name", fact, "choose adamw_rowwise or rowwise_adagrad")

@@ -56,36 +56,39 @@ class Encoder(Bags):
     def fit_encode(cls, rows: "pd.DataFrame", targets: np.ndarray, parameters: Parameters) -> tuple[Self, Arrays]:
         """Learn the features and their weights, and encode the rows.
 
-        A numeric target counts as two classes: above the mean, or not.
+        A numeric target counts as two classes: above the mean, or not. If there are real classes, the arrays have the
+        `log_ratios` that the network may start from: float16, (features, classes).
 
         Raises:
             RetrainError: no feature is frequent enough, or none reaches `min_log_ratio`.
         """
         columns = tuple(rows.columns)
         chunks = list(chunks_of(rows, columns, parameters.hash_bits, parameters.char_ngrams))
-        encoder = cls.of_chunks(columns, chunks, targets, parameters)
-        return encoder, encoder.arrays_of(chunks)
+        encoder, log_ratios = cls.of_chunks(columns, chunks, targets, parameters)
+        start = {"log_ratios": log_ratios} if targets.dtype.kind == "i" else {}
+        return encoder, {**encoder.arrays_of(chunks), **start}
 
     @classmethod
     def of_chunks(
         cls, columns: tuple[str, ...], chunks: Sequence[Chunk], targets: np.ndarray, parameters: Parameters
-    ) -> Self:
-        """Learn from the `chunks` of `chunks_of`; see `fit_encode`."""
+    ) -> tuple[Self, np.ndarray]:
+        """Learn from the `chunks` of `chunks_of`; see `fit_encode`. Also returns the log-count ratios of the features."""
         classes = targets if targets.dtype.kind == "i" else (targets > targets.mean()).ravel().astype(np.int64)
         frequent, counts = counted(chunks, classes, parameters.hash_bits, parameters.minimum_count)
         if not len(frequent):
             raise RetrainError(
                 WHERE, f"no feature occurs {parameters.minimum_count:,} times in the train split", "lower minimum_count"
             )
-        log_ratios = largest_log_ratios(counts)
-        feature_weights = (log_ratios * inverse_frequencies(counts, len(targets))).astype("<f2")
-        telling = (log_ratios >= parameters.min_log_ratio) & (feature_weights > 0)
+        log_ratios, largest = log_ratios_of(counts)
+        feature_weights = (largest * inverse_frequencies(counts, len(targets))).astype("<f2")
+        telling = (largest >= parameters.min_log_ratio) & (feature_weights > 0)
         if not telling.any():
             raise RetrainError(
                 WHERE, f"no feature reaches min_log_ratio = {parameters.min_log_ratio:g}", "lower min_log_ratio"
             )
         buckets, feature_weights = frequent[telling].astype("<i4"), feature_weights[telling]
-        return cls(columns, parameters.hash_bits, parameters.char_ngrams, buckets.tobytes(), feature_weights.tobytes())
+        learned = buckets.tobytes(), feature_weights.tobytes()
+        return cls(columns, parameters.hash_bits, parameters.char_ngrams, *learned), log_ratios[telling]
 
     @staticmethod
     def gather(arrays: Arrays, rows: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -131,8 +134,8 @@ class Encoder(Bags):
         return features, offsets.astype(np.int32), arrays["scales"][rows]
 
 
-def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
-    """The largest absolute log-count ratio of each feature, of one class against all others.
+def log_ratios_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The log-count ratios of each feature, of one class against all others, and the largest absolute one.
 
     Half a count is added to all counts, so that none is zero.
 
@@ -140,7 +143,7 @@ def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
         counts: the count of each feature in each class: int64, (features, classes).
 
     Returns:
-        float64, (features,).
+        float16, (features, classes), and float64, (features,).
     """
     smoothing = 0.5
     totals = counts.sum(axis=1, keepdims=True)
@@ -148,10 +151,10 @@ def largest_log_ratios(counts: np.ndarray) -> np.ndarray:
     of_classes, added = counts.sum(axis=0), smoothing * len(counts)
     inside, outside = np.log(of_classes + added), np.log(of_classes.sum() - of_classes + added)
 
-    def of_some(begin: int) -> np.ndarray:
+    def of_some(begin: int) -> tuple[np.ndarray, np.ndarray]:
         some, rest = counts[begin : begin + FEATURES_AT_ONCE], totals[begin : begin + FEATURES_AT_ONCE]
         ratios = logs.take(some) - logs.take(rest - some) - inside + outside
-        largest: np.ndarray = np.abs(ratios).max(axis=1)
-        return largest
+        return ratios.astype("<f2"), np.abs(ratios).max(axis=1)
 
-    return np.concatenate(list(threads.ahead(of_some, range(0, len(counts), FEATURES_AT_ONCE), THREADS)))
+    ratios, largest = zip(*threads.ahead(of_some, range(0, len(counts), FEATURES_AT_ONCE), THREADS), strict=True)
+    return np.concatenate(ratios), np.concatenate(largest)

@@ -49,6 +49,13 @@ class Network(nn.Module):
     def __init__(self, *_arguments: Any) -> None:
         super().__init__()
 
+    def start_from(self, arrays: Mapping[str, Any]) -> None:
+        """Set initial weights that depend on the encoded train split, before a training. By default there are none.
+
+        Args:
+            arrays: what the encoder's `fit_encode` returned.
+        """
+
     def predict(self, *arrays: "np.ndarray") -> Tensor:
         """The outputs for a batch, from the arrays of `gather`; the same as `forward`, bit for bit. There are no gradients."""
         with torch.inference_mode():

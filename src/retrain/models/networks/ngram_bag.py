@@ -1,5 +1,6 @@
 """One weight for each feature of a text and each output, and a bias: linear, as in NB-SVM (Wang and Manning 2012)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from retrain.models import networks
@@ -8,6 +9,7 @@ from retrain.schema import PositiveNumber
 
 import numpy as np
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
@@ -23,6 +25,8 @@ class Parameters(NetworkParameters):
     hundreds, but the biases one of about 1."""
     sparse: bool
     """Compute gradients for the features of a batch only: much faster, but not every optimizer supports it."""
+    naive_bayes: NonNegativeFloat = 0.0
+    """Start from the weights of naive Bayes, times this number; 0 starts at zero. It has no effect on numeric targets."""
 
 
 class WeightedSums(Function):
@@ -55,7 +59,11 @@ class WeightedSums(Function):
 
 
 class Network(networks.Network):
-    """The weighted sum of the features, times `scale`, and a bias. All begin at zero: the loss is convex in them."""
+    """The weighted sum of the features, times `scale`, and a bias.
+
+    The loss is convex in them, but a few epochs do not reach its minimum, which would overfit. They stay near their start.
+    So a start at the weights of naive Bayes makes better predictions in fewer epochs than a start at zero.
+    """
 
     takes: ClassVar[str] = "ngrams"
     rowwise: ClassVar[bool] = True
@@ -65,7 +73,14 @@ class Network(networks.Network):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(size, outputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.scale, self.sparse = parameters.scale, parameters.sparse
+        self.scale, self.sparse, self.naive_bayes = parameters.scale, parameters.sparse, parameters.naive_bayes
+
+    def start_from(self, arrays: Mapping[str, Any]) -> None:
+        """Set the weights to the log-count ratios of the classes, times the features' own weights and `naive_bayes / scale`."""
+        if self.naive_bayes and "log_ratios" in arrays:
+            factors = arrays["feature_weights"][:, None] * np.float32(self.naive_bayes / self.scale)
+            with torch.no_grad():
+                self.weight.copy_(torch.from_numpy(arrays["log_ratios"] * factors))
 
     def predict(self, *arrays: np.ndarray) -> Tensor:
         """The outputs for a batch. A single row is left to numpy, whose calls take less time than those of torch."""
