@@ -90,3 +90,28 @@ def test_a_row_without_known_features_gives_the_bias():
     built = network(encoder.size)
     arrays = encoder.encode(pd.DataFrame({"title": ["", ""], "lead": ["", "0 0"]}, dtype="str"))
     assert torch.equal(built(*batch(arrays, [0]))[0], built.bias)
+
+
+def test_starts_from_naive_bayes():
+    encoder, arrays = encoded()
+    built = Network(encoder.size, 3, Parameters(name="ngram_bag", scale=SCALE, sparse=True, naive_bayes=0.5))
+    built.start_from(arrays)
+    outputs = built(*batch(arrays, [0, 5, 29])).detach()
+    evidence = torch.from_numpy(arrays["log_ratios"].astype(np.float32) * arrays["feature_weights"][:, None])
+    torch.testing.assert_close(outputs, 0.5 * values(arrays, [0, 5, 29]) @ evidence, rtol=1e-5, atol=1e-5)
+    assert outputs.argmax(dim=1).tolist() == [TARGETS[row] for row in (0, 5, 29)]
+
+
+def test_without_naive_bayes_starts_at_zero():
+    encoder, arrays = encoded()
+    built = Network(encoder.size, 3, Parameters(name="ngram_bag", scale=SCALE, sparse=True))
+    built.start_from(arrays)
+    assert not built.weight.any()
+
+
+def test_numeric_targets_start_at_zero():
+    parameters = EncoderParameters(name="ngrams", minimum_count=1, min_log_ratio=0.1, hash_bits=16, char_ngrams=3)
+    encoder, arrays = Encoder.fit_encode(ROWS, TARGETS.astype(np.float32)[:, None], parameters)
+    built = Network(encoder.size, 1, Parameters(name="ngram_bag", scale=SCALE, sparse=True, naive_bayes=0.5))
+    built.start_from(arrays)
+    assert not built.weight.any()
