@@ -101,6 +101,41 @@ def test_texts_get_labels_in_order(elsewhere):
         assert max(answer["probabilities"], key=answer["probabilities"].get) == answer["label"]
 
 
+ENCODED = "a quay and caf\u00e9s in Malm\u00f6"
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "rows.csv"])
+@pytest.mark.parametrize(
+    ("encoding", "warned"),
+    [
+        ("utf-8", ""),
+        ("utf-8-sig", ""),
+        ("utf-16", ""),
+        ("utf-16-be", ""),
+        ("cp1252", "Warning: {name}: encoding cp1252, as in 'caf\u00e9s' and 'Malm\u00f6'\n"),
+    ],
+)
+def test_rows_may_have_another_encoding(elsewhere, name, encoding, warned):
+    header = "text\n" * name.endswith(".csv")
+    (elsewhere.folder / name).write_bytes(f"{header}{ENCODED}\nthe barn\n".encode(encoding))
+    with chdir(elsewhere.folder):
+        ended = CliRunner().invoke(predict.command, ["tiny_news", "--file", name], catch_exceptions=False)
+    assert ended.stderr == warned.format(name=name)
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == answers(
+        elsewhere, "tiny_news", ENCODED, "the barn"
+    )
+
+
+def test_encoding_can_be_named(elsewhere):
+    content = f"{ENCODED}\n".encode("mac_roman")
+    (elsewhere.folder / "rows.txt").write_bytes(content)
+    given = ["tiny_news", "--encoding", "mac_roman"]
+    expected = answers(elsewhere, "tiny_news", ENCODED)
+    assert answers(elsewhere, *given, "--file", "rows.txt") == expected
+    assert answers(elsewhere, *given, stdin=content) == expected
+    assert answers(elsewhere, "tiny_news", "--encoding", "utf-16", stdin=ENCODED.encode("utf-16")) == expected
+
+
 def test_columns_are_found_by_name(elsewhere):
     rows = number_rows(30, seed=9)
     write_csv(elsewhere.folder / "rows.csv", ["more", "c", "a", "b"], [["x", c, a, b] for a, b, c, _ in rows])
@@ -311,7 +346,11 @@ def test_pickle_is_not_executed(elsewhere):
             "fare;vip;level;zip;tags\nNaN;True;3;01067;\n",
             "standard input, line 2, column 'fare' holds 'NaN', which is not a finite number; leave it empty if it is",
         ),
-        (["tiny_news"], b"caf\xe9\n", "standard input, line 1 is not UTF-8; save it as UTF-8"),
+        (
+            ["tiny_news"],
+            b"caf\xe9\n",
+            "standard input, line 1 is not UTF-8; save it as UTF-8, or name its encoding, as in --encoding cp1252",
+        ),
         (
             ["tiny_news", "--file", "/dev/zero"],
             "",

@@ -205,6 +205,10 @@ FAR = "x,1\n" * 300_000
         (b"a,b\nx,2\n", "utf-16", "x"),
         (b"a,b\nx,2\n", "shift_jis", "x"),
         ("a,b\ncafé,2\n".encode("utf-16-le"), "utf-16-le", "café"),
+        ("a,b\ncafé,2\n".encode("utf-16-le"), None, "café"),
+        ("a,b\ncafé,2\n".encode("utf-16-be"), "cp1252", "café"),
+        ("a,b\ncafé,2\n".encode("utf-32"), None, "café"),
+        ("a,b\n日本語,2\n".encode("utf-16-le"), "utf-16-le", "日本語"),
         ("a,b\ncafé,2\n".encode("utf-16"), "cp1252", "café"),
     ],
 )  # fmt: skip
@@ -214,7 +218,7 @@ def test_the_content_tells_the_encoding(tmp_path, content, given, last):
         (tmp_path / "rows.csv").write_bytes(content)
         with guessed_table(tmp_path / "rows.csv", "rows.csv", Wishes(), "b") as (_, guess):
             encoding = guess.format.encoding
-            assert guess.notes == ("encoding cp1252, as in 'Zürich'",)
+            assert guess.notes == (f"encoding {encoding}, as in {last!r}",)
     assert read(tmp_path, content, encoding=encoding)[-1] == [last, "2"]
 
 
@@ -389,6 +393,7 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"a,b\n1,2,3\n", "rows.csv, line 2 has 3 values for 2 columns; put quotes around values that contain ',', or name each column in line 1"),
         (b"PK\x03\x04abc", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
         (b"\x80\x05\x95\xa8\x05\x00\x00\x00\x8c", "rows.csv is a binary file; save the table as CSV, JSON lines or Parquet"),
+        (b"<table><tr><th>x</table>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"\n<!DOCTYPE html>\n<html>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "rows.csv is a pointer of Git LFS instead of the file; get the file: git lfs pull"),
         (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
@@ -458,6 +463,17 @@ def test_advised_commands_make_tables(tmp_path, name, content, fact):
     made = pasted(caught.value, tmp_path)
     assert (tmp_path / name).read_text() == content
     assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"], ["", "2", "b"])
+
+
+def test_libsvm_files_are_recognised(tmp_path):
+    for content in ("-1 qid:3 7:1\n", "1,2 1:7 3:1 # no\n", "0 " + " ".join(f"{n}:0.25" for n in range(99)) + "\n"):
+        with pytest.raises(RetrainError, match=r"^rows\.txt is a file of LIBSVM"):
+            read(tmp_path, content, "rows.txt")
+    with pytest.raises(RetrainError, match="is a file of LIBSVM") as caught:
+        read(tmp_path, "+1 1:7 2:1\n-1 2:0.5\n", "rows.txt")
+    made = pasted(caught.value, tmp_path).read_text().split()
+    assert made == ["x0,x1,x2,y", "0.0,7.0,1.0,1.0", "0.0,0.0,0.5,-1.0"]
+    assert read(tmp_path, "12 10:30 11:45\n5 9:15 10:00\n", "rows.txt")[0] == ["5", "9:15", "10:00"]
 
 
 def test_damaged_files_are_one_line(tmp_path):

@@ -5,8 +5,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from io import TextIOWrapper
+from itertools import count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -37,6 +39,16 @@ KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts"
 """The arguments of `Table.frame`, and the words of encoders for the same kinds."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A file of rows to answer."""
+
+    path: Path
+    shown: str
+    """How errors name it."""
+    written: "Format"
+
+
 @click.command(
     epilog=cli.examples(
         'retrain predict docstrings "Compute the eigenvalues of a matrix."',
@@ -60,9 +72,10 @@ KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts"
     type=click.Path(path_type=Path),
     help="Write the answers into a file instead: .jsonl, .csv or .parquet. It appears when it is complete.",
 )
+@click.option("--encoding", help="The encoding of the rows, such as cp1252, if they are not UTF-8.")
 @click.option("--skip", is_flag=True, help="Answer the other rows of a table if some can't be read, and list those.")
 @cli.one_line_errors
-def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path | None, *, skip: bool) -> None:
+def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path | None, **options: Any) -> None:
     """Predict with a trained model.
 
     MODEL is a dataset, the folder of a model, or a registered model such as models:/reviews@champion. Reads TEXTS, a file,
@@ -78,25 +91,45 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
         file = Path("-")
     with ExitStack() as stack:
         write = stack.enter_context(writing(output)) if output else echo
-        if file is not None and is_table(file, model):
-            path, shown = stack.enter_context(on_disk(file))
-            answer_table(model, path, shown, write, skip=skip)
+        if file is None:
+            lines = map(checked, texts) if texts else of_input(options["encoding"])
         else:
-            for number, some in enumerate(batches(texts, file)):
-                if number == 0 and not texts and looks_like_header(some[0], model):
-                    where = f"{file or 'standard input'}, line 1"
-                    cli.warn(
-                        f"{where}: looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
-                    )
-                write(answers(model, model.encoder.rows_of_texts(some)))
+            rows = rows_in(model, *stack.enter_context(on_disk(file)), options["encoding"])
+            if is_table(rows, model):
+                answer_table(model, rows, write, skip=options["skip"])
+                return
+            for _ in lines_of(rows):  # so that an error comes before the first answer
+                pass
+            lines = lines_of(rows)
+        for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
+            if number == 0 and not texts and looks_like_header(some[0], model):
+                fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
+                cli.warn(f"{file or 'standard input'}, line 1: {fact}")
+            write(answers(model, model.encoder.rows_of_texts(some)))
 
 
-def is_table(file: Path, model: "Model") -> bool:
+def rows_in(model: "Model", path: Path, shown: str, encoding: str | None) -> Rows:
+    """A file of rows, which is written as the training file was, but perhaps in another encoding."""
+    from retrain.data.dialect import guessed_encoding
+    from retrain.data.text_files import encoding_of, is_wide, reading
+
+    written = model.written.model_copy(update={"encoding": encoding or model.written.encoding})
+    if encoding is not None or not path.is_file():  # a missing one is the error of what reads it
+        return Rows(path, shown, written)
+    with reading(path, shown):
+        if encoding_of(path, written.encoding or "utf-8") != "utf-8":
+            return Rows(path, shown, written)
+    found, notes, doubts = guessed_encoding(path, shown, written.model_copy(update={"encoding": None}))
+    if found.encoding is not None and not is_wide(found.encoding):
+        cli.warn(f"{shown}: {', '.join(doubts or notes)}")
+    return Rows(path, shown, found)
+
+
+def is_table(rows: Rows, model: "Model") -> bool:
     """Whether a file is a table, and not one text per line: a .txt file is one if its first line is the header of one."""
-    if file.suffix.lower() != ".txt" or model.encoder.holds != "text":
+    if rows.path.suffix.lower() != ".txt" or model.encoder.holds != "text":
         return True
-    with files.reading(file, "text file", "check the path"), file.open("rb") as stream:
-        return is_header(stream.readline(LONGEST_LINE).decode("utf-8-sig", errors="replace"), model)
+    return is_header(next(lines_of(rows), ""), model)
 
 
 def looks_like_header(line: str, model: "Model") -> bool:
@@ -121,13 +154,12 @@ def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dic
     )
 
 
-def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: bool) -> None:
+def answer_table(model: "Model", source: Rows, write: Write, *, skip: bool) -> None:
     """Answer all rows of a table, some at a time; what is wrong with them comes before the first answer.
 
     Args:
         model: the model.
-        path: the file.
-        shown: how errors name it.
+        source: the file.
         write: takes the answers.
         skip: leave out rows that can't be read, and list them, instead of an error.
 
@@ -136,17 +168,17 @@ def answer_table(model: "Model", path: Path, shown: str, write: Write, *, skip: 
     """
     from tqdm import tqdm
 
-    with table(model, path, shown, skip=skip) as (count, parts, bare):
+    with table(model, source, skip=skip) as (total, parts, bare):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
         unfamiliar = Unfamiliar(model.encoder, units=model.written.units_in, bare=bare)
-        with tqdm(total=count, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+        with tqdm(total=total, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
                 write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
                 unfamiliar.add(rows)
                 bar.update(len(rows))
     for warning in unfamiliar.warnings():  # after the answers: where there are none, the error is the only line
-        cli.warn(f"{shown}, {warning}")
+        cli.warn(f"{source.shown}, {warning}")
 
 
 def check_numbers(model: "Model", parts: Parts) -> None:
@@ -161,16 +193,11 @@ def check_numbers(model: "Model", parts: Parts) -> None:
             raise
 
 
-def batches(texts: tuple[str, ...], file: Path | None) -> Iterator[list[str]]:
-    """The texts to predict, some at a time."""
-    if not texts and file is None and sys.stdin.isatty():
+def of_input(encoding: str | None) -> Iterator[str]:
+    """The lines of standard input."""
+    if sys.stdin.isatty():
         click.echo("reading texts, one per line; Ctrl-D ends", err=True)
-    if file is not None:  # as a whole, so that an error comes before the first answer
-        for _ in lines_of(file):
-            pass
-    lines = map(checked, texts) if texts else lines_of(file) if file else decoded(sys.stdin.buffer, "standard input")
-    while some := list(islice(lines, ROWS_AT_ONCE)):
-        yield some
+    return decoded(sys.stdin.buffer, "standard input", encoding or "utf-8")
 
 
 @contextmanager
@@ -196,7 +223,7 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tuple[int, Parts, Bare]]":
+def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Parts, Bare]]":
     """The number of rows of a file, the model's input columns, some rows at a time, read as the training file was, and `Unfamiliar.bare`.
 
     For the arguments and errors see `answer_table`.
@@ -209,7 +236,7 @@ def table(model: "Model", path: Path, shown: str, *, skip: bool) -> "Iterator[tu
     names = model.encoder.columns
     kinds = dict(zip(names, model.encoder.kinds, strict=True))
     prepare = model.description.prepare.model_dump()
-    written = model.written
+    path, shown, written = source.path, source.shown, source.written
     # Another program may have written a new file: its separator is found out, and a missing value of -999 may be -999.0.
     given = written.model_copy(
         update={
@@ -263,22 +290,34 @@ def checked(text: str) -> str:
     return text
 
 
-def lines_of(file: Path) -> Iterator[str]:
+def lines_of(rows: Rows) -> Iterator[str]:
     """The lines of a text file.
 
     Raises:
-        RetrainError: it can't be read, or it is not UTF-8.
+        RetrainError: it can't be read, or it is not in its encoding.
     """
-    with files.reading(file, "text file", "check the path"), file.open("rb") as stream:
-        yield from decoded(stream, str(file))
+    from retrain.data.text_files import encoding_of
+
+    path = rows.path
+    with files.reading(path, "text file", "check the path"), path.open("rb") as stream:
+        yield from decoded(stream, rows.shown, encoding_of(path, rows.written.encoding or "utf-8"))
 
 
-def decoded(stream: IO[bytes], shown: str) -> Iterator[str]:
-    """Lines of UTF-8 without their ends and without a byte order mark; raises RetrainError, which names the line."""
-    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
+def decoded(stream: IO[bytes], shown: str, encoding: str) -> Iterator[str]:
+    """Lines without their ends and without a byte order mark; raises RetrainError, which names the line."""
+    from retrain.data.text_files import decoder_of, is_wide
+
+    decoder_of(encoding, shown)
+    lines = TextIOWrapper(stream, encoding, newline="\n") if is_wide(encoding) else stream
+    for number in count(1):
+        try:
+            line = lines.readline(LONGEST_LINE + 1)
+            text = line if isinstance(line, str) else line.decode("utf-8" if encoding == "utf-8-sig" else encoding)
+        except UnicodeDecodeError:
+            hint = "save it as UTF-8, or name its encoding, as in --encoding cp1252"
+            raise RetrainError(f"{shown}, line {number}", f"is not {encoding.upper()}", hint) from None
         if len(line) > LONGEST_LINE:
             raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST_LINE:,} bytes", "shorten it")
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise RetrainError(f"{shown}, line {number}", "is not UTF-8", "save it as UTF-8") from None
+        if not line:
+            return
+        yield (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")

@@ -18,6 +18,7 @@ from retrain.data.text_files import (
     first_lines,
     foreign_words,
     has_row_names,
+    is_wide,
     likely_encoding,
     lines_before_header,
     reading,
@@ -34,6 +35,7 @@ __all__ = [
     "ODD_SHARE",
     "Guess",
     "Wishes",
+    "guessed_encoding",
     "guessed_table",
     "is_number",
     "one_sign",
@@ -127,18 +129,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
     Raises:
         RetrainError: see `open_table`.
     """
-    given, notes, doubts = wishes.format, [], []
-    with reading(path, shown):
-        is_parquet = kind_of(Path(shown), first_bytes(path)) == "parquet"
-        encoding = "utf-8" if is_parquet else given.encoding or likely_encoding(path)
-        if encoding != "utf-8" and given.encoding is None and (line := two_encodings(path, encoding)) is not None:
-            raise mixed_encodings(path, shown, line)
-    if given.encoding is None and encoding != "utf-8":
-        given = given.model_copy(update={"encoding": encoding})
-        doubts += doubts_of_encoding(path, encoding)
-        words = [] if doubts else foreign_words(path, encoding)
-        notes.append(f"encoding {encoding}" + (f", as in {schema.some_of(words)}" if words else ""))
-    may_have_title = target and wishes.header is not False and not is_parquet
+    given, notes, doubts = guessed_encoding(path, shown, wishes.format)
+    may_have_title = target and wishes.header is not False and not is_parquet(path, shown)
     if may_have_title and (skip := lines_before_header(path, shown, given, target)):
         given = given.model_copy(update={"skip": skip})
         lines = "line before the header is" if skip == 1 else f"{skip} lines before the header are"
@@ -169,6 +161,28 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         yield replace(table, format=given), Guess(given, has_header, table.names, tuple(notes), tuple(doubts))
 
 
+def guessed_encoding(path: Path, shown: str, given: Format) -> tuple[Format, list[str], list[str]]:
+    """The format of a text file with the encoding that it is likely to have, if the format gives none and it is not UTF-8.
+
+    Also the note about it, or the doubt if it may be another one.
+    """
+    with reading(path, shown):
+        encoding = "utf-8" if given.encoding or is_parquet(path, shown) else likely_encoding(path)
+        if encoding == "utf-8":
+            return given, [], []
+        if (line := two_encodings(path, encoding)) is not None:
+            raise mixed_encodings(path, shown, line)
+    doubts = doubts_of_encoding(path, encoding)
+    words = [] if doubts else foreign_words(path, encoding)
+    note = f"encoding {encoding}" + (f", as in {schema.some_of(words)}" if words else "")
+    return given.model_copy(update={"encoding": encoding}), [note], doubts
+
+
+def is_parquet(path: Path, shown: str) -> bool:
+    """Whether a file is Parquet, and not text."""
+    return kind_of(Path(shown), first_bytes(path)) == "parquet"
+
+
 def mixed_encodings(path: Path, shown: str, line: int) -> RetrainError:
     """The error of a file with lines in UTF-8 and others in another encoding, with a command that decodes each byte as it can."""
     old = 'codecs.register_error("old", lambda e: (e.object[e.start:e.end].decode("cp1252", "replace"), e.end))'
@@ -181,7 +195,7 @@ def mixed_encodings(path: Path, shown: str, line: int) -> RetrainError:
 def doubts_of_encoding(path: Path, encoding: str) -> list[str]:
     """Words that may be spelt wrongly, if the encoding of a file is a guess."""
     other = "cp1250" if encoding == "cp1252" else "cp1252"
-    words = [] if encoding == "utf-16" else foreign_words(path, encoding, other)
+    words = [] if is_wide(encoding) else foreign_words(path, encoding, other)
     listed = schema.enumerated([f"'{word}'" for word in words])
     fact = f"the file is not UTF-8, and is read as {encoding}, with words such as {listed}"
     return [f"{fact}: if they are misspelt, use another one, as in --encoding {other}"] if words else []

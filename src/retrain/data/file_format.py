@@ -69,7 +69,7 @@ class Format(Section):
     quote: Annotated[str, StringConstraints(max_length=1)] | None = None
     """Around values of a CSV file, doubled inside them; empty if quotes have no meaning. Found out if absent."""
     encoding: str | None = None
-    """UTF-8 if absent. A file with a byte order mark, or with letters in UTF-8, is read in its own encoding."""
+    """UTF-8 if absent. UTF-16, and a file with a byte order mark or with letters in UTF-8, is read in its own encoding."""
     decimal: Literal[".", ","] = "."
     """The decimal mark in numbers, also if they are texts of JSON lines or Parquet. Other numbers of these have a point."""
     thousands: Literal[",", ".", " ", "'", "_"] | None = None

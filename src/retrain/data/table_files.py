@@ -53,10 +53,21 @@ ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@d
 """The program of awk that makes a CSV file of an ARFF file."""
 FASTTEXT = """'BEGIN{print "label,text"} {l=""; while(sub(/^__label__/,"")) {l=l (l==""?"":";") $1; sub(/^[^ \\t]+[ \\t]*/,"")} gsub(/"/,"\\"\\""); print "\\"" l "\\",\\"" $0 "\\""}'"""
 """The program of awk that makes a CSV file of the labels and texts of fastText."""
+SVMLIGHT = """-c 'import pandas, sys; from sklearn.datasets import load_svmlight_file as load; x, y = load(sys.argv[1], zero_based=True); print(end=pandas.DataFrame(x.toarray()).add_prefix("x").assign(y=y).to_csv(index=False))'"""
+"""The program of Python that makes a CSV file of a sparse one, whose pair 3:1.5 is a 1.5 in the column x3."""
+CONVERTED = (
+    (rb"__label__", "is a file of fastText", f"awk {FASTTEXT}"),
+    (
+        rb"[-+]?[\d.,]+( qid:\d+)?( +\d+:[-+.\deE]+)* +\d+:(?![0-5]\d\s)[-+.\deE]+( +\d+:[-+.\deE]+)* *(#.*)?(\r?\n|\S*\Z)",
+        "is a file of LIBSVM (SVMlight)",
+        f"python {SVMLIGHT}",
+    ),
+)
+"""How files of rows that are not CSV start, what they are, and the program that makes CSV of them. 10:30 is a time."""
 OTHER_FILES = (
     (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file"),
     (
-        rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)",
+        rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|table|\?xml)",
         "is a web page or XML",
         "download the file itself, or save the table as CSV",
     ),
@@ -126,13 +137,7 @@ def open_table(
     expected = expected or Expected()
     with reading(path, shown):
         start, source = first_bytes(path), source_of(path, shown)
-    for pattern, fact, hint in OTHER_FILES:
-        if re.match(pattern, start, re.IGNORECASE):
-            raise RetrainError(shown, fact, hint)
-    if shown.lower().endswith(".arff"):
-        raise RetrainError(shown, "is an ARFF file", with_command("make it CSV", f"awk {ARFF}", source))
-    if start.startswith(b"__label__"):
-        raise RetrainError(shown, "is a file of fastText", with_command("make it CSV", f"awk {FASTTEXT}", source))
+    check_is_rows(shown, start, source)
     settings: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 2}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
@@ -160,6 +165,18 @@ def open_table(
                 hint = limited if "too large" in fact else "make room, or set TMPDIR to a folder on another disk"
                 raise RetrainError(where, fact, hint) from None
             raise unreadable(path, shown, error) from None
+
+
+def check_is_rows(shown: str, start: bytes, source: str) -> None:
+    """Raise RetrainError if a file with this start has no rows, or has them in a form that a program can make CSV."""
+    for pattern, fact, hint in OTHER_FILES:
+        if re.match(pattern, start, re.IGNORECASE):
+            raise RetrainError(shown, fact, hint)
+    for pattern, fact, program in CONVERTED:
+        if re.match(pattern, start):
+            raise RetrainError(shown, fact, with_command("make it CSV", program, source))
+    if shown.lower().endswith(".arff"):
+        raise RetrainError(shown, "is an ARFF file", with_command("make it CSV", f"awk {ARFF}", source))
 
 
 def lacks_room(error: Exception) -> bool:

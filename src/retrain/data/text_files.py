@@ -23,12 +23,15 @@ __all__ = [
     "SEPARATORS",
     "Text",
     "apart",
+    "decoder_of",
+    "encoding_of",
     "first_bytes",
     "first_lines",
     "foreign_words",
     "has_row_names",
     "is_apart",
     "is_binary",
+    "is_wide",
     "likely_encoding",
     "lines_before_header",
     "names_in",
@@ -46,8 +49,16 @@ __all__ = [
 
 SEPARATORS = (",", ";", "\t", "|")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-"""The encodings that the first bytes of a file tell."""
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # it starts with the mark of UTF-16
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encodings that byte order marks tell."""
+MOSTLY_ZERO = 0.8
+"""The share of zeros among every other byte from which they are those of UTF-16 without a mark."""
 BLANK = re.compile(r"(?:[ \t]*\n)+")
 SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 """The first line that Excel writes to tell itself the separator."""
@@ -185,7 +196,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def is_binary(start: bytes) -> bool:
-    """Whether a file starts with zero bytes as no text has them. UTF-16 has them at every other place."""
+    """Whether a file starts with zero bytes as no text has them. UTF-16 has them at every other place, UTF-32 has a mark."""
     places = {place % 2 for place, byte in enumerate(start) if byte == 0}
     return len(places) > 1 and not start.startswith(tuple(MARKS))
 
@@ -337,19 +348,28 @@ def is_apart(text: Path) -> bool:
 def encoding_of(path: Path, given: str) -> str:
     """The encoding in which a file is read: that of its mark, or UTF-8 if its letters outside ASCII are, or else the given one.
 
-    So a new file may have another one than the training file. UTF-16 without a mark has zero bytes.
+    So a new file may have another one than the training file. UTF-16 without a mark has zero bytes, if it has signs of ASCII.
     """
     if (marked := marked_encoding(first_bytes(path))) is not None or given == "utf-8":
         return marked or given
     part, is_utf8 = telling_part(path)
-    if re.match("utf.?16", given, re.IGNORECASE):
+    if is_wide(given):
         return given if b"\0" in part else "utf-8"
     return "utf-8" if is_utf8 and not part.isascii() else given
 
 
 def marked_encoding(start: bytes) -> str | None:
-    """The encoding that the first bytes of a file tell, if they do."""
-    return next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
+    """The encoding that the first bytes of a file tell, if they do: by a byte order mark, or by the zeros of UTF-16."""
+    if (marked := next((name for mark, name in MARKS.items() if start.startswith(mark)), None)) is not None:
+        return marked
+    shares = [start[first::2].count(0) / max(1, len(start) // 2) for first in (0, 1)]
+    zeros = [share > MOSTLY_ZERO for share in shares]
+    return None if 0.0 not in shares or not any(zeros) else "utf-16-be" if zeros[0] else "utf-16-le"
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether an encoding has several bytes for each sign of ASCII, so that a line feed is not one byte."""
+    return re.match("utf.?(16|32)", encoding, re.IGNORECASE) is not None
 
 
 def telling_part(path: Path) -> tuple[bytes, bool]:
@@ -384,7 +404,7 @@ def decoder_of(encoding: str, shown: str) -> codecs.IncrementalDecoder:
         raise RetrainError(
             shown,
             f"can't be read as '{encoding}', which is not an encoding",
-            "set format.encoding to utf-8, cp1252 ...",
+            "name one such as utf-8 or cp1252",
         ) from None
 
 
@@ -392,7 +412,7 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
     """The error of a file that is not in its encoding, with the encoding that is likely."""
     place, line = known.shown, b""
     with opened(path) as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate([] if is_wide(encoding) else stream, start=1):
             try:
                 line.decode(encoding)
             except UnicodeError as found:
@@ -402,7 +422,8 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
     name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
     likely = likely_encoding(path)  # by the first part with such bytes, which may be another one
     likely = latin_encoding(line) if likely == encoding else likely
-    hint = f"set {known.section}.format.encoding: {likely}" if known.section else "save it as UTF-8"
+    option = f"set {known.section}.format.encoding: {likely}" if known.section else f"use --encoding {likely}"
+    hint = "save it as UTF-8" if likely == "utf-8" else option
     return RetrainError(place, f"is not {name}{byte}", hint)
 
 
@@ -414,7 +435,7 @@ def two_encodings(path: Path, encoding: str) -> int | None:
         encoding: the one that it is likely to be in.
     """
     content, is_utf8 = telling_part(path)
-    if is_utf8 or marked_encoding(content) is not None:
+    if is_utf8 or marked_encoding(first_bytes(path)) is not None:
         return None
     foreign = [line for line in content.split(b"\n")[:-1] if not line.isascii()]
     wrong = [line for line in foreign if not is_in(line + b"\n", "utf-8")]
@@ -433,10 +454,10 @@ def likely_encoding(path: Path) -> str:
     from charset_normalizer import from_bytes
 
     content, is_utf8 = telling_part(path)
+    if (marked := marked_encoding(first_bytes(path))) is not None and not (is_utf8 and marked == "utf-8-sig"):
+        return marked
     if is_utf8:
         return "utf-8"
-    if (marked := marked_encoding(content)) is not None:
-        return marked
     foreign = len(BEYOND.findall(content))
     words = [word for word in APART_IN_ALL.split(content) if len(BEYOND.findall(word)) > 1 and not DIGIT.search(word)]
     # In other scripts than Latin, most letters are outside ASCII.
