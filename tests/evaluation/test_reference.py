@@ -86,6 +86,31 @@ def test_texts_and_dates():
     assert np.delete(fitted, 3) == pytest.approx(np.delete(line[:, 0], 3), abs=0.1)
 
 
+NAMES = [
+    f"{first} {last}"
+    for first in ["Ada", "Bo", "Cy", "Dee", "Eve", "Flo", "Gus"]
+    for last in ["Ek", "Li", "Oh", "Sy", "Um"]
+]
+GUESTS = {"age": "number", "name": "text"}
+
+
+def test_names_do_not_distract():
+    draw = np.random.default_rng(3)
+    train, test = ({"age": draw.normal(size=80), "name": draw.choice(NAMES, 80).tolist()} for _ in range(2))
+    targets = (train["age"] + draw.normal(size=80)).astype(np.float32)[:, None]
+    plain = linear(train, test, {"age": "number"}, targets, 1)
+    assert linear(train, test, GUESTS, targets, 1).numpy() == pytest.approx(plain.numpy())
+
+
+@pytest.mark.parametrize("rows", [2, 500, 30_000])
+def test_texts_count_next_to_numbers(rows):
+    draw = np.random.default_rng(4)
+    guests = {"age": draw.normal(size=rows), "name": draw.choice(NAMES, rows).tolist()}
+    targets = np.array([name.startswith(("Bo", "Flo")) for name in guests["name"]], np.int64)
+    found = linear(guests, guests, GUESTS, targets, 2).argmax(dim=1).numpy()
+    assert (found == targets).mean() > 0.99
+
+
 def test_odd_columns():
     """Columns that are constant, missing in all rows or far away, and values that train does not have."""
     train = {"a": np.full(30, np.nan), "b": np.arange(30.0), "c": ["x"] * 30, "d": [None] * 30, "e": [None, ""] * 15}

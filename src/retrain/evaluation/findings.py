@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrain.data.encoders._text import joined
 from retrain.data.report_csv import Columns
@@ -66,7 +66,7 @@ def findings_of(
     looked = slices.rows_looked_at(len(judged))
     learned = slices.rows_looked_at(len(splits["train"][target]), TRAIN_ROWS)
     test, train = (
-        {name: rows_of(splits[split][name], rows) for name in (*columns, target)}
+        {name: slices.rows_of(splits[split][name], rows) for name in (*columns, target)}
         for split, rows in (("test", looked), ("train", learned))
     )
     texts = [name for name, kind in kinds.items() if kind == "text"]
@@ -96,13 +96,6 @@ def findings_of(
             judged_splits = {"validation": validation_of(model, splits["validation"], batch_size), **judged_splits}
         tables["label_errors.csv"], labels = mistakes.label_errors(judged_splits, classes)
     return Findings(tables, labels, [pair[0] for pair in pairs])
-
-
-def rows_of(values: Any, rows: np.ndarray) -> Any:
-    """Some values of a column, or the column itself if they are all of them."""
-    if len(rows) == len(values):
-        return values
-    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]
 
 
 def losses_of(judged: Judged) -> tuple[np.ndarray, str]:

@@ -15,7 +15,7 @@ from retrain.data.report_csv import Columns, significant
 
 import numpy as np
 
-__all__ = ["as_numbers", "groupings", "rows_looked_at", "worst_slices"]
+__all__ = ["as_numbers", "groupings", "rows_looked_at", "rows_of", "worst_slices"]
 
 
 MOST_ROWS = 100_000
@@ -174,6 +174,13 @@ def missing_in(values: Any, kind: str) -> np.ndarray:
         missing: np.ndarray = np.isnan(as_numbers(values))
         return missing
     return np.array([not value for value in values], bool)
+
+
+def rows_of(values: Any, rows: np.ndarray) -> Any:
+    """Some values of a column, or the column itself if they are all of them."""
+    if len(rows) == len(values):
+        return values
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows.tolist()]
 
 
 def as_numbers(values: Any) -> np.ndarray:
