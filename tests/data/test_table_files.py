@@ -222,6 +222,13 @@ def test_the_content_tells_the_encoding(tmp_path, content, given, last):
     assert read(tmp_path, content, encoding=encoding)[-1] == [last, "2"]
 
 
+def test_late_rows_tell_the_format_too(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,y\n" + "7,1\n" * 20_000 + '"1,234",2\n' * 10_000)
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (_, guess):
+        assert guess.format.thousands == ","
+
+
 def test_a_mixed_encoding_is_an_error(tmp_path):
     with pytest.raises(RetrainError, match=r"^rows\.csv, line 2 is not UTF-8 \(byte 0xf6\)"):
         read(tmp_path, "a,b\nKöln,1\n".encode("cp1252"), encoding="utf-16")

@@ -1,5 +1,6 @@
 """How a file of rows is written: its separator, quotes, header, decimal mark, units. Each guess has an option of `retrain add`."""
 
+import math
 import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -297,10 +298,15 @@ def without_quotes(opened: AbstractContextManager[Table], stack: ExitStack, erro
     except RetrainError:
         raise error from None
     quoted = " or ".join(f"regexp_full_match(c{place}, '\".*\"')" for place in range(len(table.names)))
-    (share,) = table.ask(f"avg(({quoted})::int)", f"(select * from rows limit {LOOKED_AT})")
+    (share,) = table.ask(f"avg(({quoted})::int)", f"(select * from {some_rows(table)})")
     if share > ODD_SHARE:
         raise error
     return table
+
+
+def some_rows(table: Table) -> str:
+    """The rows that are looked at closely: of a long table some of all parts, because the last ones may be written in another way."""
+    return f"rows where hash(rowid) % {math.ceil(len(table) / LOOKED_AT)} = 0" if len(table) else "rows"
 
 
 def looks_like_header(table: Table) -> bool:
@@ -337,7 +343,7 @@ def units_of(table: Table) -> dict[str, str]:
     for place, name in enumerate(table.names):
         plain = any(is_number(row[place]) and row[place].strip("0.,") for row in head)
         if name and table.names.count(name) == 1 and not plain:
-            signs = signs_of(table, f"(select c{place} as v from rows limit {LOOKED_AT})")
+            signs = signs_of(table, f"(select c{place} as v from {some_rows(table)})")
             if len(signs) == 1:
                 found[name] = signs[0]
     return found
@@ -421,9 +427,9 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
 
 
 def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float]:
-    """The shares of a column's values that match `PATTERNS` without their units, in the first rows; empty if no value has a sign."""
+    """The shares of a column's values that match `PATTERNS` without their units, in some rows; empty if no value has a sign."""
     # Of a wide table, `select *` would take more time than the rest of the query.
-    rows = f"(select c{place} as v from rows limit {LOOKED_AT})"
+    rows = f"(select c{place} as v from {some_rows(table)})"
     if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
         return {}
     matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
