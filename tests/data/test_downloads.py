@@ -222,6 +222,17 @@ def test_tokens_in_locations_stay_secret(folder):
     assert "location" not in json.loads((folder / "data/mine/prepared/prepared.json").read_text())["prepare"]["train"]
 
 
+@pytest.mark.parametrize(
+    ("status", "fact"),
+    [(403, "is refused by the server (status 403); download it yourself"), (503, "can't be downloaded (status 503)")],
+)
+def test_refusals_name_their_status(folder, monkeypatch, status, fact):
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    with serving({"/rows.csv": lambda handler: handler.send_error(status)}) as (server, asked):
+        assert run(folder, f"{server}/rows.csv").startswith(f"Error: {server}/rows.csv {fact}")
+        assert len(asked) == downloads.ATTEMPTS
+
+
 def test_passwords_in_locations_are_rejected(folder):
     said = run(folder, f"https://user:{SECRET}@example.org/rows.csv")
     assert said.startswith(

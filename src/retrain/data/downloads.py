@@ -29,6 +29,7 @@ SLOWEST = 1 << 10
 PATIENCE = 60.0
 TRY_AGAIN = "check the network and try again, or set location to a local copy"
 GONE = (404, 410)
+REFUSED = (401, 403)
 REDIRECTS = 5
 CHUNK = 1 << 16
 IDENTITY = "identity"
@@ -180,9 +181,13 @@ def download_once(url: str, path: Path, largest: int, patience: float) -> str:
 
     try:
         with session_for(url) as session, session.get(url, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code in GONE:
-                raise RetrainError(url, f"is not on the server (status {response.status_code})", "correct the location")
-            response.raise_for_status()
+            status = response.status_code
+            if status in GONE:
+                raise RetrainError(url, f"is not on the server (status {status})", "correct the location")
+            if status in REFUSED:
+                raise UnavailableError(url, f"is refused by the server (status {status})", DOWNLOAD_YOURSELF)
+            if not response.ok:
+                raise UnavailableError(url, f"can't be downloaded (status {status})", TRY_AGAIN)
             with path.open("wb") as output:
                 return received(response, output, url, largest, patience)
     except requests.exceptions.InvalidSchema as error:
