@@ -216,7 +216,8 @@ def test_values_of_single_rows_are_told(tmp_path):
         tmp_path, "time,code,y", [f"{24 + i // 60}:{i % 60:02},AB-{i},{x:.2f}" for i, x in enumerate(X)]
     )
     assert [columns[name].kind for name in ("time", "code")] == ["leave_out", "leave_out"]
-    assert odd[0].startswith("nearly every row has its own value in 'time', from which")
+    assert odd[0].startswith("values in 'time' such as '24:00' look like amounts or times, but are not read as numbers")
+    assert not any("nearly every row" in line for line in odd)
 
 
 def test_times_of_logs_are_told(tmp_path):
@@ -518,7 +519,7 @@ def test_times_of_programs_are_dates(tmp_path, written, known_as):
     assert (column.kind, column.date_format) == ("dates", known_as)
 
 
-@pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b %Y"])
+@pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b-%y"])
 def test_years_and_months_are_dates_if_asked(tmp_path, written):
     days = [f"{pd.Timestamp(2010 + i % 10, 1 + i % 9, 1):{written}}" for i in range(200)]
     assert dates(tmp_path, days)[0].kind != "dates"
@@ -804,3 +805,82 @@ def test_months_must_be_english(tmp_path):
     with pytest.raises(RetrainError) as raised:
         dates(tmp_path, written, kinds={"when": "dates"}, form=Format(dates=("%d. %B %Y",)))
     assert "needs the names of months and days in English; write these" in str(raised.value)
+
+
+def test_row_names_are_left_out(tmp_path):
+    mixed = DRAW.sample(range(200), 200)
+    rows = [f"{i},{199 - i},{7 + i * i},{3 * i},{i * 5},{mixed[i]},{x:.2f}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "step,back,rownames,ID,S.No,rank,y", rows)
+    left = {name: own.why for name, own in columns.items() if own.kind == "leave_out"}
+    counts, names = "it numbers the rows", "it has a different number in every row"
+    assert left == {"step": counts, "back": counts, "rownames": names, "ID": names, "S.No": names}
+
+
+def test_counts_alone_are_numbers(tmp_path):
+    columns, _, _, _ = looked_at(tmp_path, "rownames,step,y", [f"{i},{i + 1},{x:.2f}" for i, x in enumerate(X)])
+    assert {name: own.kind for name, own in columns.items() if name != "y"} == {
+        "rownames": "leave_out",
+        "step": "numbers",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("%b %d %Y", "%b %d %Y"), ("%b-%d-%Y", "%b-%d-%Y"), ("%b %Y", "%b %Y"), ("%Y %b", "%Y %b"), ("%YM%m", "%YM%m"),
+        ("%b-%y", "if 'Apr-02' is a month and a year, add --dates when"), ("%Y:%m", "add --dates when"), ("%Y-%m", "add --dates when"),
+    ],
+)  # fmt: skip
+def test_months_are_dates(tmp_path, written, read):
+    months = pd.date_range("2002-01-01", periods=60, freq="MS")
+    rows = [f"{day.strftime(written)},{x}" for day, x in zip(months, X, strict=False)]
+    columns, _, odd, _ = looked_at(tmp_path, "when,y", rows)
+    if "%" in read:
+        assert columns["when"].date_format == read
+    else:
+        assert odd[0].endswith(f" look like dates, but are not read as dates: {read}")
+        columns, _, _, _ = looked_at(tmp_path, "when,y", rows, kinds={"when": "dates"})
+        assert columns["when"].why == f"as you asked, dates from 2002-01-01 to 2006-12-01 ({written})"
+
+
+@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}Q{1}", "Q{1} {0}"])
+def test_quarters_are_told(tmp_path, written):
+    rows = [f"{written.format(2000 + i // 4, 1 + i % 4)},{x}" for i, x in enumerate(X[:60])]
+    _, _, odd, _ = looked_at(tmp_path, "when,y", rows)
+    assert odd[0].endswith(
+        "look like quarters, but are not read as dates: write the first day of each, such as 2024-01-01"
+    )
+
+
+@pytest.mark.parametrize("marker", ["0000-00-00", "NaT"])
+def test_missing_dates_are_counted(tmp_path, marker):
+    rows = [
+        f"{marker if i % 5 == 0 else f'{day:%Y-%m-%d}'},{x}" for i, (day, x) in enumerate(zip(DAYS, X, strict=True))
+    ]
+    columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
+    assert (
+        columns["when"].why == f"dates from 2021-01-09 to 2023-03-12 (ISO 8601); '{marker}' (40 rows) counts as missing"
+    )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda i: f"'{i}",
+        lambda i: f"{i / 8:.3E}".replace("E", "D"),
+        lambda i: f"{i}".translate({48 + digit: 0xFF10 + digit for digit in range(10)}),
+        lambda i: f"{i}".translate({48 + digit: 0x660 + digit for digit in range(10)}),
+    ],
+)
+@pytest.mark.parametrize("different", [200, 50])
+def test_odd_digits_are_told(tmp_path, write, different):
+    rows = [f"{write(10 + i % different)},{x}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
+    assert odd[0].endswith("but are not read as numbers: write numbers instead, unless they are codes")
+
+
+def test_large_numbers_have_all_digits(tmp_path):
+    rows = [f"{3695390 + i},{11744200000000.5 + 9 * i:.1f},{i % 7}" for i in range(200)]
+    columns, _, _, _ = looked_at(tmp_path, "a,b,y", rows)
+    assert columns["a"].why == "numbers from 3695390 to 3695589"
+    assert columns["b"].why == "numbers from 11744200000000 to 11744200001792"

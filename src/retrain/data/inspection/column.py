@@ -6,7 +6,7 @@ from typing import Any
 
 from retrain import schema
 
-__all__ = ["Column", "shown"]
+__all__ = ["Column", "number_text", "shown"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,8 @@ class Column:
 def shown(value: Any) -> str:
     """A value as a message shows it."""
     return f"'{schema.shortened(' '.join(str(value).split()), 30)}'"
+
+
+def number_text(number: float) -> str:
+    """A number as a message shows it: a large one with all its digits, as a file has them, and any other with six that count."""
+    return f"{number:.0f}" if 1e5 <= abs(number) < 1e15 else f"{number:.6g}"

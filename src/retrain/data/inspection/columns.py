@@ -2,13 +2,23 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from retrain.data.dialect import MOSTLY, Wishes
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import almost_dates, clock_column, date_column, formats_of, no_dates
 from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at
-from retrain.data.inspection.number_columns import no_numbers, number_column, numbers_of, of_numbers, two_marks
+from retrain.data.inspection.number_columns import (
+    ROW_NUMBERS,
+    is_row_name,
+    no_numbers,
+    number_column,
+    numbers_of,
+    of_numbers,
+    plain_numbers,
+    two_marks,
+)
 from retrain.data.inspection.several_values import several_values
 from retrain.data.inspection.word_columns import amounts, word_column
 from retrain.data.sql_table import Table, literal
@@ -19,7 +29,7 @@ __all__ = ["columns_of"]
 
 LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$", re.IGNORECASE)
 """Names of targets whose whole numbers stand for classes."""
-INDEX = re.compile(r"Unnamed: 0|__index_level_\d+__")
+INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
 """Names that pandas gives to an index that it has written."""
 NEARLY = r"(\D{0,5}[^\d\p{L}])?\d[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\D{0,6}"
 """A number, perhaps with something in front or behind. A letter directly in front may be part of a code."""
@@ -50,6 +60,18 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
         elif name != target:
             with looked_at(table, name) as column:
                 found.append(column_of(column, wishes.kinds.get(name)))
+    return found if any(own.kind not in ("target", "leave_out") for own in found) else with_counts(table, found)
+
+
+def with_counts(table: Table, columns: Sequence[Column]) -> list[Column]:
+    """The columns of a table without inputs. Numbers that count the rows may be steps or times, if they are not called an ID."""
+    found = []
+    for own in columns:
+        if own.why == ROW_NUMBERS and not is_row_name(own.name):
+            with looked_at(table, own.name) as column:
+                found.append(plain_numbers(column))
+        else:
+            found.append(own)
     return found
 
 

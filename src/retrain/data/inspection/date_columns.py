@@ -20,6 +20,7 @@ ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
 LONG_YEARS = (
     *(order.replace("/", sign) for sign in "/.-" for order in ORDERS),
     *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d. %m. %Y"),
+    *("%b %d %Y", "%B %d %Y", "%b-%d-%Y"),
 )
 DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -28,8 +29,9 @@ ZONED = (
     *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z"),
 )
 """Times with an offset, as mails, servers and Twitter write them."""
-KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED)
-SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b %Y", "%B %Y", "%b-%Y")
+MONTHS = ("%b %Y", "%B %Y", "%b-%Y", "%Y %b", "%Y %B", "%Y-%b", "%YM%m")
+KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED, *MONTHS)
+SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%Y:%m", "%b-%y")
 """Years and months. They may be something else, so they are dates only if the user says so."""
 CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"
 """A time of day. It may be a duration, so few or unusual ones are dates only if the user says so."""
@@ -49,9 +51,10 @@ ALIKE = (
     rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY_AND_MONTH}')",  # 2024年1月5日
     rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY}') and regexp_matches(v, '\p{{L}}{{3}}')",  # 5. März 2024
     r"regexp_matches(v, '\d.*[/. -].*\d:\d\d')",  # with a time of day; but no duration such as 1:02:03
-    *(f"{moment('v', own)} is not null" for own in SHORT[1:]),
 )
 """What values are like that people read as dates."""
+QUARTER, FEW_QUARTERS = r"(?i)(19|20)\d\d[ :-]?Q[1-4]|Q[1-4][ -](19|20)\d\d", 10
+"""A quarter of a year; and how many different ones can be learned as categories."""
 CODE, MOST_WORDS = r"^\p{L}+[-_/]?\d", 100
 """Such as INV-2024-01-15; and the different words around dates, such as months and days of the week."""
 UNIX = re.compile(r"\d{9,19}(\.\d+)?")
@@ -80,8 +83,9 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
     sentinels, why = days_of(column, written)
     orders = () if given or not written else other_orders(column, written, likely)
     doubts = (*lost(column, written, odd), *orders, *late_years(column, written, *fits[written]))
-    found = {"date_format": written, "markers": (*column.markers, *odd), "sentinels": sentinels}
-    return column.column("dates", why + column.missing_if(odd), **found, doubts=doubts)
+    absent = {**column.markers, **odd}
+    found = {"date_format": written, "markers": tuple(absent), "sentinels": sentinels}
+    return column.column("dates", why + column.missing_if(absent), **found, doubts=doubts)
 
 
 def clock_column(column: Look) -> Column | None:
@@ -142,17 +146,22 @@ def almost_dates(column: Look) -> tuple[str, ...]:
     if not looked:
         return ()
     rest = "regexp_replace(v, '[^\\p{L}]+', ' ', 'g')"
-    alike = (
-        f"({' or '.join(f'({one})' for one in ALIKE)}) and length(v) <= {LONGEST} and not regexp_matches(v, '{CODE}')"
+    whole = f"({' or '.join(f'({one})' for one in ALIKE)}) and not regexp_matches(v, '{CODE}')"
+    short = " or ".join(f"{moment('v', own)} is not null" for own in SHORT[1:])
+    alike, quarter = f"({whole} or {short}) and length(v) <= {LONGEST}", f"regexp_full_match(v, '{QUARTER}')"
+    share, words, first, quarters, quarter = column.ask(
+        f"avg(({alike})::int), count(distinct {rest}), min(v) filter ({alike}), avg({quarter}::int), min(v) filter ({quarter})",
+        column.sample,
     )
-    share, words, first = column.ask(
-        f"avg(({alike})::int), count(distinct {rest}), min(v) filter ({alike})", column.sample
-    )
-    if (share or 0) <= MOSTLY or words > MOST_WORDS or column.distinct <= FEW_CLASSES:
+    if quarters > MOSTLY and column.distinct > FEW_QUARTERS:
+        fact = f"values in {shown(column.name)} such as {shown(quarter)} look like quarters, but are not read as dates"
+        return (f"{fact}: write the first day of each, such as 2024-01-01",)
+    if share <= MOSTLY or words > MOST_WORDS or column.distinct <= FEW_CLASSES:
         return ()
     option = f"--dates {shlex.quote(column.name)}"
-    hint = f"add {option}"
-    if not formats_of(column, asked=True):
+    fits = formats_of(column, asked=True)
+    hint = f"if {shown(first)} is a month and a year, add {option}" if "%b-%y" in fits else f"add {option}"
+    if not fits:
         hint = f"write them as 2024-12-31 23:59, or say how they are written, with {option} --date-format FORMAT"
         hint += " (names of months must be English)" if re.search(r"[^\W\d_]{3}", first) else ""
     return (

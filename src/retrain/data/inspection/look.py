@@ -21,7 +21,8 @@ LONG = 40.0
 """Characters in an average value from which it is a text, even if it is one word."""
 FEW_CLASSES = 20
 WORDS_ALONE = "(words)"
-NO_DATES = ("0000-00-00", "00.00.0000", "00/00/0000")
+NO_DATES = ("0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00/00/0000", "nat")
+"""What databases and pandas write for a missing date, in lower case."""
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
 PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
@@ -57,10 +58,10 @@ class Look:
         return f"(select v from looked where not {marked} limit {LOOKED_AT})"
 
     @property
-    def markers(self) -> tuple[str, ...]:
-        """The values that people write for a missing one."""
+    def markers(self) -> dict[str, int]:
+        """The values that people write for a missing one, by how often they occur."""
         marked = ", ".join(map(literal, (*MARKERS[1:], *NO_DATES)))
-        return tuple(text for (text,) in self.select("distinct v", f"where lower(v) in ({marked}) order by 1"))
+        return dict(self.select("v, count(*)", f"where lower(v) in ({marked}) group by 1 order by 1"))
 
     @property
     def strangers(self) -> list[str]:

@@ -11,15 +11,31 @@ from typing import Any
 from retrain import schema
 from retrain.data.dialect import LOOKED_AT, ODD_SHARE
 from retrain.data.file_format import MARKERS
-from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of
 from retrain.data.sql_table import literal
 from retrain.errors import RetrainError
 
-__all__ = ["IDENTIFIER", "no_numbers", "number_column", "numbers_of", "of_numbers", "two_marks"]
+__all__ = [
+    "IDENTIFIER",
+    "ROW_NUMBERS",
+    "is_row_name",
+    "no_numbers",
+    "number_column",
+    "numbers_of",
+    "of_numbers",
+    "plain_numbers",
+    "two_marks",
+]
 
 
-IDENTIFIER = re.compile(r"(^|[_ .])id$|^id([_ .]|$)|(?<=[a-z])I[dD]$|^index$")
+IDENTIFIER = re.compile(r"(?i:(^|[_ .-])id$|^id([_ .-]|$)|^index$)|(?<=[a-z])I[dD]$")
+ROW_NAME = re.compile(
+    r"(row|obs|case|record|serial|s|sl|sr)[_ .]*(names?|id|idx|index|n|no|nr|num|number)\.?|rows?|obs|uid|#|nr",
+    re.IGNORECASE,
+)
+"""What a column is called that names the rows."""
+ROW_NUMBERS = "it numbers the rows"
 SENTINEL, NINES = re.compile(r"-\d+|([789])\1+"), re.compile("-99+")
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
 MOST_SENTINELS = 3
@@ -64,14 +80,25 @@ def number_column(column: Look) -> Column:
     """A column whose values are numbers, or codes that look like numbers."""
     if code := code_column(column):
         return code
-    low, high, distinct, found, whole = column.ask(
-        "min(x), max(x), count(distinct x), count(x), count(*) filter (x = floor(x))"
+    distinct, found, whole, low, is_count = column.ask(
+        "count(distinct x), count(x), count(*) filter (x = floor(x)), min(x), "
+        "min(x - rowid) = max(x - rowid) or min(x + rowid) = max(x + rowid)"
     )
-    unique = whole == found == distinct > FEW_CLASSES
-    if unique and high - low < found + len(column.table.format.missing):
-        return column.column("leave_out", "it numbers the rows")
-    if unique and IDENTIFIER.search(column.name):
-        return column.column("leave_out", "it has a different number in every row")
+    if whole == found == distinct > FEW_CLASSES:
+        if is_count and low in (0, 1) and column.missing <= len(column.table.format.missing):
+            return column.column("leave_out", ROW_NUMBERS)
+        if is_row_name(column.name):
+            return column.column("leave_out", "it has a different number in every row")
+    return plain_numbers(column)
+
+
+def is_row_name(name: str) -> bool:
+    """Whether a column is called an ID, or the name of a row."""
+    return bool(IDENTIFIER.search(name) or ROW_NAME.fullmatch(name))
+
+
+def plain_numbers(column: Look) -> Column:
+    """A column of numbers that are no codes."""
     name = shlex.quote(column.name)
     hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
     return of_numbers(column, "numbers", "numbers", *hints)
@@ -101,7 +128,7 @@ def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str,
     sentinels, note = sentinels_of(column)
     return column.column(
         kind,
-        f"{what} from {low:.6g} to {high:.6g}{note}{column.absent}",
+        f"{what} from {number_text(low)} to {number_text(high)}{note}{column.absent}",
         markers=tuple(column.odd),
         sentinels=sentinels,
         doubts=(
@@ -129,7 +156,7 @@ def codes(column: Look, option: str) -> Iterator[str]:
         return
     first, others = column.ask(f"min(v) {code}, count(*) {usual}")
     if first and not others:
-        yield f"{first} in {shown(column.name)} is read as {float(first):g}: if it is a code, add {option}"
+        yield f"{first} in {shown(column.name)} is read as {number_text(float(first))}: if it is a code, add {option}"
 
 
 def days(column: Look, hint: str) -> Iterator[str]:
@@ -208,7 +235,7 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
         column.select("x, count(*), list(distinct v order by v)", f"where x in ({values}) group by 1") if found else []
     )
     counts = {x: (count, written) for x, count, written in rows}
-    named = schema.enumerated([f"{x:g} ({rows_of(counts[x][0])})" for x in found])
+    named = schema.enumerated([f"{number_text(x)} ({rows_of(counts[x][0])})" for x in found])
     return tuple(text for x in found for text in counts[x][1]), far_away(named, len(found))
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from retrain import schema
-from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.oddities import classes_of
 from retrain.data.sql_table import Table
 from retrain.errors import RetrainError
@@ -93,7 +93,7 @@ def other_scale(train: Table, test: Table, name: str) -> Iterator[str]:
         f"count({number}), count(*) filter ({is_far}), median(abs({number})), arg_min({number}, rowid) filter ({is_far})"
     )
     if far > count / 2 and not usual / SCALE < own < usual * SCALE:
-        values = f"{far:,} of {count:,} values of {shown(name)} in {test.shown}, such as {first:g}"
+        values = f"{far:,} of {count:,} values of {shown(name)} in {test.shown}, such as {number_text(first)}"
         yield f"{values}, are outside most of those in {train.shown} ({low:.4g} to {high:.4g}): check the unit and the decimal mark"
 
 

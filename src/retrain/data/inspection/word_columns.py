@@ -21,7 +21,10 @@ UNSPACED = r"[\x{0e00}-\x{0eff}\x{1000}-\x{109f}\x{1780}-\x{17ff}\x{3040}-\x{30f
 SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
 RANGE = r"\d{1,3} ?[\x{2013}-] ?\d{1,3}"
-AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*"
+QUOTED, FORTRAN = r"[\x27\x{2018}\x{2019}`][+-]?\d[\d.,]*", r"[+-]?\d*\.?\d+[dD][+-]?\d+"
+DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{ff10}-\x{ff19}][\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*"
+"""A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in Arabic, Persian, Hindi or wide digits."""
+AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*|{QUOTED}|{FORTRAN}|{DIGITS}"
 """A number with something behind it, such as 85m2, a range such as 20-29, a hexadecimal number, or several numbers such as 1:23."""
 MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
@@ -42,7 +45,7 @@ def word_column(column: Look) -> Column:
         return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
         why = "it has a different value in every row"
-        return column.column("leave_out", why, doubts=doubts, scattered=few_words)
+        return column.column("leave_out", why, doubts=doubts)
     why = "1 value" if column.distinct == 1 else f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
         return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words)
