@@ -824,6 +824,47 @@ def test_counts_alone_are_numbers(tmp_path):
     }
 
 
+def test_years_in_order_are_told(tmp_path):
+    line = "the rows are in the order of 'year': to test on the newest ones, add --time year"
+    rows = [f"{1820 + i},{x:.2f},{10 * i + x / 40:.2f}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "year,oil,y", rows)
+    assert (columns["year"].kind, columns["year"].why) == ("numbers", "numbers from 1820 to 2019")
+    assert odd[0] == line
+    assert not any("alone tell" in one for one in odd)
+    _, _, odd, _ = looked_at(tmp_path, "year,oil,y", DRAW.sample(rows, 200))
+    assert line not in odd
+
+
+@pytest.mark.parametrize("many", [24, 200])
+def test_copies_of_the_target_are_told(tmp_path, many):
+    told, some = "alone tells the target almost always", list(enumerate(X[:many]))
+    for copy in (lambda x: x**0.5, lambda x: -(x**3)):
+        rows = [f"{i % 7},{copy(x)},{x}" for i, x in some]
+        _, _, odd, _ = looked_at(tmp_path, "a,copy,y", rows)
+        assert any(line.startswith(f"'copy' {told}") for line in odd)
+        assert not any("--group" in line for line in odd)
+    rows = [f"{'uvw'[i % 3]},{i % 5},{'abc'[i % 3]}" for i, _ in some]
+    _, _, odd, _ = looked_at(tmp_path, "code,a,y", rows)
+    assert any(line.startswith(f"'code' {told}") for line in odd)
+
+
+def test_chance_makes_no_copy(tmp_path):
+    rows = [f"{x:.2f},{int(i == 7)},{'ab'[i == 7]}" for i, x in enumerate(X[:24])]
+    _, _, odd, _ = looked_at(tmp_path, "a,flag,y", rows)
+    assert not any("alone tell" in line for line in odd)
+
+
+def test_one_line_about_a_column(tmp_path):
+    rows = [f"{i % 25},{x:.2f},{(i % 25) ** 2 + i % 25 / 7:.3f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "level,a,y", rows)
+    assert sum("'level'" in line for line in odd) == 1
+    assert any(line.startswith("'level' alone tells") for line in odd)
+    rows = [f"cow {i % 25},{x:.2f},{'abc'[i % 25 % 3]}" for i, x in enumerate(X * 2)]
+    _, _, odd, _ = looked_at(tmp_path, "cow,a,y", rows)
+    (line,) = (line for line in odd if "'cow'" in line)
+    assert line.endswith("add --group cow; and if the value is not known when you predict, --leave-out cow")
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [

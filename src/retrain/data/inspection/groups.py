@@ -1,21 +1,22 @@
-"""Rows that belong together, such as those of one customer: a model that knows the customer looks better than it is."""
+"""Rows that belong together, such as those of one customer: a model that knows the customer looks better than it is. And rows in order of time."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.data.dialect import LOOKED_AT
+from retrain.data.file_format import is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES
 from retrain.data.inspection.number_columns import IDENTIFIER
-from retrain.data.sql_table import Table
+from retrain.data.sql_table import Table, moment
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["rows_of_one"]
+__all__ = ["order_of_time", "rows_of_one"]
 
 
 EACH = 1.5
@@ -35,18 +36,39 @@ TRIED = 6
 """Columns that are compared with all others."""
 ROUGH = 0.5
 """How much neighbouring numbers differ in the target, compared with any numbers, if they are names."""
+YEARS = (1500, 2100)
+"""The first and the last whole number that may be a year."""
 
 
-def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterator[str]:
-    """What to say about a column whose rows of one value have nearly the same target; a similar one is enough for an ID, and for few rows.
+def order_of_time(table: Table, inputs: Sequence[Column]) -> Column | None:
+    """The first column of dates or years that grows, or falls, from each row to the next one; None if there is none."""
+    for own in inputs:
+        if own.distinct != len(table) or own.kind not in ("dates", "numbers") or is_clock(own.date_format):
+            continue
+        is_number = own.kind == "numbers"
+        time = table.number(own.name) if is_number else moment(table.value(own.name), own.date_format)
+        are_years = f"bool_and(t = floor(t) and t between {YEARS[0]} and {YEARS[1]})" if is_number else "true"
+        steps = f"(select {time} as t, lag({time}) over (order by rowid) as before from rows)"
+        if all(table.ask(f"count(t) = count(*), {are_years}, bool_and(t > before) or bool_and(t < before)", steps)):
+            return own
+    return None
+
+
+def rows_of_one(
+    table: Table, columns: Sequence[Column], target: str, copies: Collection[Column], telling: Collection[Column]
+) -> Iterator[tuple[Column, str]]:
+    """A column whose rows of one value have nearly the same target, if there is one, and what to say about it; a similar target is enough for an ID, and for few rows.
 
     Args:
         table: the rows.
         columns: what the columns hold, the target first.
         target: the expression of the target.
+        copies: columns that are copies of the target.
+        telling: other columns that alone tell the target.
     """
     known = [own for own in columns[1:] if table.names.count(own.name) == 1 and own.name not in table.unread]
-    candidates = [own for own in known if FEW_CLASSES < own.distinct <= len(table) / EACH and not own.has_parts]
+    fitting = [own for own in known if FEW_CLASSES < own.distinct <= len(table) / EACH and not own.has_parts]
+    candidates = [own for own in fitting if own not in copies]
     used = [table.column(own.name) for own in known if own.kind != "leave_out"]
     if not candidates or not used:
         return
@@ -60,7 +82,8 @@ def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterato
     for own, codes, share in found:
         others = [(one.name, values) for one, values in zip(known, inputs, strict=True) if one is not own]
         shared = [name for name, values in others if within(codes, values) <= CONSTANT]
-        is_id, is_same, is_one = is_named(own), share <= SAME, len(shared) >= SHARED
+        # An amount that tells the target tells the other inputs, too, but names nobody.
+        is_id, is_same, is_one = is_named(own), share <= SAME, len(shared) >= SHARED and own not in telling
         is_few = len(table) <= FEW_EACH * own.distinct
         is_word = own.kind != "numbers"
         if (
@@ -77,7 +100,9 @@ def rows_of_one(table: Table, columns: Sequence[Column], target: str) -> Iterato
         name = shlex.quote(own.name)
         options = f"--time {name}, or --group {name}" if own.kind == "dates" else f"--group {name}"
         hint = f"if new rows have other values, the test looks too good: add {options}"
-        yield f"rows with the same {shown(own.name)} ({each}) have {same} target{also}: {hint}"
+        if own in telling and not is_named(own):
+            hint += f"; and if the value is not known when you predict, --leave-out {name}"
+        yield own, f"rows with the same {shown(own.name)} ({each}) have {same} target{also}: {hint}"
 
 
 def is_named(column: Column) -> bool:

@@ -1,16 +1,18 @@
 """What a user should know about a table before training: repeats, contradictions, leaks, rare classes, heavy tails."""
 
 import json
+import math
 import re
+import shlex
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, ODD_SHARE, is_number
+from retrain.data.dialect import LOOKED_AT, MOSTLY, ODD_SHARE, is_number
 from retrain.data.file_format import MARKERS
-from retrain.data.inspection.column import Column, shown
-from retrain.data.inspection.groups import rows_of_one
+from retrain.data.inspection.column import Column, number_text, shown
+from retrain.data.inspection.groups import order_of_time, rows_of_one
 from retrain.data.inspection.word_columns import alike
 from retrain.data.sql_table import Table, literal, moment
 
@@ -30,6 +32,12 @@ LEAK = 0.99
 """The share of the target that a single column explains, from which it probably reveals it."""
 FEWEST_LEAKED = 4
 """Rows of a rare class, in a half of those looked at, from which a column that tells it is more than chance."""
+FEWEST_COPIED, FEWEST_SPLIT = 20, 50
+"""Rows with a value from which a column may be a copy of the target; and rows of which a half tells about the other one."""
+SAME_ORDER, FEW_VALUES = 0.9995, 10
+"""The rank correlation with the target from which a column of numbers has the same order, if both have more values than these."""
+CHANCE = 1e-6
+"""How likely it may be that a column is one to one with the target by chance."""
 NAMED = 6
 """Columns and classes that a message names."""
 SUMMARIES, SUMMARY = (
@@ -63,10 +71,18 @@ def oddities(
     if target.sentinels:
         many = "count" if target.sentinels[1:] else "counts"
         yield f"the target {schema.enumerated(target.sentinels)} {many} as missing, and its rows are left out (--missing, --predict)"
+    time = order_of_time(table, inputs)
+    copies, telling = leaks(table, target, [own for own in inputs if own is not time or target.predict == "label"])
     if not is_divided:
+        if time is not None:
+            option = f"--time {shlex.quote(time.name)}"
+            yield f"the rows are in the order of {shown(time.name)}: to test on the newest ones, add {option}"
         expression = label_of(table, target) if target.predict == "label" else table.number(target.name)
-        yield from rows_of_one(table, columns, expression)
-    yield from leaks(table, target, inputs)
+        for own, line in rows_of_one(table, columns, expression, copies, telling):
+            telling = [other for other in telling if other is not own]
+            yield line
+    if found := [own for own in inputs if own in copies or own in telling]:
+        yield f"{named(found)} alone {'tell' if found[1:] else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
     yield from repeats(table, target, inputs)
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
     gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
@@ -127,12 +143,9 @@ def about_columns(columns: Sequence[Column]) -> Iterator[str]:
 
 def about_scattered(columns: Sequence[Column]) -> Iterator[str]:
     """Columns of words of which nearly every row has its own: what more could be learned from."""
-    hints: dict[str, list[Column]] = {}
-    for column in columns:
-        hint = "write numbers instead" + ("" if column.kind == "leave_out" else ", or use --leave-out")
-        hints.setdefault(hint, []).append(column)
-    for hint, some in hints.items():
-        yield f"nearly every row has its own value in {named(some)}, from which little can be learned: {hint}"
+    if columns:
+        hint = "write numbers instead, or use --leave-out"
+        yield f"nearly every row has its own value in {named(columns)}, from which little can be learned: {hint}"
 
 
 def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
@@ -230,7 +243,7 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
     counts = classes_of(table, target)
     rare = [name for name, count in counts.items() if count < RARE]
     if rare:
-        yield f"{len(rare):,} of {len(counts):,} classes have fewer than {RARE} rows: {listed(rare)}"
+        yield f"{len(rare):,} of {len(counts):,} classes {'have' if rare[1:] else 'has'} fewer than {RARE} rows: {listed(rare)}"
     absent = [name for name in counts if name.lower() in MARKERS]
     if absent:
         yield f"the class {listed(absent)} may mean that the label is missing: if so, add it with --missing"
@@ -281,7 +294,7 @@ def about_number(table: Table, target: Column) -> Iterator[str]:
             f"count(*) filter ({number} = {extreme!r}), min({number}) filter ({number} <> {extreme!r}), max({number}) filter ({number} <> {extreme!r})"
         )
         if low is not None and count <= 2 and max(low - extreme, extreme - high) > 3 * (high - low) > 0:
-            yield f"the target {extreme:g} is far from all others: check its row, or try train.loss.name: huber"
+            yield f"the target {number_text(extreme)} is far from all others: check its row, or try train.loss.name: huber"
 
 
 def classes_of(table: Table, target: Column) -> dict[str, int]:
@@ -290,28 +303,48 @@ def classes_of(table: Table, target: Column) -> dict[str, int]:
     return dict(table.select(f"{label}, count(*)", f"where {label} is not null group by 1 order by 2 desc, 1"))
 
 
-def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
-    """Columns that alone tell the target almost always, on rows that a small tree has not seen."""
+def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+    """Columns that alone tell the target: copies of it, and those that tell it almost always, on rows that a small tree has not seen."""
     import numpy as np
 
     label = target.predict == "label"
     kinds = ("numbers", "categories", "dates") if label else ("numbers", "categories")  # numbers may change slowly
     candidates = [column for column in inputs if column.kind in kinds]
     rows = sample(table, target, candidates, label=label)
-    if len(rows) < 50 or not candidates:
-        return
+    copies = [column for column in candidates if is_copy(rows[column.name], rows[target.name])]
+    if len(rows) < FEWEST_SPLIT or not candidates:
+        return copies, []
     wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
     half = np.arange(len(rows)) % 2 == 0
     counts = np.bincount(wanted[~half]) if label else np.zeros(1)
     # Where almost every guess is right, each class counts the same.
     rare = label and counts.max() > 0.9 * counts.sum()
     if rare and sorted(counts)[-2] < FEWEST_LEAKED:
-        return
+        return copies, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
-        found = [column.name for column in candidates if tells(rows[column.name], wanted, half, label=label, rare=rare)]
-    if found:
-        yield f"{listed(found)} alone {'tell' if len(found) > 1 else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
+        return copies, [own for own in candidates if tells(rows[own.name], wanted, half, label=label, rare=rare)]
+
+
+def is_copy(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
+    """Whether a column has the numbers of the target in the same or the opposite order, or is one to one with it, and not by chance."""
+    import numpy as np
+
+    there = column.notna() & (column != "") & target.notna()
+    column, target = column[there], target[there]
+    if len(column) < max(FEWEST_COPIED, MOSTLY * len(there)):
+        return False
+    are_numbers = column.dtype.kind == target.dtype.kind == "f"
+    are_many = are_numbers and min(column.nunique(), target.nunique()) > FEW_VALUES
+    if are_many and abs(column.rank().corr(target.rank())) >= SAME_ORDER:
+        return True
+    own, others = column.factorize()[0], target.factorize()[0]
+    counts = np.bincount(own)
+    if len({*zip(own.tolist(), others.tolist(), strict=True)}) != len(counts) or others.max() + 1 != len(counts):
+        return False
+    # As likely as a random order of the target's values in which each value of the column has one of them.
+    ways = math.lgamma(len(counts) + 1) + sum(math.lgamma(count + 1) for count in counts.tolist())
+    return ways - math.lgamma(len(own) + 1) < math.log(CHANCE)
 
 
 def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool, rare: bool) -> bool:
