@@ -653,7 +653,9 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(44000, 44040), "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates that can be read, such as '44000'; say how they are written, as in --date-format %Y%m, or "),
         ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
         ({"a": [f"word {n // 2}" for n in range(40)], "y": [f"c{n // 2}" for n in range(40)]}, [], "rows.csv has 20 classes, but only 20 different rows, so too few are left to test; add rows with other inputs"),
-        ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); say"),
+        ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); add columns that"),
+        ({"id": range(7, 87, 2), "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'id' is left out (it has a different number in every row); if one of them tells something about the target, say what it holds, as in --numbers id"),
+        ({"a": [f"2{n:03}-01" for n in range(40)], "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it has a different value in every row); add --dates a"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
     ],
 )  # fmt: skip
@@ -835,3 +837,10 @@ def test_units_can_be_given(project, tmp_path):
     said = added(project, "parcels", str(write(tmp_path / "parcels.csv", rows)), "--target", "price", "--units", "st")
     assert "st left out of numbers" in said
     assert block(project, "parcels")["prepare"]["numbers"] == ["weight"]
+
+
+def test_columns_share_a_reason(project, tmp_path):
+    columns = {"id": range(60), "nr": range(60), "a": ["x"] * 60, "b": ["x"] * 60, "c": [n % 11 for n in range(60)], "y": [n % 7 + 0.5 for n in range(60)]}  # fmt: skip
+    said = added(project, "rows", str(table(tmp_path / "rows.csv", columns)), "--target", "y", "--dry-run")
+    assert "  left out: id, nr (each numbers the rows)\n" in said
+    assert "  left out: a, b (all their values are 'x')\n" in said

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -179,7 +180,7 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         left = ", ".join(f"{schema.shown(name)} is left out ({why})" for name, why in list(reasons.items())[:3])
         names = [own.name for own in dataset.columns]
         twice = any(names.count(name) > 1 for name in reasons)
-        hint = "rename columns with the same name" if twice else "say what a column holds, as in --text NAME"
+        hint = "rename columns with the same name" if twice else way_in(dataset.columns[1:])
         fact = "has no column to learn from" + (f": {left}" if left else "")
         raise RetrainError(dataset.title, fact, hint)
     if dataset.is_label and len(dataset.classes) < 2:
@@ -200,6 +201,18 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
     if dataset.groups is not None and dataset.groups < needed:
         fact = f"has too few groups for the splits ({dataset.groups}, and {needed} are needed)"
         raise RetrainError(f"--group '{dataset.group}'", fact, "add rows of other groups, or leave out --group")
+
+
+def way_in(columns: "Sequence[Column]") -> str:
+    """What to do about a table all of whose inputs are left out."""
+    for own in columns:
+        for doubt in own.doubts:
+            return doubt.rpartition(": ")[2]
+    for own in columns:
+        if (kind := re.search(r"number(?=s the rows| in every row)|value(?= in every row)", own.why)) is not None:
+            option = "numbers" if kind[0] == "number" else "text"
+            return f"if one of them tells something about the target, say what it holds, as in --{option} {shlex.quote(own.name)}"
+    return "add columns that tell something about the target"
 
 
 def check_classes(dataset: "Dataset", table: "Table") -> None:
@@ -342,7 +355,7 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     for why in dict.fromkeys(own.why for own in left):
         names = [own.name or "''" for own in left if own.why == why]
         more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
-        yield f"  left out: {', '.join(names[:6])}{more} ({why})"
+        yield f"  left out: {', '.join(names[:6])}{more} ({of_several(why) if names[1:] else why})"
     if facts["classes"]:
         classes = facts["classes"]
         total = sum(classes.values())
@@ -350,6 +363,11 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  classes: {', '.join(shares[:8])}" + (f" and {len(shares) - 8:,} more" if len(shares) > 8 else "")
     for line in facts["warnings"]:
         yield f"  ! {line}"
+
+
+def of_several(why: str) -> str:
+    """The reason why one column is left out, as that of several columns."""
+    return why.replace("all its", "all their") if why.startswith("all its") else re.sub("^it ", "each ", why)
 
 
 def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources: Sequence[Fetched]) -> list[str]:
