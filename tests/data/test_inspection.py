@@ -925,3 +925,10 @@ def test_large_numbers_have_all_digits(tmp_path):
     columns, _, _, _ = looked_at(tmp_path, "a,b,y", rows)
     assert columns["a"].why == "numbers from 3695390 to 3695589"
     assert columns["b"].why == "numbers from 11744200000000 to 11744200001792"
+
+
+def test_states_with_one_target_are_groups(tmp_path):
+    weights = [round(1000 * DRAW.random(), 2) for _ in range(25)]
+    _, _, odd, _ = looked_at(tmp_path, "state,a,y", [f"{i % 25},{x:.2f},{weights[i % 25]}" for i, x in enumerate(X)])
+    (line,) = (line for line in odd if "'state'" in line)
+    assert line.endswith("add --group state; and if the value is not known when you predict, --leave-out state")

@@ -304,41 +304,53 @@ def classes_of(table: Table, target: Column) -> dict[str, int]:
 
 
 def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> tuple[list[Column], list[Column]]:
-    """Columns that alone tell the target: copies of it, and those that tell it almost always, on rows that a small tree has not seen."""
+    """Columns that alone tell the target: copies of it, and others, which may be what has one target, such as a state.
+
+    A copy has the numbers of the target in their order, or is one to one with a label. Others are one to one with a number, or
+    tell the target almost always, on rows that a small tree has not seen.
+    """
     import numpy as np
 
     label = target.predict == "label"
     kinds = ("numbers", "categories", "dates") if label else ("numbers", "categories")  # numbers may change slowly
     candidates = [column for column in inputs if column.kind in kinds]
     rows = sample(table, target, candidates, label=label)
-    copies = [column for column in candidates if is_copy(rows[column.name], rows[target.name])]
+    same = [own for own in candidates if is_one_to_one(rows[own.name], rows[target.name])]
+    ordered = [own for own in candidates if is_in_order(rows[own.name], rows[target.name])]
+    copies, others = (same, []) if label else (ordered, [own for own in same if own not in ordered])
     if len(rows) < FEWEST_SPLIT or not candidates:
-        return copies, []
+        return copies, others
     wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
     half = np.arange(len(rows)) % 2 == 0
     counts = np.bincount(wanted[~half]) if label else np.zeros(1)
     # Where almost every guess is right, each class counts the same.
     rare = label and counts.max() > 0.9 * counts.sum()
     if rare and sorted(counts)[-2] < FEWEST_LEAKED:
-        return copies, []
+        return copies, others
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
-        return copies, [own for own in candidates if tells(rows[own.name], wanted, half, label=label, rare=rare)]
+        tree = [own for own in candidates if tells(rows[own.name], wanted, half, label=label, rare=rare)]
+    return copies, [own for own in candidates if own in others or (own in tree and own not in copies)]
 
 
-def is_copy(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
-    """Whether a column has the numbers of the target in the same or the opposite order, or is one to one with it, and not by chance."""
+def is_in_order(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
+    """Whether most rows have numbers in the order of the target, or in the opposite one."""
+    there = column.notna()
+    if column.dtype.kind != "f" or target.dtype.kind != "f" or there.sum() < max(FEWEST_COPIED, MOSTLY * len(there)):
+        return False
+    column, target = column[there], target[there]
+    are_many = min(column.nunique(), target.nunique()) > FEW_VALUES
+    return bool(are_many and abs(column.rank().corr(target.rank())) >= SAME_ORDER)
+
+
+def is_one_to_one(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
+    """Whether each value of a column has its own value of the target in most rows, and not by chance."""
     import numpy as np
 
-    there = column.notna() & (column != "") & target.notna()
-    column, target = column[there], target[there]
-    if len(column) < max(FEWEST_COPIED, MOSTLY * len(there)):
+    there = column.notna() & (column != "")
+    if there.sum() < max(FEWEST_COPIED, MOSTLY * len(there)):
         return False
-    are_numbers = column.dtype.kind == target.dtype.kind == "f"
-    are_many = are_numbers and min(column.nunique(), target.nunique()) > FEW_VALUES
-    if are_many and abs(column.rank().corr(target.rank())) >= SAME_ORDER:
-        return True
-    own, others = column.factorize()[0], target.factorize()[0]
+    own, others = column[there].factorize()[0], target[there].factorize()[0]
     counts = np.bincount(own)
     if len({*zip(own.tolist(), others.tolist(), strict=True)}) != len(counts) or others.max() + 1 != len(counts):
         return False
