@@ -85,9 +85,11 @@ def number_column(column: Look) -> Column:
         "min(x - rowid) = max(x - rowid) or min(x + rowid) = max(x + rowid)"
     )
     if whole == found == distinct > FEW_CLASSES:
-        if is_count and low in (0, 1) and column.missing <= len(column.table.format.missing):
+        gaps = column.missing + column.filled - found
+        is_name = is_row_name(column.name)
+        if is_count and (is_name or low in (0, 1)) and gaps <= len(column.table.format.missing):
             return column.column("leave_out", ROW_NUMBERS)
-        if is_row_name(column.name):
+        if is_name:
             return column.column("leave_out", "it has a different number in every row")
     return plain_numbers(column)
 
@@ -98,7 +100,7 @@ def is_row_name(name: str) -> bool:
 
 
 def plain_numbers(column: Look) -> Column:
-    """A column of numbers that are no codes."""
+    """A column of numbers that are not codes."""
     name = shlex.quote(column.name)
     hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
     return of_numbers(column, "numbers", "numbers", *hints)
