@@ -115,6 +115,7 @@ def test_single_rows_give_the_same_bits(tmp_path, task):
         ("a ship", "rows must be a list; for one text, give a list with this text"),
         ([{"a": 1, "b": 2}, {"a": 1}], "row 2 has no column 'b'; give it; a missing value is null"),
         ({"a": [1]}, "rows has no column 'b'; give it; a missing value is null"),
+        ([{"a": 1, "B": 2}], "row 1 has no column 'b'; did you mean 'B'?"),
         ({"a": [1], "b": [1, 2]}, "rows has columns of different lengths; give each column a value for each row"),
         ([{"a": 1, "b": "two"}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([{"a": 1, "b": True}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),

@@ -32,6 +32,8 @@ RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str,
 
 ROWS = "rows"
 MISSING = object()
+MOST_NAMES = 1_000
+"""Names of a row among which a similar one is looked for."""
 FRACTION = re.compile(r"-?\d+\.(\d\d?|\d{4,})", re.ASCII)
 """A number with a decimal point; 1.000 could be a thousand."""
 POINTED = re.compile(r"\d\.\d")
@@ -135,7 +137,9 @@ def places_of(names: Sequence[str], there: Collection[Any], where: str) -> Mappi
     found = {name: name if name in there else own.get(schema.column_name(name), MISSING) for name in names}
     for name, place in found.items():
         if place is MISSING:
-            raise RetrainError(where, f"has no column '{name}'", "give it; a missing value is null")
+            near = schema.nearest_name(name, {*list(own)[:MOST_NAMES]}.difference(found))
+            hint = f"did you mean '{near}'?" if near else "give it; a missing value is null"
+            raise RetrainError(where, f"has no column '{name}'", hint)
     return found
 
 
