@@ -107,7 +107,7 @@ def main(dataset: str) -> None:
     contents = contents_of(rows[inputs])
     official = None if test is None else (test, contents_of(test[inputs]))
     splits = splitting.split(rows, contents, official, parameters, keys)
-    splitting.not_empty(splits, parameters, where)
+    splitting.not_empty(splits, parameters, where, keys)
     groups = None if groups_of_rows is None or official else splitting.numbered(groups_of_rows[splits["test"].index])
     for message in splitting.warnings(rows, splits, groups):
         cli.warn(f"{dataset}: {message}")

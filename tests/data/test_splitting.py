@@ -2,6 +2,7 @@
 
 import json
 from contextlib import chdir
+from itertools import pairwise
 from pathlib import Path
 
 import prepare
@@ -115,6 +116,44 @@ def test_the_fractions_are_about_right(seed, validation, test):
 def test_another_seed_gives_another_split():
     texts = [f"text {number}" for number in range(100)]
     assert splits_of(texts, seed=1) == splits_of(texts, seed=1) != splits_of(texts, seed=2)
+
+
+@unhurried
+@given(
+    st.lists(st.integers(0, 9), min_size=9, max_size=60), st.sampled_from([0.0, 0.1, 0.4]), st.sampled_from([0.2, 0.5])
+)
+def test_times_fill_all_splits_in_order(days, validation, test):
+    times = pd.Series(pd.to_datetime(days, unit="D"))
+    found = splitting.by_time(times, test, validation)
+    wanted = ["train", *(["validation"] if validation else []), "test"]
+    parts = [times[found == name] for name in wanted]
+    assert sum(map(len, parts)) == len(days)
+    if times.nunique() >= len(wanted):
+        assert all(one.max() < other.min() for one, other in pairwise(parts))
+
+
+def test_the_time_nearest_to_the_share_is_chosen():
+    times = pd.Series(pd.to_datetime(["2001"] * 85 + ["2002"] * 5 + ["2003"] * 10))
+    assert splitting.by_time(times, 0.1, 0.0).tolist() == ["train"] * 90 + ["test"] * 10
+    assert splitting.by_time(times, 0.1, 0.1).tolist() == ["train"] * 85 + ["validation"] * 5 + ["test"] * 10
+    assert splitting.by_time(times, 0.3, 0.0).tolist() == ["train"] * 85 + ["test"] * 15
+
+
+@pytest.mark.parametrize(
+    ("keys", "official", "changed", "expected"),
+    [
+        (None, ["A!", "b"], {"test": None}, "has no row to learn from: all rows are also in the official test file; give"),
+        (pd.to_datetime(["2024"] * 2), None, {}, "needs 3 different times to fill 3 splits, but the rows have 1; add"),
+        (["x", "y"], None, {}, "needs 3 different groups to fill 3 splits, but the rows have 2; add rows of other groups"),
+    ],
+)  # fmt: skip
+def test_empty_splits_name_their_cause(keys, official, changed, expected):
+    contents, own = text.Encoder.contents, parameters(**changed)
+    rows, test = rows_of(["a", "b"]), None if official is None else rows_of(official)
+    keys = None if keys is None else pd.Series(keys)
+    parts = splitting.split(rows, contents(rows), None if test is None else (test, contents(test)), own, keys)
+    with pytest.raises(RetrainError, match=f"^split {expected}"):
+        splitting.not_empty(parts, own, "split", keys)
 
 
 @pytest.mark.parametrize(

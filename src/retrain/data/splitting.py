@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Split", "check", "contents_of_groups", "folds", "not_empty", "numbered", "split", "warnings"]
+__all__ = ["Split", "by_time", "check", "contents_of_groups", "folds", "not_empty", "numbered", "split", "warnings"]
 
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -121,18 +121,23 @@ def by_draw(units: Iterable[bytes], seed: int) -> list[bytes]:
     return [listed[place] for place in draws_of(listed, seed).argsort(kind="stable")]
 
 
-def by_time(times: "pd.Series[Any]", parameters: Split) -> "np.ndarray":
-    """The split of each row by its time: the newest rows are test, the newest of the others validation. Equal times stay together."""
+def by_time(times: "pd.Series[Any]", test: float, validation: float) -> "np.ndarray":
+    """The split of each row by its time: the newest rows are test, the newest of the others validation.
+
+    Equal times stay together, so where there are few of them, the shares are the nearest to these that leave a time to train on.
+    """
     import numpy as np
 
-    ordered = times.sort_values(ignore_index=True)
-    first = {"test": 1.0 - (parameters.test or 0.0)}
-    first["validation"] = first["test"] - (parameters.validation or 0.0)
-    assigned = np.full(len(times), "train", NAMES)
-    for name in ("validation", "test"):
-        place = int(first[name] * len(ordered))
-        if place < len(ordered):
-            assigned[(times >= ordered[place]).to_numpy()] = name
+    moments = times.to_numpy()
+    ordered, starts = np.unique(np.sort(moments), return_index=True)
+    assigned, end, first = np.full(len(moments), "train", NAMES), len(ordered), 1.0
+    shares = [(name, share) for name, share in (("test", test), ("validation", validation)) if share]
+    for earlier, (name, share) in zip(range(len(shares), 0, -1), shares, strict=True):
+        first -= share
+        if end > earlier:  # each of the earlier splits needs a time
+            begin = earlier + int(np.abs(starts[earlier:end] - int(first * len(moments))).argmin())
+            assigned[(ordered[begin] <= moments) & (assigned == "train")] = name
+            end = begin
     return assigned
 
 
@@ -158,7 +163,7 @@ def split(
     times = keys if keys is not None and keys.dtype.kind == "M" else None
     units = contents if keys is None or times is not None else contents_of_groups(keys)
     if times is not None:
-        assigned = by_time(times, parameters)
+        assigned = by_time(times, parameters.test or 0.0, parameters.validation or 0.0)
     elif keys is not None:
         assigned = by_group(units, parameters)
     else:
@@ -288,9 +293,20 @@ def check(parameters: Split, where: str, *, official: bool) -> None:
         )
 
 
-def not_empty(splits: dict[str, "pd.DataFrame"], parameters: Split, where: str) -> None:
-    """Raise RetrainError if a split is empty."""
+def not_empty(
+    splits: dict[str, "pd.DataFrame"], parameters: Split, where: str, keys: "pd.Series[Any] | None" = None
+) -> None:
+    """Raise RetrainError if a split is empty. See `split` for the arguments."""
     total, train = sum(map(len, splits.values())), splits["train"]
+    official = parameters.test is None
+    if official and total == len(splits["test"]):
+        fact = "has no row to learn from: all rows are also in the official test file"
+        raise RetrainError(where, fact, "give another test file, or remove prepare.test and set split.test: 0.2")
+    needed = len(splits) - official
+    if keys is not None and (different := keys.nunique()) < needed:
+        kind = "time" if keys.dtype.kind == "M" else "group"
+        fact = f"needs {needed} different {kind}s to fill {needed} splits, but the rows have {different}"
+        raise RetrainError(where, fact, f"add rows of other {kind}s, or remove prepare.{kind}")
     target = train[train.columns[-1]]
     classes = target.nunique() if str(target.dtype) == "category" else 0
     for name, rows in splits.items():
