@@ -29,7 +29,7 @@ MANY = 0.01
 
 
 def prepare(source: SourceRows, parameters: SourceParameters, where: str) -> "tuple[Cleaned, pd.DataFrame | None]":
-    """Clean the rows. The rows of the official test file are cleaned too, but none of them is dropped.
+    """Clean the rows. The rows of the official test file are cleaned too; only those without a target are dropped.
 
     Args:
         source: the rows as the source gives them.
@@ -39,23 +39,33 @@ def prepare(source: SourceRows, parameters: SourceParameters, where: str) -> "tu
     Raises:
         RetrainError: no row is left, the test file has a missing number, or there is only one class.
     """
-    from retrain.data.cleaning import categorise, class_names, clean, tidy
+    from retrain.data.cleaning import categorise, class_names, clean
 
     cleaned = clean(source.rows, parameters.repairs, incomplete=parameters.incomplete, repeats=parameters.repeats)
-    test = None if source.official_test is None else tidy(source.official_test, parameters.repairs)
     if cleaned.rows.empty:
         fact = f"cleaning dropped all {len(source.rows):,} rows ({', '.join(reasons(cleaned))})"
         raise RetrainError(where, fact, "check the columns of the inputs and the target")
-    complete = cleaned.rows.columns[-1:] if parameters.incomplete == "keep" else cleaned.rows.columns
-    gaps = [] if test is None else [name for name in complete if test[name].isna().any()]
-    if gaps:
-        raise RetrainError(f"{where}.test", f"column '{gaps[0]}' has missing values", "fill them in the test file")
+    test = None if source.official_test is None else answered(source.official_test, parameters, f"{where}.test")
     if cleaned.rows.iloc[:, -1].dtype == "float64":
         return cleaned, test
     names = class_names(cleaned.rows, source.classes, where)
     names += [] if test is None else sorted(set(test.iloc[:, -1]) - set(names))  # the split stage warns of these
     test = None if test is None else categorise(test, names)
     return replace(cleaned, rows=categorise(cleaned.rows, names)), test
+
+
+def answered(rows: "pd.DataFrame", parameters: SourceParameters, where: str) -> "pd.DataFrame":
+    """The clean rows of the official test file that have a target; raises RetrainError if there is none, or a number is missing."""
+    from retrain.data.cleaning import tidy, without_target
+
+    tidied = tidy(rows, parameters.repairs)
+    kept = tidied[~without_target(tidied)]
+    if kept.empty:
+        raise RetrainError(where, f"has no value in '{rows.columns[-1]}'", "enter the answers in the file")
+    gaps = [name for name in kept.columns if kept[name].isna().any()]
+    if gaps and parameters.incomplete == "drop":
+        raise RetrainError(where, f"column '{gaps[0]}' has missing values", "fill them in the test file")
+    return kept
 
 
 def reasons(cleaned: "Cleaned") -> list[str]:
@@ -72,11 +82,22 @@ def summary(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...]
     return f"read {read:,} rows{left_out}; kept {len(cleaned.rows):,}{test}{repeats}"
 
 
-def warnings(cleaned: "Cleaned", read: int) -> Iterator[str]:
-    """What may be wrong with the rows."""
+def warnings(cleaned: "Cleaned", read: int, official: int, unanswered: int) -> Iterator[str]:
+    """What may be wrong with the rows.
+
+    Args:
+        cleaned: the rows after cleaning.
+        read: the number of rows before it.
+        official: the rows of the official test file that are kept.
+        unanswered: those that are left out, because they have no target.
+    """
     gone = read - len(cleaned.rows) - cleaned.dropped["repeated"]
     if gone > MANY * read:
         yield f"{gone:,} of {read:,} rows ({gone / read:.1%}) are left out"
+    if unanswered:
+        rows = official + unanswered
+        fact = f"{unanswered:,} of {rows:,} rows of the official test file ({unanswered / rows:.1%})"
+        yield f"{fact} have no target and are left out"
     if cleaned.contradicting:
         yield f"{cleaned.contradicting:,} rows have the same inputs as a row with another target"
 
@@ -105,12 +126,14 @@ def main(dataset: str) -> None:
     cleaned, test = prepare(read, parameters, where)
     tell_of_classes(dataset, cleaned.rows.iloc[:, -1])
     official = 0 if test is None else len(test)
+    unanswered = 0 if read.official_test is None else len(read.official_test) - official
     counts = {
         "read": len(read.rows),
         **{reason.replace(" ", "_"): count for reason, count in cleaned.dropped.items()},
         "contradicting": cleaned.contradicting,
         "kept": len(cleaned.rows),
         "official_test": official,
+        **({"official_test_without_a_target": unanswered} if unanswered else {}),
     }
     with files.replacing(Path("data", dataset, "prepared")) as (draft,):
         draft.mkdir()
@@ -122,7 +145,7 @@ def main(dataset: str) -> None:
         section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         files.write_json(draft / FILE, {"counts": counts, "prepare": section, "tables": files.digests_in(draft)})
     click.echo(f"prepare {dataset}: {summary(cleaned, len(read.rows), official, read.notes)}")
-    for warning in warnings(cleaned, len(read.rows)):
+    for warning in warnings(cleaned, len(read.rows), official, unanswered):
         cli.warn(f"{dataset}: {warning}")
 
 

@@ -248,15 +248,68 @@ def test_the_separator_of_a_test_file_may_differ(project, tmp_path):
         ({"size": [f'"{n},5"' for n in range(80)]}, "y", "Error: test.csv, line 2, column 'size' holds '0,5', which is not a number as in parts.csv; write each number in one way in both files"),
         ({"size": ["n.a.", *range(79)]}, "y", "Error: test.csv, line 2, column 'size' holds 'n.a.', which is not a number as in parts.csv; if it means a missing value, add --missing n.a."),
         ({"y": None}, "y", "Error: test.csv has no column 'y', but a test file needs the answers; add them, or use it after the training: retrain predict parts --file test.csv"),
+        ({"y": [*range(400, 478), "", ""]}, "y", "! 2 rows of test.csv (2.5%) have no target and are left out"),
+        ({"made of": ["oak", "steel"] * 39 + ["oak", "NA"]}, "made of", "! 1 row of test.csv has a class that no row of parts.csv has, such as 'NA': if 'NA' means that it is missing, add --missing NA; else write"),
+        ({"size": PARTS["size"]}, "y", "Error: test.csv has the inputs of all 80 rows of parts.csv, so none is left to learn from; give another test file"),
+        ({"size": [*PARTS["size"][:9], *(n / 8 + 0.06 for n in range(71))]}, "y", "! 9 of 80 rows of parts.csv have the inputs of a row of test.csv: the model does not learn from them"),
+        ({"y": None, "Y": range(80)}, "y", "Error: test.csv has no column 'y'; did you mean 'Y'? Write it as in parts.csv"),
+        (dict.fromkeys(PARTS) | {"0.5": [0.25] * 80, "oak": ["oak"] * 80, "400": range(80)}, "y", "Error: test.csv has no column of parts.csv; if its first line is a row, write the names above it: size,made of,y"),
         ({}, "y", ""),
     ],
 )  # fmt: skip
 def test_a_test_file_has_to_fit(project, tmp_path, changed, target, expected):
-    columns = {name: values for name, values in (PARTS | changed).items() if values is not None}
+    others = PARTS | {"size": [n / 8 + 0.06 for n in range(80)]} | changed
+    columns = {name: values for name, values in others.items() if values is not None}
     train, test = table(tmp_path / "parts.csv", PARTS), table(tmp_path / "test.csv", columns)
     ended = project.retrain_here("add", "parts", str(train), "--target", target, "--test-file", str(test), "--dry-run")
     said = [line.strip() for line in ended.output.splitlines() if "test.csv" in line and "location" not in line]
     assert [line.startswith(expected) for line in said] == [True] * bool(expected), ended.output
+
+
+@pytest.mark.parametrize(("train", "test"), [(["0", "1"], ["0.0", "1.0"]), (["0.0", "1.0"], ["0", "1.0"])])
+def test_equal_numbers_are_one_class(project, tmp_path, train, test):
+    paths = [
+        table(tmp_path / f"{n}.csv", {"a": [n + i * 7 % 97 for i in range(40)], "y": own * 20})
+        for n, own in ((1, train), (99, test))
+    ]
+    added(project, "same", str(paths[0]), "--target", "y", "--test-file", str(paths[1]))
+    project.stages("prepare split", "same")
+    assert split_of(project, "same", "y") == {"train": {*train}, "test": {*train}}
+
+
+def test_codes_stay_different_classes(project, tmp_path):
+    columns = {"a": [n * 7 % 97 for n in range(40)], "y": ["01", "02"] * 20}
+    paths = [table(tmp_path / "train.csv", columns), table(tmp_path / "test.csv", {**columns, "y": ["1", "2"] * 20})]
+    ended = project.retrain_here("add", "codes", str(paths[0]), "--target", "y", "--test-file", str(paths[1]))
+    assert ended.stderr.startswith("Error: test.csv has '1' and '2' in 'y', which no row of train.csv has; ")
+
+
+VISITS = {
+    "who": [f"p{n // 4}" for n in range(40)],
+    "day": [f"{n % 28 + 1}/3/2024" for n in range(40)],
+    "a": [n * 7 % 97 for n in range(40)],
+    "y": [n % 7 / 3 for n in range(40)],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "changed", "expected"),
+    [
+        (["--group", "who"], {}, "! 10 of 10 values of 'who' in test.csv, such as 'p0', are also in train.csv: if new rows have other values, the test looks too good"),
+        (["--group", "who"], {"who": [f"q{n}" for n in range(40)]}, ""),
+        (["--time", "day"], {"day": ["27/3/2024"] * 3 + ["1/4/2024"] * 37}, "! 3 of 40 rows of test.csv are older than the newest row of train.csv: a test on the past"),
+        (["--time", "day"], {"day": ["28/3/2024"] * 40}, ""),
+    ],
+)  # fmt: skip
+def test_groups_and_times_of_both_files(project, tmp_path, option, changed, expected):
+    paths = [
+        table(tmp_path / "train.csv", VISITS),
+        table(tmp_path / "test.csv", {**VISITS, "a": [n * 7 % 97 + 0.5 for n in range(40)], **changed}),
+    ]
+    said = added(project, "v", str(paths[0]), "--target", "y", "--test-file", str(paths[1]), *option, "--dry-run")
+    odd = [line.strip() for line in said.splitlines() if "rows of test.csv" in line or "'who' in test.csv" in line]
+    assert [line.startswith(expected) for line in odd] == [True] * bool(expected), said
+    assert ("stay together; the test file keeps its rows" in said) == ("--group" in option)
 
 
 def test_remove_undoes_add(project, tmp_path):
@@ -355,6 +408,7 @@ def test_dry_run_writes_nothing(project, tmp_path):
         (["homes", "homes.csv", "--target", "price", "--group", "price"], "--group: 'price' is also the target; choose"),
         (["homes", "homes.csv", "--target", "price", "--group", "town", "--time", "sold"], "--group can't be combined with --time: only one of them can decide the splits; remove --time"),
         (["homes", "homes.csv", "--target", "price", "--group", "country"], "--group 'country' has too few groups for the splits (1, and 3 are needed); add rows"),
+        (["homes", "homes.csv", "--target", "price", "--time", "built"], "--time 'built' has too few different times for the splits (1, and 2 are needed); add rows of other times"),
         (["homes", "homes.csv", "--target", "price", "--date-format", "%s"], "--date-format: '%s' has an unknown code; use codes"),
         (["homes", "homes.csv", "--target", "price", "--numbers", "price"], "--target: 'price' is also given as numbers"),
         (["homes", "homes.csv", "--target", "price", "--time", "town"], "column 'town' does not hold dates"),
@@ -366,7 +420,7 @@ def test_dry_run_writes_nothing(project, tmp_path):
     ],
 )  # fmt: skip
 def test_wrong_input_changes_nothing(project, tmp_path, arguments, expected):
-    write(tmp_path / "homes.csv", homes(50))
+    write(tmp_path / "homes.csv", [{**home, "built": "2024-01-01"} for home in homes(50)])
     write(tmp_path / "tiny.csv", homes(3))
     name, file, *options = arguments
     file = str(tmp_path / file) if file.endswith(".csv") and "://" not in file and (tmp_path / file).exists() else file
@@ -630,14 +684,16 @@ def test_losses_of_accountants_are_negative(project, tmp_path):
 
 
 def test_other_encodings_are_read_again(project, tmp_path):
-    columns = {"town": ["Köln", "Zürich", "Bonn"] * 40, "y": ["a", "b", "a"] * 40}
-    old, new = (table(tmp_path / f"{name}.csv", columns, encoding=name) for name in ("cp1252", "utf-8"))
+    towns = {"cp1252": ["Köln", "Zürich", "Bonn"], "utf-8": ["Köln", "Zürich", "Köln"]}
+    old, new = (
+        table(tmp_path / f"{name}.csv", {"town": own * 40, "y": ["a", "b", "a"] * 40}, encoding=name)
+        for name, own in towns.items()
+    )
     added(project, "towns", str(old), "--target", "y", "--test-file", str(new))
     project.stages("prepare", "towns")
     folder = project.folder / "data/towns/prepared"
-    assert [{*pd.read_parquet(folder / f"{name}.parquet")["town"]} for name in ("rows", "test")] == [
-        {"Köln", "Zürich", "Bonn"}
-    ] * 2
+    found = [{*pd.read_parquet(folder / f"{name}.parquet")["town"]} for name in ("rows", "test")]
+    assert found == [{*own} for own in towns.values()]
 
 
 @pytest.mark.parametrize(
@@ -749,6 +805,24 @@ def test_the_newest_rows_are_the_test_split(project, tmp_path):
     added(project, "timed", str(write(tmp_path / "homes.csv", rows)), "--target", "price", "--time", "visit")
     project.stages("prepare split", "timed")
     assert split_of(project, "timed")["test"] == {1000.5 + i for i in range(160, 200)}
+
+
+@pytest.mark.parametrize("option", ["--leave-out", "--categories", "--text"])
+def test_times_need_not_be_inputs(project, tmp_path, option):
+    path = table(tmp_path / "rows.csv", VISITS | {"day": [f"{n % 20 + 1}/{n // 20 + 1}/2024" for n in range(40)]})
+    added(project, "visits", str(path), "--target", "y", "--time", "day", option, "day")
+    project.stages("prepare split", "visits")
+    assert split_of(project, "visits", "a")["test"] == {*VISITS["a"][32:]}
+
+
+@pytest.mark.parametrize(("new", "share"), [(4, ""), (8, ""), (12, ""), (16, "40%"), (30, "75%")])
+def test_few_times_divide_the_rows(project, tmp_path, new, share):
+    path = table(tmp_path / "rows.csv", VISITS | {"day": ["2023"] * (40 - new) + ["2024"] * new})
+    said = added(project, "visits", str(path), "--target", "y", "--time", "day", "--leave-out", "who")
+    told = f"  ! the test split will have {share} of the rows instead of 20%: rows of one time stay together" in said
+    assert told == bool(share)
+    project.stages("prepare split", "visits")
+    assert split_of(project, "visits", "a")["test"] == {*VISITS["a"][40 - new :]}
 
 
 def test_files_without_a_header(project, tmp_path):

@@ -146,6 +146,31 @@ def test_official_test_rows_are_kept():
     assert kept.astype("str").to_numpy().tolist() == [["", "x"], ["a", "y"], ["a", "y"]]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "header", "answer"), [("tiny_news", "text,topic", "farm"), ("tiny_numbers", "a,b,c,y", "0.5")]
+)
+def test_no_answer_means_no_test_row(project, dataset, header, answer):
+    inputs = "1," * header.count(",")
+    rows = [header, f"{inputs}{answer}", inputs, f"{inputs} ", f"{inputs}{answer}"]
+    (project.folder / f"data/raw/{dataset}/test.csv").write_text("\n".join(rows))
+    project.set(f"{dataset}.prepare.test", {"location": f"data/raw/{dataset}/test.csv", "sha256": "unpinned"})
+    ended = project.stage_here("prepare", dataset)
+    assert " and 2 of the official test file" in ended.stdout
+    told = f"{dataset}: 2 of 4 rows of the official test file (50.0%) have no target and are left out"
+    assert f"Warning: {told}" in ended.stderr.splitlines()
+    folder = project.folder / "data" / dataset / "prepared"
+    assert len(pd.read_parquet(folder / "test.parquet")) == 2
+    assert json.loads((folder / "prepared.json").read_text())["counts"]["official_test_without_a_target"] == 2
+    (project.folder / f"data/raw/{dataset}/test.csv").write_text(f"{header}\n{inputs}")
+    with chdir(project.folder):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", dataset])
+    target = header.rpartition(",")[2]
+    assert (
+        ended.stderr
+        == f"Error: params.yaml: datasets.{dataset}.prepare.test has no value in '{target}'; enter the answers in the file\n"
+    )
+
+
 def test_prepare_prints_its_counts(project):
     path = project.folder / "data/raw/tiny_news/rows.csv"
     rows = path.read_text()

@@ -28,6 +28,8 @@ __all__ = ["command"]
 
 FEWEST = 20
 """Rows below which nothing can be learned and tested."""
+FAR = 1.5
+"""How much the share of a split may differ from what it should be, as a factor."""
 LISTED = 40
 """Columns that are printed."""
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
@@ -134,6 +136,7 @@ def inspected(
             table.column(own)
         columns = columns_of(table, target, replace(wishes, kinds=wished_kinds(options, guess, target, extra)))
         columns = [with_groups(table, own) if own.name == extra["group"] else own for own in columns]
+        columns = [with_time(table, own) if own.name == extra["time"] else own for own in columns]
         dataset = Dataset(
             name=name,
             title=file.title,
@@ -149,9 +152,12 @@ def inspected(
         check_columns(dataset, table)
         check_classes(dataset, table)
         is_divided = test is not None or dataset.group is not None or dataset.time is not None
-        found = oddities(table, columns, 0.0 if test is not None else 0.2, is_divided=is_divided)
-        odd = [*guess.doubts, *oddities_of_extra(dataset), *found]
-        odd += [] if test is None else with_test_file(test, dataset, table)
+        shares = shares_of(dataset, table)
+        found = oddities(table, columns, shares.get("test", 0.0), is_divided=is_divided)
+        odd = [*guess.doubts, *oddities_of_extra(dataset, shares), *found]
+        if test is not None:
+            dataset, of_test = with_test_file(test, dataset, table)
+            odd += of_test
     facts = {
         "file": file.title,
         "rows": dataset.rows,
@@ -197,6 +203,9 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         for row, value in table.select(f"rowid, {place}", f"where {place} in ({absent}) order by rowid limit 1"):
             fact = f"holds {schema.shown(value)}, which is not a time" if value else "has no time"
             raise RetrainError(table.place(row, own.name), fact, "enter it, remove the row, or leave out --time")
+        if own.distinct < (needed := max(2, 1 + len(dataset.shares))):
+            fact = f"has too few different times for the splits ({own.distinct}, and {needed} are needed)"
+            raise RetrainError(f"--time '{own.name}'", fact, "add rows of other times, or leave out --time")
     needed = 2 if dataset.test is not None else 3
     if dataset.groups is not None and dataset.groups < needed:
         fact = f"has too few groups for the splits ({dataset.groups}, and {needed} are needed)"
@@ -239,17 +248,48 @@ def with_groups(table: "Table", column: "Column") -> "Column":
     return replace(column, distinct=len(groups), spellings=tuple(next(iter(alike(sorted(groups))), ())))
 
 
-def oddities_of_extra(dataset: "Dataset") -> Iterator[str]:
-    """What to know about the column of groups."""
+def with_time(table: "Table", column: "Column") -> "Column":
+    """The column of times, with the format of its dates, also if the model does not see it or takes it for numbers."""
+    from retrain.data.inspection.columns import column_of
+    from retrain.data.inspection.look import looked_at
+
+    if column.kind == "dates":
+        return column
+    with looked_at(table, column.name) as look:
+        return replace(column, date_format=column_of(look, "dates").date_format)
+
+
+def shares_of(dataset: "Dataset", table: "Table") -> dict[str, float]:
+    """The shares that the splits will have: if times are few, other ones than the block asks for."""
+    from retrain.data.splitting import by_time
+
+    if dataset.time is None:
+        return dataset.shares
+    times = replace(table, format=dataset.format).frame(dates=[dataset.time])[dataset.time]
+    assigned = by_time(times, dataset.shares.get("test", 0.0), dataset.shares.get("validation", 0.0))
+    return {name: float((assigned == name).mean()) for name in dataset.shares}
+
+
+def oddities_of_extra(dataset: "Dataset", shares: Mapping[str, float]) -> Iterator[str]:
+    """What to know about the column of groups, or of times, and the shares that the splits will have."""
     for own in dataset.columns:
         if own.name == dataset.group and own.missing:
             yield f"{own.missing:,} rows have no '{own.name}': each of them is a group of its own"
+    for name, share in dataset.shares.items():
+        if not share / FAR < shares[name] < share * FAR:
+            fact = f"the {name} split will have {shares[name]:.0%} of the rows instead of {share:.0%}"
+            yield f"{fact}: rows of one time stay together, and '{dataset.time}' has few different times"
 
 
-def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[str]:
-    """What is odd about the official test file next to the rows of the other one; see `oddities_of_test` for errors."""
+def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> "tuple[Dataset, list[str]]":
+    """The dataset with the labels of its official test file, and what is odd about that file; see `oddities_of_test` for errors."""
     from retrain.data.dialect import swallowed_rows
-    from retrain.data.inspection.official_test import oddities_of_test
+    from retrain.data.inspection.official_test import (
+        check_names,
+        classes_of_both,
+        oddities_of_order,
+        oddities_of_test,
+    )
     from retrain.data.table_files import Expected, open_table
     from retrain.pipeline.blocks import KINDS
 
@@ -259,9 +299,13 @@ def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> list[st
     given = dataset.format.of_other_file(has_header=names is None)
     with open_table(test.path, test.shown, given, Expected(names, [own.name for own in columns])) as rows:
         train = replace(table, format=dataset.format)
-        swallowed = swallowed_rows(rows)
-        found = oddities_of_test(train, rows, columns, dataset.classes, dataset.name)
-        return [*([] if swallowed is None else [str(swallowed)]), *found]
+        check_names(train, rows, columns, dataset.name)
+        if dataset.is_label:
+            columns[0] = replace(dataset.target, rename=classes_of_both(train, rows, dataset.target))
+        odd = [] if (swallowed := swallowed_rows(rows)) is None else [str(swallowed)]
+        odd += oddities_of_test(train, rows, columns, dataset.classes)
+        odd += oddities_of_order(train, rows, dataset.group, dataset.time)
+        return replace(dataset, columns=[columns[0], *dataset.columns[1:]]), odd
 
 
 def column_named(given: str, guess: "Guess") -> str:
@@ -350,7 +394,8 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     if len(used) > LISTED:
         yield f"  ... {len(used) - LISTED:,} more"
     if dataset.group is not None:
-        yield f"  groups: rows with the same {dataset.group} stay in the same split"
+        divided = "stay in the same split" if dataset.test is None else "stay together; the test file keeps its rows"
+        yield f"  groups: rows with the same {dataset.group} {divided}"
     left = [own for own in dataset.columns if own.kind == "leave_out" and own.name != dataset.group]
     for why in dict.fromkeys(own.why for own in left):
         names = [own.name or "''" for own in left if own.why == why]

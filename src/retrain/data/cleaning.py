@@ -10,7 +10,7 @@ from retrain.errors import RetrainError
 
 import pandas as pd
 
-__all__ = ["Cleaned", "case_twins", "categorise", "changed", "class_names", "clean", "tidy"]
+__all__ = ["Cleaned", "case_twins", "categorise", "changed", "class_names", "clean", "tidy", "without_target"]
 
 
 def tidy(table: pd.DataFrame, repairs: Sequence[str]) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     inputs, target = list(table.columns[:-1]), table.columns[-1]
     tidied = tidy(table, repairs)
     missing = tidied.isna()
-    unlabelled = tidied[target].isin([""]) | missing[target]
+    unlabelled = without_target(tidied)
     blank = (missing | tidied.isin([""]))[inputs].all(axis=1) & ~unlabelled
     gaps = missing.any(axis=1) & ~unlabelled & ~blank & (incomplete == "drop")
     gone = unlabelled | blank | gaps
@@ -78,6 +78,12 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     reasons = {"without a target": unlabelled, "without any input": blank, "with a missing input": gaps}
     dropped = {reason: int(where.sum()) for reason, where in reasons.items()}
     return Cleaned(rows, {**dropped, "repeated": len(kept) - len(rows)}, int(repeated.sum()), contradicting)
+
+
+def without_target(tidied: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a row of a tidy table has no target: no row can be learned from, or judged, without it."""
+    target = tidied.iloc[:, -1]
+    return target.isin([""]) | target.isna()
 
 
 def twins(table: pd.DataFrame, inputs: list[str], target: str) -> "tuple[pd.Series[bool], int]":

@@ -104,6 +104,12 @@ class Dataset:
         return self.rows * (1.0 if self.test is not None else 1.0 - TEST)
 
     @property
+    def shares(self) -> dict[str, float]:
+        """The shares of the splits that are cut off; the others are folds, and the official test file."""
+        validation = {"validation": 0.1 if self.learned > SMALL else 0.15} if self.learns_by_ngrams else {}
+        return {**validation, **({"test": TEST} if self.test is None else {})}
+
+    @property
     def format(self) -> Format:
         """How the file is written, with the values that stand for missing ones."""
         used = [column for column in self.columns if column.kind in (*KINDS, "target")]
@@ -111,7 +117,8 @@ class Dataset:
         classes = {*self.classes} if self.is_label else set()
         shared = {marker for marker in seen if seen.count(marker) > 1 and marker not in classes}
         own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
-        dates = {column.name: column.date_format for column in used if column.date_format}
+        timed = [column for column in self.columns if column in used or column.name == self.time]
+        dates = {column.name: column.date_format for column in timed if column.date_format}
         numbers = [column.name for column in used if column.kind == "numbers" or column.predict == "number"]
         # A column of ISO dates is not in the format of a time of day.
         same = len({*dates.values()}) == 1 and not any(map(is_clock, dates.values()))
@@ -166,11 +173,11 @@ def block_lines(dataset: Dataset) -> list[str]:
     return [*lines, *learning, f"    evaluate: {evaluate}", "    plot: {}"]
 
 
-def split_line(dataset: Dataset, validation: str, encoder: Mapping[str, Any]) -> str:
+def split_line(dataset: Dataset, encoder: Mapping[str, Any]) -> str:
     """The section split, with `folds` or a share for validation."""
-    test = "" if dataset.test is not None else f"test: {TEST}, "
+    folds = {} if dataset.learns_by_ngrams else {"folds": dataset.folds}
     task = "classification" if dataset.is_label else "regression"
-    return f"    split: {{{validation}, {test}task: {task}, encoder: {''.join(flow(encoder))}}}"
+    return f"    split: {''.join(flow({**folds, **dataset.shares, 'task': task, 'encoder': encoder}))}"
 
 
 def text_lines(dataset: Dataset) -> list[str]:
@@ -183,7 +190,7 @@ def text_lines(dataset: Dataset) -> list[str]:
         "hash_bits": 24 if is_large else 22,
         "char_ngrams": 5,
     }
-    lines = [split_line(dataset, f"validation: {0.1 if dataset.learned > SMALL else 0.15}", encoder), "    train:"]
+    lines = [split_line(dataset, encoder), "    train:"]
     if not dataset.is_label:
         # The step of plain gradient descent would depend on how many features the rows share.
         return [
@@ -230,7 +237,7 @@ def mixed_lines(dataset: Dataset) -> list[str]:
         if beside and not any(column.unspaced for column in dataset.columns):
             chosen["char_ngrams"] = 0  # next to numbers, a text such as a name says little
     return [
-        split_line(dataset, f"folds: {dataset.folds}", chosen),
+        split_line(dataset, chosen),
         "    train:",
         f"      network: {{name: mixed{', dropout: 0.3' if small else ''}}}",
         "      optimizer: {name: adamw_rowwise}",

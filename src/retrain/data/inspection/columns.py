@@ -24,7 +24,7 @@ from retrain.data.inspection.word_columns import amounts, word_column
 from retrain.data.sql_table import Table, literal
 from retrain.errors import RetrainError
 
-__all__ = ["columns_of"]
+__all__ = ["column_of", "columns_of"]
 
 
 LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$", re.IGNORECASE)

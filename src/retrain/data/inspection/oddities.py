@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["classes_of", "oddities"]
+__all__ = ["classes_of", "label_of", "oddities", "rows_with", "without_target"]
 
 
 FEW_ROWS = 200
@@ -89,10 +89,7 @@ def oddities(
     if gaps:
         yield f"more than half of the rows have no value in {named(gaps)}"
     without = len(table) - rows_with(table, target)
-    if without:
-        rows = "1 row" if without == 1 else f"{without:,} rows"
-        verbs = ("has", "is") if without == 1 else ("have", "are")
-        yield f"{rows} ({without / len(table):.1%}) {verbs[0]} no target and {verbs[1]} left out"
+    yield from without_target(len(table), without)
     tested = test_share * (len(table) - without)
     if test_share and tested < FEW_ROWS:
         yield f"the test split will have about {tested:.0f} rows, so its metrics are rough: compare several values of split.seed"
@@ -101,6 +98,14 @@ def oddities(
 def rows_with(table: Table, target: Column) -> int:
     """The number of rows that have a target."""
     return int(table.ask(f"count({label_of(table, target)})")[0])
+
+
+def without_target(rows: int, without: int, file: str = "") -> Iterator[str]:
+    """What to say about the rows of a file that have no target, if there are any."""
+    if without:
+        which = ("1 row" if without == 1 else f"{without:,} rows") + (f" of {file}" if file else "")
+        verbs = ("has", "is") if without == 1 else ("have", "are")
+        yield f"{which} ({without / rows:.1%}) {verbs[0]} no target and {verbs[1]} left out"
 
 
 def label_of(table: Table, target: Column) -> str:

@@ -1,24 +1,72 @@
 """What does not fit together in the rows to learn from and those of an official test file."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from retrain import schema
+from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, number_text, shown
-from retrain.data.inspection.oddities import classes_of
+from retrain.data.inspection.oddities import classes_of, label_of, rows_with, without_target
+from retrain.data.repairs import one_spelling
 from retrain.data.sql_table import Table
 from retrain.errors import RetrainError
 
-__all__ = ["oddities_of_test"]
+import numpy as np
+
+__all__ = ["check_names", "classes_of_both", "oddities_of_order", "oddities_of_test"]
 
 
 SCALE = 2.0
 """Typical numbers of two files that differ by this factor may have different units."""
+CODE = re.compile(r"0\d+|-?\d{16,}")
+"""Digits that are a name and not a number."""
 
 
-def oddities_of_test(
-    train: Table, test: Table, columns: Sequence[Column], classes: Mapping[str, int], name: str
-) -> Iterator[str]:
+def check_names(train: Table, test: Table, columns: Sequence[Column], dataset: str) -> None:
+    """Raise RetrainError if the test file lacks the target or an input.
+
+    Args:
+        train: the rows to learn from.
+        test: those of the official test file.
+        columns: the target, then the inputs.
+        dataset: the name of the dataset, for advice.
+    """
+    target, known = columns[0].name, {*map(schema.column_name, train.names)}
+    own = {*map(schema.column_name, test.names)}
+    if schema.column_name(target) not in own:
+        fact = f"has no column '{target}', but a test file needs the answers"
+        hint = f"add them, or use it after the training: retrain predict {dataset} --file {test.shown}"
+        if near := schema.nearest_name(target, own - known):
+            fact, hint = f"has no column '{target}'", f"did you mean '{near}'? Write it as in {train.shown}"
+        elif test.kind == "csv" and not own & known:
+            fact, header = f"has no column of {train.shown}", test.reading[0].join(train.names)
+            hint = f"if its first line is a row, write the names above it: {schema.shortened(header, 60)}"
+        raise RetrainError(test.shown, fact, hint)
+    for column in columns:
+        test.column(column.name)
+
+
+def classes_of_both(train: Table, test: Table, target: Column) -> Mapping[str, str]:
+    """What to call the values of a label: also the numbers that only the test file spells in another way, such as 1.0 for 1."""
+
+    def numbers_of(table: Table) -> dict[str, float | None]:
+        label = label_of(table, target)
+        number = table.number(target.name)
+        return dict(table.select(f"distinct {label}, {number}", f"where {label} is not null order by 2, 1"))
+
+    values = numbers_of(train)
+    by_value = {value: name for name, value in values.items()}
+    if None in by_value or len(by_value) < len(values) or any(map(CODE.fullmatch, values)):
+        return target.rename
+    others = {
+        name: value for name, value in numbers_of(test).items() if name not in values and not CODE.fullmatch(name)
+    }
+    found = {name: by_value[value] for name, value in others.items() if value in by_value}
+    return {**{name: name for name in values}, **target.rename, **found} if found else target.rename
+
+
+def oddities_of_test(train: Table, test: Table, columns: Sequence[Column], classes: Mapping[str, int]) -> Iterator[str]:
     """Sentences about what is odd in an official test file, compared with the file to learn from.
 
     Args:
@@ -26,27 +74,66 @@ def oddities_of_test(
         test: those of the official test file, in the same format.
         columns: the target, then the inputs.
         classes: the classes of the target; empty if it is a number.
-        name: the name of the dataset, for advice.
 
     Raises:
-        RetrainError: the test file lacks a column, has a value that is not what its column holds, or no answer that is known.
+        RetrainError: the test file has a value that is not what its column holds, no answer that is known, or all rows of
+            the other file.
     """
     target = columns[0]
-    if schema.column_name(target.name) not in map(schema.column_name, test.names):
-        fact = f"has no column '{target.name}', but a test file needs the answers"
-        predict = f"use it after the training: retrain predict {name} --file {test.shown}"
-        raise RetrainError(test.shown, fact, f"add them, or {predict}")
-    for own in columns:
-        test.column(own.name)
     numbers = [own.name for own in columns if own.kind == "numbers" or own.predict == "number"]
     check_values(train, test, numbers, [own.name for own in columns if own.kind == "dates"])
+    answered = rows_with(test, target)
+    if not answered:
+        raise RetrainError(test.shown, f"has no value in '{target.name}'", "enter the answers")
     if target.predict == "label":
         yield from unknown_classes(train, test, target, classes)
+    yield from without_target(len(test), len(test) - answered, test.shown)
+    yield from rows_of_both(train, test, columns)
     for number in numbers:
         yield from other_scale(train, test, number)
     for own in columns:
         if own.kind == "categories" and own.distinct < len(train) / 2:
             yield from no_known_category(train, test, own.name)
+
+
+def oddities_of_order(train: Table, test: Table, group: str | None, time: str | None) -> Iterator[str]:
+    """What is odd about groups and times in the two files, if the test file has them."""
+    names = [schema.column_name(name) for name in test.names]
+    if group is not None and names.count(group) == 1:
+        first, second = (
+            [value for (value,) in table.select(f"distinct {table.column(group)}") if value] for table in (train, test)
+        )
+        same = one_spelling([*first, *second])
+        groups = {same[value] for value in second}
+        if shared := sorted(groups.intersection(map(same.__getitem__, first))):
+            fact = f"{len(shared):,} of {len(groups):,} values of {shown(group)} in {test.shown}, such as {shown(shared[0])}"
+            yield f"{fact}, are also in {train.shown}: if new rows have other values, the test looks too good"
+    if time is not None and names.count(time) == 1:
+        (newest,), own = train.ask(f"max({train.date(time)})"), test.date(time)
+        count, older = test.ask(f"count({own}), count(*) filter ({own} < timestamp '{newest}')")
+        if older:
+            rows = f"{older:,} of {count:,} rows of {test.shown}"
+            yield f"{rows} are older than the newest row of {train.shown}: a test on the past says little about the future"
+
+
+def rows_of_both(train: Table, test: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """Rows to learn from whose inputs the test file has too; raises RetrainError if all are."""
+    first, second = (
+        table.to_pandas(
+            {"inputs": f"hash({', '.join(table.column(own.name) for own in columns[1:])})"},
+            f"where {label_of(table, columns[0])} is not null",
+        )["inputs"]
+        for table in (train, test)
+    )
+    shared = int(np.isin(first, second).sum())
+    if shared == len(first):
+        fact = f"has the inputs of all {shared:,} rows of {train.shown}, so none is left to learn from"
+        raise RetrainError(
+            test.shown, fact, f"give another test file, or leave out --test-file to test on a part of {train.shown}"
+        )
+    if shared:
+        fact = f"{shared:,} of {len(first):,} rows of {train.shown} have the inputs of a row of {test.shown}"
+        yield f"{fact}: the model does not learn from them"
 
 
 def check_values(train: Table, test: Table, numbers: Sequence[str], dates: Sequence[str]) -> None:
@@ -70,15 +157,19 @@ def unknown_classes(train: Table, test: Table, target: Column, classes: Mapping[
     counts = classes_of(test, target)
     unknown = [name for name in counts if name not in classes]
     both = f"{train.shown} has {schema.some_of(list(classes))}"
-    if not counts:
-        raise RetrainError(test.shown, f"has no value in '{target.name}'", "enter the answers")
     if len(unknown) == len(counts):
         fact = f"has {schema.some_of(unknown)} in '{target.name}', which no row of {train.shown} has"
         raise RetrainError(test.shown, fact, f"write the classes of both files in one way: {both}")
     if unknown:
         rows = sum(counts[name] for name in unknown)
-        fact = f"{rows:,} rows of {test.shown} have a class that no row of {train.shown} has"
-        yield f"{fact}, such as {shown(unknown[0])}: write the classes of both files in one way ({both})"
+        which = f"1 row of {test.shown} has" if rows == 1 else f"{rows:,} rows of {test.shown} have"
+        fact = f"{which} a class that no row of {train.shown} has, such as {shown(unknown[0])}"
+        hint = f"write the classes of both files in one way ({both})"
+        if absent := [name for name in unknown if name.lower() in MARKERS]:
+            hint = (
+                f"if {shown(absent[0])} means that it is missing, add --missing {shlex.quote(absent[0])}; else {hint}"
+            )
+        yield f"{fact}: {hint}"
 
 
 def other_scale(train: Table, test: Table, name: str) -> Iterator[str]:
