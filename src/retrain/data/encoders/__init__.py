@@ -34,7 +34,7 @@ class Encoder(Protocol):
 
     @classmethod
     def fit_encode(cls, rows: "pd.DataFrame", targets: "np.ndarray", parameters: Any) -> tuple[Self, Arrays]:
-        """Learn from the train split alone, and encode it. There may be arrays beside those of `encode`, for `Network.start_from`.
+        """Learn from the train split alone, and encode it. There may be more arrays than those of `encode`, for `Network.start_from`.
 
         Args:
             rows: the input columns of the train split.
