@@ -1,7 +1,7 @@
 """Train: encoded examples become a model.
 
 Reads `datasets.<name>.train`. Writes `models/<name>/` (`model.safetensors` and `model.json`) with the weights of the best
-epoch on the validation split, and `reports/<name>/history.csv`. An interrupted training continues from its checkpoint in
+epoch on the validation split, if asked for blended with a linear model, and `reports/<name>/history.csv`. An interrupted training continues from its checkpoint in
 `.retrain/checkpoints/`.
 """
 
@@ -100,6 +100,7 @@ def main(dataset: str, save_seconds: float) -> None:
     parameters = params.read(environment.workspace(), dataset, "train", Train)
     recording.start()
     environment.pin_cpu(parameters.threads)  # before torch is imported
+    from retrain.training.blending import blend
     from retrain.training.checkpoint import open_checkpoint
 
     data = read_data(Path("data", dataset, "examples"))
@@ -114,10 +115,12 @@ def main(dataset: str, save_seconds: float) -> None:
         training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
         run_epochs(training, run, checkpoint, save_seconds, where)
         cli.require_unchanged()  # while the checkpoint is there: after an edit that is taken back, nothing is lost
+        share = blend(training) if parameters.network.get("blend") else 0.0
         write_result(result, training, described, parameters, where)
         checkpoint.finish(say)
         run.result(result)
-    click.echo(f"train {dataset}: {training.summary}")
+    blended = f"; {share:.0%} of the answers are those of a linear model" if share else ""
+    click.echo(f"train {dataset}: {training.summary}{blended}")
 
 
 if __name__ == "__main__":

@@ -180,6 +180,20 @@ def test_prediction_averages_all_members(network):
     torch.testing.assert_close(network(*batch(8)).softmax(dim=1), torch.stack(members).mean(dim=0))
 
 
+def test_blend_averages_outputs(network):
+    network.eval()
+    values, codes, *texts = batch(8)
+    before = network(values, codes, *texts, torch.zeros(8, dtype=torch.int64)).softmax(dim=1)
+    linear = torch.randn(FOLDS, 1 + 2 + 20, 3, generator=torch.Generator().manual_seed(2)).double()
+    network.blend(linear, 0.0)
+    assert torch.equal(network(values, codes, *texts, torch.zeros(8, dtype=torch.int64)).softmax(dim=1), before)
+    network.blend(linear, 1.0)
+    inputs = torch.cat([torch.ones(8, 1), values, torch.eye(20)[codes[:, 0]]], dim=1)
+    for fold in range(FOLDS):
+        answers = network(values, codes, *texts, torch.full((8,), fold)).softmax(dim=1)
+        torch.testing.assert_close(answers, (inputs @ linear[fold].float()).softmax(dim=1))
+
+
 def test_heads_of_numbers_are_averaged():
     outputs = torch.tensor([[[1.0], [2.0], [6.0]]])
     assert average(outputs).tolist() == [[3.0]]

@@ -21,7 +21,7 @@ def mixed_block(task: str) -> dict:
     }  # fmt: skip
     loss = {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "balanced"}
     train = {
-        "network": NETWORK, "loss": loss if task == "classification" else {"name": "mean_squared_error"},
+        "network": {**NETWORK, "blend": "linear"}, "loss": loss if task == "classification" else {"name": "mean_squared_error"},
         "optimizer": {
             "name": "adamw_rowwise", "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "sparse_learning_rate": 0.3,
         },

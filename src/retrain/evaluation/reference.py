@@ -1,22 +1,18 @@
 """The reference: a strong simple model, fitted on the train split, that shows what a network adds.
 
 It is logistic regression for classes and ridge regression for numbers, on words and pairs of words weighted by TF-IDF,
-categories one-hot, and standardised numbers and dates. A missing number is the median, and has an indicator. How strongly it uses
-texts next to other columns is chosen by cross-validation. Minima of these losses are the ones that scikit-learn finds (a test compares them). Importing scikit-learn would take longer than the fit of a
-small table, so this is a Newton method of a few lines: Lin, Weng and Keerthi, "Trust Region Newton Method for Large-Scale
-Logistic Regression", JMLR 9 (2008), with halved steps instead of a trust region.
+categories one-hot, and standardised numbers and dates. A missing number is the median, and has an indicator. How strongly it
+uses texts next to other columns is chosen by cross-validation.
 """
 
 import math
-import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from retrain.data.encoders._ngrams import Bags, chunks_of, counted, inverse_frequencies
 from retrain.data.report_csv import Columns
 from retrain.evaluation.slices import as_numbers, rows_of
+from retrain.models.linear import Inputs, Sparse, loss_for, minimum
 
 import numpy as np
 import torch
@@ -39,61 +35,6 @@ Next to other columns, texts may be names, which only distract, so the best of t
 FOLDS, ENOUGH, MOST_TRIED = 5, 2_000, 10_000
 """The choice predicts each of these parts of the train rows from the others, until it has predicted enough rows; of more rows than the
 last number, it looks at evenly spaced ones."""
-STEPS, SOLVER_STEPS, HALVINGS = 20, 50, 10
-ACCURACY = 0.1
-"""The part of its norm to which a step reduces the residual of Newton's linear system."""
-TOLERANCE = 1e-3
-"""The part of its first norm to which the gradient is reduced."""
-
-
-Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Rows, columns and values of the entries of a sparse matrix: int64, int64, float64, (entries,)."""
-Loss = Callable[[Tensor], tuple[float, Tensor, Callable[[Tensor], Tensor]]]
-"""From outputs to the sum of losses, its gradient, and the function that multiplies by its second derivatives."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The inputs of some rows: dense columns, of which the first is 1, and then sparse ones."""
-
-    dense: Tensor
-    """float64, (rows, dense columns)."""
-    sparse: Tensor | None
-    """float64, (rows, sparse columns), or None if there are none."""
-    transposed: Tensor | None
-
-    @classmethod
-    def of(cls, dense: list[np.ndarray], sparse: Sparse, columns: int) -> "Inputs":
-        """Arrange the columns; `columns` is the number of the sparse ones."""
-        rows = len(dense[0])
-        own = torch.from_numpy(np.stack(dense, axis=1))
-        if not columns:
-            return cls(own, None, None)
-        places, numbers, values = sparse
-        return cls(
-            own, matrix(places, numbers, values, (rows, columns)), matrix(numbers, places, values, (columns, rows))
-        )
-
-    def times(self, weights: Tensor) -> Tensor:
-        """The product with weights, (columns, outputs): (rows, outputs)."""
-        width = self.dense.shape[1]
-        products = self.dense @ weights[:width]
-        return products if self.sparse is None else products + self.sparse @ weights[width:]
-
-    def back(self, residuals: Tensor) -> Tensor:
-        """The product of the transposed columns with residuals, (rows, outputs): (columns, outputs)."""
-        products = self.dense.T @ residuals
-        return products if self.transposed is None else torch.cat([products, self.transposed @ residuals])
-
-
-def matrix(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Tensor:
-    """A sparse matrix by rows (CSR)."""
-    order = np.argsort(rows, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse matrices a beta version
-        starts, places, found = map(torch.from_numpy, (offsets, columns[order], values[order]))
-        return torch.sparse_csr_tensor(starts, places, found, shape, check_invariants=False)
 
 
 def linear(train: Columns, test: Columns, kinds: Mapping[str, str], targets: np.ndarray, outputs: int) -> Tensor:
@@ -120,7 +61,7 @@ def best_scale(train: Columns, kinds: Mapping[str, str], targets: np.ndarray, ou
     for fold in range(min(FOLDS, math.ceil(FOLDS * ENOUGH / len(targets)))):
         parts = [np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)]
         own, others = ({name: rows_of(train[name], rows) for name in kinds} for rows in parts)
-        loss = loss_of(targets[parts[1]], outputs)
+        loss = loss_for(targets[parts[1]], outputs, every(len(parts[1])))
         for scale in TEXT_SCALES:
             found = fitted(inputs_of(own, others, kinds, scale), targets[parts[0]], outputs)
             losses[scale] += loss(found)[0]
@@ -129,14 +70,12 @@ def best_scale(train: Columns, kinds: Mapping[str, str], targets: np.ndarray, ou
 
 def fitted(inputs: tuple[Inputs, Inputs], targets: np.ndarray, outputs: int) -> Tensor:
     """The outputs for the second inputs, of a model that is fitted on the first ones."""
-    return inputs[1].times(minimum(inputs[0], loss_of(targets, outputs), outputs))
+    return inputs[1].times(minimum(inputs[0], loss_for(targets, outputs, every(len(targets))), outputs))
 
 
-def loss_of(targets: np.ndarray, outputs: int) -> Loss:
-    """The loss for targets as the task encodes them."""
-    if targets.dtype.kind == "f":
-        return squared_errors(torch.from_numpy(targets).double())
-    return cross_entropies(torch.nn.functional.one_hot(torch.from_numpy(targets), outputs).double())
+def every(rows: int) -> Tensor:
+    """That all rows count: see `loss_for`."""
+    return torch.ones(rows, 1, dtype=torch.float64)
 
 
 def inputs_of(train: Columns, test: Columns, kinds: Mapping[str, str], scale: float) -> tuple[Inputs, Inputs]:
@@ -224,73 +163,3 @@ def entries(bags: Bags, texts: Columns) -> Sparse:
         features.astype(np.int64),
         values.astype(np.float64),
     )
-
-
-def squared_errors(targets: Tensor) -> Loss:
-    """Half the squared errors."""
-    return lambda outputs: (float((outputs - targets).square().sum()) / 2, outputs - targets, lambda change: change)
-
-
-def cross_entropies(targets: Tensor) -> Loss:
-    """Cross entropies of the softmax; targets are one-hot."""
-
-    def loss(outputs: Tensor) -> tuple[float, Tensor, Callable[[Tensor], Tensor]]:
-        logarithms = outputs.log_softmax(dim=1)
-        shares = logarithms.exp()
-
-        def curvature(change: Tensor) -> Tensor:
-            weighted = shares * change
-            return weighted - shares * weighted.sum(dim=1, keepdim=True)
-
-        return -float((targets * logarithms).sum()), shares - targets, curvature
-
-    return loss
-
-
-def minimum(inputs: Inputs, loss: Loss, outputs: int) -> Tensor:
-    """The weights with the smallest sum of losses and half the squared weights, but for that of the constant column."""
-    width = inputs.back(torch.zeros(len(inputs.dense), 1, dtype=torch.float64)).shape[0]
-    penalty = torch.ones(width, 1, dtype=torch.float64)
-    penalty[0] = 0.0
-    weights = torch.zeros(width, outputs, dtype=torch.float64)
-    predicted = inputs.times(weights)
-    total, slope, curvature = loss(predicted)
-    first = 0.0
-    for _ in range(STEPS):
-        gradient = inputs.back(slope) + penalty * weights
-        norm = float(gradient.norm())
-        first = first or norm
-        if norm <= TOLERANCE * first:
-            break
-        step = solved(partial(curved, inputs, curvature, penalty), gradient)
-        moved, expected = inputs.times(step), float((gradient * step).sum())
-        for halving in range(HALVINGS):
-            factor = 0.5**halving
-            tried = weights - factor * step
-            new, slope, curvature = loss(predicted - factor * moved)
-            objective = new + float((penalty * tried.square()).sum()) / 2
-            if objective <= total - 1e-4 * factor * expected:
-                break
-        weights, predicted, total = tried, predicted - factor * moved, objective
-    return weights
-
-
-def curved(inputs: Inputs, curvature: Callable[[Tensor], Tensor], penalty: Tensor, change: Tensor) -> Tensor:
-    """The product of the second derivatives with a change of the weights."""
-    return inputs.back(curvature(inputs.times(change))) + penalty * change
-
-
-def solved(times: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:
-    """About the solution of a linear system, by conjugate gradients; `times` multiplies by its matrix."""
-    solution, residual, direction = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
-    size = start = float(residual.square().sum())
-    for _ in range(SOLVER_STEPS):
-        product = times(direction)
-        length = size / max(float((direction * product).sum()), 1e-300)
-        solution += length * direction
-        residual -= length * product
-        previous, size = size, float(residual.square().sum())
-        if size <= ACCURACY**2 * start:
-            break
-        direction = residual + size / previous * direction
-    return solution

@@ -26,7 +26,7 @@ LARGE = 20_000
 TEST = 0.2
 """The share of the rows that become the test split."""
 SMALL = 2_000
-"""Rows to learn from up to which a table needs more dropout, and values that occur twice count."""
+"""Rows to learn from up to which a table needs more dropout and a linear model, and values that occur twice count."""
 LEARNING_SHARE = 0.75
 """With four folds, the share of a batch that one member of the network learns from; the rest is its own fold."""
 BATCHES = 12
@@ -239,7 +239,7 @@ def mixed_lines(dataset: Dataset) -> list[str]:
     return [
         split_line(dataset, chosen),
         "    train:",
-        f"      network: {{name: mixed{', dropout: 0.3' if small else ''}}}",
+        f"      network: {{name: mixed{', dropout: 0.3, blend: linear' if small else ''}}}",
         "      optimizer: {name: adamw_rowwise}",
         "      schedule: {name: warm_cosine}",
         f"      loss: {loss}",

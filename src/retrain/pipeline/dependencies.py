@@ -45,6 +45,7 @@ USED_BY_SOME_CHOICES = (
     "src/retrain/data/table_files.py",
     "src/retrain/data/text_files.py",
     "src/retrain/evaluation/reference.py",
+    "src/retrain/models/linear.py",
     "src/retrain/threads.py",
 )
 """Modules that a stage declares for every dataset, although only some choices import them."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["History", "history_columns", "history_row"]
+__all__ = ["History", "copied_weights", "history_columns", "history_row"]
 
 
 @dataclass

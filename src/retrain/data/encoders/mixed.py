@@ -243,6 +243,12 @@ class Encoder:
         values = sum(one.width for one in self.numbers) + sum(one.codes for one in self.one_hot)
         return Size(values, tuple(one.codes for one in self.embedded), 0 if self.texts is None else self.texts.size)
 
+    @property
+    def steps(self) -> np.ndarray:
+        """Which columns of `values` belong to a piecewise-linear code: bool, (values,)."""
+        of_numbers = [place > one.missing for one in self.numbers for place in range(one.width)]
+        return np.array([*of_numbers, *[False] * sum(one.codes for one in self.one_hot)], dtype=bool)
+
     def describe(self) -> str:
         """The number of columns of each kind."""
         plural = {NUMBER: "numbers", CATEGORY: "categories", TEXT: "texts", DATE: "dates"}

@@ -6,7 +6,7 @@ linear part (Wide & Deep, Cheng et al. 2016). Weights of all members have the fo
 """
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from retrain.models import networks
 from retrain.models.networks import NetworkParameters
@@ -39,6 +39,9 @@ class Parameters(NetworkParameters):
     """Numbers in the vector of an n-gram."""
     dropout: Share
     """The share of hidden units that a training step sets to zero (Srivastava et al. 2014)."""
+    blend: Literal["linear"] | None = None
+    """`linear`: after training, outputs are averaged with those of a linear model of the same numbers, categories and dates. Rows
+    that neither has learned from decide its share. It helps on small tables; on large ones it takes long."""
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
@@ -165,6 +168,24 @@ class Network(networks.Network):
         hidden = self.thinned(torch.addcmul(self.second_bias, second, self.second_scale).relu())
         outputs: Tensor = hidden @ self.output_weight + self.output_bias + (values @ self.linear_weight)[:, None]
         return outputs.transpose(1, 2)
+
+    @torch.no_grad()
+    def blend(self, linear: Tensor, share: float) -> None:
+        """Replace a share of the outputs by those of linear models.
+
+        Args:
+            linear: their weights, (folds, 1 + values + codes, outputs): first the constant.
+            share: between 0 and 1.
+        """
+        values = self.linear_weight.shape[1]
+        constant, of_values, of_codes = linear.to(self.linear_weight).tensor_split([1, 1 + values], dim=1)
+        self.output_weight.mul_(1.0 - share)
+        self.output_bias.lerp_(constant[:, None].expand_as(self.output_bias), share)
+        self.linear_weight.lerp_(of_values, share)
+        if self.has_codes:
+            self.constants.weight.lerp_(of_codes.transpose(0, 1).flatten(1), share)
+        if self.has_texts:
+            self.text_constants.weight.mul_(1.0 - share)
 
     def by_fold(self, vectors: Tensor) -> Tensor:
         """Vectors of all members, (batch, categories, folds x dim), by member: (folds, batch, categories, dim)."""
