@@ -119,7 +119,7 @@ def main(dataset: str, save_seconds: float) -> None:
         write_result(result, training, described, parameters, where)
         checkpoint.finish(say)
         run.result(result)
-    blended = f"; {share:.0%} of the answers are those of a linear model" if share else ""
+    blended = f"; a linear model has a share of {share:.0%} in the outputs" if share else ""
     click.echo(f"train {dataset}: {training.summary}{blended}")
 
 
