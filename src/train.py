@@ -1,8 +1,8 @@
 """Train: encoded examples become a model.
 
 Reads `datasets.<name>.train`. Writes `models/<name>/` (`model.safetensors` and `model.json`) with the weights of the best
-epoch on the validation split, if asked for blended with a linear model, and `reports/<name>/history.csv`. An interrupted training continues from its checkpoint in
-`.retrain/checkpoints/`.
+epoch on the validation split, if asked for blended with linear models, and `reports/<name>/history.csv`. An interrupted
+training continues from its checkpoint in `.retrain/checkpoints/`.
 """
 
 import time
@@ -115,11 +115,13 @@ def main(dataset: str, save_seconds: float) -> None:
         training = restored(checkpoint, training, lambda: build(parameters, data, where), say)
         run_epochs(training, run, checkpoint, save_seconds, where)
         cli.require_unchanged()  # while the checkpoint is there: after an edit that is taken back, nothing is lost
-        share = blend(training) if parameters.network.get("blend") else 0.0
+        if parameters.network.get("blend"):
+            described = described.model_copy(update={"linear_share": blend(training)})
         write_result(result, training, described, parameters, where)
         checkpoint.finish(say)
         run.result(result)
-    blended = f"; a linear model has a share of {share:.0%} in the outputs" if share else ""
+    share = described.linear_share
+    blended = "" if share is None else f"; linear models have {share:.0%} of the outputs"
     click.echo(f"train {dataset}: {training.summary}{blended}")
 
 

@@ -277,6 +277,17 @@ def test_folds_are_not_called_a_validation_split(tmp_path):
     assert "validation split" not in text_of(result)
 
 
+def test_blend_says_its_share(tmp_path):
+    result = of_classes(tmp_path, ["a", "b"])
+    assert "of the outputs" not in text_of(result)
+    change(result.model, "linear_share", to=0.2)
+    assert "blended with linear models, which have 20 % of the outputs" in text_of(result)
+    assert "* blend: linear models have 20" in report_of(result).card()
+    change(result.model, "linear_share", to=0.0)
+    assert "linear models have 0 % of the outputs" in text_of(result)
+    assert "blended with" not in text_of(result)
+
+
 @pytest.mark.parametrize(("classes", "cells"), [(4, 16), (12, 144), (60, 0), (150, 0)])
 def test_many_classes_stay_readable(classes, cells, tmp_path):
     page = report_of(of_classes(tmp_path, [f"topic {number}" for number in range(classes)])).page()

@@ -211,6 +211,7 @@ def test_mixed_table_from_file_to_prediction(tmp_path, task):
     project.commit()
     project.stages("prepare split train evaluate", dataset)
     metrics = json.loads((tmp_path / "reports" / dataset / "metrics.json").read_text())
+    assert 0 <= json.loads((tmp_path / "models" / dataset / "model.json").read_text())["linear_share"] <= 1
     better = metrics["test"]["loss"] / metrics["baseline"]["loss"]
     assert better < 0.6
     assert metrics["reference"]["loss"] < 0.6 * metrics["baseline"]["loss"]

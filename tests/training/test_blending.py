@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from support.homes import mixed_block, write_homes
 from support.project import Project
 
@@ -49,17 +49,36 @@ def test_untrained_network_becomes_linear(tmp_path, task):
             assert training.config.loss(outputs, targets) < training.config.loss(own.float(), targets) + 1e-4
 
 
-def test_linear_models_are_those_of_scikit_learn(tmp_path):
-    training = untrained(tmp_path, "regression")
+def inputs_of(training: setup.Training) -> np.ndarray:
+    """All columns of the linear models, with scale 0.1."""
     encoder, arrays = training.data.encoder, training.data.train.arrays
     values = arrays["values"] * np.where(encoder.steps, 0.1, 1.0)
-    inputs = np.column_stack(
+    return np.column_stack(
         [values, *(np.eye(size)[codes] for size, codes in zip(encoder.size.codes, arrays["codes"].T, strict=True))]
     )
+
+
+def test_linear_models_are_those_of_scikit_learn(tmp_path):
+    training = untrained(tmp_path, "regression")
+    inputs, arrays = inputs_of(training), training.data.train.arrays
     others = arrays["folds"] != 1
     ridge = Ridge(blending.STRENGTHS[0]).fit(inputs[others], arrays["targets"][others, 0])
     _, outputs = next(blending.linear_models(training, 0.1))
     assert outputs[~others, 0].numpy() == pytest.approx(ridge.predict(inputs[~others]), abs=0.01)
+
+
+def test_linear_models_have_class_weights(tmp_path):
+    training = untrained(tmp_path, "classification")
+    inputs, arrays = inputs_of(training), training.data.train.arrays
+    targets = np.array(arrays["targets"])
+    weights = len(targets) / (2 * np.bincount(targets))
+    others = arrays["folds"] != 1
+    model = LogisticRegression(
+        C=2 / blending.STRENGTHS[0], class_weight=dict(enumerate(weights)), tol=1e-6, max_iter=1000
+    )
+    expected = model.fit(inputs[others], targets[others]).predict_proba(inputs[~others])
+    _, outputs = next(blending.linear_models(training, 0.1))
+    assert outputs[~others].softmax(dim=1).numpy() == pytest.approx(expected, abs=2e-3)
 
 
 def test_no_linear_model_learns_from_its_fold(tmp_path):

@@ -145,6 +145,7 @@ def read_report(result: Result, data: PlotData) -> Report:
         "slices": slices(data, reader),
         "mistakes": mistakes(data, reader, figures),
         "data": data_tables(data, reader),
+        "linear_share": svg.percent(described.linear_share, 0) if described.linear_share else "",
         "training": training(data, weights_in(result.model / WEIGHTS)),
         "parameters": parameters_table(data),
         "digests": digests_table(data, digests),
@@ -251,6 +252,7 @@ def training(data: PlotData, weights: int) -> Table:
     train = data.description.train.model_dump()
     loop = train.get("loop", {})
     validation = validation_rows(data, "the validation split")
+    share = data.description.linear_share
     facts = {
         "network": named(train["network"]),
         "number of weights": f"{weights:,}",
@@ -261,6 +263,7 @@ def training(data: PlotData, weights: int) -> Table:
         "batch size": str(loop.get("batch_size", NOTHING)),
         "epochs": f"{len(data.history['epoch'])} of at most {loop.get('epochs', NOTHING)}",
         "best epoch": f"{data.description.best_epoch}, by {in_words(str(loop.get('best_by', 'loss')))} on {validation}",
+        **({} if share is None else {"blend": f"linear models have {svg.percent(share, 0)} of the outputs"}),
         "seed": str(loop.get("seed", NOTHING)),
         "device": f"{train['device']}, {train['threads']} thread{'s' if train['threads'] > 1 else ''}",
     }

@@ -1,14 +1,14 @@
 """`model.json`: everything except the weights that is needed to rebuild a model and to encode raw rows."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from retrain import files, schema
 from retrain.data.encoding_file import DataFacts
 from retrain.models.calibration import Calibration
 from retrain.schema import Count, DatasetName, Section, Threads
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 __all__ = ["FILE", "WEIGHTS", "Description", "TrainParameters", "read", "restore_hint"]
 
@@ -38,6 +38,8 @@ class Description(DataFacts):
     best_epoch: Count
     calibration: Calibration = Calibration()
     """Models of earlier versions have none."""
+    linear_share: Annotated[float, Field(ge=0, le=1)] | None = Field(None, exclude_if=lambda share: share is None)
+    """The share of linear models in the outputs; only models with `train.network.blend` have it."""
 
 
 def read(folder: Path) -> Description:

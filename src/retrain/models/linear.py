@@ -50,6 +50,11 @@ class Inputs:
             own, matrix(places, numbers, values, (rows, columns)), matrix(numbers, places, values, (columns, rows))
         )
 
+    @property
+    def columns(self) -> int:
+        """The number of all columns."""
+        return self.dense.shape[1] + (0 if self.sparse is None else self.sparse.shape[1])
+
     def times(self, weights: Tensor) -> Tensor:
         """The product with weights, (columns, outputs): (rows, outputs)."""
         width = self.dense.shape[1]
@@ -76,38 +81,39 @@ Loss = Callable[[Tensor], tuple[float, Tensor, Callable[[Tensor], Tensor]]]
 """From outputs to the sum of losses, its gradient, and the function that multiplies by its second derivatives."""
 
 
-def loss_for(targets: np.ndarray, outputs: int, used: Tensor) -> Loss:
+def loss_for(targets: np.ndarray, outputs: int, counts: Tensor) -> Loss:
     """Half the squared errors for numbers, (rows, 1), and cross entropies of the softmax for classes, (rows,).
 
-    `used` has a 1 for each row that counts, and a 0 for the others: float64, (rows, 1).
+    `counts` says how much each row counts, 0 for not at all: float64, (rows, 1).
     """
     if targets.dtype.kind == "f":
-        return squared_errors(torch.from_numpy(targets).double(), used)
-    return cross_entropies(torch.nn.functional.one_hot(torch.from_numpy(targets), outputs) * used, used)
+        return squared_errors(torch.from_numpy(targets).double(), counts)
+    return cross_entropies(torch.nn.functional.one_hot(torch.from_numpy(targets), outputs) * counts, counts)
 
 
-def squared_errors(targets: Tensor, used: Tensor) -> Loss:
+def squared_errors(targets: Tensor, counts: Tensor) -> Loss:
     """See `loss_for`."""
 
     def loss(outputs: Tensor) -> tuple[float, Tensor, Callable[[Tensor], Tensor]]:
-        errors = (outputs - targets) * used
-        return float(errors.square().sum()) / 2, errors, lambda change: change * used
+        errors = outputs - targets
+        slope = errors * counts
+        return float((errors * slope).sum()) / 2, slope, lambda change: change * counts
 
     return loss
 
 
-def cross_entropies(targets: Tensor, used: Tensor) -> Loss:
-    """See `loss_for`; targets are one-hot, and zero in rows that do not count."""
+def cross_entropies(targets: Tensor, counts: Tensor) -> Loss:
+    """See `loss_for`; targets are one-hot, times `counts`."""
 
     def loss(outputs: Tensor) -> tuple[float, Tensor, Callable[[Tensor], Tensor]]:
         logarithms = outputs.log_softmax(dim=1)
         shares = logarithms.exp()
 
         def curvature(change: Tensor) -> Tensor:
-            weighted = shares * change * used
+            weighted = shares * change * counts
             return weighted - shares * weighted.sum(dim=1, keepdim=True)
 
-        return -float((targets * logarithms).sum()), shares * used - targets, curvature
+        return -float((targets * logarithms).sum()), shares * counts - targets, curvature
 
     return loss
 
@@ -122,12 +128,12 @@ def minimum(inputs: Inputs, loss: Loss, outputs: int, strength: float = 1.0, sta
         strength: the factor of the squared weights.
         start: weights that are near, so that fewer steps are needed.
     """
-    width = inputs.back(torch.zeros(len(inputs.dense), 1, dtype=torch.float64)).shape[0]
-    penalty = torch.full((width, 1), strength, dtype=torch.float64)
+    penalty = torch.full((inputs.columns, 1), strength, dtype=torch.float64)
     penalty[0] = 0.0
-    weights = torch.zeros(width, outputs, dtype=torch.float64) if start is None else start
+    weights = torch.zeros(inputs.columns, outputs, dtype=torch.float64) if start is None else start
     predicted = inputs.times(weights)
     total, slope, curvature = loss(predicted)
+    total += penalised(weights, penalty)
     first = 0.0
     for _ in range(STEPS):
         gradient = inputs.back(slope) + penalty * weights
@@ -141,11 +147,16 @@ def minimum(inputs: Inputs, loss: Loss, outputs: int, strength: float = 1.0, sta
             factor = 0.5**halving
             tried = weights - factor * step
             new, slope, curvature = loss(predicted - factor * moved)
-            objective = new + float((penalty * tried.square()).sum()) / 2
+            objective = new + penalised(tried, penalty)
             if objective <= total - 1e-4 * factor * expected:
                 break
         weights, predicted, total = tried, predicted - factor * moved, objective
     return weights
+
+
+def penalised(weights: Tensor, penalty: Tensor) -> float:
+    """Half the penalised squares of the weights."""
+    return float((penalty * weights.square()).sum()) / 2
 
 
 def curved(inputs: Inputs, curvature: Callable[[Tensor], Tensor], penalty: Tensor, change: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from retrain.data.encoders.mixed import Encoder
+    from retrain.models.losses import Loss
     from retrain.models.networks.mixed import Network
 
 __all__ = ["blend"]
@@ -76,11 +77,12 @@ def linear_models(training: Training, scale: float) -> Iterator[tuple[Tensor, Te
     dense = [np.ones(len(targets)), *(values * scales).T]
     inputs = Inputs.of(dense, (rows, numbers.ravel(), np.ones(numbers.size)), columns)
     factors = torch.from_numpy(np.concatenate([[1.0], scales, np.ones(columns)]))[:, None]
+    row_weights = cast("Loss", training.config.loss).weights_of(torch.from_numpy(targets))[:, None]
     near: dict[int, Tensor] = {}
     for strength in STRENGTHS:
         outputs = torch.zeros(len(targets), count, dtype=torch.float64)
         for fold in range(int(fold_of.max()) + 1):
             used = (fold_of != fold).double()[:, None]
-            near[fold] = minimum(inputs, loss_for(targets, count, used), count, strength, near.get(fold))
+            near[fold] = minimum(inputs, loss_for(targets, count, used * row_weights), count, strength, near.get(fold))
             outputs += inputs.times(near[fold]) * (1.0 - used)
         yield torch.stack([weights * factors for weights in near.values()]), outputs

@@ -11,6 +11,7 @@ from retrain import params
 from retrain.data.tasks import Task
 from retrain.schema import Section
 
+import torch
 from torch import Tensor
 
 __all__ = ["Loss", "load", "names"]
@@ -35,6 +36,10 @@ class Loss(Section):
             targets: the encoded targets: int64, (batch,) for classes; float32, (batch, 1) for numbers.
         """
         raise NotImplementedError
+
+    def weights_of(self, targets: Tensor) -> Tensor:
+        """How much each row counts: float64, (rows,). All count the same, unless the classes have weights."""
+        return torch.ones(len(targets), dtype=torch.float64)
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of the test split, without options for training such as label smoothing."""

@@ -6,6 +6,7 @@ from retrain.data.tasks import Task
 from retrain.models import losses
 from retrain.schema import Share
 
+import torch
 from pydantic import PrivateAttr
 from torch import Tensor
 from torch.nn import functional
@@ -39,6 +40,12 @@ class Loss(losses.Loss):
             return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
         losses = functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing, reduction="none")
         return (losses * outputs.new_tensor(self._weights)[targets]).mean()
+
+    def weights_of(self, targets: Tensor) -> Tensor:
+        """The weights of the rows' classes."""
+        return (
+            torch.tensor(self._weights, dtype=torch.float64)[targets] if self._weights else super().weights_of(targets)
+        )
 
     def plain(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean cross entropy, without label smoothing."""
