@@ -225,6 +225,7 @@ def test_others_are_columns_of_the_train_file(project, tmp_path):
     assert pd.read_parquet(project.folder / "data/wide/prepared/test.parquet").shape == (30, 31)
 
 
+X_OF_YEARS = [n * 37 % 101 / 7 for n in range(250)]
 PARTS = {"size": [n / 8 for n in range(80)], "made of": ["oak", "steel"] * 40, "y": [*range(400, 480)]}
 
 
@@ -237,10 +238,21 @@ def test_the_separator_of_a_test_file_may_differ(project, tmp_path):
     assert (rows["size"].tolist(), rows["y"].tolist()) == (PARTS["size"][:30], PARTS["y"][:30])
 
 
+@pytest.mark.parametrize("options", [(), ("--time", "year")])
+def test_later_numbers_may_grow(project, tmp_path, options):
+    people = {"year": [*range(1700, 1900)], "people": [100 + n * n for n in range(200)], "y": X_OF_YEARS[:200]}
+    later = {"year": [*range(1900, 1950)], "people": [100 + n * n for n in range(200, 250)], "y": X_OF_YEARS[200:]}
+    train, test = table(tmp_path / "old.csv", people), table(tmp_path / "new.csv", later)
+    said = added(project, "people", str(train), "--target", "y", "--test-file", str(test), *options)
+    line = "50 of 50 values of 'people' in new.csv, such as 40100, are outside most of those in old.csv (103.97 to 3891"
+    assert line in said
+    assert "check the unit and the decimal mark; or it may grow with time" in said
+
+
 @pytest.mark.parametrize(
     ("changed", "target", "expected"),
     [
-        ({"size": [n * 125 + 100 for n in range(80)]}, "y", "! 80 of 80 values of 'size' in test.csv, such as 100, are outside most of those in parts.csv (0.09875 to 9.776): check the unit"),
+        ({"size": [n * 125 + 100 for n in range(80)]}, "y", "! 80 of 80 values of 'size' in test.csv, such as 100, are outside most of those in parts.csv (0.09875 to 9.77625): check the unit"),
         ({"made of": ["Oak", "Steel"] * 40}, "y", "! test.csv and parts.csv have no value of 'made of' in common, such as 'Oak' and 'oak': check the spelling"),
         ({"made of": ["Oak", "steel"] * 40}, "made of", "! 40 rows of test.csv have a class that no row of parts.csv has, such as 'Oak': write the classes of both files in one way (parts.csv has 'oak' and 'steel')"),
         ({"made of": ["Oak"] * 80}, "made of", "Error: test.csv has 'Oak' in 'made of', which no row of parts.csv has; write the classes"),

@@ -835,6 +835,38 @@ def test_years_in_order_are_told(tmp_path):
     assert line not in odd
 
 
+@pytest.mark.parametrize("name", ["model_year", "birthYear", "Baujahr", "time"])
+def test_names_of_years(tmp_path, name):
+    _, _, odd, _ = looked_at(tmp_path, f"{name},y", [f"{1820 + i},{x:.2f}" for i, x in enumerate(X)])
+    assert any(line.startswith(f"the rows are in the order of '{name}'") for line in odd)
+
+
+def test_sorted_weights_are_no_years(tmp_path):
+    rows = [f"{1500 + 3 * i},{DRAW.choice('ab')},{(1500 + 3 * i) / 28.35:.2f}" for i in range(200)]
+    _, _, odd, _ = looked_at(tmp_path, "weight_g,color,weight_oz", rows)
+    assert any(line.startswith("'weight_g' alone tells the target") for line in odd)
+    assert not any("in the order of" in line for line in odd)
+
+
+@pytest.mark.parametrize("name", ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr"])
+def test_mixed_numbers_of_rows_are_left_out(tmp_path, name):
+    columns, _, _, _ = looked_at(tmp_path, f"{name},a,y", mixed_rows(1))
+    assert columns[name].why == "it has a different number in every row"
+
+
+@pytest.mark.parametrize(("low", "is_told"), [(1, True), (1820, False)])
+def test_numbers_without_gaps_are_told(tmp_path, low, is_told):
+    columns, _, odd, _ = looked_at(tmp_path, "our customer,a,y", mixed_rows(low))
+    assert columns["our customer"].kind == "numbers"
+    line = "'our customer' has each number from 1 to 200 once: if it names the rows, add --leave-out 'our customer'"
+    assert (line in odd) == is_told == any("--leave-out" in one for one in odd)
+
+
+def mixed_rows(low: int) -> list[str]:
+    """Rows with all whole numbers from one on, in another order, and with two amounts."""
+    return [f"{i + low},{DRAW.random():.3f},{x:.2f}" for i, x in zip(DRAW.sample(range(200), 200), X, strict=True)]
+
+
 @pytest.mark.parametrize("many", [24, 200])
 def test_copies_of_the_target_are_told(tmp_path, many):
     told, some = "alone tells the target almost always", list(enumerate(X[:many]))

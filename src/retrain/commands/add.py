@@ -303,7 +303,7 @@ def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> "tuple[
         if dataset.is_label:
             columns[0] = replace(dataset.target, rename=classes_of_both(train, rows, dataset.target))
         odd = [] if (swallowed := swallowed_rows(rows)) is None else [str(swallowed)]
-        odd += oddities_of_test(train, rows, columns, dataset.classes)
+        odd += oddities_of_test(train, rows, columns, dataset.classes, is_by_time=dataset.time is not None)
         odd += oddities_of_order(train, rows, dataset.group, dataset.time)
         return replace(dataset, columns=[columns[0], *dataset.columns[1:]]), odd
 

@@ -1,4 +1,7 @@
-"""Rows that belong together, such as those of one customer: a model that knows the customer looks better than it is. And rows in order of time."""
+"""Rows that belong together, such as those of one customer, and rows in order of time.
+
+A model that knows the customer looks better than it is.
+"""
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -8,7 +11,7 @@ from retrain.data.dialect import LOOKED_AT
 from retrain.data.file_format import is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES
-from retrain.data.inspection.number_columns import IDENTIFIER
+from retrain.data.inspection.number_columns import IDENTIFIER, YEARS, is_year_name
 from retrain.data.sql_table import Table, moment
 
 import numpy as np
@@ -36,8 +39,6 @@ TRIED = 6
 """Columns that are compared with all others."""
 ROUGH = 0.5
 """How much neighbouring numbers differ in the target, compared with any numbers, if they are names."""
-YEARS = (1500, 2100)
-"""The first and the last whole number that may be a year."""
 
 
 def order_of_time(table: Table, inputs: Sequence[Column]) -> Column | None:
@@ -46,6 +47,8 @@ def order_of_time(table: Table, inputs: Sequence[Column]) -> Column | None:
         if own.distinct != len(table) or own.kind not in ("dates", "numbers") or is_clock(own.date_format):
             continue
         is_number = own.kind == "numbers"
+        if is_number and not is_year_name(own.name):
+            continue
         time = table.number(own.name) if is_number else moment(table.value(own.name), own.date_format)
         are_years = f"bool_and(t = floor(t) and t between {YEARS[0]} and {YEARS[1]})" if is_number else "true"
         steps = f"(select {time} as t, lag({time}) over (order by rowid) as before from rows)"
@@ -57,7 +60,9 @@ def order_of_time(table: Table, inputs: Sequence[Column]) -> Column | None:
 def rows_of_one(
     table: Table, columns: Sequence[Column], target: str, copies: Collection[Column], telling: Collection[Column]
 ) -> Iterator[tuple[Column, str]]:
-    """A column whose rows of one value have nearly the same target, if there is one, and what to say about it; a similar target is enough for an ID, and for few rows.
+    """A column whose rows of one value have nearly the same target, if there is one, and what to say about it.
+
+    A similar target is enough for an ID, and for few rows.
 
     Args:
         table: the rows.

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import product, starmap, takewhile
@@ -19,7 +20,9 @@ from retrain.errors import RetrainError
 __all__ = [
     "IDENTIFIER",
     "ROW_NUMBERS",
+    "YEARS",
     "is_row_name",
+    "is_year_name",
     "no_numbers",
     "number_column",
     "numbers_of",
@@ -29,13 +32,19 @@ __all__ = [
 ]
 
 
-IDENTIFIER = re.compile(r"(?i:(^|[_ .-])id$|^id([_ .-]|$)|^index$)|(?<=[a-z])I[dD]$")
+OWNERS = "account|case|client|customer|employee|item|member|order|patient|person|product|student|subject|ticket|user"
+IDENTIFIER = re.compile(rf"(?i:(^|[_ .-]|^({OWNERS}))id$|^id([_ .-]|$)|^index$)|(?<=[a-z])I[dD]$")
+NUMBERED = re.compile(r"(?<=[a-z])(No|Nr|Num|Number)$|(?i:[_ .-](no|nr|num|number)\.?$)")
+"""What a column is called that may number the rows."""
 ROW_NAME = re.compile(
     r"(row|obs|case|record|serial|s|sl|sr)[_ .]*(names?|id|idx|index|n|no|nr|num|number)\.?|rows?|obs|uid|#|nr",
     re.IGNORECASE,
 )
 """What a column is called that names the rows."""
 ROW_NUMBERS = "it numbers the rows"
+YEARS = (1500, 2100)
+"""The first and the last whole number that may be a year."""
+YEAR_NAME = re.compile(r"\w*year|\w*jahr|years|yrs?|ann[eé]e|a[nñ]o|anno|season|saison|time|date|period", re.IGNORECASE)
 SENTINEL, NINES = re.compile(r"-\d+|([789])\1+"), re.compile("-99+")
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
 MOST_SENTINELS = 3
@@ -80,18 +89,28 @@ def number_column(column: Look) -> Column:
     """A column whose values are numbers, or codes that look like numbers."""
     if code := code_column(column):
         return code
-    distinct, found, whole, low, is_count = column.ask(
-        "count(distinct x), count(x), count(*) filter (x = floor(x)), min(x), "
+    distinct, found, whole, low, high, is_count = column.ask(
+        "count(distinct x), count(x), count(*) filter (x = floor(x)), min(x), max(x), "
         "min(x - rowid) = max(x - rowid) or min(x + rowid) = max(x + rowid)"
     )
     if whole == found == distinct > FEW_CLASSES:
         gaps = column.missing + column.filled - found
-        is_name = is_row_name(column.name)
+        is_name = is_row_name(column.name) or NUMBERED.search(column.name)
         if is_count and (is_name or low in (0, 1)) and gaps <= len(column.table.format.missing):
             return column.column("leave_out", ROW_NUMBERS)
         if is_name:
             return column.column("leave_out", "it has a different number in every row")
+        if high - low + 1 == distinct and not YEARS[0] <= low <= high <= YEARS[1]:
+            fact = f"{shown(column.name)} has each number from {number_text(low)} to {number_text(high)} once"
+            told = f"{fact}: if it names the rows, add --leave-out {shlex.quote(column.name)}"
+            numbers = plain_numbers(column)
+            return replace(numbers, doubts=(*numbers.doubts, told))
     return plain_numbers(column)
+
+
+def is_year_name(name: str) -> bool:
+    """Whether a column is called a year or a time, as in `year`, `model_year` or `birthYear`."""
+    return any(map(YEAR_NAME.fullmatch, re.split(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])", name)))
 
 
 def is_row_name(name: str) -> bool:

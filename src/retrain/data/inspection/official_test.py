@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from retrain import schema
 from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, number_text, shown
+from retrain.data.inspection.number_columns import is_year_name
 from retrain.data.inspection.oddities import classes_of, label_of, rows_with, without_target
 from retrain.data.repairs import one_spelling
 from retrain.data.sql_table import Table
@@ -66,7 +67,9 @@ def classes_of_both(train: Table, test: Table, target: Column) -> Mapping[str, s
     return {**{name: name for name in values}, **target.rename, **found} if found else target.rename
 
 
-def oddities_of_test(train: Table, test: Table, columns: Sequence[Column], classes: Mapping[str, int]) -> Iterator[str]:
+def oddities_of_test(
+    train: Table, test: Table, columns: Sequence[Column], classes: Mapping[str, int], *, is_by_time: bool = False
+) -> Iterator[str]:
     """Sentences about what is odd in an official test file, compared with the file to learn from.
 
     Args:
@@ -74,6 +77,7 @@ def oddities_of_test(train: Table, test: Table, columns: Sequence[Column], class
         test: those of the official test file, in the same format.
         columns: the target, then the inputs.
         classes: the classes of the target; empty if it is a number.
+        is_by_time: whether the user has said that the newest rows are for the test.
 
     Raises:
         RetrainError: the test file has a value that is not what its column holds, no answer that is known, or all rows of
@@ -89,8 +93,9 @@ def oddities_of_test(train: Table, test: Table, columns: Sequence[Column], class
         yield from unknown_classes(train, test, target, classes)
     yield from without_target(len(test), len(test) - answered, test.shown)
     yield from rows_of_both(train, test, columns)
+    may_grow = is_by_time or is_later(train, test, columns)
     for number in numbers:
-        yield from other_scale(train, test, number)
+        yield from other_scale(train, test, number, may_grow=may_grow)
     for own in columns:
         if own.kind == "categories" and own.distinct < len(train) / 2:
             yield from no_known_category(train, test, own.name)
@@ -172,8 +177,21 @@ def unknown_classes(train: Table, test: Table, target: Column, classes: Mapping[
         yield f"{fact}: {hint}"
 
 
-def other_scale(train: Table, test: Table, name: str) -> Iterator[str]:
-    """Numbers of the test file that are mostly outside those of the train file, as with another unit."""
+def is_later(train: Table, test: Table, columns: Sequence[Column]) -> bool:
+    """Whether all dates, or all years, of the test file are behind those of the train file."""
+    for own in columns:
+        if own.kind == "dates" or (own.kind == "numbers" and is_year_name(own.name)):
+            first, second = (
+                table.date(own.name) if own.kind == "dates" else table.number(own.name) for table in (train, test)
+            )
+            (last,), (start,) = train.ask(f"max({first})"), test.ask(f"min({second})")
+            if last is not None and start is not None and start > last:
+                return True
+    return False
+
+
+def other_scale(train: Table, test: Table, name: str, *, may_grow: bool) -> Iterator[str]:
+    """Numbers of the test file that are mostly outside those of the train file, as with another unit, or later."""
     number = train.number(name)
     low, high, usual = train.ask(f"quantile_cont({number}, 0.01), quantile_cont({number}, 0.99), median(abs({number}))")
     number = test.number(name)
@@ -185,7 +203,9 @@ def other_scale(train: Table, test: Table, name: str) -> Iterator[str]:
     )
     if far > count / 2 and not usual / SCALE < own < usual * SCALE:
         values = f"{far:,} of {count:,} values of {shown(name)} in {test.shown}, such as {number_text(first)}"
-        yield f"{values}, are outside most of those in {train.shown} ({low:.4g} to {high:.4g}): check the unit and the decimal mark"
+        hint = "check the unit and the decimal mark" + ("; or it may grow with time" if may_grow else "")
+        most = f"{number_text(low)} to {number_text(high)}"
+        yield f"{values}, are outside most of those in {train.shown} ({most}): {hint}"
 
 
 def no_known_category(train: Table, test: Table, name: str) -> Iterator[str]:
