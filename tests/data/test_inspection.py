@@ -835,6 +835,13 @@ def test_years_in_order_are_told(tmp_path):
     assert line not in odd
 
 
+def test_numbers_that_are_months_are_told(tmp_path):
+    rows = [f"{1980 + i // 12}{i % 12 + 1:02},{198001 + i},{x:.2f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "month,price,y", rows)
+    (line,) = (line for line in odd if "as months" in line)
+    assert line.endswith("such as 198001: if so, add --dates month --date-format %Y%m")
+
+
 @pytest.mark.parametrize("name", ["model_year", "birthYear", "Baujahr", "time"])
 def test_names_of_years(tmp_path, name):
     _, _, odd, _ = looked_at(tmp_path, f"{name},y", [f"{1820 + i},{x:.2f}" for i, x in enumerate(X)])

@@ -62,6 +62,8 @@ TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**
 """The seconds since 1970 from 2000 to 2037, and how many parts of a second other programs write."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
+MONTHS, MONTHS_OF_CHANCE = (190001, 210012), 24
+"""The first and the last month that is looked for among numbers; and how many different ones may be chance."""
 ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
 """The largest answer on a scale, and the numbers by which survey programs write that there is none."""
 
@@ -105,7 +107,8 @@ def number_column(column: Look) -> Column:
             told = f"{fact}: if it names the rows, add --leave-out {shlex.quote(column.name)}"
             numbers = plain_numbers(column)
             return replace(numbers, doubts=(*numbers.doubts, told))
-    return plain_numbers(column)
+    numbers = plain_numbers(column)
+    return replace(numbers, doubts=(*numbers.doubts, *months(column)))
 
 
 def is_year_name(name: str) -> bool:
@@ -189,6 +192,15 @@ def days(column: Look, hint: str) -> Iterator[str]:
     if share >= 1 - ODD_SHARE:
         some = "all" if share == 1 else "nearly all"
         yield f"{some} numbers in {shown(column.name)} can be read as dates, such as {first:.0f}: {hint}"
+
+
+def months(column: Look) -> Iterator[str]:
+    """What to say about whole numbers that are months, such as 202401."""
+    dated = f"x between {MONTHS[0]} and {MONTHS[1]} and try_strptime(v, '%Y%m') is not null"
+    are_months, first = column.ask(f"bool_and({dated}), min(x)", "(select * from looked where x is not null)")
+    if are_months and column.distinct > MONTHS_OF_CHANCE:
+        hint = f"if so, add --dates {shlex.quote(column.name)} --date-format %Y%m"
+        yield f"all numbers in {shown(column.name)} can be read as months, such as {first:.0f}: {hint}"
 
 
 def seconds(column: Look) -> Iterator[str]:
