@@ -31,6 +31,7 @@ SAME = [
     ("caf\u00e9", "cafe\u0301"), (HEART, HEART + COLOURED), ("\u05d0\u05d1", "\u05d0\u05d1" + RIGHT_TO_LEFT),
     ("hy" + SOFT_HYPHEN + "phen", "hyphen"), ("The ship", "the  ship!"), ("e-mail", "E mail."), ("\u201cYes\u201d", '"yes"'),
 ]  # fmt: skip
+PLAIN = "aZ09_ .,-:)\n\x00\x1f\xe9\xa3\u20ac\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u0301"
 
 
 def table(texts: list[str]) -> pd.DataFrame:
@@ -121,9 +122,10 @@ def test_features_tell_emoticons_apart(name):
 
 
 @settings(deadline=None)
-@given(st.text("aZ09_ .,-:)\n\x00\x1f\xe9\xa3\u20ac\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u0301", max_size=40))
-def test_plain_texts_have_the_content_that_others_would_have(some):
-    assert _text.encoded_content(some) == _text.content_of(_text.normalised(some)).encode()
+@given(st.lists(st.text(PLAIN, max_size=40), min_size=1, max_size=4))
+def test_plain_texts_have_the_content_that_others_would_have(texts):
+    slow = [_text.content_of(_text.normalised(some)).encode() for some in texts]
+    assert contents(texts) == slow == list(map(_text.encoded_content, texts))
 
 
 def test_white_space_is_the_same_in_every_place():

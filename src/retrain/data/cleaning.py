@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from retrain import schema
 from retrain.data.repairs import tidy_texts
+from retrain.data.table_files import hashes
 from retrain.errors import RetrainError
 
 import pandas as pd
@@ -98,10 +99,10 @@ def twins(table: pd.DataFrame, inputs: list[str], target: str) -> "tuple[pd.Seri
 
 def may_repeat(table: pd.DataFrame, inputs: list[str]) -> "pd.Series[bool]":
     """Whether the texts of another row have the same hash, so that the inputs may be the same."""
-    texts = [table[name].tolist() for name in inputs if pd.api.types.is_string_dtype(table[name].dtype)]
+    texts = [name for name in inputs if pd.api.types.is_string_dtype(table[name].dtype)]
     if not texts:
         return pd.Series(data=True, index=table.index)
-    return pd.Series(list(map(hash, zip(*texts, strict=True))), table.index).duplicated(keep=False)
+    return pd.Series(hashes(table[texts]), table.index).duplicated(keep=False)
 
 
 def contradictions(table: pd.DataFrame, inputs: list[str], target: str) -> "pd.Series[bool]":

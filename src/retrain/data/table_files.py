@@ -42,9 +42,11 @@ from retrain.errors import RetrainError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Expected", "is_date_format", "kind_of", "open_table"]
+__all__ = ["Expected", "hashes", "is_date_format", "kind_of", "open_table"]
 
 
 SPACE = " \t\r\n\v\f\u00a0\ufeff"
@@ -96,6 +98,8 @@ MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
 NO_ROOM = ("Could not write file", "failed to offload")
 """What DuckDB says if the disk of the temporary folder is full, or a file may not become larger."""
+LIMITS = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
+"""What DuckDB may read of a CSV file at once."""
 PARQUET_ROWS = 1 << 16
 """Rows of a Parquet file that are read at once."""
 
@@ -424,8 +428,7 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         raise RetrainError(text.shown, "has columns of a fixed width", hint)
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     style = f"delim={literal(separator)}, quote={literal(quote)}, escape={literal(quote)}"
-    limits = f"max_line_size={LONGEST_LINE}, buffer_size={4 * LONGEST_LINE}"
-    options = f"auto_detect=false, header={str(names is None).lower()}, {style}, columns={{{columns}}}, {limits}"
+    options = f"auto_detect=false, header={str(names is None).lower()}, {style}, columns={{{columns}}}, {LIMITS}"
     try:
         fill(connection, f"read_csv({literal(str(text.path))}, {options})", width)
     except duckdb.Error as error:
@@ -502,9 +505,7 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
         for name, value in {"delim": text.format.separator, "quote": text.format.quote}.items()
         if value is not None
     )
-    source = (
-        f"sniff_csv({literal(str(text.path))}, header=false, all_varchar=true, max_line_size={LONGEST_LINE}{options})"
-    )
+    source = f"sniff_csv({literal(str(text.path))}, header=false, all_varchar=true, {LIMITS}{options})"
     try:
         ((separator, quote),) = connection.execute(f"select Delimiter, Quote from {source}").fetchall()
     except duckdb.Error:  # a row does not fit the others; reading names it
@@ -558,6 +559,17 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
         where = table.place(int(number[1]) - 1 - table.has_header) if number else table.shown
         return RetrainError(where, *bad_quote)
     return RetrainError(table.shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")
+
+
+def hashes(rows: "pd.DataFrame") -> "np.ndarray":
+    """A hash of each row: uint64, (rows,). Equal rows have equal ones."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("rows", pa.Table.from_pandas(rows, preserve_index=False))
+        found: np.ndarray = connection.sql("select hash(rows) as hash from rows").fetchnumpy()["hash"]
+    return found
 
 
 def is_date_format(text: str) -> bool:

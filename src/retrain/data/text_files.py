@@ -238,6 +238,10 @@ def plain_text(path: Path, known: Text) -> Text:
     target, skipped, separator, read, first = known.path / "rows", 0, None, 0, True
     encoding = encoding_of(path, given.encoding or "utf-8")
     decoder = decoder_of(encoding, shown)
+    if encoding == "utf-8" and not given.skip and is_plain(path):
+        with files.writing(target):
+            target.symlink_to(path.resolve())
+        return replace(known, path=target)
     with opened(path) as stream, files.writing(target), target.open("wb") as file:
         head = stream.read(CHUNK)
         lone = b"\n" not in head and b"\r" in head  # the line ends of old Macs
@@ -267,6 +271,25 @@ def plain_text(path: Path, known: Text) -> Text:
                 own = given if separator is None else given.model_copy(update={"separator": separator})
                 return replace(known, path=target, format=own, skipped=skipped)
             chunk = stream.read(CHUNK)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is UTF-8 with line feeds, and `plain_text` would copy it as it is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        chunk = file.read(CHUNK)
+        start = chunk.decode(errors="ignore")
+        is_large = path.stat().st_size > LARGEST_FILE
+        if is_large or chunk.startswith(tuple(COMPRESSED)) or SEP.match(start) or BLANK.match(start):
+            return False
+        try:
+            while chunk and b"\r" not in chunk:
+                decoder.decode(chunk)
+                chunk = file.read(CHUNK)
+            decoder.decode(chunk, final=True)
+        except UnicodeDecodeError:
+            return False
+    return not chunk
 
 
 def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int:
