@@ -66,7 +66,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "ngrams-words": {"minimum_count": 2, "min_log_ratio": 0.1, "hash_bits": 12, "char_ngrams": 0},
     "mixed": {
         "minimum_count": 2, "bins": 4, "hash_bits": 10, "char_ngrams": 3,
-        "hidden": 6, "heads": 2, "category_dim": 3, "text_dim": 2, "dropout": 0.0,
+        "hidden": 6, "heads": 2, "category_dim": 3, "text_dim": 2, "dropout": 0.0, "blend": "linear",
     },
     "embedding_bag": {"embedding_dim": 4, "embedding_init": 0.5, "dropout": 0.0, "sparse": False},
     "mlp": {"hidden": 3, "dropout": 0.0},

@@ -308,16 +308,20 @@ def decoded(stream: IO[bytes], shown: str, encoding: str) -> Iterator[str]:
     from retrain.data.text_files import decoder_of, is_wide
 
     decoder_of(encoding, shown)
-    lines = TextIOWrapper(stream, encoding, newline="\n") if is_wide(encoding) else stream
-    for number in count(1):
-        try:
-            line = lines.readline(LONGEST_LINE + 1)
-            text = line if isinstance(line, str) else line.decode("utf-8" if encoding == "utf-8-sig" else encoding)
-        except UnicodeDecodeError:
-            hint = "save it as UTF-8, or name its encoding, as in --encoding cp1252"
-            raise RetrainError(f"{shown}, line {number}", f"is not {encoding.upper()}", hint) from None
-        if len(line) > LONGEST_LINE:
-            raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST_LINE:,} bytes", "shorten it")
-        if not line:
-            return
-        yield (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
+    with ExitStack() as stack:
+        lines: IO[Any] = stream
+        if is_wide(encoding):
+            lines = TextIOWrapper(stream, encoding, newline="\n")
+            stack.callback(lines.detach)  # who opened the stream closes it
+        for number in count(1):
+            try:
+                line = lines.readline(LONGEST_LINE + 1)
+                text = line if isinstance(line, str) else line.decode("utf-8" if encoding == "utf-8-sig" else encoding)
+            except UnicodeDecodeError:
+                hint = "save it as UTF-8, or name its encoding, as in --encoding cp1252"
+                raise RetrainError(f"{shown}, line {number}", f"is not {encoding.upper()}", hint) from None
+            if len(line) > LONGEST_LINE:
+                raise RetrainError(f"{shown}, line {number}", f"is longer than {LONGEST_LINE:,} bytes", "shorten it")
+            if not line:
+                return
+            yield (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
