@@ -113,7 +113,7 @@ class Notes:
         self.clock.add(RUNS, 110 * len(texts.content) + 9 * len(found[0]))
 
     def count(self, found, chunks, labels, bits, _):
-        """Keys of bucket and class, sorted; distinct keys, and distinct buckets."""
+        """Keys of bucket and class, divided into parts and sorted; distinct keys, and distinct buckets."""
         import numpy as np
 
         self.frequent = len(found[0])
@@ -125,7 +125,7 @@ class Notes:
             row += len(some)
         keys = np.sort(np.concatenate(keys))
         cells, buckets = (1 + int(np.count_nonzero(np.diff(some))) for some in (keys, keys >> key(shift)))
-        moved = (9 + 9 * keys.itemsize) * len(keys) + (114 + 2 * keys.itemsize) * cells + 105 * buckets
+        moved = (27 + 13 * keys.itemsize) * len(keys) + (114 + 2 * keys.itemsize) * cells + 105 * buckets
         self.clock.add(COUNT, moved, len(keys))
 
     def ratios(self, _, encoder, columns, chunks, targets, parameters):
@@ -142,23 +142,13 @@ class Notes:
         self.clock.add(LOOK_UP, table.nbytes + 16 * len(buckets))
 
     def gather(self, batch, *_):
-        """The places and features of a batch, keys, and their parts after the sort.
+        """The places and features of a batch, their bags, and what is taken in order."""
+        features, _, distinct, *_ = batch
+        self.clock.add(GATHER, 88 * len(features) + 64 * len(distinct))
 
-        It sorts the same keys once more: a method of an array cannot be timed where it is called.
-        """
-        import numpy as np
-
-        features, offsets, distinct, *_ = batch
-        lengths = np.diff(offsets, append=len(features))
-        bits = np.uint32(max(len(offsets) - 1, 1).bit_length())
-        keys = (features.astype(np.uint32) << bits) | np.repeat(np.arange(len(offsets), dtype=np.uint32), lengths)
-        begin = time.thread_time()
-        keys.sort()
-        taken = time.thread_time() - begin
-        self.clock.seconds[GATHER] -= taken
-        self.clock.seconds[SORT] += taken
-        self.clock.add(SORT, 2 * keys.nbytes, len(keys))
-        self.clock.add(GATHER, 116 * len(features) + 64 * len(distinct))
+    def order(self, order, values):
+        """Two halves of each feature, the order of each, and one taken in the order of the other."""
+        self.clock.add(SORT, 68 * len(values), len(values))
 
     def forward(self, _, network, features, *rest):
         """A row of the weights for each feature of each text."""
@@ -200,6 +190,7 @@ def instruments(clock):
         (ngrams.Encoder, "features_of", timed(clock, LOOK_UP, ngrams.Encoder.features_of, notes.look_up)),
         (_ngrams, "table_of", timed(clock, LOOK_UP, _ngrams.table_of, notes.table)),
         (ngrams.Encoder, "gather", staticmethod(timed(clock, GATHER, ngrams.Encoder.gather, notes.gather))),
+        (ngrams, "order_of", timed(clock, SORT, ngrams.order_of, notes.order)),
         (ngram_bag.Network, "forward", timed(clock, FORWARD, ngram_bag.Network.forward, notes.forward)),
         (ngram_bag.WeightedSums, "backward", staticmethod(timed(clock, BACKWARD, ngram_bag.WeightedSums.backward, notes.backward))),
         (torch.Tensor, "backward", timed(clock, BACKWARD, torch.Tensor.backward)),

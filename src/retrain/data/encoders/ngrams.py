@@ -18,6 +18,7 @@ from retrain.data.encoders._ngrams import (
     chunks_of,
     counted,
     inverse_frequencies,
+    order_of,
     starts_of,
 )
 from retrain.errors import RetrainError
@@ -104,17 +105,12 @@ class Encoder(Bags):
             (distinct,); `scales`, of each bag: float32, (batch, groups).
         """
         features, lengths, offsets = bags_of(arrays, rows)
-        bits = max(len(lengths) - 1, 1).bit_length()
-        key = np.uint32 if len(arrays["feature_weights"]) >> (32 - bits) == 0 else np.uint64
-        keys = np.left_shift(features.view(np.uint32), bits, dtype=key)
-        keys |= np.repeat(np.arange(len(lengths), dtype=key), lengths)
-        keys.sort()
-        of_keys = keys >> key(bits)
-        starts = starts_of(of_keys)
-        distinct = of_keys[starts].astype(np.int32)
-        keys &= key((1 << bits) - 1)
+        order = order_of(features.view(np.uint32))
+        in_order = features.take(order)
+        starts = starts_of(in_order)
+        distinct = in_order.take(starts)
         squares = np.square(arrays["feature_weights"].take(distinct, mode="clip"))
-        bags = keys.astype(np.int32, copy=False)
+        bags = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths).take(order)
         return (
             features,
             offsets.astype(np.int32),
