@@ -1,6 +1,8 @@
 """Fixtures: projects in temporary folders, at several stages of the pipeline."""
 
+import compileall
 import gc
+import itertools
 import os
 import shutil
 import sys
@@ -13,14 +15,13 @@ from retrain.tracking import recording, store
 import pytest
 from hypothesis import settings
 from support.project import (
-    NOT_RUN,
+    REPOSITORY,
     Project,
-    copy_of_repository,
     made_once,
     make_finished_project,
+    make_untouched_project,
     run_stages,
     tiny_datasets,
-    write_tiny_tables,
 )
 from support.warm import Warm
 
@@ -35,6 +36,18 @@ settings.load_profile("same")  # the same examples every time, here and in CI
 
 TOGETHER = {"address", "hostile", "networks"}
 """Fixtures of a module that take seconds: long tests that share one run in the same process."""
+
+
+def pytest_configure() -> None:
+    """Compile the code once, and not in each process that a test starts, as where Python is told not to write what it compiles."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        compileall.compile_dir(REPOSITORY / "src", quiet=2)
+
+
+def pytest_sessionfinish() -> None:
+    """Search for unused objects once: pytest does it five times at its end, which takes seconds of each process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
@@ -71,21 +84,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for part in parts for item in part]
 
 
+@pytest.fixture(scope="session")
+def untouched_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the repository whose params.yaml holds the tiny datasets alone; nothing has run yet. Shared: look, don't touch."""
+    return made_once(tmp_path_factory, "untouched-project", make_untouched_project)
+
+
 @pytest.fixture
-def new_project(tmp_path: Path) -> Callable[[], Project]:
-    """Makes copies of the repository whose params.yaml holds the tiny datasets alone; nothing has run yet."""
-    made = []
-
-    def make() -> Project:
-        project = copy_of_repository(tmp_path / f"project{len(made)}", NOT_RUN)
-        made.append(project)
-        write_tiny_tables(project.folder)
-        project.write_params({"datasets": tiny_datasets()})
-        (project.folder / "dvc.lock").unlink(missing_ok=True)
-        project.commit()
-        return project
-
-    return make
+def new_project(untouched_project: Project, tmp_path: Path) -> Callable[[], Project]:
+    """Makes such copies, which a test may change."""
+    numbers = itertools.count()
+    return lambda: untouched_project.copy(tmp_path / f"project{next(numbers)}")
 
 
 @pytest.fixture

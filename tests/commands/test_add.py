@@ -94,8 +94,8 @@ def test_a_table_becomes_a_dataset(project, tmp_path):
     assert kinds == {"numbers": ["area"], "categories": ["zip", "town"], "dates": ["sold"], "texts": ["remarks"]}
     assert prepare["format"] == {"dates": ["%d/%m/%Y"]}
     assert block(project, "homes")["split"]["task"] == "regression"
-    assert "left out: id (it numbers the rows)" in said
-    assert "left out: country (all its values are 'CH')" in said
+    assert "left out: id (row numbers)" in said
+    assert "left out: country (always 'CH')" in said
     assert said.splitlines()[-1] == "Next: make repro DATASET=homes"
     assert (project.folder / "data/raw/homes/homes.csv").read_bytes() == (tmp_path / "homes.csv").read_bytes()
     facts = json.loads((project.folder / "reports/homes/data.json").read_text())
@@ -548,7 +548,7 @@ def test_columns_with_one_name_are_told(project, tmp_path):
     path, rows = tmp_path / "twice.csv", [f"{n},{n % 7},{n % 5},{'ab'[n % 2]}" for n in range(60)]
     path.write_text("\n".join(["id,score,score,y", *rows]), encoding="utf-8")
     ended = project.retrain_here("add", "twice", str(path), "--target", "y")
-    why = "'id' is left out (it numbers the rows), 'score' is left out (several columns have this name)"
+    why = "'id' is left out (row numbers), 'score' is left out (several columns have this name)"
     assert ended.stderr == f"Error: twice.csv has no column to learn from: {why}; rename columns with the same name\n"
     rows = [f"{row[:-1]}{n / 7},{row[-1]}" for n, row in enumerate(rows)]
     path.write_text("\n".join(["id,score,score,x,y", *rows]), encoding="utf-8")
@@ -670,7 +670,7 @@ def test_codes_of_no_answer_are_told(project, tmp_path):
     hint = 'if that means a missing answer, set prepare.format.missing_in for each column, such as {"q1": ["98", "99"]}'
     assert f"! far from the other values: 98 and 99 in 'q1': {hint}" in said
     said = added(project, "survey", path, "--target", "y", "--missing", "98", "--missing", "99")
-    assert "left out: nr (it numbers the rows)" in said
+    assert "left out: nr (row numbers)" in said
     assert "99 in" not in said
     assert block(project, "survey")["prepare"]["numbers"] == ["q1", "q2"]
 
@@ -721,9 +721,9 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(44000, 44040), "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates that can be read, such as '44000'; say how they are written, as in --date-format %Y%m, or "),
         ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
         ({"a": [f"word {n // 2}" for n in range(40)], "y": [f"c{n // 2}" for n in range(40)]}, [], "rows.csv has 20 classes, but only 20 different rows, so too few are left to test; add rows with other inputs"),
-        ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it is empty); add columns that"),
-        ({"id": range(7, 87, 2), "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'id' is left out (it has a different number in every row); if one of them tells something about the target, say what it holds, as in --numbers id"),
-        ({"a": [f"2{n:03}-01" for n in range(40)], "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (it has a different value in every row); add --dates a"),
+        ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (empty); add columns that"),
+        ({"id": range(7, 87, 2), "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'id' is left out (a different number in every row); if one of them tells something about the target, say what it holds, as in --numbers id"),
+        ({"a": [f"2{n:03}-01" for n in range(40)], "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (a different value in every row); add --dates a"),
         ({"a": range(5), "y": [1, 2, 3, 4, 5]}, [], "rows.csv has 5 rows, which are too few to learn from"),
     ],
 )  # fmt: skip
@@ -928,5 +928,5 @@ def test_units_can_be_given(project, tmp_path):
 def test_columns_share_a_reason(project, tmp_path):
     columns = {"id": range(60), "nr": range(60), "a": ["x"] * 60, "b": ["x"] * 60, "c": [n % 11 for n in range(60)], "y": [n % 7 + 0.5 for n in range(60)]}  # fmt: skip
     said = added(project, "rows", str(table(tmp_path / "rows.csv", columns)), "--target", "y", "--dry-run")
-    assert "  left out: id, nr (each numbers the rows)\n" in said
-    assert "  left out: a, b (all their values are 'x')\n" in said
+    assert "  left out: id, nr (row numbers)\n" in said
+    assert "  left out: a, b (always 'x')\n" in said

@@ -812,7 +812,7 @@ def test_row_names_are_left_out(tmp_path):
     rows = [f"{i},{199 - i},{7 + i * i},{3 * i},{i * 5},{mixed[i]},{x:.2f}" for i, x in enumerate(X)]
     columns, _, _, _ = looked_at(tmp_path, "step,back,rownames,ID,S.No,rank,y", rows)
     left = {name: own.why for name, own in columns.items() if own.kind == "leave_out"}
-    counts, names = "it numbers the rows", "it has a different number in every row"
+    counts, names = "row numbers", "a different number in every row"
     assert left == {"step": counts, "back": counts, "rownames": names, "ID": names, "S.No": names}
 
 
@@ -858,7 +858,7 @@ def test_sorted_weights_are_no_years(tmp_path):
 @pytest.mark.parametrize("name", ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr"])
 def test_mixed_numbers_of_rows_are_left_out(tmp_path, name):
     columns, _, _, _ = looked_at(tmp_path, f"{name},a,y", mixed_rows(1))
-    assert columns[name].why == "it has a different number in every row"
+    assert columns[name].why == "a different number in every row"
 
 
 @pytest.mark.parametrize(("low", "is_told"), [(1, True), (1820, False)])

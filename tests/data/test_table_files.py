@@ -254,10 +254,10 @@ def test_types_of_parquet(tmp_path, monkeypatch):
     monkeypatch.setattr("retrain.data.table_files.PARQUET_ROWS", 1)
     no_text, halves = pa.array([b"a", b"\xff"]), pa.array([[1.5], [2.0]], pa.list_(pa.float16()))
     found = parquet(tmp_path, a=no_text, b=halves, c=["x", "y"])
-    assert found == ["it holds bytes that are not UTF-8", "it has the type list<element: halffloat>", ["x", "y"]]
+    assert found == ["not in UTF-8", "of the type list<element: halffloat>", ["x", "y"]]
     with open_table(tmp_path / "rows.csv", "rows.csv", Format()) as table:
         assert set(table.select("c0")) == {("",)}
-        with pytest.raises(RetrainError, match=r"^rows\.csv, column 'a' can't be read: it holds bytes"):
+        with pytest.raises(RetrainError, match=r"^rows\.csv, column 'a' can't be read, because it is not in UTF-8"):
             table.column("a")
 
 

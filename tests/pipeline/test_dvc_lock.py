@@ -134,7 +134,10 @@ def test_machine_facts(lock, monkeypatch):
 def test_recorded_file_is_found_by_content(finished_project, tmp_path):
     folder = finished_project.folder
     out = dvc_lock.read(folder).outputs()
-    cached, here = OutputFinder(folder / ".dvc" / "cache", ()), OutputFinder(tmp_path, (tmp_path / "elsewhere", folder))
+    cached, here = (
+        OutputFinder(folder / ".dvc" / "cache" / "files" / "md5", ()),
+        OutputFinder(tmp_path, (tmp_path / "elsewhere", folder)),
+    )
     for path, digest in out.items():
         if digest.endswith(dvc_cache.FOLDER):
             files = dvc_cache.listing(folder / path)

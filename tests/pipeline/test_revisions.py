@@ -16,7 +16,7 @@ import pytest
 def cached(cache, content: bytes, ending: str = "") -> str:
     """Put a file into a cache, and return its digest; the listing of a folder has the ending `.dir`."""
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest() + ending
-    path = cache / "files" / "md5" / digest[:2] / digest[2:]
+    path = cache / digest[:2] / digest[2:]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return digest

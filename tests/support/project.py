@@ -1,6 +1,5 @@
 """Tiny tables, temporary copies of the repository, and commands run as a user runs them."""
 
-import compileall
 import importlib
 import os
 import random
@@ -227,6 +226,8 @@ def copy_of_repository(folder: Path, without: tuple[str, ...] = ()) -> Project:
         if source.is_file() and not name.startswith(without):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+    for compiled in REPOSITORY.glob("src/**/__pycache__"):  # so that the copy's processes need not compile it
+        shutil.copytree(compiled, folder / compiled.relative_to(REPOSITORY))
     project = Project(folder)
     assert project.run("git", "init", "-q", "-b", "main").returncode == 0
     project.commit()
@@ -372,22 +373,28 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
     return Project(folder)
 
 
+def make_untouched_project(folder: Path) -> None:
+    """Copy the repository with the tiny datasets alone, of which nothing has run, and commit it."""
+    project = copy_of_repository(folder, NOT_RUN)
+    write_tiny_tables(folder)
+    project.write_params({"datasets": tiny_datasets()})
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    project.commit()
+    project.pack()
+
+
 def make_finished_project(folder: Path) -> None:
     """Run the pipeline of all tiny datasets in a copy of the repository, and commit what it made.
 
     In this process, and DVC is told afterwards: most of what `dvc repro` takes for twenty stages is starting them.
     Many tests wait for it, so it waits for no recorder, which has a low priority.
     """
-    project = copy_of_repository(folder, NOT_RUN)
-    write_tiny_tables(folder)
-    project.write_params({"datasets": tiny_datasets()})
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    project.commit()
+    make_untouched_project(folder)
+    project = Project(folder)
     project.stages("prepare split train evaluate plot", *tiny_datasets(), **{recording.SWITCH: "here"})
     project.dvc("commit", "--force")
     project.commit()
     project.pack()
-    compileall.compile_dir(folder / "src", quiet=2)  # once, and not in each stage of each copy
 
 
 def run_stages(folder: Path, datasets: dict, warm: Warm) -> Path:

@@ -218,9 +218,9 @@ def way_in(columns: "Sequence[Column]") -> str:
         for doubt in own.doubts:
             return doubt.rpartition(": ")[2]
     for own in columns:
-        if (kind := re.search(r"number(?=s the rows| in every row)|value(?= in every row)", own.why)) is not None:
-            option = "numbers" if kind[0] == "number" else "text"
-            return f"if one of them tells something about the target, say what it holds, as in --{option} {shlex.quote(own.name)}"
+        if own.option:
+            used = f"--{own.option} {shlex.quote(own.name)}"
+            return f"if one of them tells something about the target, say what it holds, as in {used}"
     return "add columns that tell something about the target"
 
 
@@ -400,7 +400,7 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     for why in dict.fromkeys(own.why for own in left):
         names = [own.name or "''" for own in left if own.why == why]
         more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
-        yield f"  left out: {', '.join(names[:6])}{more} ({of_several(why) if names[1:] else why})"
+        yield f"  left out: {', '.join(names[:6])}{more} ({why})"
     if facts["classes"]:
         classes = facts["classes"]
         total = sum(classes.values())
@@ -408,11 +408,6 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"  classes: {', '.join(shares[:8])}" + (f" and {len(shares) - 8:,} more" if len(shares) > 8 else "")
     for line in facts["warnings"]:
         yield f"  ! {line}"
-
-
-def of_several(why: str) -> str:
-    """The reason why one column is left out, as that of several columns."""
-    return why.replace("all its", "all their") if why.startswith("all its") else re.sub("^it ", "each ", why)
 
 
 def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources: Sequence[Fetched]) -> list[str]:

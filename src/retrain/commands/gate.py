@@ -143,7 +143,7 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
         raise click.UsageError("give --json or --markdown, not both")
     with TemporaryDirectory(prefix="retrain-gate-") as copies:
         workspace = environment.workspace()
-        candidate, other, limits = gate.subjects(workspace, dataset, against, Path(copies))
+        candidate, other, limits, _ = gate.subjects(workspace, dataset, against, Path(copies))
         decision = gate.decide(workspace, candidate, other, limits)
     shown = f"{other.shown} ({other.revision.name})" if other else ""
     if as_json:

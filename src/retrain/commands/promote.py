@@ -34,8 +34,8 @@ def command(dataset: str, override: str) -> None:
     """
     workspace = environment.workspace()
     with TemporaryDirectory(prefix="retrain-promote-") as copies:
-        candidate, other, limits = gate.subjects(workspace, dataset, None, Path(copies))
-        proposal = champions.proposed(candidate, workspace)
+        candidate, other, limits, pipeline = gate.subjects(workspace, dataset, None, Path(copies))
+        proposal = champions.proposed(candidate, workspace, pipeline)
         client = store.connect()  # what can fail comes before the gate, because each answer is a use of the test rows
         decision = gate.decide(workspace, candidate, other, limits)
         if proposal.is_champion:

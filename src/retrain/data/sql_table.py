@@ -113,7 +113,9 @@ class Table:
         same = schema.column_name(name)
         found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
         if len(found) == 1 and (why := self.unread.get(self.names[found[0]])) is not None:
-            raise RetrainError(f"{self.shown}, column '{name}'", f"can't be read: {why}", "write it as text or numbers")
+            raise RetrainError(
+                f"{self.shown}, column '{name}'", f"can't be read, because it is {why}", "write it as text or numbers"
+            )
         if len(found) == 1:
             return f"c{found[0]}"
         if found:

@@ -239,16 +239,14 @@ def parquet_table(
         known = {own: readable_type(connection, own) for own in {field.type for field in fields}}
         readable = [known[field.type] for field in fields]
         kept = pa.schema([(f"c{place}", own or pa.null()) for place, own in enumerate(readable)])
-        unread = {
-            place: f"it has the type {field.type}" for place, field in enumerate(fields) if readable[place] is None
-        }
+        unread = {place: f"of the type {field.type}" for place, field in enumerate(fields) if readable[place] is None}
 
         def converted(place: int, column: "pa.Array[Any]") -> "pa.Array[Any]":
             own = kept.types[place]
             try:
                 return pa.nulls(len(column), own) if place in unread else without_nan(column.cast(own))
             except pa.ArrowInvalid:
-                unread[place] = "it holds bytes that are not UTF-8"
+                unread[place] = "not in UTF-8"
                 return pa.nulls(len(column), own)
 
         batches = (

@@ -8,8 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrain.errors import RetrainError
 from retrain.files import md5
-from retrain.pipeline import dvc_program, dvc_yaml
+from retrain.pipeline import dvc_yaml
 
 __all__ = ["FOLDER", "OutputFinder", "digest", "folder_digest", "listing", "put_back"]
 
@@ -57,13 +58,25 @@ class OutputFinder:
 
     def in_cache(self, digest: str) -> Path:
         """The path in DVC's cache for a digest."""
-        return self.cache / "files" / "md5" / digest[:2] / digest[2:]
+        return self.cache / digest[:2] / digest[2:]
 
 
 @functools.cache
 def cache_folder(workspace: Path) -> Path:
-    """DVC's cache folder, which the configuration may have moved."""
-    return Path(dvc_program.output(workspace, "cache", "dir").strip())
+    """The folder of DVC's cache in which files are named by their MD5. The configuration may have moved it.
+
+    Raises:
+        RetrainError: the configuration can't be read.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with closing(Repo(str(workspace))) as repo:
+            return Path(repo.cache.local.path)
+    except DvcException as error:
+        fact = f"can't be found ({' '.join(str(error).split())})"
+        raise RetrainError("DVC's cache", fact, "correct .dvc/config, then run: dvc cache dir") from None
 
 
 def put_back(workspace: Path, outputs: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from retrain.errors import RetrainError
 from retrain.evaluation.noninferiority import PASS
 from retrain.models import description
 from retrain.pipeline import dvc_cache, dvc_lock
+from retrain.pipeline.dvc_yaml import Pipeline
 from retrain.release import ledger, results
 from retrain.release.gate import Decision
 from retrain.release.results import RecordedResult
@@ -44,12 +45,13 @@ class Proposal:
         return current is not None and current["result_sha256"] == self.entry["result_sha256"]
 
 
-def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
+def proposed(candidate: RecordedResult, folder: Path, pipeline: Pipeline) -> Proposal:
     """The working tree's result, if git has it.
 
     Args:
         candidate: the result.
         folder: the project's folder.
+        pipeline: the pipeline of that folder.
 
     Raises:
         RetrainError: the result is not that of the last commit, or its files are not available.
@@ -57,7 +59,7 @@ def proposed(candidate: RecordedResult, folder: Path) -> Proposal:
     dataset, outputs = candidate.dataset, dict(candidate.lock.outputs())
     commit = git.text(folder, "rev-parse", "HEAD").strip()
     is_committed = dvc_lock.of_commit(folder, commit).of([dataset]).outputs() == outputs
-    changed = results.uncommitted(folder, dataset)
+    changed = results.uncommitted(folder, dataset, pipeline)
     if changed or not is_committed:
         lacks = f"depends on what is not committed ({', '.join(changed)})"
         fact = lacks if is_committed else "is not that of the last commit"

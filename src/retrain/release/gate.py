@@ -13,6 +13,7 @@ from retrain.evaluation import noninferiority
 from retrain.evaluation.intervals import Judged, intervals
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, FEWEST, HIGHER, METRICS, PASS, Answer, Drop, Errors
 from retrain.pipeline import dvc_lock, revisions
+from retrain.pipeline.dvc_yaml import Pipeline
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release import ledger, pairs, parameters, results
 from retrain.release.pairs import NotComparableError
@@ -224,17 +225,17 @@ def metrics_of(judged: Judged, bins: int) -> dict[str, float]:
 
 def subjects(
     workspace: Path, dataset: str, against: str | None, copies: Path
-) -> tuple[RecordedResult, RecordedResult | None, Gate]:
-    """What `decide` is about: the candidate, the other model, and the parameters.
+) -> tuple[RecordedResult, RecordedResult | None, Gate, Pipeline]:
+    """What `decide` is about: the candidate, the other model, and the parameters; and the pipeline, as it takes a while to read.
 
     Raises:
         RetrainError: the candidate is out of date, or the other model does not exist.
     """
     limits = parameters.read(workspace, dataset)
-    results.check_current(workspace, dataset)
+    pipeline = results.pipeline_of_current(workspace, dataset)
     lock = dvc_lock.read(workspace).of([dataset])
     candidate = RecordedResult(Revision(workspace, ""), WORKSPACE, dataset, lock, copies / "candidate")
-    return candidate, other_model(workspace, dataset, against, copies / "other"), limits
+    return candidate, other_model(workspace, dataset, against, copies / "other"), limits, pipeline
 
 
 def other_model(workspace: Path, dataset: str, against: str | None, copies: Path) -> RecordedResult | None:

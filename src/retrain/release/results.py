@@ -17,13 +17,14 @@ from retrain.models.result import Result
 from retrain.pipeline import dvc_lock, dvc_yaml, revisions, staleness
 from retrain.pipeline.dvc_cache import OutputFinder
 from retrain.pipeline.dvc_lock import Lock
+from retrain.pipeline.dvc_yaml import Pipeline
 from retrain.pipeline.revisions import Revision
 from retrain.release import ledger
 
 if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
 
-__all__ = ["METRICS", "RecordedResult", "champion", "check_current", "uncommitted"]
+__all__ = ["METRICS", "RecordedResult", "champion", "pipeline_of_current", "uncommitted"]
 
 
 METRICS = "reports/{}/metrics.json"
@@ -174,9 +175,8 @@ def champion(folder: Path, dataset: str, entry: Mapping[str, Any], copies: Path)
     return RecordedResult(Revision(folder, str(entry["commit"])), "champion", dataset, lock, copies)
 
 
-def uncommitted(folder: Path, dataset: str) -> list[str]:
+def uncommitted(folder: Path, dataset: str, pipeline: Pipeline) -> list[str]:
     """The files in git that a dataset's result depends on and that differ from the last commit; params.yaml by the dataset's part."""
-    pipeline = dvc_yaml.read(folder, dataset)
     own = pipeline.of(dataset)
     made = {path for stage in own for path in stage.outputs}
     paths = {dvc_yaml.FILE, *(path for stage in own for path in stage.dependencies)} - made - pipeline.not_compared
@@ -191,12 +191,18 @@ def uncommitted(folder: Path, dataset: str) -> list[str]:
     return [*filter(None, (edited + new).split("\0")), *([] if same else [params.FILE])]
 
 
-def check_current(folder: Path, dataset: str) -> None:
-    """Raise RetrainError if the working tree has no result of a dataset, or if a stage of it is out of date."""
+def pipeline_of_current(folder: Path, dataset: str) -> Pipeline:
+    """The pipeline, if the working tree has a result of a dataset that is up to date.
+
+    Raises:
+        RetrainError: there is no result, or a stage is out of date.
+    """
     lock, run = dvc_lock.read(folder), f"run: make repro DATASET={dataset}"
     if f"evaluate@{dataset}" not in lock.stages:
         raise RetrainError(f"dataset '{dataset}'", "has no result yet", run)
-    reasons = staleness.verdict(dvc_yaml.read(folder, dataset), lock).reasons
+    pipeline = dvc_yaml.read(folder, dataset)
+    reasons = staleness.verdict(pipeline, lock).reasons
     for stage in EVALUATED:
         if why := reasons.get(f"{stage}@{dataset}"):
             raise RetrainError(f"the result of '{dataset}'", f"is out of date ({stage}: {'; '.join(why)})", run)
+    return pipeline

@@ -20,6 +20,8 @@ class Column:
     missing: int
     """Rows in which it is empty."""
     distinct: int
+    option: str = ""
+    """Of a column that is left out: the option of `retrain add` that uses it."""
     markers: tuple[str, ...] = ()
     """Values that stand for a missing one."""
     date_format: str = ""

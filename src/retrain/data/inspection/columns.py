@@ -49,7 +49,7 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
         found = [target_column(column, wishes.predict)]
     for name in table.names:
         if not name or table.names.count(name) > 1:
-            why = "it has no name" if not name else "several columns have this name"
+            why = "no name" if not name else "several columns have this name"
             is_first = name and name not in {own.name for own in found}
             doubts = (
                 (f"several columns are called {shown(name)}, so they are left out: rename them",) if is_first else ()
@@ -80,10 +80,10 @@ def column_of(column: Look, wish: str | None) -> Column:
     if wish is not None:
         return as_wished(column, wish)
     if not column.filled or INDEX.fullmatch(column.name):
-        why = "it is an index that pandas has written" if column.filled else "it is empty"
+        why = "an index that pandas has written" if column.filled else "empty"
         return column.column("leave_out", why)
     if column.distinct == 1 and not column.missing:
-        return column.column("leave_out", f"all its values are {shown(column.ask('any_value(v)')[0])}")
+        return column.column("leave_out", f"always {shown(column.ask('any_value(v)')[0])}")
     if column.is_numeric:
         return number_column(column)
     found = date_column(column) or clock_column(column) or word_column(column)

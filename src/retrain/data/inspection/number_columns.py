@@ -41,7 +41,7 @@ ROW_NAME = re.compile(
     re.IGNORECASE,
 )
 """What a column is called that names the rows."""
-ROW_NUMBERS = "it numbers the rows"
+ROW_NUMBERS = "row numbers"
 YEARS = (1500, 2100)
 """The first and the last whole number that may be a year."""
 YEAR_NAME = re.compile(r"\w*year|\w*jahr|years|yrs?|ann[eé]e|a[nñ]o|anno|season|saison|time|date|period", re.IGNORECASE)
@@ -99,9 +99,9 @@ def number_column(column: Look) -> Column:
         gaps = column.missing + column.filled - found
         is_name = is_row_name(column.name) or NUMBERED.search(column.name)
         if is_count and (is_name or low in (0, 1)) and gaps <= len(column.table.format.missing):
-            return column.column("leave_out", ROW_NUMBERS)
+            return column.column("leave_out", ROW_NUMBERS, option="numbers")
         if is_name:
-            return column.column("leave_out", "it has a different number in every row")
+            return column.column("leave_out", "a different number in every row", option="numbers")
         if high - low + 1 == distinct and not YEARS[0] <= low <= high <= YEARS[1]:
             fact = f"{shown(column.name)} has each number from {number_text(low)} to {number_text(high)} once"
             told = f"{fact}: if it names the rows, add --leave-out {shlex.quote(column.name)}"
@@ -140,7 +140,7 @@ def code_column(column: Look) -> Column | None:
     if exponents == column.numbers:
         return column.column("categories", "all its numbers are written like 12e3, so they are codes")
     if texts > numbers and column.distinct == column.filled > FEW_CLASSES:
-        return column.column("leave_out", "it has a different number in every row")
+        return column.column("leave_out", "a different number in every row", option="numbers")
     if texts > numbers:
         return column.column("categories", "some of its numbers differ only behind 15 digits, so they are codes")
     return None

@@ -44,8 +44,8 @@ def word_column(column: Look) -> Column:
         why = f"{words:.0f} words on average" if words >= WORDS else f"{letters:.0f} characters on average"
         return column.column("texts", why, unspaced=unspaced > 0.5, scattered=few_words)
     if column.distinct == column.filled > FEW_CLASSES and words < 1.5:
-        why = "it has a different value in every row"
-        return column.column("leave_out", why, doubts=doubts)
+        why = "a different value in every row"
+        return column.column("leave_out", why, doubts=doubts, option="text")
     why = "1 value" if column.distinct == 1 else f"{column.distinct:,} different values"
     if many and words >= 1.5 and column.distinct > 0.3 * column.filled:
         return column.column("texts", f"{why} of {words:.1f} words", scattered=few_words)
