@@ -439,6 +439,23 @@ def test_numbers_count_as_two_classes():
     assert of_numbers != fitted(rows, 1 - above[::-1])
 
 
+@pytest.mark.parametrize(("bits", "classes"), [(12, 3), (26, 130)])  # 26 bits and 130 classes need keys of 64 bits
+def test_many_keys_are_counted_in_parts(bits, classes):
+    draw = np.random.default_rng(1)
+    labels = draw.permutation(np.arange(9000) % classes)
+    lengths = [draw.integers(0, 30, len(part)) for part in (labels[:5000], labels[5000:]) for _ in range(2)]
+    buckets = [(draw.pareto(0.5, own.sum()) * 9 % (1 << bits)).astype(np.int32) for own in lengths]
+    groups = list(zip(buckets, lengths, strict=True))
+    of_buckets = np.concatenate([np.repeat(labels[rows], own) for rows, own in zip([slice(5000), slice(5000), slice(5000, None), slice(5000, None)], lengths, strict=True)])  # fmt: skip
+    expected = Counter(zip(np.concatenate(buckets).tolist(), of_buckets.tolist(), strict=True))
+    assert expected.total() > 2 * ngrams.KEYS_OF_PART
+    found, counts = ngrams.counted([tuple(groups[:2]), tuple(groups[2:])], labels, bits, minimum_count=1)
+    rows, of_classes = counts.nonzero()
+    cells = zip(found[rows].tolist(), of_classes.tolist(), strict=True)
+    assert dict(zip(cells, counts[rows, of_classes].tolist(), strict=True)) == expected
+    assert found.tolist() == sorted({bucket for bucket, _ in expected})
+
+
 def encoded(*numbers: float, dtype: str) -> str:
     """Numbers as a model holds them."""
     return base64.b64encode(np.array(numbers, dtype=dtype).tobytes()).decode()
