@@ -77,7 +77,20 @@ class Table:
 
     def __len__(self) -> int:
         """The number of rows."""
+        return self.count
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, which never changes."""
         return int(self.select("count(*)")[0][0])
+
+    @cached_property
+    def places(self) -> Mapping[str, Sequence[int]]:
+        """The places of the columns of each name, in one spelling."""
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            found.setdefault(schema.column_name(name), []).append(place)
+        return found
 
     def select(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
         """The rows of a query on the table."""
@@ -110,8 +123,7 @@ class Table:
 
     def column(self, name: str) -> str:
         """The database's name of a column; raises RetrainError if there is none, or more than one."""
-        same = schema.column_name(name)
-        found = [place for place, own in enumerate(self.names) if schema.column_name(own) == same]
+        found = self.places.get(schema.column_name(name), ())
         if len(found) == 1 and (why := self.unread.get(self.names[found[0]])) is not None:
             raise RetrainError(
                 f"{self.shown}, column '{name}'", f"can't be read, because it is {why}", "write it as text or numbers"

@@ -117,7 +117,8 @@ class Dataset:
         classes = {*self.classes} if self.is_label else set()
         shared = {marker for marker in seen if seen.count(marker) > 1 and marker not in classes}
         own = {column.name: sorted({*column.markers, *column.sentinels} - shared) for column in used}
-        timed = [column for column in self.columns if column in used or column.name == self.time]
+        known = {*map(id, used)}
+        timed = [column for column in self.columns if id(column) in known or column.name == self.time]
         dates = {column.name: column.date_format for column in timed if column.date_format}
         numbers = [column.name for column in used if column.kind == "numbers" or column.predict == "number"]
         # A column of ISO dates is not in the format of a time of day.
