@@ -57,6 +57,30 @@ def test_groups_of_three_follow_the_separator(tmp_path):
     assert (numbers["people"], guess.doubts) == (people, ())
 
 
+def test_missing_words_hide_no_decimal_commas(tmp_path):
+    rows = [f"{'n/a' if n % 5 == 0 else f'{n},5'};{'nichts' if n % 4 == 0 else n};{n % 2}" for n in range(60)]
+    columns, guess, _, numbers = looked_at(tmp_path, "a;b;y", rows)
+    assert (guess.format.decimal, columns["a"].kind, numbers["a"][:3]) == (",", "numbers", [None, 1.5, 2.5])
+    rows = [row.replace("n/a", "nichts") for row in rows]
+    columns, _, _, numbers = looked_at(tmp_path, "a;b;y", rows, form=Format(missing=("nichts",)))
+    assert ({own.kind for own in columns.values()}, numbers["a"][1]) == ({"numbers", "target"}, 1.5)
+
+
+def test_zero_is_no_thousand(tmp_path):
+    rows = [f"{n},25;0.{100 + n};{n % 2}" for n in range(60)]
+    columns, guess, odd, numbers = looked_at(tmp_path, "price;share;y", rows)
+    assert (guess.format.decimal, guess.format.thousands) == (",", None)
+    assert (columns["share"].kind, set(numbers["share"])) == ("leave_out", {None})
+    told = "'share' has numbers such as 0.100, but other columns have decimal commas: write all numbers with one decimal mark"
+    assert told in odd
+    _, guess, _, numbers = looked_at(tmp_path, "share;y", [f"0.{100 + n};{n % 2}" for n in range(60)])
+    assert (guess.doubts, numbers["share"][0]) == ((), 0.1)
+    rows = [f"{n},25;{50 + n % 3}.{100 + n};{n % 2}" for n in range(60)]
+    _, guess, _, numbers = looked_at(tmp_path, "price;north;y", rows)
+    assert numbers["north"][0] == 50100
+    assert guess.doubts[0].startswith("1.281 in 'north' is read as 1281, because other columns have decimal commas: ")
+
+
 def test_answers_with_commas_are_no_decimals(tmp_path):
     choices = ['"1,3"', "2", '"2,4"', "3"]
     rows = [f"{choices[i % 4]},{150 + x:.1f},{'mf'[x > 20]}" for i, x in enumerate(X)]

@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,9 +58,10 @@ GROUPED = r"[+-]?[1-9](\d{0,2}(,\d{3})+|\d?(,\d\d)+,\d{3})(\.\d+)?"
 APART, QUOTED = rf"[+-]?\d{{1,3}}({SPACES}\d{{3}})+([.,]\d*)?", rf"[+-]?\d{{1,3}}({APOSTROPHES}\d{{3}})+(\.\d*)?"
 PATTERNS = {
     "commas": r"[^,]*,\d+",
-    "fits_commas": rf"[+-]?(\d+|\d+,\d*|\d{{1,3}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SPACES}\d{{3}})+(,\d*)?)",
-    "dots": r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?",
-    "points": r"[+-]?\d*\.(\d{1,2}|\d{4,})",
+    "fits_commas": rf"[+-]?(\d+|\d+,\d*|[1-9]\d{{0,2}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SPACES}\d{{3}})+(,\d*)?)",
+    "dots": r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?",
+    "dots_once": r"[+-]?[1-9]\d{0,2}\.\d{3}",
+    "points": r"[+-]?(0*\.\d+|\d+\.(\d{1,2}|\d{4,}))",
     "groups": GROUPED,
     "fits_groups": rf"{GROUPED}|[+-]?\d*\.\d+|[+-]?\d{{1,3}}",
     "once": r"[+-]?[1-9]\d{0,2},\d{3}",
@@ -393,8 +394,8 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     units = {} if given.units else units_of(table)
     given = given.model_copy(update={"units_in": units})
     texts = [(place, name) for place, name in enumerate(table.names) if schema.column_name(name) not in table.pointed]
-    all_columns = (shares_of(table, place, given.units_of(name)) for place, name in texts)
-    columns = [shares for shares in all_columns if shares]
+    all_columns = [(name, shares_of(table, place, given, name)) for place, name in texts]
+    columns = [shares for _, shares in all_columns if shares]
     fits = 1 - ODD_SHARE
 
     def fitting(some: str, all_fit: str) -> list[dict[str, float]]:
@@ -411,6 +412,9 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         by_comma = True
         read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
         note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
+    elif by_comma and (open_ := [name for name, shares in all_columns if shares and shares["dots_once"] >= fits]):
+        read = f"1.281 in {schema.shown(open_[0])} is read as 1281, because other columns have decimal commas"
+        note = f"{read}: if that is wrong, write commas in it, too"
     found: dict[str, Any] = {}
     if by_comma or given.decimal == ",":
         found = {"decimal": ",", **({"thousands": "."} if dotted else {})}
@@ -426,8 +430,11 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     return given.model_copy(update=known), note if "decimal" in known or known.get("thousands") == "," else ""
 
 
-def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float]:
-    """The shares of a column's values that match `PATTERNS` without their units, in some rows; empty if no value has a sign."""
+def shares_of(table: Table, place: int, given: Format, name: str) -> dict[str, float]:
+    """The shares of a column's values that match `PATTERNS` without their units, in some rows; empty if no value has a sign.
+
+    What stands for a missing value does not count.
+    """
     # Of a wide table, `select *` would take more time than the rest of the query.
     rows = f"(select c{place} as v from {some_rows(table)})"
     if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
@@ -435,7 +442,9 @@ def shares_of(table: Table, place: int, units: Sequence[str]) -> dict[str, float
     matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
     is_code, is_apart = (f"regexp_full_match(value, {literal(like)})" for like in (CODE, APART))
     codes = f"bool_and({is_code}) filter ({is_apart}) and count(distinct length(value)) filter ({is_apart}) = 1"
-    what = f"count(*) filter (value <> ''), coalesce({codes}, false), {', '.join(matching)}"
-    filled, is_code, *found = table.ask(what, f"(select {signed(plain('v', units))} as value from {rows})")
+    absent = ", ".join(map(literal, (*MARKERS, *(marker.lower() for marker in given.markers_of(name)))))
+    what = f"count(*) filter (lower(v) not in ({absent})), coalesce({codes}, false), {', '.join(matching)}"
+    value = signed(plain("v", given.units_of(name)))
+    filled, is_code, *found = table.ask(what, f"(select v, {value} as value from {rows})")
     shares = {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
     return {**shares, "codes": float(is_code)}

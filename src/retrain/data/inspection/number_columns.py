@@ -224,7 +224,16 @@ def two_marks(column: Look) -> tuple[str, ...]:
     table, signs = column.table, {column.table.format.decimal, column.table.format.thousands}
     if table.is_pointed(column.name) != "false" or (column.is_numeric and "," not in signs):
         return ()
-    if not all(column.ask("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
+    with_comma, with_point = column.ask(
+        "min(v) filter (contains(v, ',')), min(v) filter (contains(v, '.'))", column.sample
+    )
+    if with_point and not with_comma and table.format.decimal == ",":
+        like = literal(r"[+-]?\d*(\.\d+)?")
+        if column.ask(f"avg(regexp_full_match(v, {like})::int)", column.sample)[0] < 1 - ODD_SHARE:
+            return ()
+        fact = f"{shown(column.name)} has numbers such as {with_point}, but other columns have decimal commas"
+        return (f"{fact}: write all numbers with one decimal mark",)
+    if not with_comma or not with_point:
         return ()
     short, long, both = r"[+-]?\d*{}(\d{{1,2}}|\d{{4,}})", r"[+-]?[1-9]\d{{0,2}}{}\d{{3}}", r"[^,]*\d[.,]\d+[.,]\d.*"
     likes = [like.format(re.escape(sign)) for like in (short, long) for sign in ",."]
