@@ -16,6 +16,7 @@ from retrain.data.inspection.number_columns import (
     number_column,
     numbers_of,
     of_numbers,
+    other_mark,
     plain_numbers,
     two_marks,
 )
@@ -93,6 +94,7 @@ def column_of(column: Look, wish: str | None) -> Column:
     told = (
         parts
         or two_marks(column)
+        or other_mark(column)
         or may_be_labels(column, f"--numbers {shlex.quote(column.name)}")
         or found.doubts
         or almost_dates(column)

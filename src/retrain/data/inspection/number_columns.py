@@ -27,6 +27,7 @@ __all__ = [
     "number_column",
     "numbers_of",
     "of_numbers",
+    "other_mark",
     "plain_numbers",
     "two_marks",
 ]
@@ -224,16 +225,7 @@ def two_marks(column: Look) -> tuple[str, ...]:
     table, signs = column.table, {column.table.format.decimal, column.table.format.thousands}
     if table.is_pointed(column.name) != "false" or (column.is_numeric and "," not in signs):
         return ()
-    with_comma, with_point = column.ask(
-        "min(v) filter (contains(v, ',')), min(v) filter (contains(v, '.'))", column.sample
-    )
-    if with_point and not with_comma and table.format.decimal == ",":
-        like = literal(r"[+-]?\d*(\.\d+)?")
-        if column.ask(f"avg(regexp_full_match(v, {like})::int)", column.sample)[0] < 1 - ODD_SHARE:
-            return ()
-        fact = f"{shown(column.name)} has numbers such as {with_point}, but other columns have decimal commas"
-        return (f"{fact}: write all numbers with one decimal mark",)
-    if not with_comma or not with_point:
+    if not all(column.ask("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
         return ()
     short, long, both = r"[+-]?\d*{}(\d{{1,2}}|\d{{4,}})", r"[+-]?[1-9]\d{{0,2}}{}\d{{3}}", r"[^,]*\d[.,]\d+[.,]\d.*"
     likes = [like.format(re.escape(sign)) for like in (short, long) for sign in ",."]
@@ -250,6 +242,19 @@ def two_marks(column: Look) -> tuple[str, ...]:
     read = [column.ask("min(x)", f"looked where v = {literal(text)}")[0] for text in pairs[0]]
     numbers = " and ".join(f"{number:.12g}" for number in read if number is not None)
     return (f"{fact}are read as {numbers}: if both signs are decimal marks, write one of them",) if all(read) else ()
+
+
+def other_mark(column: Look) -> tuple[str, ...]:
+    """What to say about a column of numbers with a point in a file whose decimal mark is the comma."""
+    if column.table.format.decimal != ",":
+        return ()
+    like = literal(r"[+-]?\d*(\.\d+)?")
+    what = f"min(v) filter (contains(v, '.')), avg(regexp_full_match(v, {like})::int)"
+    first, share = column.ask(what, column.sample)
+    if not first or share < 1 - ODD_SHARE:
+        return ()
+    fact = f"{shown(column.name)} has numbers such as {first}, but other columns have decimal commas"
+    return (f"{fact}: write all numbers with one decimal mark",)
 
 
 def no_answers(column: Look) -> tuple[str, ...]:
