@@ -155,7 +155,7 @@ def unit_pattern(unit: str) -> str:
 
 @cache
 def grouped(thousands: str, decimal: str) -> tuple[str, str]:
-    """Regular expressions of a number with these signs between its thousands, and of the signs. 0.477 is no such number."""
+    """Regular expressions of a number with these signs between its thousands, and of the signs. 0.477 is not one of them."""
     signs = SAME_SIGNS.get(thousands, re.escape(thousands))
     lakhs = r"|\d{1,2}(,\d\d)+,\d{3}" if thousands == "," else ""
     return rf"^[+-]?\(?([1-9]\d{{0,2}}({signs}\d{{3}})+{lakhs})({re.escape(decimal)}\d*)?( ?\)|-)?$", signs
