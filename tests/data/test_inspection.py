@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from retrain.data.dialect import Guess, Wishes, guessed_table
@@ -787,6 +788,20 @@ def test_unix_times_are_told(tmp_path, parts):
     odd = looked_at(tmp_path, "at,phone,y", rows)[2]
     told = [line for line in odd if "may be times since 1970, such as 2023-11-14: if so, write dates" in line]
     assert [line.split(" may")[0] for line in told] == ["numbers in 'at'"]
+
+
+def test_times_in_one_number_are_told(tmp_path):
+    start = datetime(2024, 3, 1, 22, tzinfo=UTC)
+    times = [start + timedelta(hours=7 * i) for i in range(80)]
+    rows = [f"{at:%Y%m%d%H},{at:%Y%m%d%H%M%S},{45000.5 + i},{45000 + 2 * i},{i % 2}" for i, at in enumerate(times)]
+    odd = looked_at(tmp_path, "at,{sent},Order Date,price,y", rows)[2]
+    command = "frame['Order Date'] = pandas.to_datetime(frame['Order Date'], unit='D', origin='1899-12-30')"
+    assert odd[:3] == [
+        "all numbers in 'at' can be read as times, such as 2024030122: if so, add --dates at --date-format %Y%m%d%H",
+        "all numbers in '{sent}' can be read as times, such as 20240301220000: if so, add --dates '{sent}' --date-format %Y%m%d%H%M%S",
+        f"numbers in 'Order Date' may be days of a spreadsheet, such as 2023-03-15: if so, write dates, as in pandas: {command}",
+    ]
+    assert not any("price" in line for line in odd)
 
 
 def test_objects_and_lists_are_told(tmp_path):

@@ -161,7 +161,7 @@ def target_column(column: Look, predict: str | None) -> Column:
             rename=names if len(names) > len(classes) else {},
             markers=markers,
         )
-    return of_numbers(column, "target", "a number", "--predict label", PREDICT_DAYS, predict="number")
+    return of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
 
 
 def may_be_labels(column: Look, option: str) -> tuple[str, ...]:

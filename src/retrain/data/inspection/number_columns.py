@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product, starmap, takewhile
 from typing import Any
@@ -61,8 +61,14 @@ LONG_NUMBER = r"[+-]?\d{16,}"
 """A whole number with so many digits that it may be read as its neighbour."""
 TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """The seconds since 1970 from 2000 to 2037, and how many parts of a second other programs write."""
+SERIALS, SPREADSHEET = (20_000, 60_000), datetime(1899, 12, 30, tzinfo=UTC)
+"""The days of spreadsheets from 1954 to 2064, and the day before their first one."""
+DATE_NAME = re.compile(r"date|datum|fecha|dato|timestamp|(^|[_ .])(day|time)([_ .]|$)", re.IGNORECASE)
+"""What a column of dates is called."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
+TOGETHER = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""How dates and times are written as whole numbers of so many digits."""
 MONTHS, MONTHS_OF_CHANCE = (190001, 210012), 24
 """The first and the last month that is looked for among numbers; and how many different ones may be chance."""
 ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
@@ -125,8 +131,8 @@ def is_row_name(name: str) -> bool:
 def plain_numbers(column: Look) -> Column:
     """A column of numbers that are not codes."""
     name = shlex.quote(column.name)
-    hints = f"--categories {name}", f"if so, add --dates {name} --date-format %Y%m%d"
-    return of_numbers(column, "numbers", "numbers", *hints)
+    as_dates = f"if so, add --dates {name} --date-format "
+    return of_numbers(column, "numbers", "numbers", f"--categories {name}", as_dates.__add__)
 
 
 def code_column(column: Look) -> Column | None:
@@ -147,8 +153,10 @@ def code_column(column: Look) -> Column | None:
     return None
 
 
-def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str, **more: Any) -> Column:
-    """A column of numbers, with what to add if they are codes, or dates."""
+def of_numbers(
+    column: Look, kind: str, what: str, as_codes: str, as_dates: Callable[[str], str], **more: Any
+) -> Column:
+    """A column of numbers, with what to add if they are codes, or dates in a format."""
     low, high = column.ask("min(x), max(x)")
     sentinels, note = sentinels_of(column)
     return column.column(
@@ -161,8 +169,9 @@ def of_numbers(column: Look, kind: str, what: str, as_codes: str, as_dates: str,
             *column.mixed(are_numbers=True),
             *two_marks(column),
             *codes(column, as_codes),
-            *days(column, as_dates),
-            *(seconds(column) if high > TIMES[0] else ()),
+            *(dated := tuple(days(column, as_dates))),
+            *(seconds(column) if high > TIMES[0] and not dated else ()),
+            *(serials(column) if SERIALS[0] <= low and high <= SERIALS[1] else ()),
         ),
         no_answers=() if sentinels else no_answers(column),
         **more,
@@ -184,15 +193,23 @@ def codes(column: Look, option: str) -> Iterator[str]:
         yield f"{first} in {shown(column.name)} is read as {number_text(float(first))}: if it is a code, add {option}"
 
 
-def days(column: Look, hint: str) -> Iterator[str]:
-    """What to say about whole numbers that are dates, such as 20240115."""
-    dated = f"x between {DAYS[0]} and {DAYS[1]} and try_strptime(v, '%Y%m%d') is not null"
-    share, first = column.ask(
-        f"avg(({dated})::int), min(x) filter ({dated})", "(select * from looked where x is not null)"
-    )
+def days(column: Look, hint: Callable[[str], str]) -> Iterator[str]:
+    """What to say about whole numbers that are dates, such as 20240115, or times, such as 2024011523.
+
+    Args:
+        column: the numbers.
+        hint: what to do about dates in a format.
+    """
+    numbers = "(select * from looked where x is not null)"
+    (digits,) = column.ask("mode(length(v))", numbers)
+    if (written := TOGETHER.get(digits)) is None:
+        return
+    is_day = f"try_cast(left(v, 8) as int) between {DAYS[0]} and {DAYS[1]}"
+    dated = f"coalesce(length(v) = {digits} and {is_day} and try_strptime(v, {literal(written)}) is not null, false)"
+    share, first = column.ask(f"avg(({dated})::int), min(v) filter ({dated})", numbers)
     if share >= 1 - ODD_SHARE:
-        some = "all" if share == 1 else "nearly all"
-        yield f"{some} numbers in {shown(column.name)} can be read as dates, such as {first:.0f}: {hint}"
+        some, what = "all" if share == 1 else "nearly all", "dates" if digits == 8 else "times"
+        yield f"{some} numbers in {shown(column.name)} can be read as {what}, such as {first}: {hint(written)}"
 
 
 def months(column: Look) -> Iterator[str]:
@@ -215,6 +232,15 @@ def seconds(column: Look) -> Iterator[str]:
             day = datetime.fromtimestamp(low / parts, tz=UTC).date()
             command = f"frame[{column.name!r}] = pandas.to_datetime(frame[{column.name!r}], unit={unit!r})"
             yield f"numbers in {shown(column.name)} may be times since 1970, such as {day}: if so, write dates, as in pandas: {command}"
+
+
+def serials(column: Look) -> Iterator[str]:
+    """What to say about numbers of a column of dates that may be the days by which spreadsheets count."""
+    if DATE_NAME.search(column.name) and column.distinct > FEW_CLASSES:
+        (low,) = column.ask("min(x)")
+        day = (SPREADSHEET + timedelta(days=low)).date()
+        command = f"frame[{column.name!r}] = pandas.to_datetime(frame[{column.name!r}], unit='D', origin='{SPREADSHEET:%Y-%m-%d}')"
+        yield f"numbers in {shown(column.name)} may be days of a spreadsheet, such as {day}: if so, write dates, as in pandas: {command}"
 
 
 def two_marks(column: Look) -> tuple[str, ...]:
