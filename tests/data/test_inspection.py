@@ -790,6 +790,16 @@ def test_unix_times_are_told(tmp_path, parts):
     assert [line.split(" may")[0] for line in told] == ["numbers in 'at'"]
 
 
+@pytest.mark.parametrize("units", [(" km", " mi"), ("\N{PER MILLE SIGN}",)])
+def test_targets_that_look_like_amounts_are_told(tmp_path, units):
+    rows = [f"{i},{i % 70 / 10}{units[i % len(units)]}" for i in range(400)]
+    columns, _, odd, _ = looked_at(tmp_path, "x,rate", rows)
+    assert columns["rate"].predict == "label"
+    assert any(line.startswith("values in 'rate' such as ") and line.endswith("unless they are codes") for line in odd)
+    odd = looked_at(tmp_path, "x,grade", [f"{i},{i % 4} stars" for i in range(400)])[2]
+    assert not any("'grade'" in line for line in odd)
+
+
 def test_times_in_one_number_are_told(tmp_path):
     start = datetime(2024, 3, 1, 22, tzinfo=UTC)
     times = [start + timedelta(hours=7 * i) for i in range(80)]

@@ -128,15 +128,18 @@ def target_column(column: Look, predict: str | None) -> Column:
     if predict == "label" or (predict is None and (zeros or not column.is_numeric)):
         if column.distinct > max(FEW_CLASSES, column.filled / 2):
             fact = f"has {column.distinct:,} different values in {column.filled:,} rows, too many for a label"
-            (amounts,) = column.ask(f"avg(regexp_full_match(v, {literal(NEARLY)})::int)", column.sample)
-            if predict is None and (amounts or 0) > MOSTLY and not formats_of(column):
+            (nearly,) = column.ask(f"avg(regexp_full_match(v, {literal(NEARLY)})::int)", column.sample)
+            if predict is None and (nearly or 0) > MOSTLY and not formats_of(column):
                 raise no_numbers(column, f", and the column {fact}", "choose another target")
             raise RetrainError(f"column '{column.name}'", fact, "choose another target, or write its values as numbers")
         why = "as you asked" if predict else "codes that begin with 0" if zeros else "not numbers"
         why = f"a label with {column.distinct:,} different values ({why})"
         dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
+        label = column.column("target", why, predict="label")
         doubts = (dates,) if formats_of(column) else may_be_labels(column, "--predict number")
-        return column.column("target", why, predict="label", doubts=doubts)
+        if predict is None and not doubts:
+            doubts = column.mixed(are_numbers=False) or amounts(column, label)
+        return replace(label, doubts=doubts)
     numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")
     values = [value for (value,) in some]
