@@ -7,6 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import chdir
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from support.project import (
 )
 from support.shops import ROW, write_shop, write_shops
 
+GAPS = "rows lack a value, but hardly any row of the training did; fill it, or expect larger errors than in the report"
+EMPTY = {"fare": None, "vip": None, "level": None, "zip": None, "tags": None}
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 
 
@@ -477,7 +480,7 @@ def test_unknown_categories_are_told(elsewhere):
     _, told = warned(elsewhere, "shop_csv", rows)
     assert told == (
         "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
-        "'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\n"
+        f"'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\nWarning: rows.jsonl, column 'zip': 1 of 7 {GAPS}\n"
     )
     for strange, name, value in (
         (50, "zip", "Ely"),
@@ -507,9 +510,10 @@ def test_rows_inside_a_value_are_told(elsewhere):
 
 
 def test_missing_number_may_be_a_float(elsewhere):
-    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([ROW | {"fare": None}])
+    rows = [ROW] * 9
+    expected = retrain.load(elsewhere.folder / "models/shop_csv").predict([*rows, ROW | {"fare": None}])
     for file in ("rows.jsonl", "rows.parquet", "rows.csv"):
-        assert warned(elsewhere, "shop_csv", [ROW | {"fare": -999.0}], file) == (expected, "")
+        assert warned(elsewhere, "shop_csv", [*rows, ROW | {"fare": -999.0}], file) == (expected, "")
 
 
 @pytest.mark.parametrize("dataset", ["shop_csv", "shop_jsonl"])
@@ -553,7 +557,7 @@ def test_dates_of_other_years_are_told():
     )
     for day, expected in (("2021-11-23", False), ("2023-03-15", False), ("2023-03-17", True), ("1900-01-01", True)):
         unfamiliar = Unfamiliar(encoder)
-        unfamiliar.add(pd.DataFrame({"sold": pd.to_datetime([day, None]).astype("datetime64[s]")}))
+        unfamiliar.add(pd.DataFrame({"sold": pd.to_datetime([day, "2022-02-01"]).astype("datetime64[s]")}))
         fact = f"1 of 2 rows, such as {day}, are outside the dates of the training (2022-01-01 to 2023-02-04)"
         told = f"column 'sold': {fact}; check the year, and expect larger errors than in the report"
         assert list(unfamiliar.warnings()) == ([told] if expected else [])
@@ -593,3 +597,41 @@ def test_numbers_in_json_need_no_unit(tmp_path, unit, values, told):
     ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.jsonl")])
     assert ended.exit_code == 0
     assert (f"2 of 2 rows, such as 0.1, lack the '{unit}'" in ended.stderr) == ("lack" in ended.stderr) == told
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.parametrize(("gaps", "told"), [(10, False), (11, True), (100, True)])
+def test_unexpected_gaps_are_told(elsewhere, name, gaps, told):
+    rows = [ROW | {name: None}] * gaps + [ROW] * (100 - gaps)
+    model = retrain.load(elsewhere.folder / "models/shop_jsonl")
+    expected = [f"column '{name}': {gaps} of 100 {GAPS}"] if told else []
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        answers = model.predict(rows)
+    assert [str(warning.message) for warning in caught] == expected
+    lines = "".join(f"Warning: rows.jsonl, {line}\n" for line in expected)
+    assert warned(elsewhere, "shop_jsonl", rows) == (answers, lines)
+
+
+def test_gaps_of_the_training_are_usual():
+    learned = pd.DataFrame({
+        "a": [1.0, 2.0, 3.0, None],
+        "day": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]).astype("datetime64[s]"),
+        "level": pd.Categorical(["x", "y", "x", None]),
+        "full": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]).astype("datetime64[s]"),
+    })  # fmt: skip
+    parameters = mixed.Parameters(name="mixed", bins=8, minimum_count=1, hash_bits=8, char_ngrams=0)
+    unfamiliar = Unfamiliar(mixed.Encoder.fit_encode(learned, np.zeros((4, 1)), parameters)[0])
+    unfamiliar.add(learned.assign(a=np.nan, day=pd.NaT, level=None))
+    assert not [*unfamiliar.warnings()]
+    unfamiliar.add(learned.assign(full=pd.NaT))
+    assert [*unfamiliar.warnings()] == [f"column 'full': 4 of 8 {GAPS}"]
+
+
+def test_rows_without_inputs_are_counted(elsewhere):
+    (elsewhere.folder / "rows.csv").write_text("fare;vip;level;zip;tags\n7,25;True;3;01067;[]\n;;;;\n;;;;\n")
+    ended = predicted(elsewhere, "shop_csv", "--file", "rows.csv")
+    fact = "all inputs of 2 of 3 rows are empty, so their answers mean nothing; leave out these rows"
+    assert (len(ended.stdout.splitlines()), ended.stderr) == (3, f"Warning: rows.csv, {fact}\n")
+    model = retrain.load(elsewhere.folder / "models/shop_csv")
+    with pytest.warns(UserWarning, match="^all inputs of 1 of 1 rows are empty"):
+        model.predict([EMPTY])

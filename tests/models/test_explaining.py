@@ -96,6 +96,7 @@ def test_long_texts_have_an_end(tmp_path):
     assert explain(model, model.columns_of([{"title": "", "text": ""}])).parts == []
 
 
+@pytest.mark.filterwarnings("ignore:.* lack a value")
 def test_missing_columns_of_a_table(tmp_path):
     rows = pd.DataFrame({
         "age": [1.0, 2.0, None, 5.0],

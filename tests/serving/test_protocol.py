@@ -66,6 +66,7 @@ def test_forms_of_numbers_agree(numbers, body, kind):
     assert model.sha256.startswith(answer.headers["model-sha256"])
 
 
+@pytest.mark.filterwarnings("ignore:all inputs of")
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -205,6 +206,7 @@ def test_unknown_categories_are_counted(mixed):
         service.post(json.dumps({"inputs": {"a": [1] * len(levels), "level": levels}}).encode())
     text = requests.get(f"{service.url}/metrics", timeout=9).text
     assert '\nretrain_serve_unknown_categories_total{column="level"} 201\n' in text
+    assert '\nretrain_serve_unexpected_gaps_total{column="level"} 1\n' in text
 
 
 def test_concurrent_answers_are_their_own(texts):

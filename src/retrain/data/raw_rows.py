@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "columns_of", "is_missing", "spelt", "unknown", "without_units"]
+__all__ = ["RawRows", "are_empty", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
@@ -246,6 +246,21 @@ def unknown(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Enc
         for name, known in encoder.known.items()
     }
     return {name: values for name, values in found.items() if values}
+
+
+def are_empty(values: Iterable[Any], kind: str) -> np.ndarray:
+    """Whether each value of an encoder's column is missing, or a blank text."""
+    if kind in ("number", "date"):
+        found: np.ndarray = np.isnat(np.asarray(values)) if kind == "date" else np.isnan(np.asarray(values, np.float64))
+        return found
+    return np.array([not isinstance(value, str) or not value.strip() for value in values], bool)
+
+
+def gaps(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, int]:
+    """The number of empty values of each column that was never empty in the training; none where all are filled."""
+    kinds = dict(zip(encoder.columns, encoder.kinds, strict=True))
+    found = {name: int(are_empty(columns[name], kinds[name]).sum()) for name in encoder.complete}
+    return {name: count for name, count in found.items() if count}
 
 
 def number(value: Any, name: str, written: Format) -> float:

@@ -1,7 +1,8 @@
-"""Values that a model does not know: numbers as in another unit, dates of other times, and categories in another spelling."""
+"""Values that a model does not know: numbers as in another unit, dates of other times, categories in another spelling, and none at all."""
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,13 @@ BEYOND = 0.1
 """How far outside the dates of the training a date may be, as a share of their time."""
 
 
+OFTEN = 0.1
+"""The share of rows in which a column must be empty to be strange, if it was never empty in the training."""
+
+
 @dataclass
 class Unfamiliar:
-    """Counts values that the model does not know: numbers as in another unit, dates of other times, categories as in another spelling."""
+    """Counts values that the model does not know: numbers as in another unit, dates of other times, categories as in another spelling, and none at all."""
 
     encoder: "Encoder"
     rows: int = 0
@@ -41,6 +46,10 @@ class Unfamiliar:
     """Of each column, the number of unknown values, and the first different ones."""
     misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """The same of those that a known value is similar to, such as 1067 to 01067."""
+    empty: Counter[str] = field(default_factory=Counter)
+    """Of each column that was never empty in the training, the number of rows without a value, but with another one."""
+    blank: int = 0
+    """The rows without any value."""
     units: Mapping[str, str] = field(default_factory=dict)
     """The units that all numbers of some columns had in the training file: `prepare.format.units_in`."""
     bare: dict[str, tuple[int, Any]] = field(default_factory=dict)
@@ -48,8 +57,13 @@ class Unfamiliar:
 
     def add(self, columns: "Mapping[str, Any] | pd.DataFrame") -> None:
         """Count those of some rows: a table, or the values of each column."""
-        from retrain.data.raw_rows import unknown
+        from retrain.data.raw_rows import are_empty, unknown
 
+        kinds = zip(self.encoder.columns, self.encoder.kinds, strict=True)
+        empty = {name: are_empty(columns[name], kind) for name, kind in kinds}
+        blank = np.logical_and.reduce([*empty.values()])
+        self.blank += int(blank.sum())
+        self.empty.update({name: int((empty[name] & ~blank).sum()) for name in empty if name in self.encoder.complete})
         self.rows += len(columns[self.encoder.columns[0]])
         for name, (low, high) in self.encoder.ranges.items():
             values = np.asarray(columns[name])
@@ -97,6 +111,13 @@ class Unfamiliar:
                 shown = ", ".join(map(schema.shown, values))
                 fact = f"the model does not know the values of {some:,} of {self.rows:,} rows, such as {shown}"
                 yield f"column '{name}': {fact}; they may be new, rare or misspelt"
+        for name, some in self.empty.items():
+            if some > OFTEN * self.rows:
+                fact = f"{some:,} of {self.rows:,} rows lack a value, but hardly any row of the training did"
+                yield f"column '{name}': {fact}; fill it, or expect larger errors than in the report"
+        if self.blank:
+            fact = f"all inputs of {self.blank:,} of {self.rows:,} rows are empty, so their answers mean nothing"
+            yield f"{fact}; leave out these rows"
 
 
 def bare(category: str) -> str:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from retrain.data.raw_rows import unknown
+from retrain.data.raw_rows import gaps, unknown
 from retrain.errors import RetrainError
 from retrain.models.explaining import explain
 from retrain.models.model import Columns, Model
 from retrain.serving.batches import SMALL_BYTES, SMALL_ROWS, Batches
 from retrain.serving.bodies import count_of, rows_of
 from retrain.serving.connections import error_body
-from retrain.serving.counters import CONTENT_TYPE, Counters
+from retrain.serving.counters import CONTENT_TYPE, EMPTY, UNKNOWN, Counters
 from retrain.serving.limits import BUSY, Limits, RefusedError
 from retrain.serving.page import page, security_headers
 from retrain.serving.watching import Served
@@ -153,7 +153,7 @@ class App:
                 content = await self.batches.in_thread(lambda: written(answers_of(model, columns)))
         self.counters.rows += rows
         if strange:
-            self.counters.unknown.update(strange)
+            self.counters.strange.update(strange)
         return Response(200, content, headers={"model-sha256": model.short_sha256})
 
     def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
@@ -177,8 +177,8 @@ class App:
                 return self.batches.predict_now(model, columns, rows)
             return await self.batches.predict(model, columns, rows)
 
-    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Mapping[str, int], bytes]:
-        """The number of rows of a large request and of unknown categories, and its answer, all in the worker thread."""
+    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Mapping[tuple[str, str], int], bytes]:
+        """The number of rows of a large request and of values that the model does not know, and its answer, all in the worker thread."""
         columns, rows = self.checked(model, body, content_type)
         return rows, counted(model, columns), written(answers_of(model, columns))
 
@@ -243,9 +243,10 @@ def refusal(refused: RefusedError) -> Response:
     return Response(refused.status, error_body(refused.status, refused.message), headers=refused.headers)
 
 
-def counted(model: Model, columns: Columns) -> dict[str, int]:
-    """Of each column of categories, the number of values that the model does not know."""
-    return {name: len(values) for name, values in unknown(columns, model.encoder).items()}
+def counted(model: Model, columns: Columns) -> dict[tuple[str, str], int]:
+    """The number of values that the model does not know, as `Counters.strange` has them."""
+    categories = {(UNKNOWN, name): len(values) for name, values in unknown(columns, model.encoder).items()}
+    return categories | {(EMPTY, name): count for name, count in gaps(columns, model.encoder).items()}
 
 
 def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 
 import psutil
 
-__all__ = ["CONTENT_TYPE", "Counters"]
+__all__ = ["CONTENT_TYPE", "EMPTY", "UNKNOWN", "Counters"]
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 NAME = "retrain_serve"
+UNKNOWN, EMPTY = "unknown_categories_total", "unexpected_gaps_total"
+STRANGE = {
+    UNKNOWN: "Predicted rows with a category that the model does not know.",
+    EMPTY: "Predicted rows without a value in a column that was never, or hardly ever, empty in the training.",
+}
 
 
 class Histogram:
@@ -46,8 +51,8 @@ class Counters:
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
     """By path and status; 499 where the client went away."""
     rows: int = 0
-    unknown: Counter[str] = field(default_factory=Counter)
-    """Of each column of categories, the values that the model does not know."""
+    strange: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By a key of `STRANGE` and the column, the values that the model does not know."""
     swaps: int = 0
     failed_swaps: int = 0
     seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
@@ -75,13 +80,9 @@ class Counters:
         ]
         add("requests_total", "counter", "Answered requests.", *by_status)
         add("rows_total", "counter", "Predicted rows.", ("", self.rows))
-        unknown = [(f"{{column={quoted(name)}}}", count) for name, count in sorted(self.unknown.items())]
-        add(
-            "unknown_categories_total",
-            "counter",
-            "Predicted rows with a category that the model does not know.",
-            *unknown,
-        )
+        for kind, text in STRANGE.items():
+            columns = [(name, count) for (own, name), count in sorted(self.strange.items()) if own == kind]
+            add(kind, "counter", text, *((f"{{column={quoted(name)}}}", count) for name, count in columns))
         lines.extend(self.seconds.lines(f"{NAME}_request_seconds", "Seconds of a request for predictions."))
         lines.extend(self.batches.lines(f"{NAME}_batch_rows", "Rows that were predicted together."))
         add("connections", "gauge", "Open connections.", ("", connections))
