@@ -143,7 +143,8 @@ def main(dataset: str) -> None:
         if read.keys is not None:
             tables.write_parquet(draft / "keys.parquet", read.keys.loc[cleaned.rows.index].to_frame("key"))
         section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-        files.write_json(draft / FILE, {"counts": counts, "prepare": section, "tables": files.digests_in(draft)})
+        facts = {"counts": counts, "prepare": section, "tables": files.digests_in(draft)}
+        files.write_json(draft / FILE, facts | ({"offsets": dict(read.offsets)} if read.offsets else {}))
     click.echo(f"prepare {dataset}: {summary(cleaned, len(read.rows), official, read.notes)}")
     for warning in warnings(cleaned, len(read.rows), official, unanswered):
         cli.warn(f"{dataset}: {warning}")

@@ -127,6 +127,7 @@ def main(dataset: str) -> None:
             splits=facts,
             prepare=prepared.parameters,
             split=parameters.model_dump(mode="json", exclude_none=True),
+            offsets=prepared.offsets,
             arrays=dict(sorted(files.digests_in(encoded).items())),
         )
         files.write_json(encoded / encoding_file.ENCODING, encoding.model_dump(mode="json"))

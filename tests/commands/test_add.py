@@ -278,6 +278,20 @@ def test_a_test_file_has_to_fit(project, tmp_path, changed, target, expected):
     assert [line.startswith(expected) for line in said] == [True] * bool(expected), ended.output
 
 
+@pytest.mark.parametrize(("train", "test"), [("Z", ""), ("", "+02:00"), ("Z", "+02:00"), ("", "")])
+def test_offsets_of_both_files_agree(project, tmp_path, train, test):
+    times = pd.date_range("2024-01-01", periods=80, freq="7h").strftime("%Y-%m-%dT%H:%M")
+    paths = [
+        table(tmp_path / name, {"when": [f"{time}{offset}" for time in times], "y": range(start, start + 80)})
+        for name, offset, start in (("old.csv", train, 0), ("new.csv", test, 100))
+    ]
+    options = ("--target", "y", "--test-file", str(paths[1]), "--dry-run")
+    said = project.retrain_here("add", "times", str(paths[0]), *options).output
+    files = "old.csv and none in new.csv" if train else "new.csv and none in old.csv"
+    told = f"! times in 'when' have an offset from UTC in {files}, so these count as UTC: write the times of both files"
+    assert (told in said) == ("offset" in said) == (bool(train) != bool(test)), said
+
+
 @pytest.mark.parametrize(("train", "test"), [(["0", "1"], ["0.0", "1.0"]), (["0.0", "1.0"], ["0", "1.0"])])
 def test_equal_numbers_are_one_class(project, tmp_path, train, test):
     paths = [

@@ -19,8 +19,10 @@ from retrain.models.unfamiliar import Unfamiliar
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from click.testing import CliRunner, Result
 from support.errors import error_line
+from support.homes import mixed_block
 from support.model_folders import change, write_model
 from support.project import (
     Project,
@@ -31,6 +33,7 @@ from support.project import (
     write_csv,
     write_tiny_tables,
 )
+from support.service import serve
 from support.shops import ROW, write_shop, write_shops
 
 GAPS = "rows lack a value, but hardly any row of the training did; fill it, or expect larger errors than in the report"
@@ -43,12 +46,27 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models of `tiny_news`, `tiny_numbers`, and the shops."""
     project = copy_of_repository(tmp_path_factory.mktemp("predict") / "project")
     write_tiny_tables(project.folder)
-    shops = write_shops(project.folder)
+    shops = write_shops(project.folder) | {"times": write_times(project.folder)}
     project.write_params({"datasets": {**tiny_datasets(), **shops}})
     for dataset in ("tiny_news", "tiny_numbers", *shops):
         project.set(f"{dataset}.train.loop.epochs", 15)
         project.stages("prepare split train", dataset)
     return project.folder / "models"
+
+
+def write_times(folder: Path) -> dict:
+    """Write rows with times that have an offset, times without one, and both; the block of the dataset."""
+    days = pd.date_range("2024-01-01T12:00", periods=90).strftime("%Y-%m-%dT%H:%M:%S").tolist()
+    rows = [[f"{day}+02:00", day, f"{day}{'Z' if n % 2 else ''}", n % 7] for n, day in enumerate(days)]
+    file = Path("data/raw/times/rows.csv")
+    (folder / file).parent.mkdir()
+    write_csv(folder / file, ["sent", "day", "both", "y"], rows)
+    block = mixed_block("regression")
+    block["prepare"] |= {
+        "train": {"location": str(file), "sha256": "unpinned"}, "columns": ["sent", "day", "both", "y"],
+        "numbers": ["y"], "categories": [], "dates": ["sent", "day", "both"], "inputs": ["sent", "day", "both"],
+    }  # fmt: skip
+    return block
 
 
 @pytest.fixture
@@ -635,3 +653,42 @@ def test_rows_without_inputs_are_counted(elsewhere):
     model = retrain.load(elsewhere.folder / "models/shop_csv")
     with pytest.warns(UserWarning, match="^all inputs of 1 of 1 rows are empty"):
         model.predict([EMPTY])
+
+
+def test_other_offsets_are_told(elsewhere):
+    model, day = retrain.load(elsewhere.folder / "models/times"), "2024-02-03T12:00:00"
+    usual = {"sent": f"{day}+02:00", "day": day, "both": day}
+    strange = {"sent": day, "day": f"{day} -0500", "both": f"{day}Z"}
+    assert model.description.offsets == {"sent": True, "day": False}
+    assert warned(elsewhere, "times", [usual, usual | {"both": f"{day}Z"}]) == (model.predict([usual, usual]), "")
+    lacks = (
+        "have no offset from UTC, but those of the training file have one; they count as UTC: add it, such as +02:00"
+    )
+    has = "have an offset, but those of the training file have none; they are converted to UTC: write local times as there"
+    expected = [f"column '{name}': the times of 1 of 2 rows {fact}" for name, fact in (("sent", lacks), ("day", has))]
+    table = pd.DataFrame([usual, strange])
+    zoned = table.assign(sent=[pd.Timestamp(time) for time in table["sent"]], day=list(map(pd.Timestamp, table["day"])))
+    for rows in (table, zoned, [usual, strange]):
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            answers = model.predict(rows)
+        assert {str(warning.message) for warning in caught} == {*expected}
+    answered, told = warned(elsewhere, "times", [usual, strange])
+    assert answered == answers
+    assert {*told.splitlines()} == {f"Warning: rows.jsonl, {line}" for line in expected}
+
+
+def test_old_models_know_no_offsets(elsewhere):
+    day = "2024-02-03T12:00:00"
+    change(elsewhere.folder / "models/times", "offsets", to={})
+    for time in (day, f"{day}Z"):
+        assert warned(elsewhere, "times", [{"sent": time, "day": time, "both": time}])[1] == ""
+
+
+def test_other_offsets_are_counted(elsewhere):
+    row = {"sent": "2024-02-03 12:00", "day": "2024-02-03T12:00:00Z", "both": "2024-02-03"}
+    with serve(elsewhere.folder / "log", str(elsewhere.folder / "models/times")) as service:
+        for rows in ([row] * 2, [row | {"sent": "2024-02-03T12:00:00Z"}] * 300):
+            assert service.post(json.dumps({"instances": rows}).encode()).status_code == 200
+        text = requests.get(f"{service.url}/metrics", timeout=9).text
+    for name, count in (("sent", 2), ("day", 302)):
+        assert f'retrain_serve_unexpected_offsets_total{{column="{name}"}} {count}\n' in text

@@ -544,6 +544,19 @@ def test_times_of_programs_are_dates(tmp_path, written, known_as):
     assert (column.kind, column.date_format) == ("dates", known_as)
 
 
+@pytest.mark.parametrize(
+    ("zoned", "local"),
+    [("%Y-%m-%d %H:%M:%S -0500", "%Y-%m-%d %H:%M:%S"), ("%Y%m%dT%H%M%SZ", "%Y-%m-%d"), ("%Y-%m-%dT%H:%M+02", "%Y-%m-%d %H:%M")],
+)  # fmt: skip
+def test_some_offsets_are_told(tmp_path, zoned, local):
+    fact = "40 times in 'when' have an offset from UTC, and 160 have none, so these count as UTC: write all with one"
+    for count in (0, 40, 200):
+        days = [day.strftime(zoned if i < count else local) for i, day in enumerate(DAYS)]
+        column, odd = dates(tmp_path, days)
+        assert column.kind == "dates"
+        assert [line.startswith(fact) for line in odd if "offset" in line] == [True] * (count == 40)
+
+
 @pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b-%y"])
 def test_years_and_months_are_dates_if_asked(tmp_path, written):
     days = [f"{pd.Timestamp(2010 + i % 10, 1 + i % 9, 1):{written}}" for i in range(200)]

@@ -31,7 +31,6 @@ __all__ = ["command"]
 
 Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 """Gives the rows of a table, some at a time; it can be asked again."""
-Bare: TypeAlias = dict[str, tuple[int, Any]]
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
@@ -168,10 +167,9 @@ def answer_table(model: "Model", source: Rows, write: Write, *, skip: bool) -> N
     """
     from tqdm import tqdm
 
-    with table(model, source, skip=skip) as (total, parts, bare):
+    with table(model, source, skip=skip) as (total, parts, unfamiliar):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
-        unfamiliar = Unfamiliar(model.encoder, units=model.written.units_in, bare=bare)
         with tqdm(total=total, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
                 write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
@@ -223,8 +221,8 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Parts, Bare]]":
-    """The number of rows of a file, the model's input columns, some rows at a time, read as the training file was, and `Unfamiliar.bare`.
+def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Parts, Unfamiliar]]":
+    """The number of rows of a file, the model's input columns, some rows at a time, read as the training file was, and what only the whole file shows of strange values.
 
     For the arguments and errors see `answer_table`.
     """
@@ -259,7 +257,9 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, P
             click.echo(f"skipped: {bad[row]}", err=True)
         frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
         bare = {name: found for name in given.units_in if name in names and (found := opened.without_unit(name))[0]}
-        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames()), bare
+        zones = {name: opened.offsets(name) for name in model.offsets}
+        unfamiliar = Unfamiliar(model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones)
+        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames()), unfamiliar
         if (swallowed := swallowed_rows(opened)) is not None:
             cli.warn(str(swallowed))
 

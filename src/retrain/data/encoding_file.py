@@ -1,12 +1,12 @@
 """`encoding.json`: what the split stage learned, from which rows, and the digests of the arrays that it wrote."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from retrain import files, schema
 from retrain.schema import Count, Section
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 __all__ = [
     "ENCODING",
@@ -16,6 +16,7 @@ __all__ = [
     "Encoding",
     "LearnedEncoder",
     "LearnedTask",
+    "Offsets",
     "PrepareParameters",
     "SplitFacts",
     "read_encoding",
@@ -71,6 +72,10 @@ class PrepareParameters(Section):
         return self.model_dump().get("format") or {}
 
 
+Offsets = Annotated[dict[str, bool], Field(exclude_if=lambda found: not found)]
+"""Of each column of dates, whether its times had an offset from UTC; without those in which only some had one."""
+
+
 class DataFacts(Section):
     """The facts about the data in both `encoding.json` and `model.json`."""
 
@@ -79,6 +84,7 @@ class DataFacts(Section):
     splits: dict[str, SplitFacts]
     prepare: PrepareParameters
     split: dict[str, Any]
+    offsets: Offsets = Field(default_factory=dict)
 
 
 class Encoding(DataFacts):

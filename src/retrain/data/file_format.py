@@ -22,6 +22,7 @@ __all__ = [
     "NEGATIVE",
     "SAME_SIGNS",
     "SPREAD",
+    "WITH_OFFSET",
     "ZONE",
     "Format",
     "date_pattern",
@@ -45,6 +46,8 @@ NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
 """A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
 ZONE, JOINED = r"(:\d\d(?:[.,]\d+)?) ?(Z|[+-]\d\d(?::?\d\d)?)?(?: ?UTC)?$", r"\1\2"
 """The offset of a time as git and Go write it, 10:00:00 -0500 and 10:00:00 +0000 UTC; and what it becomes."""
+WITH_OFFSET = r"(:\d\d|T\d{6})([.,]\d+)? ?(Z|GMT|UTC|[+-]\d\d(:?\d\d)?)\b"
+"""A time with an offset from UTC, in any of the ways that are read."""
 BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
 """ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 ISO = r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$"

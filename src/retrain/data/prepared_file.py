@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import files, schema
-from retrain.data.encoding_file import PrepareParameters
+from retrain.data.encoding_file import Offsets, PrepareParameters
 from retrain.errors import RetrainError
 from retrain.schema import Section
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,7 @@ class Prepared(Section):
     prepare: PrepareParameters
     tables: dict[str, str]
     """The SHA-256 of each table, by its file name."""
+    offsets: Offsets = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class PreparedRows:
     keys: "pd.Series[Any] | None"
     """The group or the time of each row, if splits go by one."""
     parameters: PrepareParameters
+    offsets: Offsets
 
     @property
     def groups(self) -> "pd.Series[Any] | None":
@@ -59,4 +63,5 @@ def read_prepared(folder: Path) -> PreparedRows:
     found = {name: tables.read_parquet(folder / name, hint) for name in prepared.tables}
     keys = found.get("keys.parquet")
     own = None if keys is None else keys["key"]
-    return PreparedRows(found["rows.parquet"], found.get("test.parquet"), own, prepared.prepare)
+    test = found.get("test.parquet")
+    return PreparedRows(found["rows.parquet"], test, own, prepared.prepare, prepared.offsets)

@@ -12,7 +12,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
-from retrain.data.file_format import BASIC, ISO, JOINED, SPREAD, ZONE, Format, date_pattern
+from retrain.data.file_format import BASIC, ISO, JOINED, SPREAD, WITH_OFFSET, ZONE, Format, date_pattern
 from retrain.data.repairs import json_text, spellings, tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["RawRows", "are_empty", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units"]
+__all__ = ["RawRows", "are_empty", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units", "zones"]
 
 
 RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
@@ -117,6 +117,24 @@ def without_units(rows: RawRows, encoder: "Encoder", written: Format) -> Iterato
         numbers = [value for value in values if not isinstance(value, str)]
         shares = numbers if unit == "%" and all(abs(value) <= 1 for value in numbers) else []
         yield name, [text for text in map(str, texts + shares) if re.search("[1-9]", text)]
+
+
+def zones(rows: RawRows, encoder: "Encoder", written: Format, names: Collection[str]) -> dict[str, tuple[int, int]]:
+    """How many times of some columns have an offset, and how many have none, as `Table.offsets` counts them; the rows are as `columns_of` takes them."""
+    found = {}
+    for name, values in listed(rows, encoder).items() if names else ():
+        if name in names:
+            given = [value for value in without_markers(values, name, written) if not is_missing(value)]
+            count = sum(map(has_offset, given))
+            found[name] = count, len(given) - count
+    return found
+
+
+def has_offset(value: Any) -> bool:
+    """Whether a time has an offset from UTC."""
+    if isinstance(value, str):
+        return re.search(WITH_OFFSET, value, re.ASCII) is not None
+    return isinstance(value, datetime) and value.utcoffset() is not None
 
 
 def of_row(row: Any, names: Sequence[str], where: str) -> Mapping[Any, Any]:

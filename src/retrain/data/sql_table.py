@@ -21,6 +21,7 @@ from retrain.data.file_format import (
     MINUS_FIRST,
     NEGATIVE,
     SPREAD,
+    WITH_OFFSET,
     ZONE,
     Format,
     date_pattern,
@@ -201,6 +202,12 @@ class Table:
         """The expression of a column as a time, in UTC where it has an offset; NULL where it is missing or not a date."""
         value = self.value(name)
         return time_of(value, self.format.dates_of(name), is_clock=self.format.has_clocks(name))
+
+    def offsets(self, name: str) -> tuple[int, int]:
+        """How many values of a column of dates have an offset from UTC, and how many have none."""
+        value = self.value(name)
+        has_offset = f"regexp_matches({value}, {literal(WITH_OFFSET)})"
+        return self.select(f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})")[0]
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""

@@ -9,7 +9,7 @@ from typing import Any
 from retrain import files, schema
 from retrain.data.encoders import Encoder
 from retrain.data.file_format import Format
-from retrain.data.raw_rows import RawRows, columns_of, without_units
+from retrain.data.raw_rows import RawRows, columns_of, without_units, zones
 from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
@@ -67,6 +67,11 @@ class Model:
         """How the training file spelt its values: `prepare.format`; raises RetrainError if the model does not describe one."""
         return schema.check(self.description.prepare.written, Format, f"the model of {self.name}")
 
+    @property
+    def offsets(self) -> dict[str, bool]:
+        """Whether the times of each column of dates had an offset in the training file; empty if that is not known."""
+        return self.description.offsets
+
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
 
@@ -80,7 +85,8 @@ class Model:
             RetrainError: a column is missing, or a value is not what its column holds.
         """
         columns = self.columns_of(rows)
-        unfamiliar = Unfamiliar(self.encoder, units=self.written.units_in)
+        zones = self.zones_of(rows)
+        unfamiliar = Unfamiliar(self.encoder, units=self.written.units_in, offsets=self.offsets, zones=zones)
         unfamiliar.add(columns)
         unfamiliar.bare |= {
             name: (len(bare), bare[0]) for name, bare in without_units(rows, self.encoder, self.written) if bare
@@ -92,6 +98,10 @@ class Model:
     def columns_of(self, rows: RawRows) -> Columns:
         """The columns that the model reads, checked and repaired; see `predict`."""
         return columns_of(rows, self.encoder, self.repairs, self.written)
+
+    def zones_of(self, rows: RawRows) -> dict[str, tuple[int, int]]:
+        """How many values of each column of dates have an offset, and how many have none."""
+        return zones(rows, self.encoder, self.written, self.offsets)
 
     def answers(self, columns: Columns) -> list[Answer]:
         """The answers to what `columns_of` returns, or to several of them put together."""

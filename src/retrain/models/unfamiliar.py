@@ -55,6 +55,11 @@ class Unfamiliar:
     bare: dict[str, tuple[int, Any]] = field(default_factory=dict)
     """Of each of these columns, the number of values without the unit, and the first one."""
 
+    offsets: Mapping[str, bool] = field(default_factory=dict)
+    """Whether the times of each column of dates had an offset in the training file: `Description.offsets`."""
+    zones: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each of these columns, the number of values with and without an offset."""
+
     def add(self, columns: "Mapping[str, Any] | pd.DataFrame") -> None:
         """Count those of some rows: a table, or the values of each column."""
         from retrain.data.raw_rows import are_empty, unknown
@@ -86,13 +91,28 @@ class Unfamiliar:
                 found[name] = before + len(some), list(dict.fromkeys(first + some))[:SHOWN]
 
     def warnings(self) -> Iterator[str]:
-        """What to say about each column with strange values. Rare categories are unknown too, so some of them are usual."""
+        """What to say about each column with strange values, and about empty rows."""
+        yield from self.of_numbers()
+        yield from self.of_times()
+        yield from self.of_categories()
+        yield from self.of_gaps()
+
+    def of_numbers(self) -> Iterator[str]:
+        """What to say about numbers that may have another unit."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
         for name, (some, first) in (self.numbers | most).items():
             low, high = inner_half(*self.encoder.ranges[name])
             usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
             far = f"such as {first:g}, are far outside what the model was trained on"
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {far} ({usual}); check the unit"
+        for name, (some, value) in self.bare.items():
+            unit = self.units[name]
+            if unicodedata.category(unit[0]) != "Sc":  # an amount of money is in the usual currency
+                counts = f"such as {value}, lack the '{unit}' of the training file; {value} counts as {value} {unit}"
+                yield f"column '{name}': {some:,} of {self.rows:,} rows, {counts}"
+
+    def of_times(self) -> Iterator[str]:
+        """What to say about dates of other times, and times with other offsets."""
         for name, (some, first) in self.dates.items():
             begin, end = (np.datetime64(math.floor(day), "D") for day in self.encoder.ranges[name])
             outside = (
@@ -100,17 +120,25 @@ class Unfamiliar:
             )
             advice = "check the year, and expect larger errors than in the report"
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {outside}; {advice}"
-        for name, (some, value) in self.bare.items():
-            unit = self.units[name]
-            if unicodedata.category(unit[0]) != "Sc":  # an amount of money is in the usual currency
-                counts = f"such as {value}, lack the '{unit}' of the training file; {value} counts as {value} {unit}"
-                yield f"column '{name}': {some:,} of {self.rows:,} rows, {counts}"
+        for name, (some, others) in self.zones.items():
+            if others and self.offsets[name]:
+                fact = "have no offset from UTC, but those of the training file have one; they count as UTC"
+                yield f"column '{name}': the times of {others:,} of {self.rows:,} rows {fact}: add it, such as +02:00"
+            if some and not self.offsets[name]:
+                fact = "have an offset, but those of the training file have none; they are converted to UTC"
+                yield f"column '{name}': the times of {some:,} of {self.rows:,} rows {fact}: write local times as there"
+
+    def of_categories(self) -> Iterator[str]:
+        """What to say about unknown categories. Rare ones are unknown too, so some are usual."""
         mostly = {name: found for name, found in self.categories.items() if found[0] > self.rows / 2}
         for name, (some, values) in (self.misspelt | mostly).items():
             if some:
                 shown = ", ".join(map(schema.shown, values))
                 fact = f"the model does not know the values of {some:,} of {self.rows:,} rows, such as {shown}"
                 yield f"column '{name}': {fact}; they may be new, rare or misspelt"
+
+    def of_gaps(self) -> Iterator[str]:
+        """What to say about values that are missing."""
         for name, some in self.empty.items():
             if some > OFTEN * self.rows:
                 fact = f"{some:,} of {self.rows:,} rows lack a value, but hardly any row of the training did"

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from retrain.data.raw_rows import gaps, unknown
+from retrain.data.raw_rows import RawRows, gaps, unknown
 from retrain.errors import RetrainError
 from retrain.models.explaining import explain
 from retrain.models.model import Columns, Model
 from retrain.serving.batches import SMALL_BYTES, SMALL_ROWS, Batches
 from retrain.serving.bodies import count_of, rows_of
 from retrain.serving.connections import error_body
-from retrain.serving.counters import CONTENT_TYPE, EMPTY, UNKNOWN, Counters
+from retrain.serving.counters import CONTENT_TYPE, EMPTY, UNKNOWN, ZONES, Counters
 from retrain.serving.limits import BUSY, Limits, RefusedError
 from retrain.serving.page import page, security_headers
 from retrain.serving.watching import Served
@@ -33,6 +33,8 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Strange = dict[tuple[str, str], int]
+"""As in `Counters.strange`."""
 
 
 class Response(NamedTuple):
@@ -145,8 +147,7 @@ class App:
         if len(body) > SMALL_BYTES:
             rows, strange, content = await self.batches.in_thread(partial(self.large, model, body, content_type))
         else:
-            columns, rows = self.checked(model, body, content_type)
-            strange = counted(model, columns)
+            columns, rows, strange = self.checked(model, body, content_type)
             if rows <= SMALL_ROWS:
                 content = written(await self.small(model, columns, rows))
             else:
@@ -156,15 +157,16 @@ class App:
             self.counters.strange.update(strange)
         return Response(200, content, headers={"model-sha256": model.short_sha256})
 
-    def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int]:
-        """The columns of a body, and the number of rows; raises RefusedError where the client is at fault."""
+    def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int, Strange]:
+        """The columns of a body, and the numbers of rows and of values that the model does not know; raises RefusedError where the client is at fault."""
         rows = rows_of(body, content_type)
         count = count_of(rows)
         if count > self.limits.rows:
             fact = f"there are {count:,} rows, but a request may have {self.limits.rows:,} at most"
             raise RefusedError(413, f"{fact}; send them in parts")
         try:
-            return model.columns_of(rows), count
+            columns = model.columns_of(rows)
+            return columns, count, counted(model, columns, rows)
         except RetrainError as error:
             raise RefusedError(400, str(error)) from None
 
@@ -177,15 +179,15 @@ class App:
                 return self.batches.predict_now(model, columns, rows)
             return await self.batches.predict(model, columns, rows)
 
-    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Mapping[tuple[str, str], int], bytes]:
+    def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Strange, bytes]:
         """The number of rows of a large request and of values that the model does not know, and its answer, all in the worker thread."""
-        columns, rows = self.checked(model, body, content_type)
-        return rows, counted(model, columns), written(answers_of(model, columns))
+        columns, rows, strange = self.checked(model, body, content_type)
+        return rows, strange, written(answers_of(model, columns))
 
     async def explanation(self, body: bytes, content_type: str) -> Response:
         """The answer to a single row, and where it comes from."""
         model = self.served.model
-        columns, rows = self.checked(model, body, content_type)
+        columns, rows, _ = self.checked(model, body, content_type)
         if rows != 1:
             raise RefusedError(400, f"there are {rows:,} rows, but one row is explained at a time")
         with blaming(model, columns):
@@ -243,10 +245,12 @@ def refusal(refused: RefusedError) -> Response:
     return Response(refused.status, error_body(refused.status, refused.message), headers=refused.headers)
 
 
-def counted(model: Model, columns: Columns) -> dict[tuple[str, str], int]:
+def counted(model: Model, columns: Columns, rows: RawRows) -> Strange:
     """The number of values that the model does not know, as `Counters.strange` has them."""
+    offsets = {(ZONES, name): found[model.offsets[name]] for name, found in model.zones_of(rows).items()}
     categories = {(UNKNOWN, name): len(values) for name, values in unknown(columns, model.encoder).items()}
-    return categories | {(EMPTY, name): count for name, count in gaps(columns, model.encoder).items()}
+    empty = {(EMPTY, name): count for name, count in gaps(columns, model.encoder).items()}
+    return categories | empty | {place: count for place, count in offsets.items() if count}
 
 
 def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:

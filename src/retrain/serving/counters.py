@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 
 import psutil
 
-__all__ = ["CONTENT_TYPE", "EMPTY", "UNKNOWN", "Counters"]
+__all__ = ["CONTENT_TYPE", "EMPTY", "UNKNOWN", "ZONES", "Counters"]
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 NAME = "retrain_serve"
-UNKNOWN, EMPTY = "unknown_categories_total", "unexpected_gaps_total"
+UNKNOWN, EMPTY, ZONES = "unknown_categories_total", "unexpected_gaps_total", "unexpected_offsets_total"
 STRANGE = {
     UNKNOWN: "Predicted rows with a category that the model does not know.",
     EMPTY: "Predicted rows without a value in a column that was never, or hardly ever, empty in the training.",
+    ZONES: "Predicted rows with an offset from UTC in a column of times that had none in the training, or without one where it had.",
 }
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from retrain import schema
 from retrain.data.dialect import MOSTLY, ODD_SHARE
-from retrain.data.file_format import CLOCKS, MARKERS, is_clock
+from retrain.data.file_format import CLOCKS, MARKERS, WITH_OFFSET, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
 from retrain.data.sql_table import literal, moment, time_of
@@ -82,7 +82,12 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
         return None
     sentinels, why = days_of(column, written)
     orders = () if given or not written else other_orders(column, written, likely)
-    doubts = (*lost(column, written, odd), *orders, *late_years(column, written, *fits[written]))
+    doubts = (
+        *lost(column, written, odd),
+        *some_offsets(column, written, sentinels),
+        *orders,
+        *late_years(column, written, *fits[written]),
+    )
     absent = {**column.markers, **odd}
     found = {"date_format": written, "markers": tuple(absent), "sentinels": sentinels}
     return column.column("dates", why + column.missing_if(absent), **found, doubts=doubts)
@@ -123,6 +128,16 @@ def lost(column: Look, written: str, odd: Mapping[str, int]) -> Iterator[str]:
         )
         fact = f"holds {shown(first)}{more}, which is not a date"
         yield f"{column.table.place(row, column.name)} {fact}, so it counts as missing: correct it"
+
+
+def some_offsets(column: Look, written: str, sentinels: tuple[str, ...]) -> Iterator[str]:
+    """That only some times have an offset from UTC."""
+    has_offset = f"regexp_matches(v, {literal(WITH_OFFSET)})"
+    times = f"(select v from looked where v not in ({', '.join(map(literal, ('', *sentinels)))}) and {read('v', written)} is not null)"
+    has, lacks = column.ask(f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})", times)
+    if has and lacks:
+        fact = f"{has:,} times in {shown(column.name)} have an offset from UTC, and {lacks:,} have none"
+        yield f"{fact}, so these count as UTC: write all with one, such as 2024-12-31T23:59+02:00, or all as local times"
 
 
 def example(written: str) -> str:

@@ -97,6 +97,8 @@ def oddities_of_test(
     for number in numbers:
         yield from other_scale(train, test, number, may_grow=may_grow)
     for own in columns:
+        if own.kind == "dates":
+            yield from other_offsets(train, test, own.name)
         if own.kind == "categories" and own.distinct < len(train) / 2:
             yield from no_known_category(train, test, own.name)
 
@@ -206,6 +208,15 @@ def other_scale(train: Table, test: Table, name: str, *, may_grow: bool) -> Iter
         hint = "check the unit and the decimal mark" + ("; or it may grow with time" if may_grow else "")
         most = f"{number_text(low)} to {number_text(high)}"
         yield f"{values}, are outside most of those in {train.shown} ({most}): {hint}"
+
+
+def other_offsets(train: Table, test: Table, name: str) -> Iterator[str]:
+    """That times have an offset from UTC in one of the files, and none in the other."""
+    counts = {table.shown: table.offsets(name) for table in (train, test)}
+    if sorted((has > 0, lacks > 0) for has, lacks in counts.values()) == [(False, True), (True, False)]:
+        first, second = sorted(counts, key=lambda table: -counts[table][0])
+        fact = f"times in {shown(name)} have an offset from UTC in {first} and none in {second}, so these count as UTC"
+        yield f"{fact}: write the times of both files in one way"
 
 
 def no_known_category(train: Table, test: Table, name: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Sources of a dataset's rows: one file per kind, chosen by `prepare.source`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -41,6 +41,8 @@ class SourceRows:
     """The rows that the source itself left out: counts with reasons."""
     keys: "pd.Series[Any] | None" = None
     """What splits go by instead of a row's content: the group of each row, as text, or its time."""
+    offsets: Mapping[str, bool] = field(default_factory=dict)
+    """See `encoding_file.Offsets`."""
 
 
 @dataclass(frozen=True)

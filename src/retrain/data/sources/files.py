@@ -38,7 +38,7 @@ class Parameters(SourceParameters):
     categories: Columns = ()
     """Columns with one of a set of values, for the encoder `mixed`."""
     dates: Columns = ()
-    """Columns with dates or times, for the encoder `mixed`. Times with an offset are converted to UTC."""
+    """Columns with dates or times, for the encoder `mixed`. Times with an offset are converted to UTC; others stay as they are, so next to these they count as UTC."""
     texts: Columns = ()
     """The columns that hold texts. An input that is in no other list is a text too."""
     leave_out: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class Parameters(SourceParameters):
 
 def read(parameters: Parameters, context: SourceContext) -> SourceRows:
     """Read the training file and, if there is one, the official test file."""
-    rows, keys = read_file(parameters, parameters.train, context)
+    rows, keys, offsets = read_file(parameters, parameters.train, context)
     others = tuple(rows.columns)
     return SourceRows(
         rows=rows,
@@ -118,13 +118,14 @@ def read(parameters: Parameters, context: SourceContext) -> SourceRows:
         classes=tuple(dict.fromkeys(name for _, name in sorted(parameters.rename.items()))),
         notes=(),
         keys=keys,
+        offsets=offsets,
     )
 
 
 def read_file(
     parameters: Parameters, file: File, context: SourceContext, columns: tuple[str, ...] | None = None
-) -> "tuple[pd.DataFrame, pd.Series[Any] | None]":
-    """One file's rows: the inputs, then the target, with the values that `rename` lists renamed; and what splits go by.
+) -> "tuple[pd.DataFrame, pd.Series[Any] | None, dict[str, bool]]":
+    """One file's rows: the inputs, then the target, with the values that `rename` lists renamed; what splits go by; and `SourceRows.offsets`.
 
     Args:
         parameters: the section.
@@ -150,13 +151,16 @@ def read_file(
         by_kind = {kind: [name for name, own in kinds.items() if own == kind] for kind in KINDS}
         rows = table.frame(**by_kind)[[*kinds]]
         keys = keys_of(table, parameters) if is_train else None
+        counts = {name: table.offsets(name) for name in by_kind["dates"]}
     target = parameters.target
     if not number:
         classes = rows[target].fillna("").astype("str")
         names_of_classes = {composed(value): name for value, name in parameters.rename.items()}
         rows[target] = changed(classes, lambda value: names_of_classes.get(value, value))
     inputs = {name: rows[name].astype("category") for name in by_kind["categories"] if name != target}
-    return rows.assign(**inputs), keys
+    # In a column with both, neither is strange.
+    offsets = {name: has > 0 for name, (has, lacks) in counts.items() if (has > 0) != (lacks > 0)}
+    return rows.assign(**inputs), keys, offsets
 
 
 def keys_of(table: Table, parameters: Parameters) -> "pd.Series[Any] | None":
