@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import retrain
@@ -276,6 +277,17 @@ def test_bad_rows_can_be_skipped(elsewhere):
         "skipped: rows.csv, line 4, column 'b' holds 'x', which is not a finite number",
         "skipped: rows.csv, line 5, column 'c' is empty",
     ]
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv", "answers.parquet"])
+def test_skipped_rows_can_be_joined(elsewhere, name):
+    rows = "".join(f"{n % 7},{n % 5},{n % 3}\n" for n in range(1500))
+    (elsewhere.folder / "rows.csv").write_text(f"a,b,c\n1,2,3\n1,x,3\n{rows}?,1,1\n4,5,6\n")
+    expected = [1, *range(3, 1503), 1504]
+    predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--skip", "--output", name)
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": partial(pd.read_json, lines=True)}
+    found = read[name.partition(".")[2]](elsewhere.folder / name)
+    assert (found.columns[0], found["row"].tolist()) == ("row", expected)
 
 
 def test_numbers_in_another_unit_are_told(elsewhere):

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +72,11 @@ class Rows:
     help="Write the answers into a file instead: .jsonl, .csv or .parquet. It appears when it is complete.",
 )
 @click.option("--encoding", help="The encoding of the rows, such as cp1252, if they are not UTF-8.")
-@click.option("--skip", is_flag=True, help="Answer the other rows of a table if some can't be read, and list those.")
+@click.option(
+    "--skip",
+    is_flag=True,
+    help="Answer the other rows of a table if some can't be read, and list those. Each answer has the number of its `row`, from 1.",
+)
 @cli.one_line_errors
 def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path | None, **options: Any) -> None:
     """Predict with a trained model.
@@ -160,19 +164,21 @@ def answer_table(model: "Model", source: Rows, write: Write, *, skip: bool) -> N
         model: the model.
         source: the file.
         write: takes the answers.
-        skip: leave out rows that can't be read, and list them, instead of an error.
+        skip: leave out rows that can't be read, and list them, instead of an error; each answer tells the number of its row.
 
     Raises:
         RetrainError: a column is missing, or a value is not what the column holds.
     """
     from tqdm import tqdm
 
-    with table(model, source, skip=skip) as (total, parts, unfamiliar):
+    with table(model, source, skip=skip) as (total, left_out, parts, unfamiliar):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
-        with tqdm(total=total, unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+        numbers = (row + 1 for row in range(total) if row not in left_out)
+        with tqdm(total=total - len(left_out), unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
             for rows in parts():
-                write(answers(model, {name: listed(rows[name]) for name in model.encoder.columns}))
+                found = answers(model, {name: listed(rows[name]) for name in model.encoder.columns})
+                write([{"row": row} | answer for answer, row in zip(found, numbers, strict=False)] if skip else found)
                 unfamiliar.add(rows)
                 bar.update(len(rows))
     for warning in unfamiliar.warnings():  # after the answers: where there are none, the error is the only line
@@ -221,8 +227,8 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Parts, Unfamiliar]]":
-    """The number of rows of a file, the model's input columns, some rows at a time, read as the training file was, and what only the whole file shows of strange values.
+def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Collection[int], Parts, Unfamiliar]]":
+    """The number of rows of a file, those to skip, the model's input columns, some rows at a time, read as the training file was, and what only the whole file shows of strange values.
 
     For the arguments and errors see `answer_table`.
     """
@@ -259,7 +265,7 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, P
         bare = {name: found for name in given.units_in if name in names and (found := opened.without_unit(name))[0]}
         zones = {name: opened.offsets(name) for name in names if name in model.offsets}
         unfamiliar = Unfamiliar(model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones)
-        yield len(opened) - len(bad), lambda: map(partial(as_known, known=model.encoder.known), frames()), unfamiliar
+        yield len(opened), bad, lambda: map(partial(as_known, known=model.encoder.known), frames()), unfamiliar
         if (swallowed := swallowed_rows(opened)) is not None:
             cli.warn(str(swallowed))
 
