@@ -14,7 +14,7 @@ from retrain.data.file_format import Format
 from retrain.data.raw_rows import moment
 from retrain.data.raw_rows import time as raw_time
 from retrain.data.table_files import Expected, open_table
-from retrain.data.text_files import likely_encoding
+from retrain.data.text_files import likely_encoding, lines_before_header
 from retrain.errors import RetrainError
 
 import numpy as np
@@ -88,6 +88,32 @@ def test_lines_before_the_header_are_left_out(tmp_path, before, target):
     assert line == before.count("\n") + 2
     with open_table(path, "rows.csv", guess.format) as again:
         assert again.frame(texts=["a", "b"]).to_numpy().tolist() == rows
+
+
+@pytest.mark.parametrize("before", ["EXTF;700;x;21;;", "Report;2024;EUR;x", "# ts, temp, state", "# ts;temp;state"])
+@pytest.mark.parametrize("target", ["ts", "state"])
+def test_titles_may_be_wider_than_the_table(tmp_path, before, target):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{before}\nts;temp;state\n1;20,5;on\n2;20,7;off\n")
+    with guessed_table(path, "rows.csv", Wishes(), target) as (table, guess):
+        assert table.names == ("ts", "temp", "state")
+        assert (guess.format.skip, len(table)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# a,b,y\n1,2,y\n3,4,n\n",
+        "a,b,c,d\n1,2,y\n3,4,n,5\n",
+        "a,b,c\n1,2,y,3\n4,5,n\n",
+        "a,b,c\n1,2,y,3\n4,5,y,3\n",
+        "# x,y\n1,y\n2,n\n",
+    ],
+)
+def test_rows_are_no_titles(tmp_path, content):
+    path = tmp_path / "rows.csv"
+    path.write_text(content)
+    assert not lines_before_header(path, "rows.csv", Format(), "y")
 
 
 @pytest.mark.parametrize("target", ["x", "1"])

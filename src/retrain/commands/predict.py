@@ -251,7 +251,7 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
         }
     )
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
-    given = given.model_copy(update={"skip": skipped})
+    given = given.model_copy(update={"skip": skipped or 0})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names), on_disk=True) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}

@@ -539,10 +539,12 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
                         raise listing(table)
                     values = f"{len(record)} value{'s' if len(record) != 1 else ''}"
                     fact = f"has {values} for {width} column{'s' if width > 1 else ''}"
-                    hint = "add the missing values, or remove the line"
+                    first, is_first = 1 + table.skipped, row == table.has_header
+                    odd = f"line {first} if the header is below it" if is_first else "the line"
+                    hint = f"add the missing values, or remove {odd}"
                     if len(record) > width:
                         hint = f"put quotes around values that contain {separator!r}"
-                        hint += f", or name each column in line {1 + table.skipped}" if row == table.has_header else ""
+                        hint += f", or name each column in line {first}" if is_first else ""
                     return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
             file.seek(0)

@@ -292,10 +292,10 @@ def is_plain(path: Path) -> bool:
     return not chunk
 
 
-def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int:
-    """The number of lines before the line that names the target: comments, and titles with at most half as many values.
+def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int | None:
+    """The number of lines before the line that names the target: comments, and lines that can be no rows; see `are_titles`.
 
-    It is 0 if a line before could be a row or the header itself, and if there are only blank lines or `sep=`, which need no care.
+    It is None if no line is sure to be the header, and 0 if there are only blank lines or `sep=`, which need no care.
     """
     decoder_of(given.encoding or "utf-8", shown)
     with reading(path, shown), opened(path) as stream:
@@ -306,16 +306,46 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
         text = "\n".join(map(single_blanks, text.split("\n")))
     lines, target = text.split("\n"), schema.column_name(target)
     quote = '"' if given.quote is None else given.quote
+    found = []
     for separator in [given.separator] if given.separator else SEPARATORS:
         # Records rather than lines: a name in quotes may have a line break.
         first = islice(records(StringIO(text, newline=""), separator, quote, single=True), SEARCHED)
-        named = [(start, list(filter(None, names_in(record)))) for start, record in first]
-        start, names = next((found for found in named if target in found[1]), (0, []))
-        before = [(lines[line - 1], others) for line, others in named if line < start]
-        if start and all(COMMENT.match(line) or 2 * len(others) <= len(names) for line, others in before):
-            only_blank = not any(line.strip() for line, _ in before) or (start == 2 and SEP.match(text))
-            return 0 if only_blank else start - 1
-    return 0
+        found.append([(start, lines[start - 1], names_in(record)) for start, record in first])
+    headers = [names for named in found for _, line, names in named if target in names and not COMMENT.match(line)]
+    for named in found:
+        naming = (place for place, (_, _, names) in enumerate(named) if target in names)
+        place = next((place for place in naming if not is_repeated(named[place][1], named[place][2], headers)), None)
+        if place is not None and are_titles(named, place):
+            start = named[place][0]
+            before = "".join(lines[: start - 1])
+            return 0 if not before.strip() or (start == 2 and SEP.match(text)) else start - 1
+    return None
+
+
+def is_repeated(line: str, names: Sequence[str], headers: Sequence[Sequence[str]]) -> bool:
+    """Whether a line is a comment with most names of the header, which comes later, perhaps with another separator."""
+    own = {COMMENT.sub("", name) for name in names}
+    return COMMENT.match(line) is not None and any(2 * len(own & {*header}) > len(header) for header in headers)
+
+
+def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> bool:
+    """Whether all records before that of the header are comments, have at most half as many values, or are no rows of its table.
+
+    They are none if they have another number of values than the header, and all records after it have as many as it, but no
+    name of it in the same place.
+
+    Args:
+        named: the line number, the line and the values of each of the first records.
+        place: that of the header.
+    """
+    header, rows = named[place][2], [values for _, _, values in named[place + 1 :] if any(values)]
+    filled, width = len([*filter(None, header)]), len(header)
+    has_names = any(value and value == name for values in rows for name, value in zip(header, values, strict=False))
+    is_table = {*map(len, rows)} == {width} and not has_names
+    return all(
+        COMMENT.match(line) or 2 * len([*filter(None, values)]) <= filled or (is_table and len(values) != width)
+        for _, line, values in named[:place]
+    )
 
 
 def with_line_feeds(text: str, *, lone: bool) -> str:
