@@ -355,8 +355,8 @@ def composed(text: str) -> str:
 
 
 def column_name(text: str) -> str:
-    """The name of a column as it is compared: see `composed`; a line break and any kind of space are a space."""
-    return BREAK.sub(" ", composed(text))
+    """The name of a column as it is compared: see `composed`; a line break and any kind of space are a space, and none is around it."""
+    return BREAK.sub(" ", composed(text)).strip()
 
 
 def shortened(text: str, length: int) -> str:

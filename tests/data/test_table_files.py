@@ -116,6 +116,37 @@ def test_rows_are_no_titles(tmp_path, content):
     assert not lines_before_header(path, "rows.csv", Format(), "y")
 
 
+@pytest.mark.parametrize(
+    ("before", "skip", "said"),
+    [
+        ("Export\nof Monday\n\n", 0, "has 3 lines before its header, but {0} is 0; set {0}: 3, or remove them"),
+        ("Export;;\n", 0, "has 1 line before its header, but {0} is 0; set {0}: 1, or remove them"),
+        ("Export;1;2;3\n", 2, "has 1 line before its header, but {0} is 2; set {0}: 1"),
+        ("", 2, "has no line before its header, but {0} is 2; set {0}: 0"),
+        ("Export;1;2\n", 0, "has no column 'a'; known are: 1, 2, Export"),
+    ],
+)
+@pytest.mark.parametrize("separator", [";", None])
+def test_a_new_file_with_other_lines_before_its_header(tmp_path, before, skip, said, separator):
+    expected = Expected(wanted=["a", "b", "c"], section=SECTION)
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{before}a;b;c\n1;2;3\n4;5;6\n")
+    given = Format(skip=skip, separator=separator)
+    with pytest.raises(RetrainError) as error, open_table(path, "rows.csv", given, expected) as table:
+        table.column("a")
+    assert str(error.value) == f"rows.csv {said.format(f'{SECTION}.format.skip')}"
+
+
+def test_a_file_of_one_column_has_the_usual_separator(tmp_path):
+    for separator, usual in ((";", ","), (",", ";")):
+        expected = Expected(wanted=["price"], separator=usual)
+        assert read(tmp_path, f"price\n45{separator}00\n7{separator}5\n", expected=expected) == [
+            [f"45{separator}00"],
+            [f"7{separator}5"],
+        ]
+        assert read(tmp_path, f"price{separator}x\n45{separator}7\n", expected=expected) == [["45", "7"]]
+
+
 @pytest.mark.parametrize("target", ["x", "1"])
 def test_a_row_with_the_name_of_the_target_is_no_header(tmp_path, target):
     path = tmp_path / "rows.csv"

@@ -17,6 +17,7 @@ from retrain.errors import RetrainError
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from support.model_folders import change, write_model
 from support.service import model_that_answers
@@ -65,6 +66,39 @@ def test_forms_of_rows_agree(texts, numbers):
         assert model.predict(rows) == model.predict(table) == model.predict(columns)
         assert len(model.predict(rows)) == len(rows)
     assert texts.predict(["a tram"]) == texts.predict([TEXTS[2]])
+
+
+def test_tables_of_pyarrow_are_answered(anything):
+    rows = pd.DataFrame(
+        {
+            "age": [41, None, 2**53 + 1],
+            "size": pd.Categorical(["3", "4.5", "3"]),
+            "sold": pd.to_datetime(["2024-05-01 10:00", None, "2024-05-02 00:00"]),
+            "note": ["a", None, "b"],
+        }
+    ).astype({"age": "Int64"})
+    expected = columns_of(rows, anything, [], Format())
+    table = pa.Table.from_pandas(rows.set_index("size"))
+    for given in (table, table.combine_chunks().to_batches()[0]):
+        found = columns_of(given, anything, [], Format())
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+    twice = pa.table([[1], [2]], names=["age", "age"])
+    with pytest.raises(RetrainError, match="has no column 'size'"):
+        columns_of(twice, anything, [], Format())
+
+
+def test_names_may_have_spaces_around_them(numbers, tmp_path):
+    rows = [{"a": 1, "b": 2, "c": 3}]
+    expected = numbers.predict(rows)
+    spaced = pd.DataFrame(rows).set_axis(["a ", " b", "c\u00a0"], axis=1)
+    assert numbers.predict(spaced) == numbers.predict(spaced.to_dict("records")) == expected
+    spaced.to_parquet(tmp_path / "rows.parquet")
+    spaced.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    spaced.to_csv(tmp_path / "rows.csv", index=False)
+    for name in ("rows.parquet", "rows.jsonl", "rows.csv"):
+        with open_table(tmp_path / name, name, Format()) as table:
+            assert table.frame(numbers=["a", "b", "c"]).to_dict("records") == rows
 
 
 def test_unfamiliar_values_are_told(numbers):

@@ -137,7 +137,7 @@ def is_table(rows: Rows, model: "Model") -> bool:
 
 def looks_like_header(line: str, model: "Model") -> bool:
     """Whether a text is the name of a column of the model, or the header of a table."""
-    return schema.column_name(line).strip() in model.encoder.columns or is_header(line, model)
+    return schema.column_name(line) in model.encoder.columns or is_header(line, model)
 
 
 def is_header(line: str, model: "Model") -> bool:
@@ -253,7 +253,7 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
     skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
     given = given.model_copy(update={"skip": skipped or 0})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
-    with open_table(path, shown, given, Expected(without_header, names), on_disk=True) as opened:
+    with open_table(path, shown, given, Expected(without_header, names, written.separator), on_disk=True) as opened:
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
         incomplete = () if model.encoder.holds == "anything" else by_kind["numbers"]
         bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from retrain.data.encoders import Encoder
 
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["RawRows", "are_empty", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units", "zones"]
 
 
-RawRows: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame"
+RawRows: TypeAlias = (
+    "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]] | pd.DataFrame | pa.Table"
+)
 """Texts; rows by column names; columns by name; or a table."""
 
 ROWS = "rows"
@@ -85,8 +88,8 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
     if isinstance(rows, str | bytes):
         raise RetrainError(ROWS, "must be a list", "for one text, give a list with this text")
     if hasattr(rows, "columns") or isinstance(rows, Mapping):  # a table, or columns by name
-        table: Any = rows
-        own = places_of(names, {*(table.columns if hasattr(rows, "columns") else table)}, ROWS)
+        table: Any = of_arrow(rows) if hasattr(rows, "column_names") else rows
+        own = places_of(names, {*(table.columns if hasattr(table, "columns") else table)}, ROWS)
         parts = {name: table[own[name]] for name in names}
         if any(
             getattr(part, "ndim", 1) != 1 or not hasattr(part, "__iter__") or isinstance(part, str | bytes | Mapping)
@@ -105,6 +108,14 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         return of_texts(several, encoder) if several else {name: [] for name in names}
     found = [of_row(row, names, f"row {place}") for place, row in enumerate(several, start=1)]
     return {name: [row[name] for row in found] for name in names}
+
+
+def of_arrow(table: "pa.Table") -> "pd.DataFrame":
+    """A table of pyarrow as one of pandas, with the same values. What pandas noted in it could make an index of a column."""
+    import pandas as pd
+
+    rows: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+    return rows
 
 
 def without_units(rows: RawRows, encoder: "Encoder", written: Format) -> Iterator[tuple[str, list[str]]]:

@@ -28,6 +28,7 @@ from retrain.data.text_files import (
     has_row_names,
     is_apart,
     is_binary,
+    lines_before_header,
     names_in,
     opened,
     plain_text,
@@ -112,8 +113,14 @@ class Expected:
     """All columns in order if the file is CSV without a header; None if its first line names them."""
     wanted: Sequence[str] = ()
     """Columns that the header must have. They tell the separator if the format does not."""
+    separator: str | None = None
+    """That of the file for which the columns are known, which this one is likely to have."""
     section: str = ""
     """The section of params.yaml that describes the file, if errors may advise to change it."""
+
+    def is_header(self, names: Sequence[str]) -> bool:
+        """Whether the names of a file have all wanted columns."""
+        return {*map(schema.column_name, self.wanted)} <= {*names}
 
 
 @contextmanager
@@ -165,7 +172,7 @@ def open_table(
                 yield replace(table, source=source)
             else:
                 with reading(path, shown):
-                    text = plain_text(path, Text(Path(folder), shown, given, 0, expected.section, source))
+                    text = plain_text(path, Text(Path(folder), path, shown, given, 0, expected.section, source))
                 make = json_table if kind == "json" else csv_table
                 yield make(connection, text, expected)
         except duckdb.Error as error:
@@ -330,7 +337,7 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     numbers = {known: "true" for known, column in zip(own, names, strict=True) if types[column] in NUMBERS}
     table = replace(table, pointed=numbers | {own[place]: f"n{place}" for place in mixed})
     if len(table) == 1:
-        check_rows_apart(table, known={*map(schema.column_name, expected.wanted)} <= {*own})
+        check_rows_apart(table, known=expected.is_header(own))
     return table
 
 
@@ -394,12 +401,13 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     with text.path.open(encoding="utf-8") as file:
         if not file.read(CHUNK).strip():
             raise RetrainError(text.shown, "is empty", "add rows")
-    separator, quote = style_of(connection, text, expected.wanted)
+    separator, quote = style_of(connection, text, expected)
     if separator == " ":
         text = apart(text)
     names, header = expected.names, first_record(text.path, separator, quote)
     if names is None and has_row_names(first_lines(text.path), separator, quote):
         header = ["", *header]
+    check_skip(text, expected, header)
     width = len(header)
     if names is not None and len(names) != width:
         fact = f"has {width} column{'s' if width > 1 else ''}, but prepare.columns names {len(names)}"
@@ -417,7 +425,7 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
         text.section,
         source=text.source,
     )
-    if width == 1 and not {*map(schema.column_name, expected.wanted)} <= {*own} and GAP.search(own[0]):
+    if width == 1 and not expected.is_header(own) and GAP.search(own[0]):
         program = "python -X utf8 -c 'import pandas, sys; print(end=pandas.read_fwf(sys.argv[1]).to_csv(index=False))'"
         hint = with_command("make it CSV", program, text.source)
         raise RetrainError(text.shown, "has columns of a fixed width", hint)
@@ -435,6 +443,19 @@ def csv_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Exp
     if separator == "|" and is_listing(table, text.path):
         raise listing(table)
     return table
+
+
+def check_skip(text: Text, expected: Expected, names: Sequence[str]) -> None:
+    """Raise RetrainError if the names lack wanted columns, which are sure to be in another line than the first that is not skipped."""
+    if expected.names is not None or not expected.section or expected.is_header(names):
+        return
+    given = text.format
+    before = lines_before_header(text.original, text.shown, given, expected.wanted[0])
+    if before is not None and before != given.skip:
+        lines = f"{before or 'no'} line{'s' if before > 1 else ''}"
+        name = f"{expected.section}.format.skip"
+        fact = f"has {lines} before its header, but {name} is {given.skip}"
+        raise RetrainError(text.shown, fact, f"set {name}: {before}{', or remove them' if before > given.skip else ''}")
 
 
 def is_listing(table: Table, text: Path) -> bool:
@@ -491,7 +512,7 @@ def first_record(text: Path, separator: str, quote: str) -> list[str]:
         return names_in(next(record for _, record in records(lines, separator, quote, single=False)))
 
 
-def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequence[str]) -> tuple[str, str]:
+def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Expected) -> tuple[str, str]:
     """The separator and the quote of a CSV file: given, or else such that the header has the wanted columns."""
     import duckdb
 
@@ -509,12 +530,12 @@ def style_of(connection: "duckdb.DuckDBPyConnection", text: Text, wanted: Sequen
     if text.format.separator is not None:
         return text.format.separator, quote
     likely = [*([" "] if is_apart(text.path) else []), separator, *(own for own in SEPARATORS if own != separator)]
-    names = {*map(schema.column_name, wanted)}
     if len(first_record(text.path, likely[0], quote)) == 1:
         likely += rare_separators(text.path)
-        if not names and CONTROL.match(likely[-1]):
+        if not expected.wanted and CONTROL.match(likely[-1]):
             return likely[-1], quote
-    with_wanted = (own for own in likely if names and names <= {*first_record(text.path, own, quote)})
+    tried = [expected.separator or likely[0], *likely] if expected.wanted else []
+    with_wanted = (own for own in tried if expected.is_header(first_record(text.path, own, quote)))
     return next(with_wanted, likely[0]), quote
 
 

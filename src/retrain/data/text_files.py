@@ -147,6 +147,7 @@ class Text:
     """A file as UTF-8 with line feeds."""
 
     path: Path
+    original: Path
     shown: str
     format: Format
     """With the separator that a `sep=` line names."""
@@ -558,4 +559,4 @@ def foreign_words(path: Path, encoding: str, other: str = "ascii") -> list[str]:
 
 def names_in(record: Sequence[str]) -> list[str]:
     """The values of a record as names of columns."""
-    return [schema.column_name(value).strip() for value in record]
+    return [*map(schema.column_name, record)]

@@ -79,7 +79,7 @@ class Model:
 
         Args:
             rows: a list of texts (for a model of texts), a list of rows as mappings from column names to values, or a
-                pandas DataFrame. Other columns than the model's are ignored.
+                table of pandas or pyarrow. Other columns than the model's are ignored.
 
         Raises:
             RetrainError: a column is missing, or a value is not what its column holds.

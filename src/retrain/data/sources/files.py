@@ -142,7 +142,7 @@ def read_file(
     wanted = [name for name in parameters.wanted() if is_train or name not in (parameters.group, parameters.time)]
     section = f"datasets.{context.dataset}.prepare"
     given = parameters.format if is_train else parameters.format.of_other_file(has_header=parameters.header)
-    with open_table(path, file.location, given, Expected(names, wanted, section)) as table:
+    with open_table(path, file.location, given, Expected(names, wanted, section=section)) as table:
         for name in wanted:
             table.column(name)
         kinds = parameters.kinds_of(columns or table.names)
