@@ -294,7 +294,7 @@ def is_plain(path: Path) -> bool:
 
 
 def lines_before_header(path: Path, shown: str, given: Format, target: str) -> int | None:
-    """The number of lines before the line that names the target: comments, and lines that can be no rows; see `are_titles`.
+    """The number of lines before the line that names the target: comments and titles; see `are_titles`.
 
     It is None if no line is sure to be the header, and 0 if there are only blank lines or `sep=`, which need no care.
     """
@@ -330,9 +330,9 @@ def is_repeated(line: str, names: Sequence[str], headers: Sequence[Sequence[str]
 
 
 def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> bool:
-    """Whether all records before that of the header are comments, have at most half as many values, or are no rows of its table.
+    """Whether all records before that of the header are comments, have at most half as many values, or can't be rows of its table.
 
-    They are none if they have another number of values than the header, and all records after it have as many as it, but no
+    They can't if they have another number of values than the header, and all records after it have as many as it, but no
     name of it in the same place.
 
     Args:
