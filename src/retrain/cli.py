@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from retrain import environment, files, params
+from retrain import environment, files, params, requirements
 from retrain.errors import SYSTEM_ERRORS, RetrainError, hint_of, lack_of_memory, printable
 
 import click
@@ -97,6 +97,8 @@ def stage(work: Callable[..., None]) -> click.Command:
         name = Path(work.__code__.co_filename).stem
         parameters = params.dataset_block(environment.workspace(), dataset)[name]
         click.get_current_context().obj = Inputs(name, dataset, time.time_ns(), environment.code_states(), parameters)
+        if other := requirements.warning(Path()):
+            warn(f"{name} {dataset}: {other}")
         try:
             work(dataset, **options)
         except KeyboardInterrupt:

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 from support import servers
@@ -176,6 +177,14 @@ def test_failed_stage_is_named(finished):
     assert ended.stderr.count("Error: ") == 1
     assert "ERROR" not in ended.stderr
     assert prepared.read_bytes() == before
+
+
+def test_other_libraries_are_told(finished):
+    (finished.folder / "requirements.lock").write_text("torch==0.1  # via retrain\n")
+    told = f"torch is {version('torch')} (requirements.lock says 0.1); run: make setup\n"
+    ended = finished.stage_here("plot", "tiny_sign", RETRAIN_TRACKING="off")
+    assert (ended.exit_code, ended.stderr) == (0, f"Warning: plot tiny_sign: {told}")
+    assert finished.retrain_here("status", "tiny_sign").stderr.startswith(f"Warning: {told}")
 
 
 def test_script_finds_project_environment(finished, tmp_path):

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retrain import cli, environment, git, params
+from retrain import cli, environment, git, params, requirements
 from retrain.errors import RetrainError, one_line
 from retrain.pipeline import causes, dvc_program
 
@@ -38,7 +38,7 @@ def lines(workspace: Path) -> Iterator[tuple[str, str]]:
     """The lines, as a subject and what there is to say."""
     yield "retrain", f"{metadata.version('retrain')} in {workspace}"
     yield "python", f"{platform.python_version()} ({sys.executable}) on {platform.system()} {platform.machine()}"
-    versions = ", ".join(f"{name} {causes.installed_version(name) or 'missing'}" for name in LIBRARIES)
+    versions = ", ".join(f"{name} {requirements.installed_version(name) or 'missing'}" for name in LIBRARIES)
     yield "libraries", f"{versions}; {pins(workspace)}"
     yield "processor", f"{os.cpu_count()} cores; {causes.processor()}"
     yield "gpu", ", ".join(causes.gpus()) or "none that torch can use"
@@ -51,13 +51,13 @@ def lines(workspace: Path) -> Iterator[tuple[str, str]]:
 
 def pins(workspace: Path) -> str:
     """Whether the installed libraries are those of requirements.lock."""
-    path = workspace / causes.REQUIREMENTS
+    path = workspace / requirements.FILE
     if not path.exists():
-        return f"there is no {causes.REQUIREMENTS}"
+        return f"there is no {requirements.FILE}"
     other = list(causes.other_libraries(path.read_text(encoding="utf-8")))
     if other:
         return f"{'; '.join(other)} (to install the pinned ones: make setup)"
-    return f"all are as in {causes.REQUIREMENTS}"
+    return f"all are as in {requirements.FILE}"
 
 
 def repository(workspace: Path) -> str:

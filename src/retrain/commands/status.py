@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrain import cli, environment, params
+from retrain import cli, environment, params, requirements
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_lock, dvc_yaml, staleness
 
@@ -31,6 +31,8 @@ def check_lock(workspace: Path, dataset: str | None) -> None:
     """
     if dataset is not None:
         params.dataset_block(workspace, dataset)
+    if other := requirements.warning(workspace):
+        cli.warn(other)
     lock = dvc_lock.read(workspace)
     verdict = staleness.verdict(dvc_yaml.read(workspace, dataset), lock)
     if dataset in verdict.never_run:

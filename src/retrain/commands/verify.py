@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrain import cli, environment, git, params
+from retrain import cli, environment, git, params, requirements
 from retrain.errors import RetrainError, printable
 from retrain.pipeline import causes, clean_clone, comparison, dvc_cache, dvc_lock, dvc_yaml
 from retrain.pipeline.clean_clone import Clone
@@ -175,7 +175,7 @@ def table(outcomes: list[Outcome], tolerance: float) -> list[str]:
 
 def explained(clone: Clone, then: Lock, now: Lock, outcomes: list[Outcome]) -> list[str]:
     """What changed since the results were recorded; if an output differs, also what arithmetic depends on here."""
-    known = causes.possible_causes(then, now, requirements(clone, then))
+    known = causes.possible_causes(then, now, recorded_requirements(clone, then))
     if worst(outcomes) is Status.IDENTICAL:
         return paragraph("Changed since the results were recorded, without effect:", known) if known else []
     same = [("nothing", "libraries, inputs and parameters are the same")]
@@ -191,14 +191,14 @@ def paragraph(title: str, facts: list[tuple[str, str]]) -> list[str]:
     return [title, *(f"    {subject:<{width}}  {sentence}" for subject, sentence in facts), ""]
 
 
-def requirements(clone: Clone, then: Lock) -> dict[str, str]:
+def recorded_requirements(clone: Clone, then: Lock) -> dict[str, str]:
     """The texts of requirements.lock that the results were made with, by digest, if the history has them."""
     wanted = causes.pinned(then)
     texts: dict[str, str] = {}
-    for commit in git.text(clone.folder, "rev-list", "HEAD", "--", causes.REQUIREMENTS).split():
+    for commit in git.text(clone.folder, "rev-list", "HEAD", "--", requirements.FILE).split():
         if wanted <= texts.keys():
             break
-        text = git.text(clone.folder, "show", f"{commit}:./{causes.REQUIREMENTS}")
+        text = git.text(clone.folder, "show", f"{commit}:./{requirements.FILE}")
         texts[dvc_cache.digest(text.encode())] = text
     return texts
 

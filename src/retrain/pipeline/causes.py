@@ -6,44 +6,31 @@ record the processor and the Python version, because results contain no machine 
 
 import os
 import platform
-import re
 from collections.abc import Collection, Iterator
-from importlib import metadata
 
+from retrain import requirements
 from retrain.pipeline import dvc_lock
 from retrain.pipeline.dvc_lock import Lock, LockedStage
 
-__all__ = [
-    "REQUIREMENTS",
-    "gpus",
-    "installed_version",
-    "machine",
-    "other_libraries",
-    "pinned",
-    "possible_causes",
-    "processor",
-]
+__all__ = ["gpus", "machine", "other_libraries", "pinned", "possible_causes", "processor"]
 
 
-REQUIREMENTS = "requirements.lock"
 ARITHMETIC = ("ATEN_", "CUBLAS_", "CUDA_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH_")
 """Prefixes of environment variables that change the arithmetic of libraries."""
-PIN = re.compile(r"^([\w.-]+)==([^\s;#]+)[ ]*(;?)", re.MULTILINE)
-"""A line of requirements.lock: the library, its version, and whether it is for some platforms only."""
 PROMISED = ("AVX2", "AVX512")
 """CPU capabilities, as torch names them, for which identical bytes are promised."""
 
 
-def possible_causes(then: Lock, now: Lock, requirements: dict[str, str]) -> list[tuple[str, str]]:
+def possible_causes(then: Lock, now: Lock, texts: dict[str, str]) -> list[tuple[str, str]]:
     """What changed since the results were made, as a subject and a sentence.
 
     Args:
         then: the dvc.lock with the results.
         now: the one after running everything again.
-        requirements: texts of requirements.lock, by their digests.
+        texts: those of requirements.lock, by their digests.
     """
-    texts = [requirements[digest] for digest in sorted(pinned(then)) if digest in requirements]
-    found = [("libraries", line) for line in dict.fromkeys(line for text in texts for line in other_libraries(text))]
+    own = [texts[digest] for digest in sorted(pinned(then)) if digest in texts]
+    found = [("libraries", line) for line in dict.fromkeys(line for text in own for line in other_libraries(text))]
     made = {**then.outputs(), **now.outputs()}
     for name in [name for name in then.stages if name in now.stages]:
         pair = (without_inputs(lock.stages[name], made) for lock in (then, now))
@@ -58,23 +45,13 @@ def without_inputs(stage: LockedStage, paths: Collection[str]) -> LockedStage:
 
 def pinned(lock: Lock) -> set[str]:
     """The digests of the requirements.lock that results were made with: one, unless stages ran at different times."""
-    return {entry.md5 for stage in lock.stages.values() for entry in stage.deps if entry.path == REQUIREMENTS}
+    return {entry.md5 for stage in lock.stages.values() for entry in stage.deps if entry.path == requirements.FILE}
 
 
-def other_libraries(requirements: str) -> Iterator[str]:
-    """Installed libraries whose version is not the pinned one; a build such as `2.13.0+cpu` counts as 2.13.0."""
-    for name, version, marker in PIN.findall(requirements):
-        installed = installed_version(name)
-        if installed.partition("+")[0] != version and (installed or not marker):
-            yield f"{name} was pinned to {version}, {installed or 'none'} is installed"
-
-
-def installed_version(library: str) -> str:
-    """The installed version, or nothing if there is none."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return ""
+def other_libraries(text: str) -> Iterator[str]:
+    """Installed libraries whose version is not the one of a requirements.lock."""
+    for name, pinned_version, installed in requirements.others(text):
+        yield f"{name} was pinned to {pinned_version}, {installed or 'none'} is installed"
 
 
 def machine(now: Lock) -> list[tuple[str, str]]:
