@@ -179,6 +179,20 @@ def test_failed_stage_is_named(finished):
     assert prepared.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(9, "was killed (signal 9), perhaps for lack of memory"), (11, "was killed (signal 11)")],
+)
+def test_killed_stage_is_told(finished, number, how):
+    path = finished.folder / "dvc.yaml"
+    command = "python3 src/plot.py --dataset ${key}"
+    path.write_text(path.read_text().replace(command, f"kill -{number} $$"))
+    ended = finished.run("retrain", "repro", "tiny_sign")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"stage plot@tiny_sign {how}; the same command continues it"
+    assert "ERROR" not in ended.stderr
+
+
 def test_other_libraries_are_told(finished):
     (finished.folder / "requirements.lock").write_text("torch==0.1  # via retrain\n")
     told = f"torch is {version('torch')} (requirements.lock says 0.1); run: make setup\n"

@@ -7,6 +7,7 @@ named in the last line.
 import json
 import logging
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -63,17 +64,29 @@ class FailedStage(logging.Filter):
     """Notes the stage whose command failed and drops DVC's message, which would repeat that of the stage."""
 
     name = ""
+    status = 0
+    """The exit status of the command; that of a process that a signal ended is negative."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to print a record."""
         from dvc.stage.exceptions import StageCmdFailedError
 
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error and error.__cause__, StageCmdFailedError):
+        cause = error.__cause__ if error else None
+        if not isinstance(cause, StageCmdFailedError):
             return True
-        named = re.search(r"'([^']+)'", str(error))
+        named, ended = re.search(r"'([^']+)'", str(error)), re.search(r"-?\d+$", str(cause))
         self.name = named[1] if named else ""
+        self.status = int(ended[0]) if ended else 0
         return False
+
+    def __str__(self) -> str:
+        """How the stage ended. One that was killed has printed nothing; a shell adds 128 to the signal."""
+        if self.status >= 0 and self.status != 128 + signal.SIGKILL:
+            return f"stage {self.name} failed; its message is above; to try it alone, run: dvc repro {self.name}"
+        number = -self.status if self.status < 0 else self.status - 128
+        cause = ", perhaps for lack of memory" if number == signal.SIGKILL else ""
+        return f"stage {self.name} was killed (signal {number}){cause}; the same command continues it"
 
 
 def hide_push_advice() -> None:
@@ -133,8 +146,7 @@ def main(arguments: list[str]) -> int:
     code: int = cli.main(arguments)
     if not failed.name:
         return code
-    hint = f"its message is above; to try it alone, run: dvc repro {failed.name}"
-    sys.stderr.write(f"stage {failed.name} failed; {hint}\n")  # the stage has printed the `Error:`
+    sys.stderr.write(f"{failed}\n")
     return FAILED
 
 
