@@ -61,8 +61,8 @@ verify: setup  ## re-run the commit in a clean clone and compare (all datasets, 
 	@$(BIN)/retrain verify $${DATASET:+"$$DATASET"}
 
 summary: setup  ## print the changed metrics and the loss curves as Markdown
-	@printf 'Metrics, in the last commit and now:\n\n'
-	@$(BIN)/dvc metrics diff --all --md
+	@printf 'Metrics that have changed, in the last commit and now:\n\n'
+	@$(BIN)/dvc metrics diff --md
 	@printf 'Plots:\n\n'
 	@ls reports/*/plots/* 2> /dev/null | sed 's/.*/- `&`/'
 	@printf '\n'

@@ -158,6 +158,7 @@ def test_summary_shows_changed_metrics(tmp_path):
     project = copy_of_repository(tmp_path / "project")
     (project.folder / ".venv").symlink_to(sys.prefix)
     make = ("make", "--silent", "--old-file=.venv/installed", "summary")
+    assert "| reports/" not in project.run(*make).stdout
     changed, vanished = (project.folder / "reports" / name / "metrics.json" for name in ("diabetes", "docstrings"))
     changed.write_text(re.sub(r'"rmse": [\d.]+', '"rmse": 12.5', changed.read_text()))
     vanished.unlink()
@@ -166,6 +167,7 @@ def test_summary_shows_changed_metrics(tmp_path):
     assert re.search(
         r"^\| reports/diabetes/metrics.json +\| test.rmse +\| [\d.]+ +\| 12.5 ", ended.stdout, re.MULTILINE
     )
+    assert "| test.r2 " not in ended.stdout
     assert re.search(
         r"^\| reports/docstrings/metrics.json +\| test.accuracy +\| [\d.]+ +\| - ", ended.stdout, re.MULTILINE
     )
