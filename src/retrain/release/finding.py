@@ -68,9 +68,22 @@ def registered(workspace: Path, name: str) -> Path:
     if dataset := champion_named(workspace, name):
         client = registry.client_of_store()
         has_own = "MLFLOW_TRACKING_URI" in os.environ and registry.CHAMPION in registry.aliases_of(client, dataset)
+        if not has_own:
+            require_in_use(workspace, name, dataset)
         if not has_own and not champions.is_aligned(client, workspace, dataset):
             champions.align(client, workspace, dataset)
     return registry.folder_of(name)
+
+
+def require_in_use(workspace: Path, name: str, dataset: str) -> None:
+    """Raise RetrainError if the champion was demoted, and none was before it."""
+    change = ledger.last_change(ledger.read(workspace, dataset))
+    if change.get("event") == "demoted" and not change.get("model_sha256"):
+        fact = (
+            f"was demoted on {change['at'][:10]} ({change.get('reason') or 'no reason given'}), and no model is in use"
+        )
+        hint = f"promote a new one: retrain promote {dataset}; or that one again: retrain promote {dataset} --override REASON"
+        raise RetrainError(name, fact, hint)
 
 
 def champion_named(workspace: Path, name: str) -> str:

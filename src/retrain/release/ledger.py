@@ -14,7 +14,7 @@ from retrain.schema import Section
 from pydantic import ConfigDict, StringConstraints
 from pydantic_core import from_json
 
-__all__ = ["append", "champion", "locked", "path_of", "read"]
+__all__ = ["append", "champion", "last_change", "locked", "path_of", "read"]
 
 
 class Entry(Section):
@@ -96,5 +96,10 @@ def append(folder: Path, dataset: str, event: str, content: Mapping[str, Any]) -
 
 def champion(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The entry of the model that is in use; None if there is none."""
-    changes = [entry for entry in entries if entry["event"] in ("promoted", "demoted")]
-    return changes[-1] if changes and changes[-1].get("model_sha256") else None
+    change = last_change(entries)
+    return change if change.get("model_sha256") else None
+
+
+def last_change(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The last entry that changed which model is in use; an empty one if there is none."""
+    return next((entry for entry in reversed(entries) if entry["event"] in ("promoted", "demoted")), {})
