@@ -61,6 +61,22 @@ def test_reset_names_changed_defaults(finished):
     )
 
 
+def test_reset_names_changed_rows(finished):
+    raw, rows = "data/raw/tiny_sign", finished.folder / "data/raw/tiny_sign/rows.csv"
+    before = rows.read_bytes()
+    finished.run("git", "rm", "-q", "--cached", f"{raw}/rows.csv")
+    finished.dvc("add", "-q", f"{raw}/rows.csv")
+    finished.commit()
+    rows.write_bytes(before + before.splitlines(keepends=True)[-1])
+    finished.dvc("add", "-q", f"{raw}/rows.csv")
+    last = finished.retrain_here("reset", "tiny_sign").stdout.splitlines()[-1]
+    fact, _, command = last.partition("; to restore the rows too: ")
+    assert fact == f"{raw}/rows.csv.dvc still differs from the last commit"
+    assert finished.run("bash", "-c", command).returncode == 0
+    assert rows.read_bytes() == before
+    assert "rows too" not in finished.retrain_here("reset", "tiny_sign").stdout
+
+
 def test_reset_without_committed_results(finished):
     finished.run("git", "rm", "-q", REPORT)
     params = finished.run("git", "show", "HEAD:dvc.lock").stdout

@@ -1,5 +1,6 @@
 """`retrain reset`: takes a dataset back to the last commit."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,14 @@ def command(dataset: str) -> None:
     if names := changed_defaults(workspace):
         fact = f"{schema.some_of(names)} still differ{'s' if len(names) == 1 else ''} from the last commit"
         click.echo(f"{params.FILE}: {fact}, for all datasets; to restore the whole file: git checkout {params.FILE}")
+    if raw := changed_raw(workspace, dataset):
+        tracked = [path for path in raw if path.endswith(".dvc")]
+        commands = [
+            f"git checkout HEAD {shlex.join(raw)}",
+            *([f"dvc checkout {shlex.join(tracked)}"] if tracked else []),
+        ]
+        fact = f"still differ{'s' if len(raw) == 1 else ''} from the last commit"
+        click.echo(f"{', '.join(raw)} {fact}; to restore the rows too: {' && '.join(commands)}")
 
 
 def require_outputs(workspace: Path, dataset: str) -> None:
@@ -68,6 +77,13 @@ def changed_defaults(workspace: Path) -> list[str]:
     contents = (committed_params(workspace), params.content_of(workspace))
     then, now = (params.flat({params.DEFAULTS: params.value_at(one, params.DEFAULTS)}) for one in contents)
     return [name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name)]
+
+
+def changed_raw(workspace: Path, dataset: str) -> list[str]:
+    """The files of a dataset's rows that differ from the last commit; where DVC has the rows, its `.dvc` file does."""
+    raw = f"data/raw/{dataset}"
+    options = ("--name-only", "-z", "--relative", "--diff-filter=MD")
+    return git.text(workspace, "diff", *options, "HEAD", "--", raw, f"{raw}.dvc").split("\0")[:-1]
 
 
 def restore_yaml(workspace: Path, dataset: str) -> Iterator[str]:
