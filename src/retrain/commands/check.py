@@ -20,8 +20,9 @@ __all__ = ["check_stages", "command"]
 def command(names: tuple[str, ...]) -> None:
     """Check the blocks of datasets in seconds.
 
-    Checks all parameters, the files that they name, the data cards, and the plots and artifacts in dvc.yaml; of all
-    datasets, or of NAMES. Nothing is run, downloaded or written.
+    Checks all parameters, whether the files that they name are here, the data cards, and the plots and artifacts in dvc.yaml;
+    of all datasets, or of NAMES. Nothing is run, downloaded or written. The columns and rows of files are not read:
+    the stage prepare checks them.
     """
     workspace = environment.workspace()
     blocks = params.datasets(workspace)
