@@ -19,6 +19,7 @@ CANNOT_CHANGE_RESULTS = {
     "retrain.errors": "formats errors",
     "retrain.git": "runs git",
     "retrain.processes": "starts programs and checks whether DVC is still running",
+    "retrain.requirements": "warns of installed libraries that are not the pinned ones",
     "retrain.tracking.naming": "names runs, and records where they ran",
     "retrain.tracking.recording": "sends what happens to the process that writes to MLflow",
     "retrain.tracking.store": "opens the MLflow store",
