@@ -137,6 +137,12 @@ class Look:
         first, is_amount = self.ask(what, "looked where x is not null")
         return "" if is_amount else first
 
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest number."""
+        low, high = self.ask("min(x), max(x)")
+        return low, high
+
     @property
     def is_numeric(self) -> bool:
         """Whether it holds numbers, apart from a few values."""

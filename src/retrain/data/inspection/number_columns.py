@@ -157,7 +157,7 @@ def of_numbers(
     column: Look, kind: str, what: str, as_codes: str, as_dates: Callable[[str], str], **more: Any
 ) -> Column:
     """A column of numbers, with what to add if they are codes, or dates in a format."""
-    low, high = column.ask("min(x), max(x)")
+    low, high = column.ends
     sentinels, note = sentinels_of(column)
     return column.column(
         kind,
@@ -169,7 +169,7 @@ def of_numbers(
             *column.mixed(are_numbers=True),
             *two_marks(column),
             *codes(column, as_codes),
-            *(dated := tuple(days(column, as_dates))),
+            *(dated := tuple(days(column, as_dates)) if high >= DAYS[0] else ()),
             *(seconds(column) if high > TIMES[0] and not dated else ()),
             *(serials(column) if SERIALS[0] <= low and high <= SERIALS[1] else ()),
         ),
@@ -214,9 +214,10 @@ def days(column: Look, hint: Callable[[str], str]) -> Iterator[str]:
 
 def months(column: Look) -> Iterator[str]:
     """What to say about whole numbers that are months, such as 202401."""
-    dated = f"x between {MONTHS[0]} and {MONTHS[1]} and try_strptime(v, '%Y%m') is not null"
-    are_months, first = column.ask(f"bool_and({dated}), min(x)", "(select * from looked where x is not null)")
-    if are_months and column.distinct > MONTHS_OF_CHANCE:
+    first, last = column.ends
+    if not MONTHS[0] <= first <= last <= MONTHS[1] or column.distinct <= MONTHS_OF_CHANCE:
+        return
+    if column.ask("bool_and(try_strptime(v, '%Y%m') is not null)", "(select * from looked where x is not null)")[0]:
         hint = f"if so, add --dates {shlex.quote(column.name)} --date-format %Y%m"
         yield f"all numbers in {shown(column.name)} can be read as months, such as {first:.0f}: {hint}"
 
@@ -237,8 +238,7 @@ def seconds(column: Look) -> Iterator[str]:
 def serials(column: Look) -> Iterator[str]:
     """What to say about numbers of a column of dates that may be the days by which spreadsheets count."""
     if DATE_NAME.search(column.name) and column.distinct > FEW_CLASSES:
-        (low,) = column.ask("min(x)")
-        day = (SPREADSHEET + timedelta(days=low)).date()
+        day = (SPREADSHEET + timedelta(days=column.ends[0])).date()
         command = f"frame[{column.name!r}] = pandas.to_datetime(frame[{column.name!r}], unit='D', origin='{SPREADSHEET:%Y-%m-%d}')"
         yield f"numbers in {shown(column.name)} may be days of a spreadsheet, such as {day}: if so, write dates, as in pandas: {command}"
 
@@ -300,7 +300,7 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
     Each is frequent, negative or made of one repeated digit, such as 999, and farther from the others than they are from each
     other. There may be some at both ends, and several at one end, such as -998 and -999.
     """
-    ends = list(starmap(partial(at_the_end, column), zip(column.ask("min(x), max(x)"), ("asc", "desc"), strict=True)))
+    ends = list(starmap(partial(at_the_end, column), zip(column.ends, ("asc", "desc"), strict=True)))
     pairs = sorted(product(*map(prefixes, ends)), key=lambda pair: -len(pair[0]) - len(pair[1]))
     found = next(([*lows, *highs] for lows, highs in pairs if lows + highs and are_far(column, lows, highs)), [])
     values = ", ".join(map(repr, found))
