@@ -72,14 +72,14 @@ def test_zero_is_no_thousand(tmp_path):
     columns, guess, odd, numbers = looked_at(tmp_path, "price;share;y", rows)
     assert (guess.format.decimal, guess.format.thousands) == (",", None)
     assert (columns["share"].kind, set(numbers["share"])) == ("leave_out", {None})
-    told = "'share' has numbers such as 0.100, but other columns have decimal commas: write all numbers with one decimal mark"
-    assert told in odd
+    told = "values in 'share' such as 0.100 are not read as numbers, because other columns have decimal commas: "
+    assert f"{told}if they are numbers, write commas" in odd
     _, guess, _, numbers = looked_at(tmp_path, "share;y", [f"0.{100 + n};{n % 2}" for n in range(60)])
     assert (guess.doubts, numbers["share"][0]) == ((), 0.1)
     rows = [f"{n},25;{50 + n % 3}.{100 + n};{n % 2}" for n in range(60)]
     _, guess, _, numbers = looked_at(tmp_path, "price;north;y", rows)
     assert numbers["north"][0] == 50100
-    assert guess.doubts[0].startswith("1.281 in 'north' is read as 1281, because other columns have decimal commas: ")
+    assert guess.doubts[0].startswith("50.100 in 'north' is read as 50100, because other columns have decimal commas: ")
 
 
 def test_answers_with_commas_are_no_decimals(tmp_path):

@@ -150,7 +150,7 @@ def test_demote_restores_the_previous_champion(approved):
     answered = approved.retrain_here("predict", f"models:/{DATASET}@champion")
     assert re.fullmatch(
         rf"models:/{DATASET}@champion was demoted on [\d-]{{10}} \(all\), and no model is in use; promote a new one: "
-        rf"retrain promote {DATASET}; or that one again: retrain promote {DATASET} --override REASON",
+        rf"retrain promote {DATASET}",
         error_line(answered.stderr),
     )
     lacking = approved.retrain_here("demote", DATASET, "--reason", "once more")

@@ -413,8 +413,11 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
         note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
     elif by_comma and (open_ := [name for name, shares in all_columns if shares and shares["dots_once"] >= fits]):
-        read = f"1.281 in {schema.shown(open_[0])} is read as 1281, because other columns have decimal commas"
-        note = f"{read}: if that is wrong, write commas in it, too"
+        column = table.column(open_[0])
+        (first,) = table.ask(f"min({column}) filter (regexp_full_match({column}, {literal(PATTERNS['dots_once'])}))")
+        where = f"{first or '1.281'} in {schema.some_of(open_)}"
+        read = f"{where} is read as {(first or '1.281').replace('.', '')}, because other columns have decimal commas"
+        note = f"{read}: if that is wrong, write commas there, too"
     found: dict[str, Any] = {}
     if by_comma or given.decimal == ",":
         found = {"decimal": ",", **({"thousands": "."} if dotted else {})}

@@ -82,7 +82,7 @@ def require_in_use(workspace: Path, name: str, dataset: str) -> None:
         fact = (
             f"was demoted on {change['at'][:10]} ({change.get('reason') or 'no reason given'}), and no model is in use"
         )
-        hint = f"promote a new one: retrain promote {dataset}; or that one again: retrain promote {dataset} --override REASON"
+        hint = f"promote a new one: retrain promote {dataset}"
         raise RetrainError(name, fact, hint)
 
 

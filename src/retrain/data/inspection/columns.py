@@ -137,8 +137,8 @@ def target_column(column: Look, predict: str | None) -> Column:
         dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
         label = column.column("target", why, predict="label")
         doubts = (dates,) if formats_of(column) else may_be_labels(column, "--predict number")
-        if predict is None and not doubts:
-            doubts = column.mixed(are_numbers=False) or amounts(column, label)
+        if predict is None and not doubts and column.distinct > FEW_CLASSES:
+            doubts = column.mixed(are_numbers=False) or amounts(column, label, "classes")
         return replace(label, doubts=doubts)
     numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")

@@ -63,7 +63,7 @@ TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**
 """The seconds since 1970 from 2000 to 2037, and how many parts of a second other programs write."""
 SERIALS, SPREADSHEET = (20_000, 60_000), datetime(1899, 12, 30, tzinfo=UTC)
 """The days of spreadsheets from 1954 to 2064, and the day before their first one."""
-DATE_NAME = re.compile(r"date|datum|fecha|dato|timestamp|(^|[_ .])(day|time)([_ .]|$)", re.IGNORECASE)
+DATE_NAME = re.compile(r"(?i:(^|[_ .])(date|datum|fecha|dato|day)([_ .]|$))|[a-z]Date$")
 """What a column of dates is called."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
@@ -279,8 +279,8 @@ def other_mark(column: Look) -> tuple[str, ...]:
     first, share = column.ask(what, column.sample)
     if not first or share < 1 - ODD_SHARE:
         return ()
-    fact = f"{shown(column.name)} has numbers such as {first}, but other columns have decimal commas"
-    return (f"{fact}: write all numbers with one decimal mark",)
+    fact = f"values in {shown(column.name)} such as {first} are not read as numbers, because other columns have decimal commas"
+    return (f"{fact}: if they are numbers, write commas",)
 
 
 def no_answers(column: Look) -> tuple[str, ...]:

@@ -52,8 +52,8 @@ def word_column(column: Look) -> Column:
     return column.column("categories", why, doubts=doubts, scattered=scattered, spellings=spellings(column))
 
 
-def amounts(column: Look, found: Column) -> tuple[str, ...]:
-    """What to say about a column of words if most of them look like amounts, and there are many different ones."""
+def amounts(column: Look, found: Column, otherwise: str = "codes") -> tuple[str, ...]:
+    """What to say about a column of words if most of them look like amounts, and there are many different ones; what they are `otherwise`."""
     if column.distinct <= FEW_AMOUNTS:
         return ()
     alike = f"regexp_full_match(v, {literal(AMOUNT)})"
@@ -70,7 +70,7 @@ def amounts(column: Look, found: Column) -> tuple[str, ...]:
         f"values in {shown(column.name)} such as {shown(first)} look like amounts or times, but are not read as numbers"
     )
     hint = f"add --dates {shlex.quote(column.name)} if they are times of day, or " if are_clocks else ""
-    return (f"{fact}: {hint}write numbers instead, unless they are codes",)
+    return (f"{fact}: {hint}write numbers instead, unless they are {otherwise}",)
 
 
 def spellings(column: Look) -> tuple[str, ...]:
