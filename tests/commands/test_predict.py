@@ -37,7 +37,7 @@ from support.project import (
 from support.service import serve
 from support.shops import ROW, write_shop, write_shops
 
-GAPS = "rows lack a value, but none, or hardly any, of the training did; fill it, or expect larger errors than in the report"
+GAPS = "rows lack a value, but almost no row of the training did; fill it, or expect larger errors than in the report"
 EMPTY = {"fare": None, "vip": None, "level": None, "zip": None, "tags": None}
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 

@@ -141,7 +141,7 @@ class Unfamiliar:
         """What to say about values that are missing."""
         for name, some in self.empty.items():
             if some > OFTEN * self.rows:
-                fact = f"{some:,} of {self.rows:,} rows lack a value, but none, or hardly any, of the training did"
+                fact = f"{some:,} of {self.rows:,} rows lack a value, but almost no row of the training did"
                 yield f"column '{name}': {fact}; fill it, or expect larger errors than in the report"
         if self.blank:
             fact = f"all inputs of {self.blank:,} of {self.rows:,} rows are empty, so their answers mean nothing"

@@ -53,7 +53,10 @@ def word_column(column: Look) -> Column:
 
 
 def amounts(column: Look, found: Column, otherwise: str = "codes") -> tuple[str, ...]:
-    """What to say about a column of words if most of them look like amounts, and there are many different ones; what they are `otherwise`."""
+    """What to say about a column of words if most of them look like amounts, and there are many different ones.
+
+    If they are not amounts, they are what `otherwise` says: codes, or the classes of a target.
+    """
     if column.distinct <= FEW_AMOUNTS:
         return ()
     alike = f"regexp_full_match(v, {literal(AMOUNT)})"
