@@ -22,6 +22,7 @@ from retrain.serving.watching import example_of
 for folder in sys.argv[1:]:
     model = retrain.load(folder)
     assert model.predict([example_of(model)])
+assert "torch._dynamo" not in sys.modules, "torch's compiler, which takes seconds to import"
 print(sorted({name.partition(".")[0] for name in sys.modules}))
 """
 

@@ -45,8 +45,11 @@ class Parameters(NetworkParameters):
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
-    """Weights between plus and minus 1 / sqrt(fan_in)."""
-    return nn.Parameter((torch.rand(*shape) * 2 - 1) / math.sqrt(max(fan_in, 1)))
+    """Weights between plus and minus 1 / sqrt(fan_in).
+
+    They are computed in place: on the meta device, where saved models are built, any other arithmetic imports torch's compiler.
+    """
+    return nn.Parameter(nn.init.uniform_(torch.empty(*shape), -1, 1).div_(math.sqrt(max(fan_in, 1))))
 
 
 class Bag(nn.EmbeddingBag):
@@ -95,7 +98,7 @@ class Network(networks.Network):
         self.first_weight = uniform(folds, size.values, hidden, fan_in=width)
         if dims:
             self.first_vectors_weight = uniform(folds, dims, hidden, fan_in=width)
-        self.first_scale = nn.Parameter(torch.randint(2, (folds, heads, 1, hidden)) * 2.0 - 1.0)
+        self.first_scale = nn.Parameter(torch.randint(2, (folds, heads, 1, hidden), dtype=torch.float32).mul_(2).sub_(1))
         self.first_bias = uniform(folds, heads, 1, hidden, fan_in=width)
         self.second_weight = uniform(folds, hidden, hidden, fan_in=hidden)
         self.second_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
