@@ -148,6 +148,7 @@ print([process.exitcode for process in both])
 """Two commands at once, in copies of a process that has loaded what they need."""
 
 
+@pytest.mark.campaign
 def test_two_syncs_at_once_make_one_run(forgotten):
     ended = forgotten.run("python3", "-c", TWICE, PYTHONPATH="src")
     assert ended.stdout.splitlines()[-1:] == ["[0, 0]"], ended.said
@@ -264,7 +265,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("dataset", "epochs", "what"),
-    [("tiny_sign", 20, ("runs/create", "answer", 1)), ("tiny_numbers", 50, ("runs/log-batch", "call", 1000))],
+    [
+        ("tiny_sign", 20, ("runs/create", "answer", 1)),
+        pytest.param("tiny_numbers", 50, ("runs/log-batch", "call", 1000), marks=pytest.mark.campaign),
+    ],
 )
 def test_slow_server_gets_each_epoch_once(forgotten, address, dataset, epochs, what):
     for parameter in ("epochs", "patience"):
@@ -287,6 +291,7 @@ def test_slow_server_gets_each_epoch_once(forgotten, address, dataset, epochs, w
     assert epochs_in(MlflowClient(tracking_uri=address), dataset) == [list(range(1, epochs + 1))]
 
 
+@pytest.mark.campaign
 def test_server_that_dies_midway_is_completed_by_sync(forgotten, address):
     dataset, client = "tiny_length", MlflowClient(tracking_uri=address)
     for parameter in ("epochs", "patience"):
@@ -325,13 +330,8 @@ def is_training(process: Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    "stays",
-    [
-        pytest.param(False, marks=pytest.mark.campaign, id="shell replaced by its command"),
-        pytest.param(True, id="shell that stays"),
-    ],
-)
+@pytest.mark.campaign
+@pytest.mark.parametrize("stays", [False, True], ids=["shell replaced by its command", "shell that stays"])
 def test_training_that_outlived_dvc_is_reused(forgotten, tmp_path, stays):
     dataset = "tiny_sign"
     if stays:

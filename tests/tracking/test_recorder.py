@@ -64,6 +64,7 @@ def newest(project: Project) -> dict:
     return project.runs(DATASET, wait=False)[0]
 
 
+@pytest.mark.campaign
 def test_recorder_lives_as_long_as_a_training(project):
     training = train(project)
     try:

@@ -225,7 +225,7 @@ SIZES = (150_000, 750_000)
 """Of drafts; a whole one has 954,368 bytes."""
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_killed_creation_is_repeated(anywhere):
     folders = {anywhere.folder / str(size): size for size in SIZES}
     for folder in folders:
