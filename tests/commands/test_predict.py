@@ -56,9 +56,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_times(folder: Path) -> dict:
-    """Write rows with times that have an offset, times without one, and both; the block of the dataset."""
+    """Write rows with times that have an offset, but for one of them, times without one, and both; the block of the dataset."""
     days = pd.date_range("2024-01-01T12:00", periods=90).strftime("%Y-%m-%dT%H:%M:%S").tolist()
     rows = [[f"{day}+02:00", day, f"{day}{'Z' if n % 2 else ''}", n % 7] for n, day in enumerate(days)]
+    rows[7][0] = days[7]
     file = Path("data/raw/times/rows.csv")
     (folder / file).parent.mkdir()
     write_csv(folder / file, ["sent", "day", "both", "y"], rows)
@@ -673,10 +674,8 @@ def test_other_offsets_are_told(elsewhere):
     strange = {"sent": day, "day": f"{day} -0500", "both": f"{day}Z"}
     assert model.description.offsets == {"sent": True, "day": False}
     assert warned(elsewhere, "times", [usual, usual | {"both": f"{day}Z"}]) == (model.predict([usual, usual]), "")
-    lacks = (
-        "have no offset from UTC, but those of the training file have one; they count as UTC: add it, such as +02:00"
-    )
-    has = "have an offset, but those of the training file have none; they are converted to UTC: write local times as there"
+    lacks = "have no offset from UTC, but those of the training file usually have one; they count as UTC: add it, such as +02:00"
+    has = "have an offset, but those of the training file usually have none; they are converted to UTC: write local times as there"
     expected = [f"column '{name}': the times of 1 of 2 rows {fact}" for name, fact in (("sent", lacks), ("day", has))]
     table = pd.DataFrame([usual, strange])
     zoned = table.assign(sent=[pd.Timestamp(time) for time in table["sent"]], day=list(map(pd.Timestamp, table["day"])))

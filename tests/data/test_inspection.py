@@ -549,12 +549,16 @@ def test_times_of_programs_are_dates(tmp_path, written, known_as):
     [("%Y-%m-%d %H:%M:%S -0500", "%Y-%m-%d %H:%M:%S"), ("%Y%m%dT%H%M%SZ", "%Y-%m-%d"), ("%Y-%m-%dT%H:%M+02", "%Y-%m-%d %H:%M")],
 )  # fmt: skip
 def test_some_offsets_are_told(tmp_path, zoned, local):
-    fact = "40 times in 'when' have an offset from UTC, and 160 have none, so these count as UTC: write all with one"
-    for count in (0, 40, 200):
+    facts = {
+        1: "1 time in 'when' has an offset from UTC, and 199 have none, so these count as UTC: write all with one",
+        40: "40 times in 'when' have an offset from UTC, and 160 have none, so these count as UTC: write all with one",
+        199: "199 times in 'when' have an offset from UTC, and 1 has none, so it counts as UTC: write all with one",
+    }
+    for count in (0, 1, 40, 199, 200):
         days = [day.strftime(zoned if i < count else local) for i, day in enumerate(DAYS)]
         column, odd = dates(tmp_path, days)
         assert column.kind == "dates"
-        assert [line.startswith(fact) for line in odd if "offset" in line] == [True] * (count == 40)
+        assert [line.startswith(facts[count]) for line in odd if "offset" in line] == [True] * (count in facts)
 
 
 @pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b-%y"])

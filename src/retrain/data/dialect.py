@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.file_format import MARKERS, MINUS, SAME_SIGNS, Format
+from retrain.data.file_format import MARKERS, MINUS, ODD_SHARE, SAME_SIGNS, Format
 from retrain.data.sql_table import Table, literal, plain, signed
 from retrain.data.table_files import Expected, kind_of, open_table
 from retrain.data.text_files import (
@@ -33,7 +33,6 @@ __all__ = [
     "FIRST",
     "LOOKED_AT",
     "MOSTLY",
-    "ODD_SHARE",
     "Guess",
     "Wishes",
     "guessed_encoding",
@@ -47,8 +46,6 @@ __all__ = [
 
 HEAD, FIRST, LOOKED_AT = 100, 2_000, 20_000
 """Rows that tell which columns are worth a look, those that are looked at first, and those that are looked at closely."""
-ODD_SHARE = 0.05
-"""The largest share of values that are not numbers in a column of numbers."""
 MOSTLY = 0.5
 """The share of numbers from which a column of words is worth a look."""
 FEW_DIFFERENT = 20

@@ -73,7 +73,7 @@ class PrepareParameters(Section):
 
 
 Offsets = Annotated[dict[str, bool], Field(exclude_if=lambda found: not found)]
-"""Of each column of dates, whether its times had an offset from UTC; without those in which only some had one."""
+"""Of each column of dates, whether its times had an offset from UTC; without those in which some had one, and more than a few others none."""
 
 
 class DataFacts(Section):

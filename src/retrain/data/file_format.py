@@ -20,6 +20,7 @@ __all__ = [
     "MINUS",
     "MINUS_FIRST",
     "NEGATIVE",
+    "ODD_SHARE",
     "SAME_SIGNS",
     "SPREAD",
     "WITH_OFFSET",
@@ -37,6 +38,8 @@ MARKERS = (
     "n.a.", "k.a.", "n.d.", "n. a.", "k. a.", "<na>", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """What people write for a missing number, in lower case."""
+ODD_SHARE = 0.05
+"""The largest share of values in a column that may differ in kind from the others: words among numbers, times without an offset."""
 MINUS = "\N{MINUS SIGN}"
 SAME_SIGNS = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
 """Signs between thousands that look alike, as a regular expression."""

@@ -20,6 +20,7 @@ from retrain.data.file_format import (
     MINUS,
     MINUS_FIRST,
     NEGATIVE,
+    ODD_SHARE,
     SPREAD,
     WITH_OFFSET,
     ZONE,
@@ -208,6 +209,11 @@ class Table:
         value = self.value(name)
         has_offset = f"regexp_matches({value}, {literal(WITH_OFFSET)})"
         return self.select(f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})")[0]
+
+    def has_offsets(self, name: str) -> bool | None:
+        """Whether the values of a column of dates have an offset from UTC, apart from a few odd ones; None if more differ, or there are none."""
+        has, lacks = self.offsets(name)
+        return has > lacks if has + lacks > 0 and min(has, lacks) <= ODD_SHARE * (has + lacks) else None
 
     def wrong(self, name: str, converted: str) -> list[tuple[int, str]]:
         """The values of a column that can't be converted, with their row numbers from 0."""

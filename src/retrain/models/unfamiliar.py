@@ -122,10 +122,10 @@ class Unfamiliar:
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {outside}; {advice}"
         for name, (some, others) in self.zones.items():
             if others and self.offsets[name]:
-                fact = "have no offset from UTC, but those of the training file have one; they count as UTC"
+                fact = "have no offset from UTC, but those of the training file usually have one; they count as UTC"
                 yield f"column '{name}': the times of {others:,} of {self.rows:,} rows {fact}: add it, such as +02:00"
             if some and not self.offsets[name]:
-                fact = "have an offset, but those of the training file have none; they are converted to UTC"
+                fact = "have an offset, but those of the training file usually have none; they are converted to UTC"
                 yield f"column '{name}': the times of {some:,} of {self.rows:,} rows {fact}: write local times as there"
 
     def of_categories(self) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from retrain import schema
-from retrain.data.dialect import MOSTLY, ODD_SHARE
-from retrain.data.file_format import CLOCKS, MARKERS, WITH_OFFSET, is_clock
+from retrain.data.dialect import MOSTLY
+from retrain.data.file_format import CLOCKS, MARKERS, ODD_SHARE, WITH_OFFSET, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
 from retrain.data.sql_table import literal, moment, time_of
@@ -136,8 +136,11 @@ def some_offsets(column: Look, written: str, sentinels: tuple[str, ...]) -> Iter
     times = f"(select v from looked where v not in ({', '.join(map(literal, ('', *sentinels)))}) and {read('v', written)} is not null)"
     has, lacks = column.ask(f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})", times)
     if has and lacks:
-        fact = f"{has:,} times in {shown(column.name)} have an offset from UTC, and {lacks:,} have none"
-        yield f"{fact}, so these count as UTC: write all with one, such as 2024-12-31T23:59+02:00, or all as local times"
+        which = "1 time" if has == 1 else f"{has:,} times"
+        verbs = ["has" if count == 1 else "have" for count in (has, lacks)]
+        rest = "so it counts" if lacks == 1 else "so these count"
+        fact = f"{which} in {shown(column.name)} {verbs[0]} an offset from UTC, and {lacks:,} {verbs[1]} none"
+        yield f"{fact}, {rest} as UTC: write all with one, such as 2024-12-31T23:59+02:00, or all as local times"
 
 
 def example(written: str) -> str:

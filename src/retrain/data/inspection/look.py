@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import FIRST, LOOKED_AT, MOSTLY, ODD_SHARE, signs_of
-from retrain.data.file_format import MARKERS
+from retrain.data.dialect import FIRST, LOOKED_AT, MOSTLY, signs_of
+from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal
 

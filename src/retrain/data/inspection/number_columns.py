@@ -10,8 +10,8 @@ from itertools import product, starmap, takewhile
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, ODD_SHARE
-from retrain.data.file_format import MARKERS
+from retrain.data.dialect import LOOKED_AT
+from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of
 from retrain.data.sql_table import literal

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, MOSTLY, ODD_SHARE, is_number
-from retrain.data.file_format import MARKERS
+from retrain.data.dialect import LOOKED_AT, MOSTLY, is_number
+from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.groups import order_of_time, rows_of_one
 from retrain.data.inspection.word_columns import alike

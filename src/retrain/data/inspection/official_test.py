@@ -212,9 +212,9 @@ def other_scale(train: Table, test: Table, name: str, *, may_grow: bool) -> Iter
 
 def other_offsets(train: Table, test: Table, name: str) -> Iterator[str]:
     """That times have an offset from UTC in one of the files, and none in the other."""
-    counts = {table.shown: table.offsets(name) for table in (train, test)}
-    if sorted((has > 0, lacks > 0) for has, lacks in counts.values()) == [(False, True), (True, False)]:
-        first, second = sorted(counts, key=lambda table: -counts[table][0])
+    found = {table.shown: table.has_offsets(name) for table in (train, test)}
+    if {*found.values()} == {True, False}:
+        first, second = sorted(found, key=lambda table: not found[table])
         fact = f"times in {shown(name)} have an offset from UTC in {first} and none in {second}, so these count as UTC"
         yield f"{fact}: write the times of both files in one way"
 

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterable
 
-from retrain.data.dialect import MOSTLY, ODD_SHARE
-from retrain.data.file_format import is_clock
+from retrain.data.dialect import MOSTLY
+from retrain.data.file_format import ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import formats_of
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look

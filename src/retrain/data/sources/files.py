@@ -151,15 +151,13 @@ def read_file(
         by_kind = {kind: [name for name, own in kinds.items() if own == kind] for kind in KINDS}
         rows = table.frame(**by_kind)[[*kinds]]
         keys = keys_of(table, parameters) if is_train else None
-        counts = {name: table.offsets(name) for name in by_kind["dates"]}
+        offsets = {name: found for name in by_kind["dates"] if (found := table.has_offsets(name)) is not None}
     target = parameters.target
     if not number:
         classes = rows[target].fillna("").astype("str")
         names_of_classes = {composed(value): name for value, name in parameters.rename.items()}
         rows[target] = changed(classes, lambda value: names_of_classes.get(value, value))
     inputs = {name: rows[name].astype("category") for name in by_kind["categories"] if name != target}
-    # In a column with both, neither is strange.
-    offsets = {name: has > 0 for name, (has, lacks) in counts.items() if (has > 0) != (lacks > 0)}
     return rows.assign(**inputs), keys, offsets
 
 
