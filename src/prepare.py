@@ -144,7 +144,8 @@ def main(dataset: str) -> None:
             tables.write_parquet(draft / "keys.parquet", read.keys.loc[cleaned.rows.index].to_frame("key"))
         section = parameters.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         facts = {"counts": counts, "prepare": section, "tables": files.digests_in(draft)}
-        files.write_json(draft / FILE, facts | ({"offsets": dict(read.offsets)} if read.offsets else {}))
+        known = {"offsets": dict(read.offsets), "gaps": cleaned.gaps}
+        files.write_json(draft / FILE, facts | {name: found for name, found in known.items() if found})
     click.echo(f"prepare {dataset}: {summary(cleaned, len(read.rows), official, read.notes)}")
     for warning in warnings(cleaned, len(read.rows), official, unanswered):
         cli.warn(f"{dataset}: {warning}")

@@ -128,6 +128,7 @@ def main(dataset: str) -> None:
             prepare=prepared.parameters,
             split=parameters.model_dump(mode="json", exclude_none=True),
             offsets=prepared.offsets,
+            gaps=prepared.gaps,
             arrays=dict(sorted(files.digests_in(encoded).items())),
         )
         files.write_json(encoded / encoding_file.ENCODING, encoding.model_dump(mode="json"))

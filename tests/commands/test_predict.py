@@ -37,7 +37,7 @@ from support.project import (
 from support.service import serve
 from support.shops import ROW, write_shop, write_shops
 
-GAPS = "rows lack a value, but almost no row of the training did; fill it, or expect larger errors than in the report"
+GAPS = "rows lack a value, but {} of the training rows did; fill it, or expect larger errors than in the report"
 EMPTY = {"fare": None, "vip": None, "level": None, "zip": None, "tags": None}
 TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & market!"]
 
@@ -56,10 +56,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_times(folder: Path) -> dict:
-    """Write rows with times that have an offset, but for one of them, times without one, and both; the block of the dataset."""
+    """Write rows with times that have an offset, but for one of them, times without one and with a gap, and both; the block of the dataset."""
     days = pd.date_range("2024-01-01T12:00", periods=90).strftime("%Y-%m-%dT%H:%M:%S").tolist()
     rows = [[f"{day}+02:00", day, f"{day}{'Z' if n % 2 else ''}", n % 7] for n, day in enumerate(days)]
-    rows[7][0] = days[7]
+    rows[7][0], rows[8][1] = days[7], ""
     file = Path("data/raw/times/rows.csv")
     (folder / file).parent.mkdir()
     write_csv(folder / file, ["sent", "day", "both", "y"], rows)
@@ -511,7 +511,7 @@ def test_unknown_categories_are_told(elsewhere):
     _, told = warned(elsewhere, "shop_csv", rows)
     assert told == (
         "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
-        f"'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\nWarning: rows.jsonl, column 'zip': 1 of 7 {GAPS}\n"
+        f"'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\nWarning: rows.jsonl, column 'zip': 1 of 7 {GAPS.format('none')}\n"
     )
     for strange, name, value in (
         (50, "zip", "Ely"),
@@ -635,7 +635,7 @@ def test_numbers_in_json_need_no_unit(tmp_path, unit, values, told):
 def test_unexpected_gaps_are_told(elsewhere, name, gaps, told):
     rows = [ROW | {name: None}] * gaps + [ROW] * (100 - gaps)
     model = retrain.load(elsewhere.folder / "models/shop_jsonl")
-    expected = [f"column '{name}': {gaps} of 100 {GAPS}"] if told else []
+    expected = [f"column '{name}': {gaps} of 100 {GAPS.format('none')}"] if told else []
     with warnings.catch_warnings(record=True, action="always") as caught:
         answers = model.predict(rows)
     assert [str(warning.message) for warning in caught] == expected
@@ -643,19 +643,38 @@ def test_unexpected_gaps_are_told(elsewhere, name, gaps, told):
     assert warned(elsewhere, "shop_jsonl", rows) == (answers, lines)
 
 
-def test_gaps_of_the_training_are_usual():
-    learned = pd.DataFrame({
-        "a": [1.0, 2.0, 3.0, None],
-        "day": pd.to_datetime(["2024-01-01", "2024-01-02", None, "2024-01-04"]).astype("datetime64[s]"),
-        "level": pd.Categorical(["x", "y", "x", None]),
-        "full": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]).astype("datetime64[s]"),
-    })  # fmt: skip
-    parameters = mixed.Parameters(name="mixed", bins=8, minimum_count=1, hash_bits=8, char_ngrams=0)
-    unfamiliar = Unfamiliar(mixed.Encoder.fit_encode(learned, np.zeros((4, 1)), parameters)[0])
-    unfamiliar.add(learned.assign(a=np.nan, day=pd.NaT, level=None))
-    assert not [*unfamiliar.warnings()]
-    unfamiliar.add(learned.assign(full=pd.NaT))
-    assert [*unfamiliar.warnings()] == [f"column 'full': 4 of 8 {GAPS}"]
+@pytest.mark.parametrize(
+    ("share", "rows", "gaps", "told"),
+    [
+        (0.0, 1, 1, "none"),
+        (0.0001, 1, 1, "only 0.01 %"),
+        (1e-7, 100, 100, "only 0.00001 %"),
+        (0.0001, 100, 10, ""),
+        (0.05, 100, 16, "only 5 %"),
+        (0.05, 100, 15, ""),
+        (0.05, 3, 3, ""),  # by chance in one of seven files
+        (0.05, 4, 4, "only 5 %"),
+        (0.3, 100, 91, "only 30 %"),
+        (0.3, 100, 90, ""),
+        (0.4, 100, 100, ""),
+    ],
+)
+def test_gaps_are_compared_with_the_training(tmp_path, share, rows, gaps, told):
+    folder = write_model(tmp_path / "model", "mixed", "regression")
+    change(folder, "gaps", to={"a": 0.0, "level": share})
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        retrain.load(folder).predict([{"a": 1.0, "level": None if n < gaps else "3.0"} for n in range(rows)])
+    expected = [f"column 'level': {gaps} of {rows} {GAPS.format(told)}"] if told else []
+    assert [str(warning.message) for warning in caught] == expected
+
+
+def test_gaps_in_texts_are_told(tmp_path):
+    folder = write_model(tmp_path / "model", "ngrams", "classification")
+    change(folder, "gaps", to={"title": 0.001, "text": 0.0})
+    model = retrain.load(folder)
+    with pytest.warns(UserWarning, match=f"^column 'title': 2 of 2 {GAPS.format('only 0.1 %')}"):
+        found = model.predict([{"title": " ", "text": text} for text in TEXTS[:2]])
+    assert model.predict(TEXTS[:2]) == found
 
 
 def test_rows_without_inputs_are_counted(elsewhere):
@@ -673,6 +692,7 @@ def test_other_offsets_are_told(elsewhere):
     usual = {"sent": f"{day}+02:00", "day": day, "both": day}
     strange = {"sent": day, "day": f"{day} -0500", "both": f"{day}Z"}
     assert model.description.offsets == {"sent": True, "day": False}
+    assert model.description.gaps == {"sent": 0.0, "day": 1 / 90, "both": 0.0}
     assert warned(elsewhere, "times", [usual, usual | {"both": f"{day}Z"}]) == (model.predict([usual, usual]), "")
     lacks = "have no offset from UTC, but those of the training file usually have one; they count as UTC: add it, such as +02:00"
     has = "have an offset, but those of the training file usually have none; they are converted to UTC: write local times as there"
@@ -688,11 +708,14 @@ def test_other_offsets_are_told(elsewhere):
     assert {*told.splitlines()} == {f"Warning: rows.jsonl, {line}" for line in expected}
 
 
-def test_old_models_know_no_offsets(elsewhere):
-    day = "2024-02-03T12:00:00"
-    change(elsewhere.folder / "models/times", "offsets", to={})
-    for time in (day, f"{day}Z"):
-        assert warned(elsewhere, "times", [{"sent": time, "day": time, "both": time}])[1] == ""
+def test_old_models_know_no_offsets_and_gaps(elsewhere):
+    day, folder = "2024-02-03T12:00:00", elsewhere.folder / "models/times"
+    rows = [{"sent": time, "day": None, "both": time} for time in (day, f"{day}Z") * 2]
+    assert len(warned(elsewhere, "times", rows)[1].splitlines()) == 2
+    described = json.loads((folder / "model.json").read_text())
+    del described["offsets"], described["gaps"]
+    (folder / "model.json").write_text(json.dumps(described))
+    assert warned(elsewhere, "times", rows) == (retrain.load(folder).predict(rows), "")
 
 
 def test_other_offsets_are_counted(elsewhere):

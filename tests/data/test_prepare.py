@@ -115,7 +115,8 @@ def test_duplicates_are_found_after_repairs():
 
 def test_missing_numbers_drop_a_row():
     texts = pd.DataFrame([["", "b", "x"], ["", "", "x"]], columns=["title", "lead", "topic"], dtype="str")
-    assert cleaning.clean(texts, (), incomplete="drop", repeats="keep").dropped["without any input"] == 1
+    cleaned = cleaning.clean(texts, (), incomplete="drop", repeats="keep")
+    assert (cleaned.dropped["without any input"], cleaned.gaps) == (1, {"title": 1.0, "lead": 0.0})
     numbers = pd.DataFrame([[1.0, None, 3.0], [1.0, 2.0, 3.0]], columns=["a", "b", "y"], dtype="float64")
     cleaned = cleaning.clean(numbers, (), incomplete="drop", repeats="keep")
     assert cleaned.dropped["with a missing input"] == 1
@@ -129,6 +130,8 @@ def test_missing_inputs_may_stay():
     cleaned = cleaning.clean(numbers, (), incomplete="keep", repeats="keep")
     assert (cleaned.dropped["without any input"], cleaned.dropped["without a target"]) == (1, 1)
     assert cleaned.rows["a"].isna().tolist() == [False, True]
+    assert cleaned.gaps == {"a": 0.5, "b": 0.0}
+    assert cleaning.clean(numbers[["a", "y"]], (), incomplete="keep", repeats="keep").gaps == {}
 
 
 def test_ordered_classes_come_first():

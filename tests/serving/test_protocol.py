@@ -12,6 +12,7 @@ from retrain.serving.app import PROTOCOL
 import pandas as pd
 import pytest
 import requests
+from support.model_folders import change
 from support.service import model_that_answers, serve
 
 JSON, CSV = "application/json", "text/csv"
@@ -22,6 +23,7 @@ TEXTS = ["the ship and the harbour", "a cow", "", "the tram", "a ship near the b
 def texts(tmp_path_factory):
     """A server of texts in two columns, and the model."""
     folder = model_that_answers(tmp_path_factory.mktemp("texts") / "boats")
+    change(folder, "gaps", to={"title": 0.0, "text": 0.0})
     with serve(folder.parent / "log", str(folder)) as service:
         yield service, retrain.load(folder)
 
@@ -38,6 +40,7 @@ def numbers(tmp_path_factory):
 def mixed(tmp_path_factory):
     """A server of a number and a category, and the model."""
     folder = model_that_answers(tmp_path_factory.mktemp("mixed") / "sizes", "mixed", "regression")
+    change(folder, "gaps", to={"a": 0.0, "level": 0.1})
     with serve(folder.parent / "log", str(folder)) as service:
         yield service, retrain.load(folder)
 
@@ -198,6 +201,10 @@ def test_metrics_count(texts):
         before[1] + 1,
     )
     assert value("retrain_serve_model_info") == 1
+    gaps = 'retrain_serve_unexpected_gaps_total{column="title"}'
+    rows = b'{"inputs": {"title": ["", null, "a", ""], "text": ["a", "b", "", ""]}}'
+    counts = [service.post(body) and value(gaps) for body in (rows, b'{"inputs": ["a", "b"]}', rows)]
+    assert [count - counts[0] for count in counts] == [0, 0, 2]
 
 
 def test_unknown_categories_are_counted(mixed):

@@ -264,7 +264,9 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
         frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
         bare = {name: found for name in given.units_in if name in names and (found := opened.without_unit(name))[0]}
         zones = {name: opened.offsets(name) for name in names if name in model.offsets}
-        unfamiliar = Unfamiliar(model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones)
+        unfamiliar = Unfamiliar(
+            model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones, gaps=model.gaps
+        )
         yield len(opened), bad, lambda: map(partial(as_known, known=model.encoder.known), frames()), unfamiliar
         if (swallowed := swallowed_rows(opened)) is not None:
             cli.warn(str(swallowed))

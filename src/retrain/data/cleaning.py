@@ -55,6 +55,8 @@ class Cleaned:
     """Rows whose inputs and target an earlier row has too."""
     contradicting: int
     """Rows whose inputs another row has with another class; 0 for numbers."""
+    gaps: dict[str, float]
+    """See `encoding_file.Gaps`."""
 
 
 def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, repeats: str) -> Cleaned:
@@ -70,7 +72,8 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     tidied = tidy(table, repairs)
     missing = tidied.isna()
     unlabelled = without_target(tidied)
-    blank = (missing | tidied.isin([""]))[inputs].all(axis=1) & ~unlabelled
+    empty = (missing | tidied.isin([""]))[inputs]
+    blank = empty.all(axis=1) & ~unlabelled
     gaps = missing.any(axis=1) & ~unlabelled & ~blank & (incomplete == "drop")
     gone = unlabelled | blank | gaps
     kept = tidied[~gone] if gone.any() else tidied
@@ -78,7 +81,8 @@ def clean(table: pd.DataFrame, repairs: tuple[str, ...], *, incomplete: str, rep
     rows = kept if repeats == "keep" else kept[~repeated] if repeats == "once" else majority(kept, inputs, target)
     reasons = {"without a target": unlabelled, "without any input": blank, "with a missing input": gaps}
     dropped = {reason: int(where.sum()) for reason, where in reasons.items()}
-    return Cleaned(rows, {**dropped, "repeated": len(kept) - len(rows)}, int(repeated.sum()), contradicting)
+    shares = {str(name): float(empty.loc[rows.index, name].mean()) for name in inputs if len(inputs) > 1}
+    return Cleaned(rows, {**dropped, "repeated": len(kept) - len(rows)}, int(repeated.sum()), contradicting, shares)
 
 
 def without_target(tidied: pd.DataFrame) -> "pd.Series[bool]":

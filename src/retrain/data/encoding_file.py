@@ -14,6 +14,7 @@ __all__ = [
     "GROUPS",
     "DataFacts",
     "Encoding",
+    "Gaps",
     "LearnedEncoder",
     "LearnedTask",
     "Offsets",
@@ -75,6 +76,9 @@ class PrepareParameters(Section):
 Offsets = Annotated[dict[str, bool], Field(exclude_if=lambda found: not found)]
 """Of each column of dates, whether its times had an offset from UTC; without those in which some had one, and more than a few others none."""
 
+Gaps = Annotated[dict[str, Annotated[float, Field(ge=0, le=1)]], Field(exclude_if=lambda found: not found)]
+"""Of each input column, the share of the rows that are kept in which it is empty; none for a single input, which no row lacks."""
+
 
 class DataFacts(Section):
     """The facts about the data in both `encoding.json` and `model.json`."""
@@ -85,6 +89,8 @@ class DataFacts(Section):
     prepare: PrepareParameters
     split: dict[str, Any]
     offsets: Offsets = Field(default_factory=dict)
+    gaps: Gaps = Field(default_factory=dict)
+    """Models of earlier versions have none."""
 
 
 class Encoding(DataFacts):

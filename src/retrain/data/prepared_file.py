@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import files, schema
-from retrain.data.encoding_file import Offsets, PrepareParameters
+from retrain.data.encoding_file import Gaps, Offsets, PrepareParameters
 from retrain.errors import RetrainError
 from retrain.schema import Section
 
@@ -28,6 +28,7 @@ class Prepared(Section):
     tables: dict[str, str]
     """The SHA-256 of each table, by its file name."""
     offsets: Offsets = Field(default_factory=dict)
+    gaps: Gaps = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PreparedRows:
     """The group or the time of each row, if splits go by one."""
     parameters: PrepareParameters
     offsets: Offsets
+    gaps: Gaps
 
     @property
     def groups(self) -> "pd.Series[Any] | None":
@@ -64,4 +66,4 @@ def read_prepared(folder: Path) -> PreparedRows:
     keys = found.get("keys.parquet")
     own = None if keys is None else keys["key"]
     test = found.get("test.parquet")
-    return PreparedRows(found["rows.parquet"], test, own, prepared.prepare, prepared.offsets)
+    return PreparedRows(found["rows.parquet"], test, own, prepared.prepare, prepared.offsets, prepared.gaps)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["RawRows", "are_empty", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units", "zones"]
+__all__ = ["RawRows", "are_texts", "columns_of", "gaps", "is_missing", "spelt", "unknown", "without_units", "zones"]
 
 
 RawRows: TypeAlias = (
@@ -104,10 +104,16 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
             raise RetrainError(ROWS, "has columns of different lengths", "give each column a value for each row")
         return lists
     several: list[Any] = list(rows)
-    if all(isinstance(row, str) for row in several):
+    if are_texts(several):
         return of_texts(several, encoder) if several else {name: [] for name in names}
     found = [of_row(row, names, f"row {place}") for place, row in enumerate(several, start=1)]
     return {name: [row[name] for row in found] for name in names}
+
+
+def are_texts(rows: RawRows) -> bool:
+    """Whether rows are bare texts, which fill one column."""
+    is_table = hasattr(rows, "columns") or isinstance(rows, Mapping)
+    return not is_table and all(isinstance(row, str) for row in rows)
 
 
 def of_arrow(table: "pa.Table") -> "pd.DataFrame":
@@ -285,11 +291,12 @@ def are_empty(values: Iterable[Any], kind: str) -> np.ndarray:
     return np.array([not isinstance(value, str) or not value.strip() for value in values], bool)
 
 
-def gaps(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> dict[str, int]:
-    """The number of empty values of each column that was never empty in the training; none where all are filled."""
-    kinds = dict(zip(encoder.columns, encoder.kinds, strict=True))
-    found = {name: int(are_empty(columns[name], kinds[name]).sum()) for name in encoder.complete}
-    return {name: count for name, count in found.items() if count}
+def gaps(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encoder") -> tuple[dict[str, int], int]:
+    """The number of rows in which each column is empty and another one is not, and of those without any value."""
+    kinds = zip(encoder.columns, encoder.kinds, strict=True)
+    empty = {name: are_empty(columns[name], kind) for name, kind in kinds}
+    blank = np.logical_and.reduce([*empty.values()])
+    return {name: int((found & ~blank).sum()) for name, found in empty.items()}, int(blank.sum())
 
 
 def number(value: Any, name: str, written: Format) -> float:

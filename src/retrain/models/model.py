@@ -9,11 +9,11 @@ from typing import Any
 from retrain import files, schema
 from retrain.data.encoders import Encoder
 from retrain.data.file_format import Format
-from retrain.data.raw_rows import RawRows, columns_of, without_units, zones
+from retrain.data.raw_rows import RawRows, are_texts, columns_of, without_units, zones
 from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor
-from retrain.models.unfamiliar import Unfamiliar
+from retrain.models.unfamiliar import CLEARLY, Unfamiliar
 
 __all__ = ["Answer", "Columns", "Model", "load", "sha256_of"]
 
@@ -72,6 +72,11 @@ class Model:
         """Whether the times of each column of dates had an offset in the training file; empty if that is not known."""
         return self.description.offsets
 
+    @cached_property
+    def gaps(self) -> dict[str, float]:
+        """The share of the training rows that lacked a value in each column, without columns that lacked so many that no file can have clearly more; empty if that is not known."""
+        return {name: share for name, share in self.description.gaps.items() if CLEARLY * share < 1}
+
     def predict(self, rows: RawRows) -> list[Answer]:
         """The answers to rows, in their order.
 
@@ -86,7 +91,9 @@ class Model:
         """
         columns = self.columns_of(rows)
         zones = self.zones_of(rows)
-        unfamiliar = Unfamiliar(self.encoder, units=self.written.units_in, offsets=self.offsets, zones=zones)
+        unfamiliar = Unfamiliar(
+            self.encoder, units=self.written.units_in, offsets=self.offsets, zones=zones, gaps=self.gaps_of(rows)
+        )
         unfamiliar.add(columns)
         unfamiliar.bare |= {
             name: (len(bare), bare[0]) for name, bare in without_units(rows, self.encoder, self.written) if bare
@@ -102,6 +109,10 @@ class Model:
     def zones_of(self, rows: RawRows) -> dict[str, tuple[int, int]]:
         """How many values of each column of dates have an offset, and how many have none."""
         return zones(rows, self.encoder, self.written, self.offsets)
+
+    def gaps_of(self, rows: RawRows) -> dict[str, float]:
+        """The `gaps` to compare these rows with: none for bare texts, which leave the other columns empty on purpose."""
+        return {} if are_texts(rows) else self.gaps
 
     def answers(self, columns: Columns) -> list[Answer]:
         """The answers to what `columns_of` returns, or to several of them put together."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Unfamiliar"]
+__all__ = ["CLEARLY", "Unfamiliar"]
 
 
 SHOWN = 3
@@ -26,8 +26,9 @@ BEYOND = 0.1
 """How far outside the dates of the training a date may be, as a share of their time."""
 
 
-OFTEN = 0.1
-"""The share of rows in which a column must be empty to be strange, if it was never empty in the training."""
+OFTEN, CLEARLY, BY_CHANCE = 0.1, 3, 0.01
+"""A column has strange gaps if more than a tenth of the rows lack a value, and more than three times the share of the training,
+because fewer spoil few answers or may be chance. Where the training's share gives a file one gap in more than 1 of 100 cases, it counts as one at least."""
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Unfamiliar:
     misspelt: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
     """The same of those that a known value is similar to, such as 1067 to 01067."""
     empty: Counter[str] = field(default_factory=Counter)
-    """Of each column that was never empty in the training, the number of rows without a value, but with another one."""
+    """Of each column, the number of rows without a value, but with another one."""
     blank: int = 0
     """The rows without any value."""
     units: Mapping[str, str] = field(default_factory=dict)
@@ -59,16 +60,16 @@ class Unfamiliar:
     """Whether the times of each column of dates had an offset in the training file: `Description.offsets`."""
     zones: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of each of these columns, the number of values with and without an offset."""
+    gaps: Mapping[str, float] = field(default_factory=dict)
+    """Of each column, the share of the training rows without a value, if that is known: `Description.gaps`."""
 
     def add(self, columns: "Mapping[str, Any] | pd.DataFrame") -> None:
         """Count those of some rows: a table, or the values of each column."""
-        from retrain.data.raw_rows import are_empty, unknown
+        from retrain.data.raw_rows import gaps, unknown
 
-        kinds = zip(self.encoder.columns, self.encoder.kinds, strict=True)
-        empty = {name: are_empty(columns[name], kind) for name, kind in kinds}
-        blank = np.logical_and.reduce([*empty.values()])
-        self.blank += int(blank.sum())
-        self.empty.update({name: int((empty[name] & ~blank).sum()) for name in empty if name in self.encoder.complete})
+        empty, blank = gaps(columns, self.encoder)
+        self.empty.update(empty)
+        self.blank += blank
         self.rows += len(columns[self.encoder.columns[0]])
         for name, (low, high) in self.encoder.ranges.items():
             values = np.asarray(columns[name])
@@ -139,9 +140,12 @@ class Unfamiliar:
 
     def of_gaps(self) -> Iterator[str]:
         """What to say about values that are missing."""
-        for name, some in self.empty.items():
-            if some > OFTEN * self.rows:
-                fact = f"{some:,} of {self.rows:,} rows lack a value, but almost no row of the training did"
+        for name, share in self.gaps.items():
+            usual, some = share * self.rows, self.empty[name]
+            if some > max(OFTEN * self.rows, CLEARLY * max(usual, float(usual > BY_CHANCE))):
+                percent = np.format_float_positional(100 * share, 2, fractional=False, trim="-")
+                others = f"only {percent} %" if share else "none"
+                fact = f"{some:,} of {self.rows:,} rows lack a value, but {others} of the training rows did"
                 yield f"column '{name}': {fact}; fill it, or expect larger errors than in the report"
         if self.blank:
             fact = f"all inputs of {self.blank:,} of {self.rows:,} rows are empty, so their answers mean nothing"

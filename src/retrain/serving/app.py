@@ -249,8 +249,10 @@ def counted(model: Model, columns: Columns, rows: RawRows) -> Strange:
     """The number of values that the model does not know, as `Counters.strange` has them."""
     offsets = {(ZONES, name): found[model.offsets[name]] for name, found in model.zones_of(rows).items()}
     categories = {(UNKNOWN, name): len(values) for name, values in unknown(columns, model.encoder).items()}
-    empty = {(EMPTY, name): count for name, count in gaps(columns, model.encoder).items()}
-    return categories | empty | {place: count for place, count in offsets.items() if count}
+    usual = model.gaps_of(rows)
+    found = gaps(columns, model.encoder)[0] if usual else {}
+    empty = {(EMPTY, name): count for name, count in found.items() if name in usual}
+    return categories | {place: count for place, count in (offsets | empty).items() if count}
 
 
 def answers_of(model: Model, columns: Columns) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ NAME = "retrain_serve"
 UNKNOWN, EMPTY, ZONES = "unknown_categories_total", "unexpected_gaps_total", "unexpected_offsets_total"
 STRANGE = {
     UNKNOWN: "Predicted rows with a category that the model does not know.",
-    EMPTY: "Predicted rows without a value in a column that was never, or hardly ever, empty in the training.",
+    EMPTY: "Predicted rows without a value in a column, but with another one, if the column was filled in two thirds of the training rows or more.",
     ZONES: "Predicted rows with an offset from UTC in a column of times that had none in the training, or without one where it had.",
 }
 

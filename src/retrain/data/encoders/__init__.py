@@ -73,10 +73,6 @@ class Encoder(Protocol):
         """For each column of categories, the values that were learned from."""
 
     @property
-    def complete(self) -> frozenset[str]:
-        """The columns that may be empty, but were never, or hardly ever, in what was learned from."""
-
-    @property
     def size(self) -> Any:
         """The size that the network needs: the number of tokens or features, or of columns."""
 

@@ -58,11 +58,6 @@ class OfText:
         """No column holds categories."""
         return {}
 
-    @property
-    def complete(self) -> frozenset[str]:
-        """No column holds numbers, categories or dates."""
-        return frozenset()
-
     @staticmethod
     def contents(rows: "pd.DataFrame") -> list[bytes]:
         """The words of each row, without case, punctuation and spacing; see `content_of` for texts of few words."""

@@ -237,12 +237,6 @@ class Encoder:
         """The values of each category that are frequent enough to have a code."""
         return {one.column: frozenset(value for value in one.known if value is not None) for one in self.categories}
 
-    @cached_property
-    def complete(self) -> frozenset[str]:
-        """The columns that were never empty, or too rarely for a code of its own."""
-        numbers = {one.column for one in self.numbers if one.part in (None, "days") and not one.missing}
-        return frozenset(numbers | {one.column for one in self.categories if None not in one.known})
-
     @property
     def size(self) -> Size:
         """The sizes of the arrays."""

@@ -101,11 +101,6 @@ class Encoder:
         return {}
 
     @property
-    def complete(self) -> frozenset[str]:
-        """No value may be missing."""
-        return frozenset()
-
-    @property
     def size(self) -> int:
         """The number of columns."""
         return len(self.columns)
