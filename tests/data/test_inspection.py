@@ -294,6 +294,33 @@ def test_amounts_are_not_lost_silently(tmp_path):
     ]
 
 
+def test_a_target_of_numbers_with_a_few_words_is_told(tmp_path):
+    for words, fact in (
+        (("5 years", "about 5"), "'5 years' (10 rows), 'about 5' (10 rows) are not: write them as numbers too, unless they are classes"),
+        (("retired", "retired"), "'retired' (20 rows) is not: if that means a missing value, add it with --missing"),
+    ):  # fmt: skip
+        rows = [f"{x:.2f},{words[i // 10 % 2] if i % 10 == 0 else i % 23}" for i, x in enumerate(X)]
+        columns, _, odd, _ = looked_at(tmp_path, "a,worked", rows)
+        assert columns["worked"].predict == "label"
+        assert odd[0] == f"90% of 'worked' are numbers, but {fact}"
+
+
+def test_several_choices_in_a_cell_are_told(tmp_path):
+    tools = ["Excel", "Python", "R", "Tableau"]
+    some = [[own for own in tools if DRAW.random() < 0.5] for _ in X]
+    for cells, are_several in (
+        ([";".join(own) for own in some], True),
+        ([", ".join(own) for own in some], True),
+        (["|".join(str(tools.index(one)) for one in own) for own in some], True),
+        ([("less meetings; more time", "nothing", "better pay")[i % 3] for i in range(len(X))], False),
+        ([("Bern, CH", "Lyon, FR", "Nice, FR")[i % 3] for i in range(len(X))], False),
+    ):
+        rows = [f'"{own}",{x:.2f}' for own, x in zip(cells, X, strict=True)]
+        _, _, odd, _ = looked_at(tmp_path, "tools,y", rows)
+        told = any("seem to be several choices" in line and "add --text tools" in line for line in odd)
+        assert told == are_several, (cells[:3], odd)
+
+
 def test_dates_and_several_labels_as_target(tmp_path):
     _, _, odd, _ = looked_at(tmp_path, "a,when", [f"{x:.2f},2024-0{1 + i % 9}-01" for i, x in enumerate(X)])
     assert odd[0].startswith("the target 'when' holds dates, and each is a class: to predict a time, ")
@@ -457,7 +484,10 @@ def test_a_column_may_be_called_rowid(tmp_path):
 def test_second_headers_are_named(tmp_path):
     rows = ["s,°C,m", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
     _, _, odd, _ = looked_at(tmp_path, "time,heat,y", rows)
-    assert odd[0].startswith("rows.csv, line 2 looks like a second header, but counts as a row: ")
+    assert odd[0] == "rows.csv, line 2 looks like a second header, but counts as a row: remove it from the file"
+    units = ["s,m,m", ",Avg,Avg", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
+    _, _, odd, _ = looked_at(tmp_path, "time,heat,y", units)
+    assert not any("summary" in line for line in odd)
     rows = [
         '"How old?","Happy?"',
         '"{""ImportId"":""Q1""}","{""ImportId"":""Q2""}"',
@@ -668,6 +698,8 @@ def test_several_labels_in_a_cell_are_told(tmp_path, labels, are_several):
 
 
 def test_a_missing_label_is_no_class(tmp_path):
+    rows = [f"{x:.3f},{['[]', 'a', 'b'][i % 3]}" for i, x in enumerate(X)]
+    assert any(line.startswith("the class '[]' may mean that the label is missing") for line in looked_at(tmp_path, "x,y", rows)[2])  # fmt: skip
     rows = [f"{x:.3f},{'NaN' if i % 4 == 0 else i % 2}" for i, x in enumerate(X)]
     columns, _, odd, _ = looked_at(tmp_path, "x,y", rows)
     assert columns["y"].why == "a label, because its values are 0, 1; 'NaN' (50 rows) counts as missing"

@@ -20,7 +20,7 @@ from retrain.data.inspection.number_columns import (
     plain_numbers,
     two_marks,
 )
-from retrain.data.inspection.several_values import several_values
+from retrain.data.inspection.several_values import several_choices, several_values
 from retrain.data.inspection.word_columns import amounts, word_column
 from retrain.data.sql_table import Table, literal
 from retrain.errors import RetrainError
@@ -97,6 +97,7 @@ def column_of(column: Look, wish: str | None) -> Column:
         or other_mark(column)
         or may_be_labels(column, f"--numbers {shlex.quote(column.name)}")
         or found.doubts
+        or (found.kind == "categories" and several_choices(column))
         or almost_dates(column)
         or column.mixed(are_numbers=False)
         or amounts(column, found)
@@ -137,6 +138,8 @@ def target_column(column: Look, predict: str | None) -> Column:
         dates = f"the target {shown(column.name)} holds dates, and each is a class: {PREDICT_DAYS}"
         label = column.column("target", why, predict="label")
         doubts = (dates,) if formats_of(column) else may_be_labels(column, "--predict number")
+        if predict is None and not doubts and not zeros:
+            doubts = column.almost_numbers("classes")
         if predict is None and not doubts and column.distinct > FEW_CLASSES:
             doubts = column.mixed(are_numbers=False) or amounts(column, label, "classes")
         return replace(label, doubts=doubts)

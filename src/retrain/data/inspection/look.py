@@ -83,16 +83,15 @@ class Look:
         """Strangers that have digits, such as <0.5 and 5.2k."""
         return [text for text in self.strangers if re.search(r"\d", text)]
 
-    @property
-    def almost_numbers(self) -> tuple[str, ...]:
-        """What to say about a column of words if most of them are numbers."""
+    def almost_numbers(self, otherwise: str = "codes") -> tuple[str, ...]:
+        """What to say about a column of words if most of them are numbers; if they are not, they are what `otherwise` says."""
         share, strangers = 1 - self.strange / max(1, self.filled), self.strangers
         if WORDS_ALONE in strangers or not strangers or share < MOSTLY:
             return ()
         words = ", ".join(f"{shown(text)} ({rows_of(self.odd[text])})" for text in strangers[:3])
         fact = f"{share:.0%} of {shown(self.name)} are numbers, but {words} {'are' if strangers[1:] else 'is'} not"
         hint = "if that means a missing value, add it with --missing"
-        return (f"{fact}: {'write them as numbers too, unless they are codes' if self.amounts else hint}",)
+        return (f"{fact}: {f'write them as numbers too, unless they are {otherwise}' if self.amounts else hint}",)
 
     def mixed(self, *, are_numbers: bool) -> tuple[str, ...]:
         """What to say about values with different units, or with and without one."""

@@ -13,6 +13,7 @@ from retrain.data.dialect import LOOKED_AT, MOSTLY, is_number
 from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.groups import order_of_time, rows_of_one
+from retrain.data.inspection.several_values import joined
 from retrain.data.inspection.word_columns import alike
 from retrain.data.sql_table import Table, literal, moment
 
@@ -40,6 +41,8 @@ CHANCE = 1e-6
 """How likely it may be that a column is one to one with the target by chance."""
 NAMED = 6
 """Columns and classes that a message names."""
+HEADERS = 3
+"""First rows that may be further lines of a header."""
 SUMMARIES, SUMMARY = (
     3,
     r"(?i)((((grand|sub)[ -]?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt)|(mean|average|avg|mittelwert|durchschnitt)):?",
@@ -47,6 +50,9 @@ SUMMARIES, SUMMARY = (
 """Last rows that may hold the totals or the means of others, and what they are called."""
 LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
+
+NO_VALUES = ("[]", "{}")
+"""Lists and objects without a value, as annotation programs write them for a row without a label."""
 
 
 def oddities(
@@ -157,13 +163,14 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """First rows that look like further lines of a header: units, or questions and IDs as survey programs write them."""
     numbers = [own.name for own in columns if own.kind == "numbers" or own.predict == "number"]
     found = []
-    for row, cells in enumerate(table.cells("where rowid < 3 order by rowid")):
+    for row, cells in enumerate(table.cells(f"where rowid < {HEADERS} order by rowid")):
         words = [name for name in numbers if is_word(table, name, row, cells[table.names.index(name)])]
         survey = any("ImportId" in cell for cell in cells)
         if survey or (len(numbers) > 1 and len(words) >= max(2, len(numbers) / 2)):
-            found.append(table.place(row))
+            found.append(row)
     if found:
-        yield f"{found[-1]} looks like a second header, but counts as a row: remove it from the file, and what is between it and the header"
+        between = ", and what is between it and the header" if found[-1] else ""
+        yield f"{table.place(found[-1])} looks like a second header, but counts as a row: remove it from the file{between}"
 
 
 def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
@@ -184,9 +191,7 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             yield to_remove(table, [(row,)], f"looks like the {what} of other rows")
     for own in columns:
         if own.kind == "categories" or any(re.fullmatch(SUMMARY, marker) for marker in own.markers):
-            inside = (
-                f"where rowid < {last} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)}) order by rowid"
-            )
+            inside = f"where rowid between {HEADERS} and {last - 1} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)}) order by rowid"
             rows = table.select("rowid", inside)
             if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for cells in table.cells(inside)):
                 yield to_remove(table, rows, "looks like a summary of other rows")
@@ -249,7 +254,7 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
     rare = [name for name, count in counts.items() if count < RARE]
     if rare:
         yield f"{len(rare):,} of {len(counts):,} classes {'have' if rare[1:] else 'has'} fewer than {RARE} rows: {listed(rare)}"
-    absent = [name for name in counts if name.lower() in MARKERS]
+    absent = [name for name in counts if name.lower() in MARKERS or name in NO_VALUES]
     if absent:
         yield f"the class {listed(absent)} may mean that the label is missing: if so, add it with --missing"
     for names in alike(counts)[:NAMED]:
@@ -273,19 +278,7 @@ def several_labels(names: Collection[str]) -> str:
     parted = [part.strip() for name in names for part in re.split("[;|]", name)]
     if len(parted) > len(names) and len({*parted}) < len(parted):
         return next(name for name in names if re.search("[;|]", name))
-    return next(filter(None, (joined_labels(names, sign) for sign in (", ", *",/&#+"))), "")
-
-
-def joined_labels(names: Collection[str], sign: str) -> str:
-    """A class of several words with signs between them, if most words change their place, as in 'a, b' and 'b, c'; else nothing."""
-    places: dict[str, set[int]] = {}
-    for name in names:
-        for place, part in enumerate(name.split(sign)):
-            places.setdefault(part.strip(), set()).add(place)
-    # Digits with a sign between them are fractions, dates or amounts.
-    words = [found for part, found in places.items() if sign == ", " or re.search(r"[^\W\d_]", part)]
-    moving = sum(len(found) > 1 for found in words)
-    return max(names, key=lambda name: name.count(sign)) if moving > len(places) / 2 else ""
+    return next(filter(None, (joined(names, sign) for sign in (", ", *",/&#+"))), "")
 
 
 def about_number(table: Table, target: Column) -> Iterator[str]:

@@ -20,6 +20,10 @@ __all__ = ["check_names", "classes_of_both", "oddities_of_order", "oddities_of_t
 
 SCALE = 2.0
 """Typical numbers of two files that differ by this factor may have different units."""
+UNANSWERED = (
+    "if the answers are not known, leave out --test-file, and give the file to retrain predict after the training"
+)
+"""What to do about a test file with one answer for all rows, as those of competitions have."""
 CODE = re.compile(r"0\d+|-?\d{16,}")
 """Digits that are a name and not a number."""
 
@@ -44,6 +48,9 @@ def check_names(train: Table, test: Table, columns: Sequence[Column], dataset: s
             fact, header = f"has no column of {train.shown}", test.reading[0].join(train.names)
             hint = f"if its first line is a row, write the names above it: {schema.shortened(header, 60)}"
         raise RetrainError(test.shown, fact, hint)
+    if not any(schema.column_name(column.name) in own for column in columns[1:]):
+        fact = f"has answers, but no column of {train.shown} to predict them from"
+        raise RetrainError(test.shown, fact, "give one file with both; a sample of a submission has no real answers")
     for column in columns:
         test.column(column.name)
 
@@ -91,6 +98,11 @@ def oddities_of_test(
         raise RetrainError(test.shown, f"has no value in '{target.name}'", "enter the answers")
     if target.predict == "label":
         yield from unknown_classes(train, test, target, classes)
+    answer = label_of(test, target) if target.predict == "label" else test.number(target.name)
+    first, different = test.ask(f"min({answer}), count(distinct {answer})")
+    if different == 1 and answered > 1:
+        same = shown(first) if target.predict == "label" else number_text(first)
+        yield f"all {answered:,} rows of {test.shown} have the answer {same}: {UNANSWERED}"
     yield from without_target(len(test), len(test) - answered, test.shown)
     yield from rows_of_both(train, test, columns)
     may_grow = is_by_time or is_later(train, test, columns)
@@ -166,7 +178,8 @@ def unknown_classes(train: Table, test: Table, target: Column, classes: Mapping[
     both = f"{train.shown} has {schema.some_of(list(classes))}"
     if len(unknown) == len(counts):
         fact = f"has {schema.some_of(unknown)} in '{target.name}', which no row of {train.shown} has"
-        raise RetrainError(test.shown, fact, f"write the classes of both files in one way: {both}")
+        hint = f"write the classes of both files in one way: {both}"
+        raise RetrainError(test.shown, fact, hint if unknown[1:] else f"{hint}; {UNANSWERED}")
     if unknown:
         rows = sum(counts[name] for name in unknown)
         which = f"1 row of {test.shown} has" if rows == 1 else f"{rows:,} rows of {test.shown} have"

@@ -1,7 +1,9 @@
 """Columns whose values hold several values each: objects and lists, as JSON and Parquet have them."""
 
 import json
+import re
 import shlex
+from collections.abc import Collection
 
 from retrain.data.dialect import MOSTLY
 from retrain.data.inspection.column import shown
@@ -9,11 +11,13 @@ from retrain.data.inspection.look import FEW_CLASSES, Look
 from retrain.data.sql_table import literal
 from retrain.data.text_files import with_command
 
-__all__ = ["several_values"]
+__all__ = ["joined", "several_choices", "several_values"]
 
 
 OBJECT, LIST = r"(?s)\{.*:.*\}", r"(?s)\[.*,.*\]"
 NUMBERS = r"(?s)\[[-+\d.,eE\s]*,[-+\d.,eE\s]*\]"
+CHOICES = (";", "|")
+"""The signs that survey programs write between the choices of one answer."""
 
 
 def several_values(column: Look) -> tuple[str, ...]:
@@ -33,6 +37,34 @@ def several_values(column: Look) -> tuple[str, ...]:
     if lists > MOSTLY and column.distinct > FEW_CLASSES:
         return (f"each list in {name} is read as one value: to learn from the words in it, add {option}",)
     return ()
+
+
+def several_choices(column: Look) -> tuple[str, ...]:
+    """What to say about categories that seem to be several choices, such as 'a;b' and 'b;c'."""
+    signs = "".join((*CHOICES, ","))
+    if not column.ask(f"bool_or(regexp_matches(v, '[{signs}]'))", column.sample)[0]:
+        return ()
+    names = [
+        name
+        for (name,) in column.table.connection.execute(f"select distinct v from {column.sample} order by 1").fetchall()
+    ]
+    first = next(filter(None, (joined(names, sign) for sign in (*CHOICES, ", ", ","))), "")
+    fact = (
+        f"values in {shown(column.name)} such as {shown(first)} seem to be several choices, but count as one category"
+    )
+    return (f"{fact}: to learn from the words in it, add --text {shlex.quote(column.name)}",) if first else ()
+
+
+def joined(names: Collection[str], sign: str) -> str:
+    """A name of several words with signs between them, if most words change their place, as in 'a, b' and 'b, c'; else nothing."""
+    places: dict[str, set[int]] = {}
+    for name in names:
+        for place, part in enumerate(name.split(sign)):
+            places.setdefault(part.strip(), set()).add(place)
+    # Digits with another sign between them are fractions, dates or amounts.
+    words = [found for part, found in places.items() if sign in (", ", *CHOICES) or re.search(r"[^\W\d_]", part)]
+    moving = sum(len(found) > 1 for found in words)
+    return max(names, key=lambda name: name.count(sign)) if moving > len(places) / 2 else ""
 
 
 def of_keys(column: Look) -> str:

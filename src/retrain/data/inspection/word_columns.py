@@ -37,7 +37,7 @@ def word_column(column: Look) -> Column:
     words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
     shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
     unspaced, parted = column.ask(shares, column.sample)
-    many, doubts = column.is_varied, column.almost_numbers
+    many, doubts = column.is_varied, column.almost_numbers()
     scattered = many and column.distinct > SCATTERED * column.filled
     few_words = scattered and parted > 1 - ODD_SHARE and letters < LONG
     if many and (words >= WORDS or letters > LONG or (unspaced > 0.5 and letters > WORDS)):
