@@ -1,6 +1,7 @@
 """What the server answers: MLflow's scoring protocol, errors, and what it tells about itself."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -124,7 +125,9 @@ def test_no_rows_no_answers(texts):
         (b'{"inputs": ["secret"]}', JSON, 400, "this model takes numbers (a, b), not texts; give rows by column names"),
         (b'{"inputs": [{"a": 1}]}', JSON, 400, "row 1 has no column 'b'"),
         (b'{"inputs": [{"a": 1, "b": null}]}', JSON, 400, "row 1, column 'b' is missing; give a value"),
-        (b'{"inputs": [{"a": 1, "b": NaN}]}', JSON, 400, "the body is not JSON"),
+        (b'{"inputs": [{"a": 1, "b": NaN}]}', JSON, 400, "row 1, column 'b' is missing; give a value"),
+        (b'{"inputs": [{"a": 1, "b": -NaN}]}', JSON, 400, "the body is not JSON"),
+        (b'{"inputs": [NaN, "' + b'\\"' * 1_000_000, JSON, 400, "the body is not JSON"),
         (b'{"inputs": [{"a": 1, "b": Infinity}]}', JSON, 400, "the body is not JSON"),
         (b'{"inputs": [{"a": 1, "b": 1e999}]}', JSON, 400, ""),
         (b'{"inputs": [{"a": 1, "b": "secret"}]}', JSON, 400, "row 1, column 'b' is not a number"),
@@ -144,6 +147,12 @@ def test_no_rows_no_answers(texts):
         (b'{"inputs": [{"a": 1, "b": 3}], "inputs": []}', JSON, 400, "the same key twice"),
         (b'{"inputs": ' + b"[" * 300 + b"]" * 300 + b"}", JSON, 400, "the body is nested too deeply"),
         (b"", CSV, 400, "the header must have a different name for each column"),
+        (
+            b"a;b\n1,5;2,5\n",
+            CSV,
+            400,
+            "the header has ';' between its names; separate values with commas, or send JSON",
+        ),
         (b"a,b\n1,2\n3\n", CSV, 400, "row 2 has 1 values, but the header has 2"),
         (b'a,b\n1,"2', CSV, 400, "the body is not CSV: line 2"),
         (b"a,b\n1,\xff\n", CSV, 400, "the body is not UTF-8"),
@@ -236,10 +245,12 @@ def test_concurrent_answers_are_their_own(texts):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow's own, while it is imported
-def test_mlflow_client(texts, numbers):
+def test_mlflow_client(texts, numbers, mixed):
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    for (service, model), rows in ((texts, [{"title": "a", "text": "ship"}]), (numbers, ROWS)):
+    gaps = [{"a": math.nan, "level": '"NaN\\'}, {"a": 2.5, "level": "4.0"}]  # the client sends NaN, which is no JSON
+    served = ((texts, [{"title": "a", "text": "ship"}]), (numbers, ROWS), (mixed, gaps))
+    for (service, model), rows in served:
         client = ScoringServerClient("127.0.0.1", service.port)
         client.wait_server_ready(timeout=30)
         answer = client.invoke(pd.DataFrame(rows))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any, cast
 
 from retrain.data.raw_rows import RawRows
@@ -14,6 +15,8 @@ __all__ = ["count_of", "rows_of"]
 
 JSON, CSV = "application/json", "text/csv"
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|NaN', re.DOTALL)
+"""A string, or a missing value as Python's json writes it; a string without an end is read once, so long bodies take no longer."""
 
 
 def rows_of(body: bytes, content_type: str) -> RawRows:
@@ -63,7 +66,9 @@ def of_json(body: bytes) -> RawRows:
 
 
 def parsed(body: bytes) -> Any:
-    """The content of a JSON body."""
+    """The content of a JSON body; NaN, which MLflow's client sends for a missing value of a DataFrame, is null."""
+    if b"NaN" in body:
+        body = NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
     try:
         content = orjson.loads(body)
         again = orjson.dumps(content)
@@ -98,6 +103,8 @@ def of_csv(body: bytes) -> dict[str, list[Any]]:
     except csv.Error as error:
         raise RefusedError(400, f"the body is not CSV: line {lines.line_num}: {error}") from None
     check_names(names, "the header")
+    if len(names) == 1 and (sign := next((sign for sign in ";\t|" if sign in names[0]), None)):
+        raise RefusedError(400, f"the header has {sign!r} between its names; separate values with commas, or send JSON")
     for place, row in enumerate(rows, start=1):
         if len(row) != len(names):
             raise RefusedError(400, f"row {place} has {len(row)} values, but the header has {len(names)}")
