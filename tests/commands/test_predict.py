@@ -685,6 +685,10 @@ def test_rows_without_inputs_are_counted(elsewhere):
     model = retrain.load(elsewhere.folder / "models/shop_csv")
     with pytest.warns(UserWarning, match="^all inputs of 1 of 1 rows are empty"):
         model.predict([EMPTY])
+    (elsewhere.folder / "texts.txt").write_text("the old ship\n\n \n")
+    for arguments in (["the old ship", "", " "], ["--file", "texts.txt"]):
+        ended = predicted(elsewhere, "tiny_news", *arguments)
+        assert (len(ended.stdout.splitlines()), ended.stderr) == (3, f"Warning: {fact}\n")
 
 
 def test_other_offsets_are_told(elsewhere):

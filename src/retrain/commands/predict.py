@@ -104,11 +104,16 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
             for _ in lines_of(rows):  # so that an error comes before the first answer
                 pass
             lines = lines_of(rows)
+        unfamiliar = Unfamiliar(model.encoder)
         for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
             if number == 0 and not texts and looks_like_header(some[0], model):
                 fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
                 cli.warn(f"{file or 'standard input'}, line 1: {fact}")
-            write(answers(model, model.encoder.rows_of_texts(some)))
+            columns = model.encoder.rows_of_texts(some)
+            write(answers(model, columns))
+            unfamiliar.add(columns)
+        for warning in unfamiliar.warnings():
+            cli.warn(warning)
 
 
 def rows_in(model: "Model", path: Path, shown: str, encoding: str | None) -> Rows:
