@@ -425,6 +425,12 @@ def test_dry_run_writes_nothing(project, tmp_path):
     assert changes(project) == []
 
 
+def test_dry_run_looks_at_new_rows_of_a_dataset(project, tmp_path):
+    said = added(project, "diabetes", str(write(tmp_path / "homes.csv", homes())), "--target", "price", "--dry-run")
+    assert "homes.csv: 200 rows" in said
+    assert changes(project) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

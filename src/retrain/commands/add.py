@@ -79,10 +79,13 @@ def command(name: str, source: str, **options: Any) -> None:
     To undo it: `retrain remove NAME`.
     """
     workspace = environment.workspace()
-    check_name(workspace, name)
+    is_look = options["dry_run"] and name in params.datasets(workspace)  # at new rows of a dataset
+    if not is_look:
+        check_name(workspace, name)
     with fetched(workspace, name, source) as file, optional(workspace, name, options["test_file"]) as test:
         sources = [found for found in (file, test) if found is not None]
-        check_copies(workspace, sources)
+        if not is_look:
+            check_copies(workspace, sources)
         dataset, facts = inspected(name, file, test, options)
         for line in report(dataset, facts):
             click.echo(line)
@@ -105,7 +108,8 @@ def check_name(workspace: Path, name: str) -> None:
     known = params.datasets(workspace)
     params.check_name(name)
     if name in known:
-        hint = f"choose another name, or remove it first: retrain remove {name}"
+        rows = f"if the file has new rows, look at them with --dry-run, and replace its file in data/raw/{name}/"
+        hint = f"choose another name, or remove it first: retrain remove {name}; {rows}"
         raise RetrainError(f"dataset '{name}'", f"exists in {params.FILE}", hint)
     alike = {name.lower().replace("_", "-"): name for name in map(str, known)}  # as DVC names artifacts
     if (twin := alike.get(name.lower().replace("_", "-"))) is not None:
