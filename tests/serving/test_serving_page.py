@@ -100,6 +100,14 @@ def test_a_wrong_value_is_named(page, numbers):
     assert "a (a number, around 2.75)" in page.run("document.body.innerText")  # the median, or the mean
 
 
+def test_a_strange_value_has_a_warning(page, tmp_path):
+    folder = model_that_answers(tmp_path / "sizes", "mixed", "regression")
+    with serve(tmp_path / "log", str(folder)) as service:
+        page.open(f"{service.url}/", 360)
+        assert "does not know the values of 1 of 1 rows, such as 'new'" in page.run(fill("2.5", "new"))
+        assert "does not know" not in page.run(fill("2.5", "3.0"))
+
+
 def test_dates_need_no_time(page, tmp_path):
     folder = model_that_answers(tmp_path / "visits", "mixed")
     change(folder, "encoder", "learned", "kinds", to=["date", "category"])

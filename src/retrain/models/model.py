@@ -90,6 +90,12 @@ class Model:
             RetrainError: a column is missing, or a value is not what its column holds.
         """
         columns = self.columns_of(rows)
+        for warning in self.warnings_of(rows, columns):
+            warnings.warn(warning, stacklevel=2)
+        return self.answers(columns)
+
+    def warnings_of(self, rows: RawRows, columns: Columns) -> list[str]:
+        """What to say about values that the model does not know, of rows and what `columns_of` made of them."""
         zones = self.zones_of(rows)
         unfamiliar = Unfamiliar(
             self.encoder, units=self.written.units_in, offsets=self.offsets, zones=zones, gaps=self.gaps_of(rows)
@@ -98,9 +104,7 @@ class Model:
         unfamiliar.bare |= {
             name: (len(bare), bare[0]) for name, bare in without_units(rows, self.encoder, self.written) if bare
         }
-        for warning in unfamiliar.warnings():
-            warnings.warn(warning, stacklevel=2)
-        return self.answers(columns)
+        return [*unfamiliar.warnings()]
 
     def columns_of(self, rows: RawRows) -> Columns:
         """The columns that the model reads, checked and repaired; see `predict`."""

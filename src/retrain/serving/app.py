@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -192,7 +193,8 @@ class App:
             raise RefusedError(400, f"there are {rows:,} rows, but one row is explained at a time")
         with blaming(model, columns):
             found = await self.batches.in_thread(partial(explain, model, columns))
-        return Response(200, orjson.dumps(found), headers={"model-sha256": model.short_sha256})
+        told = asdict(found) | {"warnings": model.warnings_of(rows_of(body, content_type), columns)}
+        return Response(200, orjson.dumps(told), headers={"model-sha256": model.short_sha256})
 
     def page(self) -> Response:
         """The page on which a row can be typed."""
