@@ -248,7 +248,7 @@ def test_concurrent_answers_are_their_own(texts):
 def test_mlflow_client(texts, numbers, mixed):
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    gaps = [{"a": math.nan, "level": '"NaN\\'}, {"a": 2.5, "level": "4.0"}]  # the client sends NaN, which is no JSON
+    gaps = [{"a": math.nan, "level": "3.0", "other": '"NaN\\'}]  # the client sends NaN, which is no JSON
     served = ((texts, [{"title": "a", "text": "ship"}]), (numbers, ROWS), (mixed, gaps))
     for (service, model), rows in served:
         client = ScoringServerClient("127.0.0.1", service.port)
