@@ -98,7 +98,9 @@ class Network(networks.Network):
         self.first_weight = uniform(folds, size.values, hidden, fan_in=width)
         if dims:
             self.first_vectors_weight = uniform(folds, dims, hidden, fan_in=width)
-        self.first_scale = nn.Parameter(torch.randint(2, (folds, heads, 1, hidden), dtype=torch.float32).mul_(2).sub_(1))
+        self.first_scale = nn.Parameter(
+            torch.randint(2, (folds, heads, 1, hidden), dtype=torch.float32).mul_(2).sub_(1)
+        )
         self.first_bias = uniform(folds, heads, 1, hidden, fan_in=width)
         self.second_weight = uniform(folds, hidden, hidden, fan_in=hidden)
         self.second_scale = nn.Parameter(torch.ones(folds, heads, 1, hidden))
