@@ -75,6 +75,7 @@ def test_csv_of_many_programs(tmp_path, content, rows):
         "\ufeff// from, the shop\r\n",
         "",
         "\n \n",
+        "#group,false\n#datatype,string\n#default,x\n",
     ],
 )
 @pytest.mark.parametrize("target", ["b", "a"])
@@ -108,6 +109,7 @@ def test_titles_may_be_wider_than_the_table(tmp_path, before, target):
         "a,b,c\n1,2,y,3\n4,5,n\n",
         "a,b,c\n1,2,y,3\n4,5,y,3\n",
         "# x,y\n1,y\n2,n\n",
+        "#x,z\n1,y\n2,n\n",
     ],
 )
 def test_rows_are_no_titles(tmp_path, content):
@@ -461,6 +463,7 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"\n<!DOCTYPE html>\n<html>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "rows.csv is a pointer of Git LFS instead of the file; get the file: git lfs pull"),
         (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
+        (b'[{"id": 1, "annotations": [{"result": [{"value": {"choices": ["x"]}}], "id": 9}], "data": {"a": "y"}}]', "rows.csv has its labels in lists of annotations, as Label Studio keeps them; export them from Label Studio as JSON-MIN or CSV"),
         (b'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
     ],
 )  # fmt: skip

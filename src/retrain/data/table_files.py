@@ -336,8 +336,11 @@ def json_table(connection: "duckdb.DuckDBPyConnection", text: Text, expected: Ex
     )
     numbers = {known: "true" for known, column in zip(own, names, strict=True) if types[column] in NUMBERS}
     table = replace(table, pointed=numbers | {own[place]: f"n{place}" for place in mixed})
+    is_known = expected.is_header(own)
+    if not is_known and own.count("annotations") == 1:
+        check_annotations(table)
     if len(table) == 1:
-        check_rows_apart(table, known=expected.is_header(own))
+        check_rows_apart(table, known=is_known)
     return table
 
 
@@ -377,6 +380,14 @@ def check_rows_apart(table: Table, *, known: bool) -> None:
     if all(map(has_several, cells.values())):
         again = "frame.to_json('new.jsonl', orient='records', lines=True)"
         raise RetrainError(table.shown, "is one object for all rows", f"write one for each row, as in pandas: {again}")
+
+
+def check_annotations(table: Table) -> None:
+    """Raise RetrainError if the labels are in lists of annotations, as Label Studio keeps them."""
+    results = literal(r'\[\s*\{.*"result":\s*\[.*')
+    if table.ask(f"bool_or(regexp_full_match({table.column('annotations')}, {results}, 's'))")[0]:
+        fact = "has its labels in lists of annotations, as Label Studio keeps them"
+        raise RetrainError(table.shown, fact, "export them from Label Studio as JSON-MIN or CSV")
 
 
 def has_several(value: str) -> bool:

@@ -332,6 +332,8 @@ def is_repeated(line: str, names: Sequence[str], headers: Sequence[Sequence[str]
 def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> bool:
     """Whether all records before that of the header are comments, have at most half as many values, or can't be rows of its table.
 
+    Several lines with a # in front are comments, as the annotations of InfluxDB; one may be a header.
+
     They can't if they have another number of values than the header, and all records after it have as many as it, but no
     name of it in the same place.
 
@@ -341,6 +343,8 @@ def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> b
     """
     header, rows = named[place][2], [values for _, _, values in named[place + 1 :] if any(values)]
     filled, width = len([*filter(None, header)]), len(header)
+    if place > 1 and all(line.startswith("#") for _, line, _ in named[:place]):
+        return True
     has_names = any(value and value == name for values in rows for name, value in zip(header, values, strict=False))
     is_table = {*map(len, rows)} == {width} and not has_names
     return all(
