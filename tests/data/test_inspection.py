@@ -101,6 +101,8 @@ def test_answers_with_commas_are_no_decimals(tmp_path):
         (lambda n: f"{n:.2f}".replace("-", "\N{MINUS SIGN}"), ","),
         (lambda n: f"{n:.2f} kg", ","),
         (lambda n: f"{n:.1f}°C".replace(".0°", ".00°"), ","),
+        (lambda n: f"{'-' * (n < 0)}€ {abs(n):.2f}", ","),
+        (lambda n: f"{'-' * (n < 0)}EUR\u00a0{abs(n):.2f}", ","),
         (lambda n: f"${n:,.2f}" if n > 0 else f"-${-n:,.2f}", '","'),
     ],
 )

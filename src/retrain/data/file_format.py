@@ -22,6 +22,8 @@ __all__ = [
     "NEGATIVE",
     "ODD_SHARE",
     "SAME_SIGNS",
+    "SIGN",
+    "SIGN_APART",
     "SPREAD",
     "WITH_OFFSET",
     "ZONE",
@@ -47,6 +49,8 @@ AMOUNT = "[.,]\\d|\\d['\u2019\u00a0\u202f ]\\d|^\\("
 """What a number has that may be negative by parentheses or a minus behind it: (75) is -75, but 1950- may be a year."""
 NEGATIVE, MINUS_FIRST = r"^\(\s*(.*?)\s*\)$|^([\d.].*)-$", r"-\1\2"
 """A negative number as accountants write it, (5.00), and SAP, 5.00-; and what it becomes."""
+SIGN_APART, SIGN = "^([+-])[\\s\u00a0\u202f]+", r"\1"
+"""The minus of a number without its unit, as of -€ 5.00; and what it becomes."""
 ZONE, JOINED = r"(:\d\d(?:[.,]\d+)?) ?(Z|[+-]\d\d(?::?\d\d)?)?(?: ?UTC)?$", r"\1\2"
 """The offset of a time as git and Go write it, 10:00:00 -0500 and 10:00:00 +0000 UTC; and what it becomes."""
 WITH_OFFSET = r"(:\d\d|T\d{6})([.,]\d+)? ?(Z|GMT|UTC|[+-]\d\d(:?\d\d)?)\b"
@@ -121,7 +125,7 @@ class Format(Section):
         """The number that a text of a column stands for, as `Table.number` reads it; None for any other text."""
         text = text.replace(MINUS, "-")
         for unit in self.units_of(name):
-            text = re.sub(unit_pattern(unit), "", text).strip()
+            text = re.sub(SIGN_APART, SIGN, re.sub(unit_pattern(unit), "", text).strip())
         is_amount = re.search(AMOUNT, text)
         if self.thousands is not None:
             pattern, signs = grouped(self.thousands, self.decimal)

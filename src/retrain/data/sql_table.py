@@ -4,7 +4,7 @@ So an error can name the value and what to do.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from retrain.data.file_format import (
     MINUS_FIRST,
     NEGATIVE,
     ODD_SHARE,
+    SIGN,
+    SIGN_APART,
     SPREAD,
     WITH_OFFSET,
     ZONE,
@@ -376,12 +378,12 @@ def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]
     )
 
 
-def plain(value: str, units: Iterable[str]) -> str:
+def plain(value: str, units: Collection[str]) -> str:
     """The expression of a value with the usual minus sign and without units; see `Format.units_of`."""
     value = f"replace({value}, '{MINUS}', '-')"
     for unit in units:
         value = f"trim(regexp_replace({value}, {literal(unit_pattern(unit))}, '', 'g'))"
-    return value
+    return f"regexp_replace({value}, '{SIGN_APART}', '{SIGN}')" if units else value
 
 
 def signed(value: str) -> str:
