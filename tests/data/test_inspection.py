@@ -170,6 +170,21 @@ def test_each_column_has_its_own_unit(tmp_path):
     assert odd[0] == "values in 'read' with 'K' and no unit are read alike: write all of them in one unit"
 
 
+@pytest.mark.parametrize(("paid", "received"), [("DR", "CR"), ("Dr.", "Cr."), ("S", "H"), ("D", "C")])
+def test_sides_of_an_account_are_signs(tmp_path, paid, received):
+    hint = f"{paid} and {received} are signs, so write - in front of the number for {paid}, and nothing for {received}"
+    hint = hint.replace(".", "")
+    amounts = [f"{100 * x:.2f} {[paid, received][i % 2]}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "amount,y", [f"{amount},{i % 3}" for i, amount in enumerate(amounts)])
+    assert odd[0].startswith("values in 'amount' with ")
+    assert odd[0].endswith(f" are not read as numbers: {hint}")
+    with pytest.raises(RetrainError) as raised:
+        looked_at(tmp_path, "a,amount", [f"{i % 3},{amount}" for i, amount in enumerate(amounts)])
+    assert raised.value.hint == f"{hint}, or choose another target"
+    seconds = [f"{x:.2f} {'sh'[i % 2]},{i % 3}" for i, x in enumerate(X)]
+    assert looked_at(tmp_path, "time,y", seconds)[2][0].endswith(": write all of them in one unit")
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -461,6 +476,33 @@ def test_days_without_a_date_are_missing(tmp_path):
     assert looked_at(tmp_path, "born,y", decades)[0]["born"].sentinels == ()
 
 
+def test_columns_without_a_name_are_told(tmp_path):
+    answers = [f"{i},{['Phone', ''][i % 2]},{['Email', ''][i % 3 > 0]},{['Chat', ''][i % 3 < 2]}" for i in range(200)]
+    rows = [f"{answer},{i % 7},{'ab'[i % 2]},{'x' * (i == 1)}" for i, answer in enumerate(answers)]
+    path, told = tmp_path / "rows.csv", "columns without a name hold values such as 'Email', 'Chat', but are left out: "
+    # The first column counts the rows, and the last one has a single value, as behind a stray comma.
+    for header, is_told in ((",How?,,,a,y,", True), (",How?,email,chat,a,y,", False)):
+        path.write_text("\n".join([header, *rows]), encoding="utf-8")
+        with guessed_table(path, "rows.csv", Wishes(), "y") as (table, _):
+            odd = list(oddities(table, columns_of(table, "y", Wishes())))
+        assert [line for line in odd if "without a name" in line] == [f"{told}name them in the header"] * is_told
+
+
+def test_rejected_labels_are_told(tmp_path):
+    verdicts = ["accept", "accept", "reject", "ignore"]
+    rows = [f"{x:.2f},{verdicts[i % 4]},{'ab'[i % 3 > 0]}" for i, x in enumerate(X)]
+    told = (
+        "the target may be wrong where 'answer' is 'ignore' or 'reject' (100 rows): remove these rows, as in pandas: "
+        "frame = frame[frame['answer'] == 'accept']"
+    )
+    for kinds in ({}, {"answer": "leave_out"}):
+        assert looked_at(tmp_path, "a,answer,label", rows, kinds=kinds)[2][0] == told
+    for header in ("a,reply,label", "a,label,answer"):
+        assert not any("may be wrong" in line for line in looked_at(tmp_path, header, rows)[2])
+    rows = [row.replace("ignore", "later") for row in rows]
+    assert not any("may be wrong" in line for line in looked_at(tmp_path, "a,answer,label", rows)[2])
+
+
 def test_an_index_of_pandas_is_left_out(tmp_path):
     columns, _, _, _ = looked_at(tmp_path, "Unnamed: 0,a,y", [f"{3 * i},{x:.1f},{x:.2f}" for i, x in enumerate(X)])
     assert columns["Unnamed: 0"].kind == "leave_out"
@@ -497,6 +539,7 @@ def test_second_headers_are_named(tmp_path):
     ]
     _, _, odd, _ = looked_at(tmp_path, "Q1,Q2", rows)
     assert odd[0].startswith("rows.csv, line 3 looks like a second header, but counts as a row: ")
+    assert not any("write numbers instead" in line and "ImportId" in line for line in odd)
     _, _, odd, _ = looked_at(
         tmp_path, "time,heat,y", ["NA,NA,3", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
     )
@@ -690,6 +733,9 @@ def test_labels_in_several_spellings_are_told(tmp_path, labels, said):
         (["food & drink", "home & garden", "toys"], False),
         (["1/2", "2/1", "3/1", "2/3"], False),
         (['["a"]', '["b"]', '["c"]'], False),
+        (["a", "b", '{"choices":["a","b"]}'], True),
+        (["a", "b", "c", '["a", "b"]'], True),
+        (["a", "b", "c", '{"choices":["a"],"other":"b"}', "[1, 2]", "{a, b}"], False),
     ],
 )
 def test_several_labels_in_a_cell_are_told(tmp_path, labels, are_several):
@@ -863,6 +909,8 @@ def test_times_in_one_number_are_told(tmp_path):
         f"numbers in 'Order Date' may be days of a spreadsheet, such as 2023-03-15: if so, write dates, as in pandas: {command}",
     ]
     assert not any("price" in line for line in odd)
+    odd = looked_at(tmp_path, "Date/Time,y", [f"{45000 + i / 4},{i % 2}" for i in range(80)])[2]
+    assert odd[0].startswith("numbers in 'Date/Time' may be days of a spreadsheet, such as 2023-03-15: ")
 
 
 def test_objects_and_lists_are_told(tmp_path):
@@ -955,7 +1003,9 @@ def test_sorted_weights_are_no_years(tmp_path):
     assert not any("in the order of" in line for line in odd)
 
 
-@pytest.mark.parametrize("name", ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr"])
+@pytest.mark.parametrize(
+    "name", ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr", "_task_hash"]
+)
 def test_mixed_numbers_of_rows_are_left_out(tmp_path, name):
     columns, _, _, _ = looked_at(tmp_path, f"{name},a,y", mixed_rows(1))
     assert columns[name].why == "a different number in every row"
@@ -985,6 +1035,24 @@ def test_copies_of_the_target_are_told(tmp_path, many):
     rows = [f"{'uvw'[i % 3]},{i % 5},{'abc'[i % 3]}" for i, _ in some]
     _, _, odd, _ = looked_at(tmp_path, "code,a,y", rows)
     assert any(line.startswith(f"'code' {told}") for line in odd)
+
+
+def test_two_columns_that_make_the_target_are_told(tmp_path):
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    opened = [start + timedelta(hours=7 * i) for i in range(len(X))]
+    times = [
+        f"{at:%Y-%m-%d %H:%M},{at + timedelta(hours=x):%Y-%m-%d %H:%M},{x:.1f}" for at, x in zip(opened, X, strict=True)
+    ]
+    others = [10 * DRAW.random() for _ in X]
+    sums = [f"{x:.2f},{y:.2f},{round(x, 2) + round(y, 2):.2f}" for x, y in zip(X, others, strict=True)]
+    nets = [f"{x:.2f},{y:.2f},{round(y, 2) - round(x, 2):.2f}" for x, y in zip(X, others, strict=True)]
+    more = [f"{x:.2f},{y:.2f},{x + y + DRAW.random():.2f}" for x, y in zip(X, others, strict=True)]
+    few = [f"{int(i == 7)},{int(i == 9)},{int(i in (7, 9)) + 0.5 * (i == 11)}" for i in range(len(X))]
+    hint = "tells the target almost always: leave out what is not known when you predict (--leave-out)"
+    for rows, what in ((times, "difference"), (sums, "sum"), (nets, "difference"), (more, ""), (few, "")):
+        odd = looked_at(tmp_path, "a,b,y", rows, kinds={"a": "dates", "b": "dates"} if rows is times else {})[2]
+        told = [line for line in odd if " of 'a' and 'b'" in line]
+        assert told == ([f"the {what} of 'a' and 'b' {hint}"] if what else [])
 
 
 def test_chance_makes_no_copy(tmp_path):

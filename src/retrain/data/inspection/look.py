@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
 from retrain.data.sql_table import Table, literal
 
-__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "far_away", "looked_at", "rows_of"]
+__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "far_away", "looked_at", "rows_of", "sides"]
 
 
 LONG = 40.0
@@ -25,6 +25,8 @@ NO_DATES = ("0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00/00/0000", "na
 """What databases and pandas write for a missing date, in lower case."""
 FEW_ODD = 5
 """Different values that are not numbers in a column of numbers."""
+SIDES = (("DR", "CR"), ("S", "H"), ("D", "C"), ("DB", "CR"), ("SOLL", "HABEN"), ("DEBIT", "CREDIT"))
+"""What banks write behind amounts that are paid, and behind those that are received."""
 PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
 """What times, amounts and dates have, but few codes: digits, a sign between them, and digits."""
 
@@ -80,8 +82,8 @@ class Look:
 
     @property
     def amounts(self) -> list[str]:
-        """Strangers that have digits, such as <0.5 and 5.2k."""
-        return [text for text in self.strangers if re.search(r"\d", text)]
+        """Strangers that have digits, such as <0.5 and 5.2k, and are not objects."""
+        return [text for text in self.strangers if re.search(r"^[^{]*\d", text)]
 
     def almost_numbers(self, otherwise: str = "codes") -> tuple[str, ...]:
         """What to say about a column of words if most of them are numbers; if they are not, they are what `otherwise` says."""
@@ -104,7 +106,7 @@ class Look:
         units = [sign for sign in signs if sign]
         named = schema.enumerated([*map(shown, units), *(() if all(signs) else ("no unit",))])
         read = "are read alike" if are_numbers else "are not read as numbers"
-        hint = "write all of them in one unit"
+        hint = sides(units) or "write all of them in one unit"
         if len(units) == 1 and not are_numbers:
             hint += f", or add --units {shlex.quote(units[0])} if these mean the same"
         return (f"values in {shown(self.name)} with {named} {read}: {hint}",)
@@ -159,6 +161,16 @@ class Look:
     def column(self, kind: str, why: str, **more: Any) -> Column:
         """What was found out."""
         return Column(self.name, kind, why, self.missing, self.distinct, **more)
+
+
+def sides(signs: Sequence[str]) -> str:
+    """What to do about amounts with CR and DR, or S and H, behind them; nothing for other signs."""
+    by_side = {sign.upper() if len(sign) > 1 else sign: sign for sign in signs}
+    for pair in SIDES:
+        if by_side.keys() == {*pair}:
+            paid, received = map(by_side.__getitem__, pair)
+            return f"{paid} and {received} are signs, so write - in front of the number for {paid}, and nothing for {received}"
+    return ""
 
 
 def far_away(named: str, count: int) -> str:

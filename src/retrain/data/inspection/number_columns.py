@@ -10,10 +10,10 @@ from itertools import product, starmap, takewhile
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT
+from retrain.data.dialect import LOOKED_AT, signs_of
 from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
-from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of
+from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of, sides
 from retrain.data.sql_table import literal
 from retrain.errors import RetrainError
 
@@ -34,7 +34,9 @@ __all__ = [
 
 
 OWNERS = "account|case|client|customer|employee|item|member|order|patient|person|product|student|subject|ticket|user"
-IDENTIFIER = re.compile(rf"(?i:(^|[_ .-]|^({OWNERS}))id$|^id([_ .-]|$)|^index$)|(?<=[a-z])I[dD]$")
+IDENTIFIER = re.compile(
+    rf"(?i:(^|[_ .-]|^({OWNERS}))id$|^id([_ .-]|$)|^index$|(^|[_ .-])hash$)|(?<=[a-z])(I[dD]|Hash)$"
+)
 NUMBERED = re.compile(r"(?<=[a-z])(No|Nr|Num|Number)$|(?i:[_ .-](no|nr|num|number)\.?$)")
 """What a column is called that may number the rows."""
 ROW_NAME = re.compile(
@@ -63,7 +65,7 @@ TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**
 """The seconds since 1970 from 2000 to 2037, and how many parts of a second other programs write."""
 SERIALS, SPREADSHEET = (20_000, 60_000), datetime(1899, 12, 30, tzinfo=UTC)
 """The days of spreadsheets from 1954 to 2064, and the day before their first one."""
-DATE_NAME = re.compile(r"(?i:(^|[_ .])(date|datum|fecha|dato|day)([_ .]|$))|[a-z]Date$")
+DATE_NAME = re.compile(r"(?i:(^|[\W_])(date(time)?|datum|fecha|dato|day)([\W_]|$))|[a-z]Date$")
 """What a column of dates is called."""
 DAYS = (19000101, 21001231)
 """The first and the last date that is looked for among numbers."""
@@ -91,6 +93,7 @@ def no_numbers(column: Look, more: str, otherwise: str) -> RetrainError:
     row, text = min(wrong, key=lambda one: one[1].lower() in MARKERS, default=(0, ""))
     fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows){more}"
     written = "say how numbers are written (--decimal, --thousands, --units), or which values are missing (--missing)"
+    written = sides(signs_of(table, column.sample)) or written
     return RetrainError(table.place(row, column.name), fact, f"{written}, or {otherwise}")
 
 

@@ -6,13 +6,15 @@ import re
 import shlex
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
 from retrain.data.dialect import LOOKED_AT, MOSTLY, is_number
-from retrain.data.file_format import MARKERS, ODD_SHARE
+from retrain.data.file_format import MARKERS, ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.groups import order_of_time, rows_of_one
+from retrain.data.inspection.look import rows_of
 from retrain.data.inspection.several_values import joined
 from retrain.data.inspection.word_columns import alike
 from retrain.data.sql_table import Table, literal, moment
@@ -39,6 +41,8 @@ SAME_ORDER, FEW_VALUES = 0.9995, 10
 """The rank correlation with the target from which a column of numbers has the same order, if both have more values than these."""
 CHANCE = 1e-6
 """How likely it may be that a column is one to one with the target by chance."""
+MOST_PAIRED, EXACTLY = 40, 1e-6
+"""Columns of which each two are tried; and the difference to the target, as a share of the largest one, that is rounding."""
 NAMED = 6
 """Columns and classes that a message names."""
 HEADERS = 3
@@ -53,6 +57,9 @@ LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{
 
 NO_VALUES = ("[]", "{}")
 """Lists and objects without a value, as annotation programs write them for a row without a label."""
+
+VERDICT_NAME, ACCEPT, REJECTED = re.compile(r"(?i)answer|status|decision"), "accept", ("reject", "ignore")
+"""What a column is called that has the verdicts of an annotator, and its values."""
 
 
 def oddities(
@@ -69,6 +76,8 @@ def oddities(
     target, inputs = columns[0], [column for column in columns[1:] if column.kind != "leave_out"]
     yield from second_headers(table, columns)
     yield from rows_about_rows(table, columns)
+    yield from without_names(table)
+    yield from unaccepted(table, target)
     yield from unused_markers(table)
     yield from unused_dates(table, columns)
     for column in columns:
@@ -89,6 +98,8 @@ def oddities(
             yield line
     if found := [own for own in inputs if own in copies or own in telling]:
         yield f"{named(found)} alone {'tell' if found[1:] else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
+    if target.predict == "number":
+        yield from made_of_two(table, target, [own for own in inputs if own not in copies])
     yield from repeats(table, target, inputs)
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
     gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
@@ -197,6 +208,36 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
                 yield to_remove(table, rows, "looks like a summary of other rows")
 
 
+def without_names(table: Table) -> Iterator[str]:
+    """Columns that have values, but no name. The first one may have the names of rows, as pandas and R write them."""
+    found = []
+    for place in [place for place, name in enumerate(table.names) if not name]:
+        cell = f"c{place}"
+        are_names = f"count(distinct {cell}) = count(*) or bool_and(try_cast({cell} as bigint) is not null)"
+        share, first, may_name = table.ask(f"avg(({cell} <> '')::int), min({cell}) filter ({cell} <> ''), {are_names}")
+        if share > ODD_SHARE and (place or not may_name):
+            found.append(first)
+    if found:
+        subject = "columns without a name hold" if found[1:] else "a column without a name holds"
+        are = "are" if found[1:] else "is"
+        yield f"{subject} values such as {listed(found)}, but {are} left out: name {'them' if found[1:] else 'it'} in the header"
+
+
+def unaccepted(table: Table, target: Column) -> Iterator[str]:
+    """Rows whose label an annotator has rejected or skipped, as Prodigy exports them."""
+    for name in table.names:
+        if not VERDICT_NAME.fullmatch(name) or name == target.name or table.names.count(name) > 1:
+            continue
+        cell = f"c{table.names.index(name)}"
+        counts = dict(table.select(f"{cell}, count(*)", f"where {cell} <> '' group by 1 order by 1 limit 4"))
+        if ACCEPT in counts and len(counts) > 1 and counts.keys() <= {ACCEPT, *REJECTED}:
+            others = [value for value in counts if value != ACCEPT]
+            rows = rows_of(sum(map(counts.__getitem__, others)))
+            values = " or ".join(map(shown, others))
+            command = f"frame = frame[frame[{name!r}] == {ACCEPT!r}]"
+            yield f"the target may be wrong where {shown(name)} is {values} ({rows}): remove these rows, as in pandas: {command}"
+
+
 def to_remove(table: Table, rows: Sequence[tuple[Any, ...]], what: str) -> str:
     """The message about rows that should not be in the file. Each row begins with its number."""
     more = f", the first of {len(rows):,} rows that do" if rows[1:] else ""
@@ -273,12 +314,25 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
 def several_labels(names: Collection[str]) -> str:
     """A class that seems to be several labels, such as 'a, b', ["a","b"] or <a><b>; nothing if there is none."""
     lists = {name: [part for part in LIST_SIGNS.split(name) if part] for name in names if LIST.fullmatch(name)}
-    if len(lists) > len(names) / 2 and (several := [name for name, parts in lists.items() if len(parts) > 1]):
+    several = [name for name, parts in lists.items() if len(parts) > 1]
+    if several and len(lists) > len(names) / 2:
         return several[0]
+    if found := next(filter(has_labels, several), ""):
+        return found
     parted = [part.strip() for name in names for part in re.split("[;|]", name)]
     if len(parted) > len(names) and len({*parted}) < len(parted):
         return next(name for name in names if re.search("[;|]", name))
     return next(filter(None, (joined(names, sign) for sign in (", ", *",/&#+"))), "")
+
+
+def has_labels(name: str) -> bool:
+    """Whether a class is a JSON list of several texts, or an object with one, as {"choices":["a","b"]} of Label Studio."""
+    try:
+        found = json.loads(name)
+    except ValueError:
+        return False
+    lists = found.values() if isinstance(found, dict) else [found]
+    return any(isinstance(own, list) and len(own) > 1 and all(isinstance(one, str) for one in own) for own in lists)
 
 
 def about_number(table: Table, target: Column) -> Iterator[str]:
@@ -329,6 +383,42 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> tuple[list[
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
         tree = [own for own in candidates if tells(rows[own.name], wanted, half, label=label, rare=rare)]
     return copies, [own for own in candidates if own in others or (own in tree and own not in copies)]
+
+
+def made_of_two(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
+    """Two columns whose sum or difference is the target, if there are any: numbers, or two dates in any unit of time."""
+    import numpy as np
+
+    for kind, exactly in (("dates", False), ("numbers", True)):
+        tried = [own for own in inputs if own.kind == kind and not is_clock(own.date_format)]
+        if not 2 <= len(tried) <= MOST_PAIRED:
+            continue
+        rows = sample(table, target, tried, label=False)
+        wanted = rows[target.name].to_numpy()
+        columns = {own.name: rows[own.name].to_numpy(dtype=np.float64) for own in tried}
+        alone = [name for name, numbers in columns.items() if is_made(numbers, wanted, exactly=exactly)]
+        for first, second in combinations([name for name in columns if name not in alone], 2):
+            made = {"difference": columns[first] - columns[second]}
+            made |= {"sum": columns[first] + columns[second]} if exactly else {}
+            for what, numbers in made.items():
+                if is_made(numbers, wanted, exactly=exactly):
+                    pair = f"the {what} of {shown(first)} and {shown(second)}"
+                    yield f"{pair} tells the target almost always: leave out what is not known when you predict (--leave-out)"
+                    return
+
+
+def is_made(numbers: "np.ndarray[Any, Any]", target: "np.ndarray[Any, Any]", *, exactly: bool) -> bool:
+    """Whether numbers are the target but for their sign, or if not exactly, but for their unit, too. Rows where both are zero tell nothing."""
+    import numpy as np
+
+    there = np.isfinite(numbers) & ((numbers != 0) | (target != 0))
+    numbers, target = numbers[there], target[there]
+    if len(target) < max(FEWEST_COPIED, MOSTLY * len(there)) or not np.ptp(numbers) or not np.ptp(target):
+        return False
+    if not exactly:
+        return bool(abs(np.corrcoef(numbers, target)[0, 1]) >= LEAK)
+    near = np.abs(np.abs(numbers) - np.abs(target)) <= EXACTLY * np.abs(target).max()
+    return bool(near.mean() >= LEAK)
 
 
 def is_in_order(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
