@@ -362,7 +362,12 @@ def test_pickle_is_not_executed(elsewhere):
         (
             ["tiny_numbers"],
             "a,b\n1,2\n",
-            "standard input has no column 'c'; known are: a, b",
+            "standard input has no column 'c'; the file has: a, b\n",
+        ),
+        (
+            ["tiny_numbers"],
+            "a,x,B\n1,2,3\n",
+            "standard input has no columns 'b', 'c'; rename 'B' to 'b' (the file has: a, x, B)\n",
         ),
         (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b' is empty; enter a number"),
         (
@@ -511,7 +516,7 @@ def test_unknown_categories_are_told(elsewhere):
     _, told = warned(elsewhere, "shop_csv", rows)
     assert told == (
         "Warning: rows.jsonl, column 'zip': the model does not know the values of 5 of 7 rows, such as "
-        f"'1067', 'Ely', 'Hay'; they may be new, rare or misspelt\nWarning: rows.jsonl, column 'zip': 1 of 7 {GAPS.format('none')}\n"
+        f"'1067', 'Ely', 'Hay'; they may be new, rare or misspelt: did you mean '01067'?\nWarning: rows.jsonl, column 'zip': 1 of 7 {GAPS.format('none')}\n"
     )
     for strange, name, value in (
         (50, "zip", "Ely"),
@@ -530,6 +535,7 @@ def test_trained_range_is_no_alarm(elsewhere, fare):
     assert warned(elsewhere, "shop_csv", [ROW | {"fare": fare}])[1] == ""
     _, told = warned(elsewhere, "shop_csv", [ROW | {"fare": 100 * fare + 5000}])
     assert " 1 of 1 rows, such as " in told
+    assert "are far outside what the model was trained on (6 to 400); check the unit" in told
 
 
 def test_rows_inside_a_value_are_told(elsewhere):

@@ -125,7 +125,7 @@ def test_rows_are_no_titles(tmp_path, content):
         ("Export;;\n", 0, "has 1 line before its header, but {0} is 0; set {0}: 1, or remove them"),
         ("Export;1;2;3\n", 2, "has 1 line before its header, but {0} is 2; set {0}: 1"),
         ("", 2, "has no line before its header, but {0} is 2; set {0}: 0"),
-        ("Export;1;2\n", 0, "has no column 'a'; known are: 1, 2, Export"),
+        ("Export;1;2\n", 0, "has no column 'a'; the file has: Export, 1, 2"),
     ],
 )
 @pytest.mark.parametrize("separator", [";", None])
@@ -675,8 +675,8 @@ def test_words_are_no_dates(tmp_path, word):
 @pytest.mark.parametrize(
     ("header", "fact"),
     [
-        ("a,c", "rows.csv has no column 'b'; known are: a, c"),
-        ("a,bb", "rows.csv has no column 'b'; did you mean 'bb'?"),
+        ("a,c", "rows.csv has no column 'b'; the file has: a, c"),
+        ("a,bb", "rows.csv has no column 'b'; did you mean 'bb'? (the file has: a, bb)"),
         ("b,b", "rows.csv, line 1 names column 'b' twice; rename one of them"),
     ],
 )

@@ -237,7 +237,7 @@ FOLDER = object()
         (FILE, HEADER + b"a,farm\nb,sea,x\n", f"{FILE}, line 3 has 3 values for 2 columns; put quotes around values"),
         (FILE, HEADER + b"a,farm\nb\n", f"{FILE}, line 3 has 1 value for 2 columns; add the missing values, or remove the line"),
         (FILE, b"text,text\na,b\n", f"{FILE}, line 1 names column 'text' twice; rename one of them"),
-        (FILE, b"text,subject\na,b\n", f"{FILE} has no column 'topic'; known are: subject, text"),
+        (FILE, b"text,subject\na,b\n", f"{FILE} has no column 'topic'; the file has: text, subject"),
         (FILE, HEADER + b",farm\na,\n",
          "params.yaml: datasets.tiny_news.prepare: cleaning dropped all 2 rows (1 without a target, 1 without any input); check the columns"),
         (FILE, HEADER + b"a,sea\nb,sea\n",
@@ -563,7 +563,7 @@ def damaged_versions(value: Any) -> Iterator[Any]:
             ["tiny_news", "--file", "mixed.txt", "--encoding", "klingon"],
             "mixed.txt can't be read as 'klingon', which is not an encoding; name one such as utf-8 or cp1252",
         ),
-        (["tiny_news", "--file", "other.csv"], "other.csv has no column 'text'; known are: subject"),
+        (["tiny_news", "--file", "other.csv"], "other.csv has no column 'text'; the file has: subject"),
     ],
 )
 def test_rows_to_predict_are_checked(project, arguments, expected):

@@ -84,7 +84,7 @@ def test_tables_of_pyarrow_are_answered(anything):
         for name, values in expected.items():
             np.testing.assert_array_equal(found[name], values)
     twice = pa.table([[1], [2]], names=["age", "age"])
-    with pytest.raises(RetrainError, match="has no column 'size'"):
+    with pytest.raises(RetrainError, match="has no columns 'size', 'sold', 'note'"):
         columns_of(twice, anything, [], Format())
 
 
@@ -102,7 +102,8 @@ def test_names_may_have_spaces_around_them(numbers, tmp_path):
 
 
 def test_unfamiliar_values_are_told(numbers):
-    with pytest.warns(UserWarning, match=r"^column 'a': 1 of 1 rows, such as 900, are far outside") as told:
+    fact = r"are far outside what the model was trained on \(about -\d\.?\d? to \d\d?\); check the unit$"
+    with pytest.warns(UserWarning, match=rf"^column 'a': 1 of 1 rows, such as 900, {fact}") as told:
         numbers.predict([{"a": 900, "b": 0.5}])
     assert [Path(warning.filename).name for warning in told] == ["test_model.py"]
 
@@ -151,7 +152,9 @@ def test_single_rows_give_the_same_bits(tmp_path, task):
         ("a ship", "rows must be a list; for one text, give a list with this text"),
         ([{"a": 1, "b": 2}, {"a": 1}], "row 2 has no column 'b'; give it; a missing value is null"),
         ({"a": [1]}, "rows has no column 'b'; give it; a missing value is null"),
-        ([{"a": 1, "B": 2}], "row 1 has no column 'b'; did you mean 'B'?"),
+        ([{"a": 1, "B": 2}], "row 1 has no column 'b'; rename 'B' to 'b'"),
+        ([{"x": 1}], "row 1 has no columns 'a', 'b'; give them; a missing value is null"),
+        ([{"x": 1, "B": 2}], "row 1 has no columns 'a', 'b'; rename 'B' to 'b', and give the others; a missing value is null"),
         ({"a": [1], "b": [1, 2]}, "rows has columns of different lengths; give each column a value for each row"),
         ([{"a": 1, "b": "two"}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([{"a": 1, "b": True}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
@@ -160,7 +163,8 @@ def test_single_rows_give_the_same_bits(tmp_path, task):
         ([{"a": 1, "b": [1]}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([{"a": 1, "b": "1_0"}], "row 1, column 'b' is not a number; write it as 3 or 2.5"),
         ([1.0, 2.0], "row 1 is not what the model takes; give texts or rows by column names, all of the same kind"),
-        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "rows has the column 'b' twice; rename or drop one of them"),
+        (pa.table([[1], [2], [2]], names=["a", "b", "b"]), "rows has the column 'b' twice; rename or drop one of them"),
         ({"a": 1, "b": 2}, "rows must have one list of values for each column; check the names of the columns; for one row, give a list with this row"),
         ([{"a": 10**400, "b": 2}], "row 1, column 'a' is larger than 1e+150; correct the value"),
     ],
@@ -197,17 +201,18 @@ def test_values_are_read_as_in_training(anything):
         {"age": 5, "size": " 4 ", "sold": pd.Timestamp("2024-03-04"), "note": "x"},
         {"age": 5, "size": ["é", {"a": 1.0}], "sold": None, "note": "x"},
         {"age": 5, "size": "9", "sold": "04.03.2024", "note": "x"},
+        {"age": 5, "size": "9", "sold": pd.Period("2024-03-04", "D"), "note": "x"},
     ]
     columns = columns_of(rows, anything, [], Format(dates=("%d.%m.%Y",)))
     assert np.array_equal(columns["age"][:4], [1.0, np.nan, 2.0, np.nan], equal_nan=True)
     assert columns["size"][:3] == ["3", "3", "3"]
-    assert columns["size"][4:] == ["true", "4", '["é",{"a":1.0}]', "9"]
+    assert columns["size"][4:] == ["true", "4", '["é",{"a":1.0}]', "9", "9"]
     assert [str(when) for when in columns["sold"]] == [
         "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T00:00:00", "2024-03-04T01:00:00", "NaT",
-        "2024-03-04T00:00:00", "NaT", "2024-03-04T00:00:00",
+        "2024-03-04T00:00:00", "NaT", "2024-03-04T00:00:00", "2024-03-04T00:00:00",
     ]  # fmt: skip
     assert columns["note"][1] == columns["note"][2] == ""
-    assert len(anything.encode(columns)["values"]) == 8
+    assert len(anything.encode(columns)["values"]) == 9
 
 
 @pytest.mark.parametrize(
@@ -279,7 +284,7 @@ def test_dates_and_missing_values_are_written_as_in_training(anything):
     assert [str(size) for size in columns["size"]] == ["nan", "nan", "nan", "-999"]
     assert [str(when) for when in columns["sold"]] == ["2024-03-04T00:00:00", "NaT", "NaT", "2024-03-04T00:00:00"]
     assert columns["note"] == ["?", "-999", "", "n.a."]
-    with pytest.raises(RetrainError, match="is not a date"):
+    with pytest.raises(RetrainError, match=r"is not a date; write it as 12/31/2024$"):
         columns_of([{**rows[0], "sold": "13.04.2024"}], anything, [], written)
 
 
@@ -311,8 +316,13 @@ def test_programs_write_decimal_commas_and_points(anything):
     rows = [row | {"age": value} for value in ("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234"))]
     written = Format(decimal=",", thousands=".")
     assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234]
-    for text, form in (("2.5", written), ("1.234", Format(decimal=","))):
-        with pytest.raises(RetrainError, match="has a decimal point, but texts of this model have a decimal comma"):
+    point = "has a decimal point, but texts of this model have a decimal comma, as in its training file; write it as 2,5, or"
+    for text, form, fact in (
+        ("2.5", written, point),
+        ("1.234", Format(decimal=","), point),
+        ("x", written, "is not a number; write it as 3 or 2,5$"),
+    ):
+        with pytest.raises(RetrainError, match=fact):
             columns_of([row | {"age": text}], anything, [], form)
 
 

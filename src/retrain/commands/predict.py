@@ -259,6 +259,7 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
     given = given.model_copy(update={"skip": skipped or 0})
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names, written.separator), on_disk=True) as opened:
+        opened.require(names, of_model=True)
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
         incomplete = () if model.encoder.holds == "anything" else by_kind["numbers"]
         bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Literal
 
@@ -59,6 +59,7 @@ BASIC, SPREAD = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)", r"\1-\2-\3T\4:\5:\6"
 """ISO 8601 without signs, 20240105T101500Z; and what it becomes."""
 ISO = r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ](\d{1,2}):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?$"
 """A date or a time in ISO 8601, with the seven parts of a time and its offset. DuckDB would also take 10:00 PM, as 10:00."""
+EXAMPLE, ISO_EXAMPLE = datetime(2024, 12, 31, 23, 59, tzinfo=UTC), "2024-12-31 or 2024-12-31T23:59"
 CLOCKS = ("%H:%M", "%H:%M:%S")
 """Times of day, as most files and Python write them."""
 DIGITS = {"%Y": r"\d{4}", "%y": r"\d{2}"}
@@ -116,10 +117,9 @@ class Format(Section):
         return is_clock(self.dates_in.get(name, ""))
 
     def date_example(self, name: str) -> str:
-        """How to write a date of a column."""
-        if self.has_clocks(name):
-            return datetime(1900, 1, 1, 13, 5).strftime(self.dates_in[name])  # noqa: DTZ001 (a time of day has no zone)
-        return "2024-12-31 or 2024-12-31T23:59"
+        """How to write a date of a column: as in the training file."""
+        day = EXAMPLE.replace(hour=13, minute=5) if self.has_clocks(name) else EXAMPLE
+        return next((day.strftime(written) for written in self.dates_of(name) if written), ISO_EXAMPLE)
 
     def number_of(self, text: str, name: str) -> float | None:
         """The number that a text of a column stands for, as `Table.number` reads it; None for any other text."""

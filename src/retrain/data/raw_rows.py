@@ -12,6 +12,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
+from retrain.data.column_names import lacks, renamed, similar
 from retrain.data.file_format import BASIC, ISO, JOINED, SPREAD, WITH_OFFSET, ZONE, Format, date_pattern
 from retrain.data.repairs import json_text, spellings, tidy_texts
 from retrain.data.report_csv import LARGEST
@@ -35,13 +36,11 @@ RawRows: TypeAlias = (
 
 ROWS = "rows"
 MISSING = object()
-MOST_NAMES = 1_000
-"""Names of a row among which a similar one is looked for."""
 FRACTION = re.compile(r"-?\d+\.(\d\d?|\d{4,})", re.ASCII)
 """A number with a decimal point; 1.000 could be a thousand."""
 POINTED = re.compile(r"\d\.\d")
 SURROGATE = re.compile("[\ud800-\udfff]")
-POINT = "has a decimal point, but texts of this model have a decimal comma, as in its training file; send a number, or write it as 2,5"
+POINT = "has a decimal point, but texts of this model have a decimal comma, as in its training file; write it as 2,5, or as a number in JSON or Python"
 FIRST_DAY = date(1900, 1, 1)
 """The day of a time of day, as strptime reads it."""
 
@@ -91,6 +90,8 @@ def listed(rows: RawRows, encoder: "Encoder") -> Mapping[str, Sequence[Any]]:
         table: Any = of_arrow(rows) if hasattr(rows, "column_names") else rows
         own = places_of(names, {*(table.columns if hasattr(table, "columns") else table)}, ROWS)
         parts = {name: table[own[name]] for name in names}
+        if twice := [name for name, part in parts.items() if hasattr(rows, "columns") and getattr(part, "ndim", 1) > 1]:
+            raise RetrainError(ROWS, f"has the column '{twice[0]}' twice", "rename or drop one of them")
         if any(
             getattr(part, "ndim", 1) != 1 or not hasattr(part, "__iter__") or isinstance(part, str | bytes | Mapping)
             for part in parts.values()
@@ -170,11 +171,11 @@ def places_of(names: Sequence[str], there: Collection[Any], where: str) -> Mappi
         return {name: name for name in names}
     own = {schema.column_name(str(name)): name for name in there}
     found = {name: name if name in there else own.get(schema.column_name(name), MISSING) for name in names}
-    for name, place in found.items():
-        if place is MISSING:
-            near = schema.nearest_name(name, {*list(own)[:MOST_NAMES]}.difference(found))
-            hint = f"did you mean '{near}'?" if near else "give it; a missing value is null"
-            raise RetrainError(where, f"has no column '{name}'", hint)
+    if missing := [name for name, place in found.items() if place is MISSING]:
+        near = similar(missing, (name for name in own if name not in found))
+        rest = "the others" if near else "it" if len(missing) == 1 else "them"
+        hints = [renamed(near)] * bool(near) + [f"give {rest}; a missing value is null"] * (len(near) < len(missing))
+        raise RetrainError(where, lacks(missing), ", and ".join(hints))
     return found
 
 
@@ -301,12 +302,13 @@ def gaps(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encode
 
 def number(value: Any, name: str, written: Format) -> float:
     """A finite number, also as a text that is written as in the training file; raises WrongValueError for anything else."""
-    if isinstance(value, str):
+    if is_text := isinstance(value, str):
         text, value = value.strip(), written.number_of(value.strip(), name)
         if value is None and written.decimal == "," and POINTED.search(text):
             raise WrongValueError(POINT)
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
-        raise WrongValueError("is not a number; write it as 3 or 2.5")
+        example = "2,5" if is_text and written.decimal == "," else "2.5"
+        raise WrongValueError(f"is not a number; write it as 3 or {example}")
     try:
         found = float(value)
     except OverflowError:
@@ -323,6 +325,8 @@ def time(value: Any, name: str, written: Format) -> np.datetime64:
     with suppress(ValueError, OverflowError):  # an offset may lead before the year 1
         if isinstance(value, str):
             value = moment(value.strip(), written.dates_of(name))
+        elif hasattr(value, "to_timestamp"):  # a period of pandas
+            value = value.to_timestamp()
         elif has_clocks and isinstance(value, clock) and value.tzinfo is None:
             value = datetime.combine(FIRST_DAY, value)
         if isinstance(value, datetime) and (offset := value.utcoffset()) is not None:

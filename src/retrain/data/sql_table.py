@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
+from retrain.data.column_names import in_short, lacks, renamed, similar
 from retrain.data.file_format import (
     AMOUNT,
     BASIC,
@@ -140,12 +141,32 @@ class Table:
                 f"names column '{name}' twice",
                 "rename one of them",
             )
+        raise self.lacking([name])
+
+    def require(self, names: Iterable[str], *, of_model: bool = False) -> None:
+        """Raise RetrainError if columns are missing, all of which it names, or if one is there twice or can't be read.
+
+        Args:
+            names: the columns.
+            of_model: whether a model needs these very names, so that others must be renamed.
+        """
+        wanted = {schema.column_name(name): name for name in names}
+        for name in filter(self.places.__contains__, wanted):
+            self.column(name)
+        if missing := [name for own, name in wanted.items() if own not in self.places]:
+            raise self.lacking(missing, used=wanted, of_model=of_model)
+
+    def lacking(self, missing: Sequence[str], used: Iterable[str] = (), *, of_model: bool = False) -> RetrainError:
+        """The error of columns that are missing; those that are used have names of their own. See `require`."""
+        fact, names = lacks(missing), [*filter(None, self.places)]
         if self.kind == "csv" and len(self.names) == 1 and any(sign in self.names[0] for sign in SEPARATORS):
-            fact = f"has no column '{name}', but the single column {schema.shown(self.names[0])}"
-            raise RetrainError(
-                self.shown, fact, f"set {self.section or 'prepare'}.format.separator to the sign between its values"
-            )
-        raise RetrainError(self.shown, f"has no column '{name}'", schema.nearest(name, list(filter(None, self.names))))
+            fact += f", but the single column {schema.shown(self.names[0])}"
+            hint = f"set {self.section or 'prepare'}.format.separator to the sign between its values"
+            return RetrainError(self.shown, fact, hint)
+        near, there = similar(missing, [name for name in names if name not in used]), f"the file has: {in_short(names)}"
+        meant = ", ".join(f"'{other}'" for other in near.values())
+        hint = renamed(near) if of_model else f"did you mean {meant}?"
+        return RetrainError(self.shown, fact, f"{hint} ({there})" if near else there)
 
     @property
     def kind(self) -> str:

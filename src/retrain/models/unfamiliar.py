@@ -101,9 +101,10 @@ class Unfamiliar:
     def of_numbers(self) -> Iterator[str]:
         """What to say about numbers that may have another unit."""
         most = {name: found for name, found in self.distant.items() if found[0] > self.rows / 2}
+        ends = {one.column: one.ends for one in getattr(self.encoder, "numbers", ()) if one.part is None and one.edges}
         for name, (some, first) in (self.numbers | most).items():
-            low, high = inner_half(*self.encoder.ranges[name])
-            usual = f"the model knows numbers from about {low:.4g} to {high:.4g}"
+            known = ends.get(name) or outwards(*inner_half(*self.encoder.ranges[name]))
+            usual = f"{'' if name in ends else 'about '}{known[0]:g} to {known[1]:g}"
             far = f"such as {first:g}, are far outside what the model was trained on"
             yield f"column '{name}': {some:,} of {self.rows:,} rows, {far} ({usual}); check the unit"
         for name, (some, value) in self.bare.items():
@@ -136,7 +137,10 @@ class Unfamiliar:
             if some:
                 shown = ", ".join(map(schema.shown, values))
                 fact = f"the model does not know the values of {some:,} of {self.rows:,} rows, such as {shown}"
-                yield f"column '{name}': {fact}; they may be new, rare or misspelt"
+                known = {bare(value): value for value in sorted(self.encoder.known[name])}
+                alike = [schema.shown(known[bare(value)]) for value in values if bare(value) in known]
+                meant = f": did you mean {', '.join(dict.fromkeys(alike))}?" if alike else ""
+                yield f"column '{name}': {fact}; they may be new, rare or misspelt{meant}"
 
     def of_gaps(self) -> Iterator[str]:
         """What to say about values that are missing."""
@@ -161,6 +165,12 @@ def inner_half(low: float, high: float) -> tuple[float, float]:
     """The ends of the inner half of a range."""
     quarter = (high - low) / 4
     return low + quarter, high - quarter
+
+
+def outwards(low: float, high: float) -> tuple[float, float]:
+    """The ends of a range, rounded to a hundredth to a tenth of it, so that the range becomes larger."""
+    step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    return math.floor(low / step) * step, math.ceil(high / step) * step
 
 
 def count(found: dict[str, tuple[int, Any]], name: str, values: np.ndarray) -> None:

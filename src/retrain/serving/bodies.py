@@ -27,7 +27,8 @@ def rows_of(body: bytes, content_type: str) -> RawRows:
     """
     media, *parameters = [part.strip() for part in content_type.split(";")]
     if media.lower() not in (JSON, CSV):
-        example = "curl --data-binary @rows.csv --header 'Content-Type: text/csv'"
+        likely, file = (JSON, "rows.json") if body.lstrip()[:1] in (b"{", b"[") else (CSV, "rows.csv")
+        example = f"curl URL --data-binary @{file} --header 'Content-Type: {likely}'"
         raise RefusedError(415, f"the content type must be {JSON} or {CSV}, as in: {example}")
     for parameter in filter(None, parameters):
         name, _, value = parameter.partition("=")

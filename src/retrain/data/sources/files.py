@@ -143,8 +143,7 @@ def read_file(
     section = f"datasets.{context.dataset}.prepare"
     given = parameters.format if is_train else parameters.format.of_other_file(has_header=parameters.header)
     with open_table(path, file.location, given, Expected(names, wanted, section=section)) as table:
-        for name in wanted:
-            table.column(name)
+        table.require(wanted)
         kinds = parameters.kinds_of(columns or table.names)
         number = context.task == "regression" or parameters.target in parameters.numbers
         kinds[parameters.target] = "numbers" if number else "categories"
