@@ -1,5 +1,6 @@
 """`retrain predict` needs only the model's folder and prints a line of JSON per row."""
 
+import csv
 import json
 import os
 import pickle
@@ -280,15 +281,40 @@ def test_bad_rows_can_be_skipped(elsewhere):
     ]
 
 
+READ = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": partial(pd.read_json, lines=True, dtype=False)}
+
+
 @pytest.mark.parametrize("name", ["answers.jsonl", "answers.csv", "answers.parquet"])
 def test_skipped_rows_can_be_joined(elsewhere, name):
     rows = "".join(f"{n % 7},{n % 5},{n % 3}\n" for n in range(1500))
     (elsewhere.folder / "rows.csv").write_text(f"a,b,c\n1,2,3\n1,x,3\n{rows}?,1,1\n4,5,6\n")
     expected = [1, *range(3, 1503), 1504]
     predicted(elsewhere, "tiny_numbers", "--file", "rows.csv", "--skip", "--output", name)
-    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": partial(pd.read_json, lines=True)}
-    found = read[name.partition(".")[2]](elsewhere.folder / name)
+    found = READ[name.partition(".")[2]](elsewhere.folder / name)
     assert (found.columns[0], found["row"].tolist()) == ("row", expected)
+
+
+@pytest.mark.parametrize("answers", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("rows", ["jsonl", "csv", "parquet"])
+def test_columns_can_be_kept(elsewhere, rows, answers):
+    ids = ["=1+1", "a\nb" if rows == "csv" else "a\rb", *(f"{n:04}" for n in range(1500))]
+    table = pd.DataFrame({"id": ids, "a": "3", "b": 1.5, "c": 2, "number_": [2**53 + n for n in range(1502)]})
+    table.loc[1000, "a"] = "x"
+    if rows == "csv":
+        table.to_csv(elsewhere.folder / "rows.csv", index=False, quoting=csv.QUOTE_ALL)
+    elif rows == "jsonl":
+        table.to_json(elsewhere.folder / "rows.jsonl", orient="records", lines=True)
+    else:
+        table.to_parquet(elsewhere.folder / "rows.parquet")
+    given = ["--file", f"rows.{rows}", "--skip", "--keep", " id", "--keep", "number_", "--keep", "a", "--keep", "b"]
+    ended = predicted(elsewhere, "tiny_numbers", *given, "--output", f"answers.{answers}")
+    assert ended.exit_code == 0, ended.stderr
+    options = {"dtype": {"id": "str", "a": "str"}} if answers == "csv" else {}
+    found = READ[answers](elsewhere.folder / f"answers.{answers}", **options)
+    assert [*found] == ["id", "number_", "a", "b", "row", "number", "low", "high"]
+    is_text = rows == "csv" != answers  # a CSV file does not tell numbers from texts
+    expected = table.drop(index=1000)[["id", "number_", "a", "b"]].astype("str" if is_text else {})
+    pd.testing.assert_frame_equal(found[[*expected]], expected.reset_index(drop=True), check_dtype=False)
 
 
 def test_numbers_in_another_unit_are_told(elsewhere):
@@ -369,6 +395,22 @@ def test_pickle_is_not_executed(elsewhere):
             "a,x,B\n1,2,3\n",
             "standard input has no columns 'b', 'c'; rename 'B' to 'b' (the file has: a, x, B)\n",
         ),
+        (
+            ["tiny_numbers", "--keep", "id", "--keep", "nr"],
+            "a,b,c,Nr\n1,2,3,4\n",
+            "standard input has no columns 'id', 'nr'; did you mean 'Nr'? (the file has: a, b, c, Nr)\n",
+        ),
+        (
+            ["tiny_numbers", "--keep", "number"],
+            "a,b,c,number\n1,2,3,4\n",
+            "--keep names 'number', which each answer has, too; rename it in the file\n",
+        ),
+        (
+            ["tiny_news", "a ship", "--keep", "id"],
+            "",
+            "--keep names the column 'id', but the rows are texts without columns; give a table: --file rows.csv, or --file -",
+        ),
+        (["tiny_news", "--keep", "id"], "a ship\n", "--keep names the column 'id', but the rows are texts without"),
         (["tiny_numbers", "--file", "gap.csv"], "", "gap.csv, line 3, column 'b' is empty; enter a number"),
         (
             ["tiny_numbers", "--file", "text.csv"],

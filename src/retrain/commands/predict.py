@@ -8,13 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
-from itertools import count, islice
+from itertools import count, islice, repeat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from retrain import cli, environment, files, schema
 from retrain.errors import RetrainError
-from retrain.models.answer_files import Write, echo, writing
+from retrain.models.answer_files import Write, echo, with_kept, writing
 from retrain.models.unfamiliar import Unfamiliar
 from retrain.release import finding
 
@@ -31,6 +31,8 @@ __all__ = ["command"]
 
 Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
 """Gives the rows of a table, some at a time; it can be asked again."""
+Kept: TypeAlias = "Callable[[], Iterator[dict[str, list[Any]]]]"
+"""Gives the columns to keep of the same rows."""
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
@@ -54,6 +56,7 @@ class Rows:
         "retrain predict docstrings --file texts.txt",
         "retrain predict diabetes --file rows.csv",
         "retrain predict diabetes --file rows.jsonl --skip",
+        "retrain predict diabetes --file rows.csv --keep patient --output answers.csv",
         "cat texts.txt | retrain predict docstrings",
         "cat rows.csv | retrain predict diabetes --file -",
         "retrain predict models:/reviews@champion --file rows.parquet --output answers.csv",
@@ -70,6 +73,12 @@ class Rows:
     "--output",
     type=click.Path(path_type=Path),
     help="Write the answers into a file instead: .jsonl, .csv or .parquet. It appears when it is complete.",
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column of the table whose value comes first in each answer, such as an ID. Repeatable.",
 )
 @click.option("--encoding", help="The encoding of the rows, such as cp1252, if they are not UTF-8.")
 @click.option(
@@ -89,18 +98,21 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
         raise click.UsageError("give texts or --file, not both")
     if file is not None and output is not None and file.resolve() == output.resolve():
         raise RetrainError(str(output), "holds the rows", "give --output another name")
+    keep = tuple(dict.fromkeys(map(schema.column_name, options["keep"])))
     model = finding.load(environment.workspace(), name)
     if file is None and not texts and model.encoder.holds != "text":
         file = Path("-")
     with ExitStack() as stack:
-        write = stack.enter_context(writing(output)) if output else echo
+        write = stack.enter_context(writing(output, len(keep))) if output else echo
         if file is None:
+            require_no_columns(keep)
             lines = map(checked, texts) if texts else of_input(options["encoding"])
         else:
             rows = rows_in(model, *stack.enter_context(on_disk(file)), options["encoding"])
             if is_table(rows, model):
-                answer_table(model, rows, write, skip=options["skip"])
+                answer_table(model, rows, write, keep, skip=options["skip"])
                 return
+            require_no_columns(keep)
             for _ in lines_of(rows):  # so that an error comes before the first answer
                 pass
             lines = lines_of(rows)
@@ -114,6 +126,13 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
             unfamiliar.add(columns)
         for warning in unfamiliar.warnings():
             cli.warn(warning)
+
+
+def require_no_columns(keep: Sequence[str]) -> None:
+    """Raise RetrainError if there are columns to keep, but the rows are texts."""
+    if keep:
+        hint = "give a table: --file rows.csv, or --file - for standard input"
+        raise RetrainError("--keep", f"names the column '{keep[0]}', but the rows are texts without columns", hint)
 
 
 def rows_in(model: "Model", path: Path, shown: str, encoding: str | None) -> Rows:
@@ -162,13 +181,14 @@ def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dic
     )
 
 
-def answer_table(model: "Model", source: Rows, write: Write, *, skip: bool) -> None:
+def answer_table(model: "Model", source: Rows, write: Write, keep: Sequence[str], *, skip: bool) -> None:
     """Answer all rows of a table, some at a time; what is wrong with them comes before the first answer.
 
     Args:
         model: the model.
         source: the file.
         write: takes the answers.
+        keep: columns of the file whose values come before each answer.
         skip: leave out rows that can't be read, and list them, instead of an error; each answer tells the number of its row.
 
     Raises:
@@ -176,14 +196,16 @@ def answer_table(model: "Model", source: Rows, write: Write, *, skip: bool) -> N
     """
     from tqdm import tqdm
 
-    with table(model, source, skip=skip) as (total, left_out, parts, unfamiliar):
+    with table(model, source, keep, skip=skip) as (total, left_out, parts, kept, unfamiliar):
         if model.encoder.holds == "numbers":
             check_numbers(model, parts)
         numbers = (row + 1 for row in range(total) if row not in left_out)
         with tqdm(total=total - len(left_out), unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-            for rows in parts():
+            for rows, columns in zip(parts(), kept(), strict=False):
                 found = answers(model, {name: listed(rows[name]) for name in model.encoder.columns})
-                write([{"row": row} | answer for answer, row in zip(found, numbers, strict=False)] if skip else found)
+                if skip:
+                    found = [{"row": row} | answer for answer, row in zip(found, numbers, strict=False)]
+                write(with_kept(found, columns))
                 unfamiliar.add(rows)
                 bar.update(len(rows))
     for warning in unfamiliar.warnings():  # after the answers: where there are none, the error is the only line
@@ -232,8 +254,10 @@ def listed(column: "pd.Series[Any]") -> Any:
 
 
 @contextmanager
-def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, Collection[int], Parts, Unfamiliar]]":
-    """The number of rows of a file, those to skip, the model's input columns, some rows at a time, read as the training file was, and what only the whole file shows of strange values.
+def table(
+    model: "Model", source: Rows, keep: Sequence[str], *, skip: bool
+) -> "Iterator[tuple[int, Collection[int], Parts, Kept, Unfamiliar]]":
+    """The number of rows of a file, those to skip, the model's input columns, some rows at a time, read as the training file was, the columns to keep, and what only the whole file shows of strange values.
 
     For the arguments and errors see `answer_table`.
     """
@@ -260,6 +284,8 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
     without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
     with open_table(path, shown, given, Expected(without_header, names, written.separator), on_disk=True) as opened:
         opened.require(names, of_model=True)
+        opened.require(keep)
+        types = {name: opened.plain_type(name) for name in keep}
         by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
         incomplete = () if model.encoder.holds == "anything" else by_kind["numbers"]
         bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)
@@ -273,7 +299,14 @@ def table(model: "Model", source: Rows, *, skip: bool) -> "Iterator[tuple[int, C
         unfamiliar = Unfamiliar(
             model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones, gaps=model.gaps
         )
-        yield len(opened), bad, lambda: map(partial(as_known, known=model.encoder.known), frames()), unfamiliar
+
+        def kept() -> "Iterator[dict[str, list[Any]]]":
+            if not keep:
+                return repeat({})
+            others = opened.frames(ROWS_AT_ONCE, list(bad), categories=(), dates=(), texts=keep, numbers=())
+            return ({name: [*map(own, rows[name])] for name, own in types.items()} for rows in others)
+
+        yield len(opened), bad, lambda: map(partial(as_known, known=model.encoder.known), frames()), kept, unfamiliar
         if (swallowed := swallowed_rows(opened)) is not None:
             cli.warn(str(swallowed))
 

@@ -218,6 +218,16 @@ class Table:
         """The expression of whether a value of a column is a number of JSON or Parquet, and not a text."""
         return self.pointed.get(schema.column_name(name), "false")
 
+    def plain_type(self, name: str) -> type[int | float | str]:
+        """Python's type of the values of a column as they are: a number in JSON and Parquet if each row has one, else text."""
+        if self.is_pointed(name) != "true":
+            return str
+        value = self.column(name)
+        whole, number = (f"regexp_full_match({value}, '-?\\d{{1,18}}')", f"isfinite(try_cast({value} as double))")
+        long = f"regexp_full_match({value}, '-?\\d{{16,}}')"  # a float would lose digits
+        is_whole, is_number = self.ask(f"bool_and({whole}), bool_and(coalesce({number}, false) and not {long})")
+        return int if is_whole else float if is_number else str
+
     def decimal(self, name: str) -> str:
         """The decimal mark of the texts of a column, and of its numbers if it has no texts."""
         return "." if self.is_pointed(name) == "true" else self.format.decimal

@@ -2,8 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +15,7 @@ from retrain.errors import RetrainError
 
 import click
 
-__all__ = ["Write", "echo", "writing"]
+__all__ = ["Write", "echo", "with_kept", "writing"]
 
 
 Write: TypeAlias = "Callable[[list[dict[str, Any]]], None]"
@@ -34,9 +36,15 @@ def line_of(answer: dict[str, Any]) -> str:
 
 
 @contextmanager
-def writing(output: Path) -> Iterator[Write]:
-    """Takes answers for a file, which appears at the end; raises RetrainError if its ending is unknown."""
-    formats = {".jsonl": json_lines, ".csv": csv_rows, ".parquet": parquet_rows}
+def writing(output: Path, kept: int) -> Iterator[Write]:
+    """Takes answers for a file, which appears at the end; raises RetrainError if its ending is unknown.
+
+    Args:
+        output: the file.
+        kept: how many values at the start of each answer are from the rows, and stay as they are.
+    """
+    formats: dict[str, Callable[[Path], AbstractContextManager[Write]]]
+    formats = {".jsonl": json_lines, ".csv": partial(csv_rows, kept=kept), ".parquet": parquet_rows}
     if output.suffix.lower() not in formats:
         raise RetrainError(str(output), "has an unknown ending", f"use one of {', '.join(formats)}")
     with files.replacing(output) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
@@ -51,18 +59,24 @@ def json_lines(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def csv_rows(path: Path) -> Iterator[Write]:
-    """Writes a row per answer, with a column for the probability of each class."""
+def csv_rows(path: Path, kept: int) -> Iterator[Write]:
+    """Writes a row per answer, with a column for the probability of each class; see `writing`."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # QUOTE_MINIMAL does not quote a \r, which ends a line.
+        writer, quoting = (
+            csv.writer(file, lineterminator="\n", quoting=own) for own in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+
+        def write_row(cells: list[Any]) -> None:
+            own = cells[:kept] + [escape_cell(cell) if isinstance(cell, str) else cell for cell in cells[kept:]]
+            (quoting if any(isinstance(cell, str) and "\r" in cell for cell in own) else writer).writerow(own)
 
         def write(found: list[dict[str, Any]]) -> None:
             rows = list(map(flat, found))
             if rows and not file.tell():
-                writer.writerow(map(escape_cell, rows[0]))
-            writer.writerows(
-                [escape_cell(cell) if isinstance(cell, str) else cell for cell in row.values()] for row in rows
-            )
+                write_row([*rows[0]])
+            for row in rows:
+                write_row([*row.values()])
 
         yield write
 
@@ -86,6 +100,14 @@ def parquet_rows(path: Path) -> Iterator[Write]:
         yield write
         if not writers:
             pq.write_table(pa.table({}), path)
+
+
+def with_kept(found: list[dict[str, Any]], columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Answers with the values of some columns of their rows before them; raises RetrainError if an answer has such a name itself."""
+    if shared := [name for name in columns for answer in found[:1] if name in answer | flat(answer)]:
+        raise RetrainError("--keep", f"names '{shared[0]}', which each answer has, too", "rename it in the file")
+    rows = zip(*columns.values(), strict=True) if columns else repeat(())
+    return [dict(zip(columns, values, strict=True)) | answer for values, answer in zip(rows, found, strict=False)]
 
 
 def flat(answer: dict[str, Any]) -> dict[str, Any]:
