@@ -84,6 +84,7 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
     orders = () if given or not written else other_orders(column, written, likely)
     doubts = (
         *lost(column, written, odd),
+        *two_ways(column, written),
         *some_offsets(column, written, sentinels),
         *orders,
         *late_years(column, written, *fits[written]),
@@ -130,6 +131,16 @@ def lost(column: Look, written: str, odd: Mapping[str, int]) -> Iterator[str]:
         yield f"{column.table.place(row, column.name)} {fact}, so it counts as missing: correct it"
 
 
+def two_ways(column: Look, written: str) -> Iterator[str]:
+    """That some dates are in ISO 8601 and the others not: a spreadsheet writes the days so that it takes for months."""
+    if written and not is_clock(written):
+        other = f"{moment('v', written)} is null and {moment('v', '')} is not null"
+        some, first = column.ask(f"count(*) filter ({other}), min(v) filter ({other})")
+        if some:
+            ways = f"as {written}, but {shown(first)} ({rows_of(some)}) as year, month and day"
+            yield f"{shown(column.name)} has dates {ways}; both are read: check that no program has swapped day and month"
+
+
 def some_offsets(column: Look, written: str, sentinels: tuple[str, ...]) -> Iterator[str]:
     """That only some times have an offset from UTC."""
     has_offset = f"regexp_matches(v, {literal(WITH_OFFSET)})"
@@ -154,7 +165,7 @@ def almost_dates(column: Look) -> tuple[str, ...]:
     times = ", ".join(moment("v", own) for own in counts)
     if counts and column.ask(f"count(coalesce({times}))", column.sample)[0] > MOSTLY * looked:
         written = max(counts, key=lambda own: counts[own][0])
-        odd = list(others(column, moment("v", written)).items())[:3]
+        odd = list(others(column, read("v", written)).items())[:3]
         words = ", ".join(f"{shown(text)} ({rows_of(count)})" for text, count in odd)
         fact = f"{min(counts[written][0] / looked, 0.99):.0%} of {shown(column.name)} are dates as {example(written)}"
         hint = "if that means a missing value, add it with --missing"
@@ -277,7 +288,7 @@ def formats_of(column: Look, *, asked: bool = False) -> dict[str, tuple[int, int
 
 
 def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]], int]:
-    """The ways to write dates that some values have.
+    """The ways to write dates that some values have. Others may be in ISO 8601, which `prepare` always reads.
 
     Returns:
         Of each way, the number of values, their first and their last year; and how many values were looked at, of which most
@@ -290,7 +301,7 @@ def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]],
         return {}, 0
     known = (own for own in (*KNOWN, *((*SHORT, *CLOCKS) if asked else ())) if any(is_date(text, own) for text in some))
     written = list(dict.fromkeys(("", *column.table.format.dates, *known)))
-    times = [moment("v", own) for own in written]
+    times = [read("v", own) for own in written]
     facts = column.ask(
         ", ".join(f"count({time}), min(year({time})), max(year({time}))" for time in times), column.sample
     )
