@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retrain.data.report_csv import write_columns
 from retrain.errors import RetrainError
-from retrain.evaluation.page import NOTHING, csv_table, number_cell
+from retrain.evaluation.page import NOTHING, csv_table, number_cells
 from retrain.evaluation.plots import read_plot_data
 from retrain.evaluation.report import Report, read_report
 from retrain.models.result import Result
@@ -220,19 +220,28 @@ def test_loss_that_is_the_log_loss_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cell", "text"),
+    ("cells", "texts"),
     [
-        ("0.00937728042", "0.00938"), ("0.44001", "0.44001"), ("0.440016098", "0.440"), ("57.3720659", "57.37"),
-        ("45.0", "45"), ("4.9488", "4.9488"), ("250000.0", "250,000"), ("123456.78", "123,457"), ("2512.3456", "2,512"),
-        ("-0.0499307372", "-0.0499"), ("1.23456789e-7", "1.23e-07"), ("0", "0"),
+        (["0.00937728042"], ["0.009377"]), (["0.44001"], ["0.44001"]), (["0.440016098"], ["0.4400"]), (["45.0"], ["45"]),
+        (["57.3720659", "", "4.9488"], ["57.37", NOTHING, "4.95"]), (["250000.0", "0"], ["250,000", "0"]),
+        (["123456.78", "-3.5"], ["123,457", "-4"]), (["1.23456789e-7", "0.5"], ["1.23e-07", "0.5000"]),
+        (["3149.2", "2573.0", "-576.08123"], ["3,149", "2,573", "-576"]), (["3149.2", "2573"], ["3,149.2", "2,573.0"]),
+        (["1.5e12", "0"], ["1.5e+12", "0"]),
     ],
 )  # fmt: skip
-def test_numbers_are_short(cell, text):
-    assert number_cell("error", cell) == text
+def test_numbers_of_a_column_have_the_same_decimals(cells, texts):
+    assert number_cells("error", cells) == texts
 
 
 def test_cells_follow_the_kind_of_their_column():
-    inputs = {"zip": "category", "built": "date", "seen": "date", "area": "number", "own": "not recorded"}
+    inputs = {
+        "zip": "category",
+        "built": "date",
+        "seen": "date",
+        "area": "number",
+        "own": "not recorded",
+        "year": "number",
+    }
     columns = {
         "row": ["1234", "7"],
         "zip": ["01294", "1295"],
@@ -240,12 +249,13 @@ def test_cells_follow_the_kind_of_their_column():
         "seen": ["2016-09-20 00:00:00", "2016-09-21 08:30:00"],
         "area": ["41.0", ""],
         "own": ["3.0", "4.5"],
+        "year": ["2017.0", "1995"],
         "target": ["2024", "2025"],
     }
     table = csv_table("Rows", columns, 10, inputs, {"target"})
-    assert table.rows[0] == ["1234", "01294", "2016-09-20", "2016-09-20 00:00:00", "41", "3", "2024"]
-    assert table.rows[1] == ["7", "1295", "", "2016-09-21 08:30:00", NOTHING, "4.5", "2025"]
-    assert table.numeric == {0, 4, 5}
+    assert table.rows[0] == ["1234", "01294", "2016-09-20", "2016-09-20 00:00:00", "41", "3.0", "2017", "2024"]
+    assert table.rows[1] == ["7", "1295", "", "2016-09-21 08:30:00", NOTHING, "4.5", "1995", "2025"]
+    assert table.numeric == {0, 4, 5, 6}
 
 
 def test_inputs_of_tables_are_found_by_their_place(tmp_path):

@@ -49,6 +49,8 @@ NOTHING = "—"
 """A cell of a table without a value."""
 MOST_ROWS, LONGEST_TEXT = 50, 120
 """Rows of a table, and characters of a text."""
+DIGITS, MOST_DECIMALS, LARGEST = 5, 6, 1e9
+"""Digits of the largest number of a column; the most decimals; and the size from which numbers have an exponent."""
 TEXTS = {"category", "text", "date"}
 """What a column holds whose cells are shown as they are, also where all look like numbers."""
 MIDNIGHT = " 00:00:00"
@@ -66,6 +68,7 @@ class Table:
         rows: the cells; the first one of a row names it.
         numeric: the columns that hold numbers.
         left_out: the number of rows that are not shown.
+        dates: the columns that hold dates, which stay on one line.
         levels: the colours of the cells of each row, without its first, if there are any.
     """
 
@@ -74,6 +77,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     numeric: frozenset[int] = frozenset()
     left_out: int = 0
+    dates: frozenset[int] = frozenset()
     levels: Sequence[Sequence[int]] = ()
 
 
@@ -144,15 +148,15 @@ def csv_table(
     shown_columns = []
     for place, (name, cells) in enumerate(columns.items()):
         if place in numeric:
-            own = "" if name in inputs else name
-            shown_columns.append([number_cell(own, cell) if cell else NOTHING for cell in cells[:most]])
+            shown_columns.append(number_cells(name, cells[:most], is_input=name in inputs))
         else:
             whole = inputs.get(name) == "date" and all(cell.endswith(MIDNIGHT) for cell in filter(None, cells))
             shown_columns.append([shortened(cell.removesuffix(MIDNIGHT) if whole else cell) for cell in cells[:most]])
     count = len(next(iter(columns.values())))
     rows = [list(row) for row in zip(*shown_columns, strict=True)]
     names = [shortened(name) if name in inputs else in_words(name) for name in columns]
-    return Table(caption, names, rows, numeric, count - len(rows))
+    dates = frozenset(place for place, name in enumerate(columns) if inputs.get(name) == "date")
+    return Table(caption, names, rows, numeric, count - len(rows), dates)
 
 
 def is_number(cell: str) -> bool:
@@ -163,15 +167,29 @@ def is_number(cell: str) -> bool:
         return False
 
 
-def number_cell(name: str, cell: str) -> str:
-    """A number of a table for people; whole ones and those with up to five digits as they are."""
-    value = float(cell)
-    if name in PERCENT or name == "p_value":
-        return shown(name, value)
-    if value.is_integer() and abs(value) < 1e9:
-        return f"{value:.0f}" if name.endswith("row") else f"{value:,.0f}"
-    digits = f"{value:.5g}"
-    return digits if float(digits) == value and abs(value) < 1e9 else short(value)
+def number_cells(name: str, cells: Sequence[str], *, is_input: bool = False) -> list[str]:
+    """The numbers of a column for people, all with the same decimals: as they are if the largest then has five digits at most, else four digits of it.
+
+    Args:
+        name: the name of the column.
+        cells: the numbers; empty where there is none.
+        is_input: whether they are inputs, whose name has no meaning here. Whole numbers of four digits may be years.
+    """
+    values = [float(cell) for cell in cells if cell]
+    if not is_input and (name in PERCENT or name == "p_value"):
+        return [shown(name, float(cell)) if cell else NOTHING for cell in cells]
+    largest = max(map(abs, values), default=0.0)
+    most = DIGITS - 1 - math.floor(math.log10(largest)) if largest else 0
+    exact = (few for few in range(most + 1) if all(round(value, few) == value for value in values))
+    decimals = next(exact, min(max(most - 1, 0), MOST_DECIMALS))
+    is_plain = name.endswith("row") or (is_input and not decimals and largest < 10_000)
+    written = f"{'' if is_plain else ','}.{decimals}f"
+
+    def text(value: float) -> str:
+        is_rounded_away = value and not round(value, decimals)
+        return f"{value:.3g}" if is_rounded_away or abs(value) >= LARGEST else f"{value:{written}}"
+
+    return [text(float(cell)) if cell else NOTHING for cell in cells]
 
 
 def shortened(text: str) -> str:

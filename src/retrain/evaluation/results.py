@@ -277,7 +277,8 @@ def mistakes(data: PlotData, reader: Reader, figures: Mapping[str, Any]) -> list
         columns, (before, each) = reader.table(name), INPUTS[name]
         kinds = [kind for _, kind in columns_of(data) for _ in range(each)]
         inputs = dict(zip([*columns][before:], kinds, strict=False))
-        table = csv_table(title, columns, MOST_SINGLE, inputs, classes)
+        answers = {name: cells for name, cells in columns.items() if name not in inputs}  # first, where all see them
+        table = csv_table(title, answers | columns, MOST_SINGLE, inputs, classes)
         first = replace(table, caption=f"{title}: the first {len(table.rows)}", left_out=0) if table.rows else None
         found.append({"title": title, "note": note, "table": first, "file": name if table.left_out else ""})
     return found
