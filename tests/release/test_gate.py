@@ -245,10 +245,13 @@ def test_new_rows_are_predicted_again(gated):
 @pytest.mark.parametrize(
     ("dataset", "column", "changed", "reason"),
     [
-        ("tiny_sign", "sign", {"plus": "positive"}, r"never learned the class 'positive', which \d+ of today's test rows have"),
+        (
+            "tiny_sign", "sign", {"plus": "positive", "minus": "negative"},
+            r"never learned the classes 'negative' and 'positive', which \d+ of today's test rows have",
+        ),
         ("tiny_numbers", "y", 1000.0, r"far worse .* than their mean \(rmse .*\): has the target another unit\?"),
     ],
-    ids=["class renamed", "other unit"],
+    ids=["classes renamed", "other unit"],
 )  # fmt: skip
 def test_target_with_another_meaning_is_not_compared(gated, dataset, column, changed, reason):
     gate_of(gated, "first", dataset, drops={"accuracy": 0.5, "rmse": 0.5})

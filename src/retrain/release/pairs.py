@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrain import environment
+from retrain import environment, schema
 from retrain.data import encoders
 from retrain.errors import RetrainError
 from retrain.evaluation.intervals import Judged
@@ -61,9 +61,13 @@ def other_meaning(before: "Columns", now: Description, then: Description, other:
     """
     if now.task.classes:
         if unknown := [name for name in before["target"] if name not in then.task.classes]:
-            return f"{other} never learned the class '{unknown[0]}', which {len(unknown):,} of today's test rows have"
+            names = sorted({*unknown})
+            start = f"{other} never learned the class{'es' if names[1:] else ''} {schema.some_of(names)}"
+            return f"{start}, which {len(unknown):,} of today's test rows have"
         if gone := [name for name in before["predicted"] if name not in now.task.classes]:
-            return f"{other} answers '{gone[0]}' for {len(gone):,} of today's test rows, a class that is gone"
+            names = sorted({*gone})
+            end = "classes that are gone" if names[1:] else "a class that is gone"
+            return f"{other} answers {schema.some_of(names)} for {len(gone):,} of today's test rows, {end}"
         return ""
     import numpy as np
 
