@@ -115,14 +115,24 @@ def test_stages_of_a_removed_dataset_leave_dvc_lock(finished):
 def test_changed_result_is_compared_without_tracking(finished):
     before = finished.runs("tiny_sign")
     finished.set("tiny_sign.train.loop.epochs", 1)
+    with (finished.folder / "data/raw/tiny_sign/rows.csv").open("a") as file:
+        file.writelines(f"{100 + number},0.{number},0.5,positive\n" for number in range(1, 9))
     ended = finished.run("retrain", "repro", "tiny_sign", RETRAIN_TRACKING="off")
     assert ended.returncode == 0, ended.said
     assert [line.split("'")[1] for line in ended.stdout.splitlines() if line.startswith("Running stage '")] == [
-        "train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign",
+        "prepare@tiny_sign", "split@tiny_sign", "train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign",
     ]  # fmt: skip
+    odd = [
+        "column 'a': 8 of 8 new rows, such as 101, are far from the earlier rows",
+        "column 'sign': 8 of 8 new rows have 'positive', which no earlier row has",
+    ]
+    compared = finished.retrain_here("compare", "HEAD", "--dataset", "tiny_sign").stdout
+    for said, start in ((ended.stderr, "Warning: tiny_sign: "), (ended.stdout, "tiny_sign: ! "), (compared, "! ")):
+        lines = [line.removeprefix(start) for line in said.splitlines() if line.startswith(f"{start}column ")]
+        assert [line[: len(fact)] for line, fact in zip(lines, odd, strict=True)] == odd
     assert not finished.recorders()
     assert finished.runs("tiny_sign") == before
-    assert "tiny_sign: the results differ from the committed ones in models/tiny_sign, " in ended.stdout
+    assert "tiny_sign: the results differ from the committed ones in data/tiny_sign/prepared, " in ended.stdout
     assert "To track the changes with git" not in ended.stdout
     assert "dvc push" not in ended.stdout
 

@@ -75,7 +75,7 @@ def test_summary_of_repro_reads_the_spread(finished):
     content = json.loads(path.read_text())
     content["shares"][0]["spread"]["accuracy"] |= {"deviation": 1.0}
     path.write_text(json.dumps(content))
-    (found,) = [line for line in repro.summary(finished.folder, ["tiny_sign"]) if "seeds" in line]
+    (found,) = [line for line in repro.summary(finished.folder, ["tiny_sign"], {}) if "seeds" in line]
     assert found.startswith(
         "tiny_sign: the difference to the reference is smaller than the spread over seeds (accuracy"
     )

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from retrain import cli, environment, files, params
@@ -14,9 +15,10 @@ from retrain.errors import RetrainError
 from retrain.evaluation import seeds
 from retrain.evaluation.verdict import verdict
 from retrain.models import description
-from retrain.pipeline import availability, dvc_lock, dvc_program, dvc_yaml
+from retrain.pipeline import availability, dvc_cache, dvc_lock, dvc_program, dvc_yaml
 from retrain.pipeline.dvc_lock import Lock
-from retrain.pipeline.revisions import Revision
+from retrain.pipeline.revisions import WORKSPACE, Revision
+from retrain.release.results import RecordedResult
 from retrain.text_tables import table
 
 import click
@@ -45,9 +47,10 @@ def command(dataset: str | None) -> None:
     else:
         datasets, broken = availability.available_and_broken(workspace, check_stages)
         remove_stale_entries(workspace)
+    told = prepare_others(workspace, datasets)
     dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"plot@{name}" for name in datasets))
     click.echo()
-    for line in summary(workspace, datasets):
+    for line in summary(workspace, datasets, told):
         click.echo(line)
     if broken:
         fact = f"{len(broken)} of {len(params.datasets(workspace))} datasets did not run ({', '.join(broken)})"
@@ -62,6 +65,41 @@ def check_writable(workspace: Path) -> None:
             raise RetrainError(str(path), "can't be written (permission denied)", hint)
 
 
+def prepare_others(workspace: Path, datasets: list[str]) -> dict[str, list[str]]:
+    """Run the prepare stage where it will read other rows than before, and tell what is odd about them: the training may take hours.
+
+    Returns:
+        What was told about each of these datasets.
+    """
+    before = dvc_lock.read(workspace)
+    others = [name for name in datasets if reads_others(workspace, before, name)]
+    if not others:
+        return {}
+    dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"prepare@{name}" for name in others))
+    locks, found, revision = (before, dvc_lock.read(workspace)), {}, Revision(workspace, "")
+    with TemporaryDirectory(prefix="retrain-repro-") as copies:
+        for name in others:
+            then, now = (
+                RecordedResult(revision, WORKSPACE, name, lock.of([name]), Path(copies, name, str(place)))
+                for place, lock in enumerate(locks)
+            )
+            found[name] = now.new_rows(then)
+            for line in found[name]:
+                cli.warn(f"{name}: {line}")
+    return found
+
+
+def reads_others(workspace: Path, before: Lock, dataset: str) -> bool:
+    """Whether the prepare stage has run before, with other files or parameters."""
+    if (stage := before.stages.get(f"prepare@{dataset}")) is None:
+        return False
+    raw, section = f"data/raw/{dataset}", f"datasets.{dataset}.prepare"
+    digests = {entry.path: entry.md5 for entry in stage.deps}
+    now = dvc_cache.folder_digest(dvc_cache.listing(workspace / raw))
+    parameters = params.value_at(params.content_of(workspace), section)
+    return digests.get(raw) != now or stage.parameters().get(section) != parameters
+
+
 def remove_stale_entries(workspace: Path) -> None:
     """Remove the results of datasets that are no longer in params.yaml from dvc.lock, where DVC would keep them."""
     for name in sorted({*dvc_lock.read(workspace).datasets()} - {*params.datasets(workspace)}):
@@ -72,8 +110,8 @@ def remove_stale_entries(workspace: Path) -> None:
             click.echo(f"{dvc_lock.FILE}: removed the stages of {name}, which is not in {params.FILE}", err=True)
 
 
-def summary(workspace: Path, datasets: list[str]) -> list[str]:
-    """The test metrics, a sentence per dataset, and where to look first."""
+def summary(workspace: Path, datasets: list[str], told: Mapping[str, list[str]]) -> list[str]:
+    """The test metrics, a sentence per dataset, what is odd about new rows, and where to look first."""
     head = Revision(workspace, "HEAD")
     try:
         committed, stored = head.lock(), head.stored(head.lock())
@@ -88,6 +126,7 @@ def summary(workspace: Path, datasets: list[str]) -> list[str]:
         sentences.append(f"{dataset}: {sentence(workspace, dataset, metrics)}.")
         if noted := remark(workspace, dataset, metrics):
             sentences.append(f"{dataset}: {noted}.")
+        sentences += [f"{dataset}: ! {line}." for line in told.get(dataset, ())]
         sentences.append(f"{dataset}: {compared(committed, stored, dvc_lock.read(workspace), dataset)}.")
     reports = " ".join(f"reports/{name}/report.html" for name in datasets)
     where = [f"Look first at the report: {reports}", "Compare runs in MLflow: make ui"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CLEARLY", "Unfamiliar"]
+__all__ = ["CLEARLY", "OFTEN", "Unfamiliar", "clearly_more"]
 
 
 SHOWN = 3
@@ -146,7 +146,7 @@ class Unfamiliar:
         """What to say about values that are missing."""
         for name, share in self.gaps.items():
             usual, some = share * self.rows, self.empty[name]
-            if some > max(OFTEN * self.rows, CLEARLY * max(usual, float(usual > BY_CHANCE))):
+            if some > OFTEN * self.rows and clearly_more(some, usual):
                 percent = np.format_float_positional(100 * share, 2, fractional=False, trim="-")
                 others = f"only {percent} %" if share else "none"
                 fact = f"{some:,} of {self.rows:,} rows lack a value, but {others} of the training rows did"
@@ -154,6 +154,11 @@ class Unfamiliar:
         if self.blank:
             fact = f"all inputs of {self.blank:,} of {self.rows:,} rows are empty, so their answers mean nothing"
             yield f"{fact}; leave out these rows"
+
+
+def clearly_more(some: int, usual: float) -> bool:
+    """Whether some rows are more than chance explains, where so many are usual."""
+    return some > CLEARLY * max(usual, float(usual > BY_CHANCE))
 
 
 def bare(category: str) -> str:

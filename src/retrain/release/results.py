@@ -1,6 +1,7 @@
 """A dataset's result as dvc.lock or the ledger records it; its files come from git and DVC's cache."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ from retrain.release import ledger
 
 if TYPE_CHECKING:
     from retrain.data.report_csv import Columns
+
+    import pandas as pd
 
 __all__ = ["METRICS", "RecordedResult", "champion", "pipeline_of_current", "uncommitted"]
 
@@ -93,6 +96,29 @@ class RecordedResult:
     def description(self) -> Description:
         """What `model.json` says; raises UnavailableError if it is not available."""
         return description.read(self.copied(f"models/{self.dataset}/{description.FILE}").parent)
+
+    @property
+    def prepared(self) -> "pd.DataFrame":
+        """The table of the prepare stage; raises UnavailableError if it is not available."""
+        from retrain.data import tables
+
+        return tables.read_parquet(self.copied(f"{self.prepared_folder}/rows.parquet"), self.to_get_files)
+
+    @property
+    def prepared_folder(self) -> str:
+        """The output of the prepare stage."""
+        return f"data/{self.dataset}/prepared"
+
+    def new_rows(self, earlier: "RecordedResult") -> list[str]:
+        """What to know about the rows that an earlier result does not have; nothing if a table is not available."""
+        digests = {result.lock.outputs().get(self.prepared_folder) for result in (self, earlier)}
+        if len(digests) == 1:
+            return []
+        from retrain.evaluation import new_rows
+
+        with suppress(UnavailableError):
+            return list(new_rows.changes(earlier.prepared, self.prepared))
+        return []
 
     @property
     def model_digest(self) -> str:

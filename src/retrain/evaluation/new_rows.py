@@ -1,0 +1,113 @@
+"""How the rows of a dataset differ from those of an earlier result: what to know before one trains with them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from retrain import schema
+from retrain.models.unfamiliar import OFTEN, clearly_more
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["changes"]
+
+
+FEW = 10
+"""Up to so many different numbers are codes, such as 0 and 1."""
+USUAL = (0.01, 0.99)
+"""The usual range of numbers is between these quantiles. A number is far away if it is outside by more than the width of the range."""
+
+
+def changes(then: pd.DataFrame, now: pd.DataFrame) -> Iterator[str]:
+    """What to know about rows that the earlier table does not have: values that are new, far from all others, or missing.
+
+    Args:
+        then: the earlier table of the prepare stage, with the target as its last column.
+        now: the present one. Columns that only one of them has, or that hold something else now, are not compared.
+    """
+    kinds = {name: kind_of(then[name]) for name in then.columns if name in now.columns}
+    names = [name for name, kind in kinds.items() if kind_of(now[name]) == kind]
+    known, found = (pd.util.hash_pandas_object(table[names], index=False) for table in (then, now))
+    new = now[~found.isin(known).to_numpy()]
+    for name in names if len(new) and len(then) else ():
+        before, after = (table[name][table[name].notna() & (table[name] != "")] for table in (then, new))
+        facts = [gaps(1 - len(before) / len(then), len(new) - len(after), len(new))]
+        if before.nunique() and kinds[name] != "text":
+            is_code = kinds[name] == "category" or (kinds[name] == "number" and before.nunique() <= FEW)
+            find = far_values if not is_code else new_classes if name == then.columns[-1] else new_values
+            facts.append(find(before, after, len(new)))
+        yield from (f"column '{name}': {fact}" for fact in facts if fact)
+
+
+def kind_of(column: "pd.Series[Any]") -> str:
+    """What a column holds."""
+    named = {"f": "number", "M": "date"}
+    return "category" if isinstance(column.dtype, pd.CategoricalDtype) else named.get(column.dtype.kind, "text")
+
+
+def gaps(share: float, some: int, rows: int) -> str:
+    """What to say about new rows without a value.
+
+    Args:
+        share: that of the earlier rows without one.
+        some: the new rows without one.
+        rows: all new rows.
+    """
+    if some <= OFTEN * rows or not clearly_more(some, share * rows):
+        return ""
+    others = f"only {share:.2%}" if share else "none"
+    return f"{some:,} of {rows:,} new rows have no value, but {others} of the earlier rows"
+
+
+def new_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
+    """What to say about values that no earlier row has.
+
+    As many are usual as earlier rows have a value that no other row has (I. J. Good, "The population frequencies of species
+    and the estimation of population parameters", Biometrika 40, 1953).
+    """
+    single = int((before.value_counts() == 1).sum())
+    some = int((~after.isin(before.unique())).sum())
+    return new_classes(before, after, rows) if clearly_more(some, expected(single, len(before), rows)) else ""
+
+
+def new_classes(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
+    """What to say about all values that no earlier row has."""
+    found = after[~after.isin(before.unique())]
+    if found.empty:
+        return ""
+    values = [f"{value:g}" if isinstance(value, float) else str(value) for value in sorted(found.unique())]
+    return f"{len(found):,} of {rows:,} new rows have {schema.some_of(values)}, which no earlier row has"
+
+
+def far_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
+    """What to say about numbers or dates that are far from the earlier ones, as in another unit."""
+    odd, others = (after[far(after, before)], before[far(before, before)])
+    if not clearly_more(len(odd), expected(len(others), len(before), rows)):
+        return ""
+    first, low, high = (
+        f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else f"{value:,.6g}"
+        for value in (odd.iloc[0], before.min(), before.max())
+    )
+    return f"{len(odd):,} of {rows:,} new rows, such as {first}, are far from the earlier rows ({low} to {high})"
+
+
+def expected(some: int, of: int, rows: int) -> float:
+    """How many rows to expect if so many of the earlier ones were alike: one more than were seen, as in Laplace's rule of succession."""
+    return (some + 1) / (of + 1) * rows
+
+
+def far(values: "pd.Series[Any]", usual: "pd.Series[Any]") -> np.ndarray:
+    """Which values are outside the usual range by more than its width: their logarithms, too, if all are positive, so 7.1 is far from 7,100."""
+    own, known = (column.to_numpy().astype("float64") for column in (values, usual))
+    found = outside(own, known)
+    if (known > 0).all():
+        positive = own > 0
+        found[positive] |= outside(np.log(own[positive]), np.log(known))
+    return found
+
+
+def outside(values: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Which values are outside the usual range by more than its width."""
+    low, high = np.quantile(usual, USUAL)
+    found: np.ndarray = (values < low - (high - low)) | (values > high + (high - low))
+    return found
