@@ -1,8 +1,30 @@
 """Tables of text, for the terminal and for Markdown."""
 
+import math
 from collections.abc import Sequence
 
-__all__ = ["table"]
+__all__ = ["in_common", "table"]
+
+
+DECIMALS, DIGITS, LARGE, LEAST, MOST = 4, 4, 1e5, 1e-6, 1e9
+"""Numbers have so many decimals, or more if the largest needs them for so many digits; none if it is large. Below the least and
+from the most on, numbers have an exponent."""
+
+
+def in_common(numbers: Sequence[float | None], sign: str = "") -> list[str]:
+    """Numbers that people compare, all with the same decimals; empty where there is none.
+
+    Args:
+        numbers: those of a row or a column of a table.
+        sign: `+` for differences.
+    """
+    largest = max((abs(number) for number in numbers if number is not None), default=0.0)
+    if largest and not LEAST <= largest < MOST:
+        return ["" if number is None else f"{number:{sign}.{DIGITS}g}" for number in numbers]
+    decimals = 0 if largest >= LARGE else DECIMALS
+    if 0 < largest < 1:
+        decimals = max(DECIMALS, DIGITS - 1 - math.floor(math.log10(largest)))
+    return ["" if number is None else f"{number:{sign}z.{decimals}f}" for number in numbers]
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int, markdown: bool) -> list[str]:

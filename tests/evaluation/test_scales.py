@@ -10,6 +10,7 @@ from retrain.data.tasks.classification import all_significant
 from retrain.data.tasks.regression import Task as Regression
 from retrain.evaluation.intervals import Judged
 from retrain.pipeline.comparison import Status, compare
+from retrain.text_tables import in_common
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,21 @@ def test_written_numbers_keep_digits(tmp_path):
 )
 def test_digits_are_significant(number, kept, shown, drawn):
     assert (significant(number), in_short(number), plain(number)) == (kept, shown, drawn)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ([0.9498, None, -2.8e-5], ["0.9498", "", "0.0000"]),
+        ([0.0217, 0.00398033], ["0.02170", "0.00398"]),
+        ([57.37211, 0.00004], ["57.3721", "0.0000"]),
+        ([150000.3, 12.7], ["150000", "13"]),
+        ([3e-8, 0.0], ["3e-08", "0"]),
+    ],
+)
+def test_compared_numbers_have_the_same_decimals(numbers, shown):
+    assert in_common(numbers) == shown
+    assert in_common(numbers, "+") == [number and f"+{number}" for number in shown]
 
 
 def test_all_digits_are_significant():

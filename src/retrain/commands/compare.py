@@ -8,14 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from retrain import cli, environment, params, schema
-from retrain.data.report_csv import in_short
 from retrain.errors import RetrainError, UnavailableError, printable
 from retrain.evaluation import seeds
 from retrain.pipeline import dvc_lock, dvc_yaml, revisions
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release.results import METRICS, RecordedResult
-from retrain.text_tables import table
+from retrain.text_tables import in_common, table
 
 import click
 
@@ -71,14 +70,20 @@ class Comparison:
 
     def verdict(self, metric: str, paired: "Mapping[str, Difference]") -> str:
         """What the first metric says."""
-        first, second = self.first.metrics[metric], self.second.metrics[metric]
-        values = f"{metric} {in_short(first)} -> {in_short(second)}"
+        first, second, difference, *ends = self.figures(metric, paired)
+        values = f"{metric} {first} -> {second}, difference {difference}"
         if metric not in paired:
-            return f"{values}, difference {signed(second - first)}."
-        found = paired[metric]
-        interval = f"95 % interval {signed(found.low)} to {signed(found.high)}, on the same test rows"
-        start = f"**{found.verdict}**" if self.markdown else found.verdict
-        return f"{start}: {values}, difference {signed(found.value)} ({interval})."
+            return f"{values}."
+        verdict = paired[metric].verdict
+        interval = f"95 % interval {' to '.join(ends)}, on the same test rows"
+        return f"{f'**{verdict}**' if self.markdown else verdict}: {values} ({interval})."
+
+    def figures(self, metric: str, paired: "Mapping[str, Difference]") -> list[str]:
+        """A metric of both results, the difference, and the ends of its interval if it has one."""
+        then, now, found = self.first.metrics[metric], self.second.metrics[metric], paired.get(metric)
+        ends = [found.low, found.high] if found else []
+        first, second, *differences = in_common([then, now, now - then, *ends], "+")
+        return [first.removeprefix("+"), second.removeprefix("+"), *differences]
 
     def over_seeds(self, metric: str) -> str:
         """How the difference compares with the spread over seeds, if that of one of the results is known."""
@@ -96,11 +101,11 @@ class Comparison:
     def metric_table(self, paired: "Mapping[str, Difference]") -> list[str]:
         """The metrics that both results have."""
         rows = [["metric", self.first.shown, self.second.shown, "difference", "95 % interval", ""]]
-        for name, then in self.first.metrics.items():
+        for name in self.first.metrics:
             if name in self.second.metrics:
-                now, found = self.second.metrics[name], paired.get(name)
-                judged = [f"{signed(found.low)} to {signed(found.high)}", found.verdict] if found else ["", ""]
-                rows.append([name, in_short(then), in_short(now), signed(now - then), *judged])
+                *values, difference, low, high = [*self.figures(name, paired), "", ""][:5]
+                judged = [f"{low} to {high}", paired[name].verdict] if name in paired else ["", ""]
+                rows.append([name, *values, difference, *judged])
         return table(rows if paired else [row[:4] for row in rows], left=1, markdown=self.markdown)
 
     def parameter_table(self) -> list[str]:
@@ -202,8 +207,3 @@ def chosen(shown: Mapping[str, Revision], locks: Mapping[str, Lock], datasets: t
         fact = f"has no dataset with results in {names}"
         raise RetrainError(dvc_lock.FILE, fact, "run: make repro; then commit dvc.lock")
     return list(dict.fromkeys(datasets)) or common
-
-
-def signed(number: float) -> str:
-    """A difference for people, with its sign."""
-    return f"{number:+.4f}" if number == 0 or 0.0001 <= abs(number) < 100_000 else f"{number:+.4g}"

@@ -8,12 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from retrain import cli, environment
-from retrain.data.report_csv import in_short
 from retrain.errors import printable
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, PASS, RELATIVE
 from retrain.release import gate
 from retrain.release.gate import Check, Decision
-from retrain.text_tables import table
+from retrain.text_tables import in_common, table
 
 import click
 
@@ -84,7 +83,8 @@ def clause(check: Check) -> str:
         inside = check.low is not None and check.high is not None and check.low <= check.limit <= check.high
         words = {PASS: "keeps to", FAIL: "misses"}[check.answer]
         sure = ", which is within its 95 % interval" if inside else ""
-        return f"{name} {figure(check.candidate)} {words} the floor {figure(check.limit)}{sure}"
+        value, limit = in_common([check.candidate, check.limit])
+        return f"{name} {value} {words} the floor {limit}{sure}"
     drop, high, limit, decidable = (
         amount(check, value) for value in (check.drop, check.high, check.limit, check.decidable)
     )
@@ -99,18 +99,13 @@ def clause(check: Check) -> str:
 def cells(check: Check) -> list[str]:
     """A check as a row of the table; for a floor, only the metric and its limit."""
     if check.kind == "floor":
-        numbers = [figure(check.limit), "", figure(check.candidate), "", "", ""]
-        return [printable(f"{check.name}, floor"), *numbers, check.answer]
+        limit, value = in_common([check.limit, check.candidate])
+        return [printable(f"{check.name}, floor"), limit, "", value, "", "", "", check.answer]
     figures = (check.drop, check.high, check.decidable)
     return [
-        printable(f"{check.name}, drop"), amount(check, check.limit), figure(check.against), figure(check.candidate),
+        printable(f"{check.name}, drop"), amount(check, check.limit), *in_common([check.against, check.candidate]),
         *(amount(check, value) for value in figures), check.answer,
     ]  # fmt: skip
-
-
-def figure(value: float | None) -> str:
-    """A metric."""
-    return "" if value is None else in_short(value)
 
 
 def amount(check: Check, value: float | None) -> str:

@@ -19,7 +19,7 @@ from retrain.pipeline import availability, dvc_cache, dvc_lock, dvc_program, dvc
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
 from retrain.release.results import RecordedResult
-from retrain.text_tables import table
+from retrain.text_tables import in_common, table
 
 import click
 
@@ -135,11 +135,10 @@ def summary(workspace: Path, datasets: list[str], told: Mapping[str, list[str]])
 
 def cells_of(name: str, metrics: dict[str, dict[str, Any]]) -> tuple[str, ...]:
     """A metric on the test split, its interval, and those of baseline and reference."""
-    ends = metrics["intervals"].get(name)
-    interval = f"{report_csv.in_short(ends['low'])} to {report_csv.in_short(ends['high'])}" if ends else ""
+    ends = metrics["intervals"].get(name, {})
     others = (metrics.get(part, {}).get(name) for part in ("baseline", "reference"))
-    shown = ("" if other is None else report_csv.in_short(other) for other in others)
-    return report_csv.in_short(metrics["test"][name]), interval, *shown
+    test, low, high, *shown = in_common([metrics["test"][name], ends.get("low"), ends.get("high"), *others])
+    return test, f"{low} to {high}" if ends else "", *shown
 
 
 def sentence(workspace: Path, dataset: str, metrics: dict[str, dict[str, Any]]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from retrain import cli, environment, files, params
 from retrain.commands.repro import check_writable
 from retrain.data import encoding_file
-from retrain.data.report_csv import in_short
 from retrain.data.splitting import Split
 from retrain.errors import RetrainError
 from retrain.evaluation import seeds
@@ -17,7 +16,7 @@ from retrain.evaluation.seeds import Seeds, Share, Spread, Trained
 from retrain.models.result import Result
 from retrain.pipeline import stage_runs
 from retrain.pipeline.stage_runs import Work
-from retrain.text_tables import table
+from retrain.text_tables import in_common, table
 from retrain.tracking import groups, recording, store
 from retrain.tracking.groups import Group
 from retrain.tracking.store import StoreError
@@ -164,13 +163,14 @@ def collected(plans: Sequence[Plan]) -> Seeds:
 
 def report(found: Seeds, *, markdown: bool) -> list[str]:
     """The table of seeds with all train rows, and the learning curve if there is one."""
-    names = list(found.whole.spread)[:SHOWN]
-    rows = [["seed", *names, "best epoch"]]
-    rows += [
-        [str(run.seed), *(in_short(run.metrics[name]) for name in names), str(run.best_epoch)] for run in found.whole.runs
-    ]  # fmt: skip
-    for title, field in STATISTICS.items():
-        rows.append([title, *(in_short(getattr(found.whole.spread[name], field)) for name in names), ""])
+    runs, names = found.whole.runs, list(found.whole.spread)[:SHOWN]
+    columns = [["seed", *(str(run.seed) for run in runs), *STATISTICS]]
+    for name in names:
+        spread = found.whole.spread[name]
+        statistics = [getattr(spread, field) for field in STATISTICS.values()]
+        columns.append([name, *in_common([*(run.metrics[name] for run in runs), *statistics])])
+    columns.append(["best epoch", *(str(run.best_epoch) for run in runs), *("" for _ in STATISTICS)])
+    rows = list(zip(*columns, strict=True))
     lines = table(rows, left=1, markdown=markdown)
     if len(found.shares) > 1:
         curve = [["share", "train rows", *names]]
@@ -184,7 +184,7 @@ def report(found: Seeds, *, markdown: bool) -> list[str]:
 
 def in_words(spread: Spread) -> str:
     """A mean with its standard deviation."""
-    return f"{in_short(spread.mean)} ± {in_short(spread.deviation)}"
+    return " ± ".join(in_common([spread.mean, spread.deviation]))
 
 
 def percent(share: float) -> str:

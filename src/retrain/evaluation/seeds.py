@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 from retrain import files, schema
-from retrain.data.report_csv import in_short, significant
+from retrain.data.report_csv import significant
 from retrain.errors import RetrainError
 from retrain.evaluation.intervals import t_quantile
 from retrain.models.description import Description
 from retrain.schema import Count, Section, Seed
+from retrain.text_tables import in_common
 
 from pydantic import Field
 
@@ -139,6 +140,7 @@ def is_noise(seeds: Seeds, metric: str, difference: float) -> bool:
 def sizes(seeds: Seeds, metric: str, difference: float) -> str:
     """How a difference compares with the spread: `smaller than the spread over seeds (rmse 55.5 to 58.4 over 5 seeds; ...)`."""
     spread = seeds.whole.spread[metric]
-    found = f"{metric} {in_short(spread.least)} to {in_short(spread.largest)} over {len(seeds.whole.runs)} seeds"
-    pairs = f"95 % of pairs differ by less than {in_short(chance(seeds, metric))}"
+    least, largest, most = in_common([spread.least, spread.largest, chance(seeds, metric)])
+    found = f"{metric} {least} to {largest} over {len(seeds.whole.runs)} seeds"
+    pairs = f"95 % of pairs differ by less than {most}"
     return f"{'smaller' if is_noise(seeds, metric, difference) else 'larger'} than the spread over seeds ({found}; {pairs})"
