@@ -12,7 +12,7 @@ from contextlib import chdir
 from pathlib import Path
 
 from retrain import commands
-from retrain.tracking import recording
+from retrain.tracking import recording, store
 from support.warm import Warm
 
 import click
@@ -374,8 +374,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
 
 
 def make_untouched_project(folder: Path) -> None:
-    """Copy the repository with the tiny datasets alone, of which nothing has run, and commit it."""
+    """Copy the repository with the tiny datasets alone, of which nothing has run, and commit it.
+
+    It has an empty MLflow store, as after `retrain ui`: making one takes MLflow more than a second.
+    """
     project = copy_of_repository(folder, NOT_RUN)
+    store.own_store(folder)
     write_tiny_tables(folder)
     project.write_params({"datasets": tiny_datasets()})
     (folder / "dvc.lock").unlink(missing_ok=True)
