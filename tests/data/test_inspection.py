@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from retrain.data.file_format import Format
 from retrain.data.inspection.column import Column
 from retrain.data.inspection.columns import columns_of
 from retrain.data.inspection.oddities import oddities
+from retrain.data.table_files import open_table
 from retrain.errors import RetrainError
 
 import pandas as pd
@@ -1064,6 +1067,11 @@ def test_chance_makes_no_copy(tmp_path):
     assert not any("alone tell" in line for line in odd)
 
 
+def test_huge_numbers_may_tell_the_target(tmp_path):
+    _, _, odd, _ = looked_at(tmp_path, "x,y", [f"{x:.4f}e99,{'high' if x > 20 else 'low'}" for x in X])
+    assert any(line.startswith("'x' alone tells the target") for line in odd)
+
+
 def test_one_line_about_a_column(tmp_path):
     rows = [f"{i % 25},{x:.2f},{(i % 25) ** 2 + i % 25 / 7:.3f}" for i, x in enumerate(X)]
     _, _, odd, _ = looked_at(tmp_path, "level,a,y", rows)
@@ -1142,3 +1150,48 @@ def test_states_with_one_target_are_groups(tmp_path):
     _, _, odd, _ = looked_at(tmp_path, "state,a,y", [f"{i % 25},{x:.2f},{weights[i % 25]}" for i, x in enumerate(X)])
     (line,) = (line for line in odd if "'state'" in line)
     assert line.endswith("add --group state; and if the value is not known when you predict, --leave-out state")
+
+
+def test_columns_of_wide_tables_are_looked_at_alike(tmp_path):
+    kinds: list[Callable[[int], object]] = [
+        lambda n: f"{X[n]:.3f}",
+        lambda n: n % 9,
+        lambda n: f"{n * 7 % 90} kg",
+        lambda n: "" if n % 3 else f"{X[n]:.1f}%",
+        lambda n: ["NA", -999, "<5", n][n % 4 if n < 9 else 3],
+        lambda n: f"{n % 12 + 1:02}/{n % 28 + 1:02}/2024",
+        lambda n: f"{n:05}",
+        lambda n: ["red", "green", "Green"][n % 3],
+        lambda n: f"{X[n]:.3e}9{n % 9}",
+        lambda n: f"a few words {n} in every row",
+        lambda n: ["3.1", "3.10"][n % 2],
+    ]
+    names = [f"{place}" for place in range(len(kinds))]
+
+    def table(times: int) -> tuple[dict[str, Column], dict[str, list]]:
+        header = ",".join([*(f"{name}x{time}" for time in range(times) for name in names), "y"])
+        rows = [",".join(map(str, [*(kind(n) for kind in kinds)] * times + ["uv"[n % 2]])) for n in range(200)]
+        columns, _, _, numbers = looked_at(tmp_path, header, rows)
+        return columns, numbers
+
+    (few, few_numbers), (many, many_numbers) = table(1), table(12)
+    for name, column in many.items():
+        first, same = re.sub("x.*", "x0", name), {"name": "", "doubts": ()}
+        assert replace(column, **same) == replace(few[first], **same)
+        assert [line.replace(name, first) for line in column.doubts] == [*few[first].doubts]
+        assert many_numbers[name] == few_numbers[first]
+
+
+def test_many_columns_of_numbers_are_read_as_few_are(tmp_path):
+    names = [f"x{place}" for place in range(130)]
+    rows = [
+        ",".join("" if n == place else f"{n + place / 8}{' kg' * (place % 3 == 0)}" for place in range(130))
+        for n in range(9)
+    ]
+    (tmp_path / "rows.csv").write_text("\n".join([",".join(names), *rows]), encoding="utf-8")
+    form = Format(units_in=dict.fromkeys(names[::3], "kg"))
+    with open_table(tmp_path / "rows.csv", "rows.csv", form) as table:
+        wide, single = table.frame(numbers=names), [table.frame(numbers=[name]) for name in names]
+        pd.testing.assert_frame_equal(wide[names], pd.concat(single, axis=1))
+        with pytest.raises(RetrainError, match=r"line 2, column 'x3' holds '0\.375 kg'"):
+            replace(table, format=Format()).frame(numbers=names)

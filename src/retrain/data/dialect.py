@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from retrain import schema
 from retrain.data.file_format import MARKERS, MINUS, ODD_SHARE, SAME_SIGNS, Format
-from retrain.data.sql_table import Table, literal, plain, signed
+from retrain.data.sql_table import WIDE, Table, literal, plain, signed
 from retrain.data.table_files import Expected, kind_of, open_table
 from retrain.data.text_files import (
     SEPARATORS,
@@ -31,8 +31,11 @@ from retrain.errors import RetrainError
 
 __all__ = [
     "FIRST",
+    "HAS_DIGIT",
+    "HAS_SIGN",
     "LOOKED_AT",
     "MOSTLY",
+    "SIGNS",
     "Guess",
     "Wishes",
     "guessed_encoding",
@@ -85,6 +88,16 @@ CODE = r"\+.*|[^.,]{11,}"
 """What phone and company numbers in groups of three are like, if all have the same length."""
 UNIT = r"[^\W\d_°µ%/²³]{1,6}|°[CF]?|[°µ]?[^\W\d_]{1,4}[²³]?(/[^\W\d_]{1,4}[²³]?)?|%"
 """A unit behind a number, such as kg, °C, m² or km/h."""
+REST = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
+HAS_DIGIT = "regexp_matches(v, '\\d')"
+IN_FRONT = "not regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')"
+SIGNS = (
+    f"list(distinct {REST} order by {REST}) filter ({HAS_DIGIT}), list(distinct {REST}) filter ({HAS_DIGIT} and {IN_FRONT}), "
+    f"avg({HAS_DIGIT}::int), count(distinct v)"
+)
+"""What is around the digits of values `v`, and in front of them; the share of values with digits; and how many differ."""
+HAS_SIGN = f"not (lower(v) in ({', '.join(map(literal, MARKERS))}) or regexp_full_match(v, '[0.,]+'))"
+"""Which values count for them."""
 
 
 @dataclass(frozen=True)
@@ -336,40 +349,51 @@ def is_number(text: str) -> bool:
 
 def units_of(table: Table) -> dict[str, str]:
     """The sign around the numbers of each column whose values all have the same one."""
-    found = {}
     head = table.cells(f"limit {HEAD}")
+    places = {}
     for place, name in enumerate(table.names):
         plain = any(is_number(row[place]) and row[place].strip("0.,") for row in head)
         if name and table.names.count(name) == 1 and not plain:
-            signs = signs_of(table, f"(select c{place} as v from {some_rows(table)})")
-            if len(signs) == 1:
-                found[name] = signs[0]
-    return found
+            places[place] = name
+    found = {place: signs_of(counts) for place, *counts in some_values(table, [*places], SIGNS, HAS_SIGN)}
+    return {name: found[place][0] for place, name in places.items() if len(found.get(place, ())) == 1}
 
 
-def signs_of(table: Table, values: str, known: Collection[str] = ()) -> list[str]:
+def some_values(table: Table, places: Sequence[int], what: str, where: str, value: str = "v") -> list[tuple[Any, ...]]:
+    """The place of each of some columns, and the answers about its values `v` in some rows; nothing if it has no such values.
+
+    Args:
+        table: the rows.
+        places: the columns.
+        what: the questions.
+        where: which values count.
+        value: the expression of `value`, which the questions may be about too.
+    """
+    rows = []
+    for begin in range(0, len(places), WIDE):
+        part = places[begin : begin + WIDE]
+        values = (
+            f"(select c, v, {value} as value from {table.stacked([f'c{place}' for place in part], some_rows(table))})"
+        )
+        found = table.connection.execute(f"select c, {what} from {values} where {where} group by c").fetchall()
+        rows += [(part[c], *counts) for c, *counts in found]
+    return rows
+
+
+def signs_of(answers: Sequence[Any], known: Collection[str] = ()) -> list[str]:
     """The signs around numbers: a currency or a percent sign, or a unit such as kg behind them; empty for plain numbers.
 
     A word in front of digits may be part of a code, and so may one behind few different numbers. Zero needs no unit.
 
     Args:
-        table: the rows.
-        values: the query of the values `v` of a column.
+        answers: the answers to `SIGNS` about the values of a column of which `HAS_SIGN` is true.
         known: what is a unit in any case.
 
     Returns:
         The signs; an empty list if most values have no digits, if one with digits has something else around them, or if
         there are too many signs.
     """
-    rest = f"trim(regexp_replace(v, '[\\d.,+()\\x27\u2019\\s\u00a0\u202f{MINUS}-]+', ' ', 'g'))"
-    in_front = "not regexp_matches(v, '^[^a-zA-Z]*\\d\\s*[^\\d\\s]+$')"
-    has_digit = "regexp_matches(v, '\\d')"
-    plain = f"lower(v) in ({', '.join(map(literal, MARKERS))}) or regexp_full_match(v, '[0.,]+')"
-    signs, fronts, digits, different = table.ask(
-        f"list(distinct {rest} order by {rest}) filter ({has_digit}), list(distinct {rest}) filter ({has_digit} and {in_front}), "
-        f"avg({has_digit}::int), count(distinct v)",
-        f"(select v from {values} where not ({plain}))",
-    )
+    signs, fronts, digits, different = answers
     if (digits or 0) < MOSTLY or len(signs) > MOST_UNITS:
         return []
 
@@ -391,8 +415,9 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     units = {} if given.units else units_of(table)
     given = given.model_copy(update={"units_in": units})
     texts = [(place, name) for place, name in enumerate(table.names) if schema.column_name(name) not in table.pointed]
-    all_columns = [(name, shares_of(table, place, given, name)) for place, name in texts]
-    columns = [shares for _, shares in all_columns if shares]
+    shares_in = shares_of(table, [place for place, _ in texts], given)
+    all_columns = [(name, shares_in[place]) for place, name in texts if place in shares_in]
+    columns = [shares for _, shares in all_columns]
     fits = 1 - ODD_SHARE
 
     def fitting(some: str, all_fit: str) -> list[dict[str, float]]:
@@ -409,7 +434,7 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
         by_comma = True
         read = "1,281 is read as 1.281" if grouped else "1.281 is read as 1281"
         note = f"{read}, because semicolons separate the values: if that is wrong, use --decimal . --thousands ,"
-    elif by_comma and (open_ := [name for name, shares in all_columns if shares and shares["dots_once"] >= fits]):
+    elif by_comma and (open_ := [name for name, shares in all_columns if shares["dots_once"] >= fits]):
         column = table.column(open_[0])
         (first,) = table.ask(f"min({column}) filter (regexp_full_match({column}, {literal(PATTERNS['dots_once'])}))")
         where = f"{first or '1.281'} in {schema.some_of(open_)}"
@@ -430,21 +455,24 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     return given.model_copy(update=known), note if "decimal" in known or known.get("thousands") == "," else ""
 
 
-def shares_of(table: Table, place: int, given: Format, name: str) -> dict[str, float]:
-    """The shares of a column's values that match `PATTERNS` without their units, in some rows; empty if no value has a sign.
+def shares_of(table: Table, places: Sequence[int], given: Format) -> dict[int, dict[str, float]]:
+    """The shares of each column's values that match `PATTERNS` without their units, in some rows, if a value has a sign.
 
     What stands for a missing value does not count.
     """
-    # Of a wide table, `select *` would take more time than the rest of the query.
-    rows = f"(select c{place} as v from {some_rows(table)})"
-    if not table.ask(f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", rows)[0]:
-        return {}
-    matching = (f"count(*) filter (regexp_full_match(value, {literal(pattern)}))" for pattern in PATTERNS.values())
+    alike: dict[tuple[str, str], list[int]] = {}
+    for place, has_sign in some_values(table, places, f"bool_or(regexp_matches(v, {literal(ANY_SIGN)}))", "true"):
+        if has_sign:
+            name = table.names[place]
+            absent = ", ".join(map(literal, (*MARKERS, *(marker.lower() for marker in given.markers_of(name)))))
+            alike.setdefault((signed(plain("v", given.units_of(name))), absent), []).append(place)
+    matching = ", ".join(f"count(*) filter (regexp_full_match(value, {literal(like)}))" for like in PATTERNS.values())
     is_code, is_apart = (f"regexp_full_match(value, {literal(like)})" for like in (CODE, APART))
     codes = f"bool_and({is_code}) filter ({is_apart}) and count(distinct length(value)) filter ({is_apart}) = 1"
-    absent = ", ".join(map(literal, (*MARKERS, *(marker.lower() for marker in given.markers_of(name)))))
-    what = f"count(*) filter (lower(v) not in ({absent})), coalesce({codes}, false), {', '.join(matching)}"
-    value = signed(plain("v", given.units_of(name)))
-    filled, is_code, *found = table.ask(what, f"(select v, {value} as value from {rows})")
-    shares = {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
-    return {**shares, "codes": float(is_code)}
+    shares = {}
+    for (value, absent), own in alike.items():
+        what = f"count(*) filter (lower(v) not in ({absent})), coalesce({codes}, false), {matching}"
+        for place, filled, has_codes, *found in some_values(table, own, what, "true", value):
+            of_each = {name: count / max(1, filled) for name, count in zip(PATTERNS, found, strict=True)}
+            shares[place] = {**of_each, "codes": float(has_codes)}
+    return shares

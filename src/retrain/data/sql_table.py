@@ -110,15 +110,43 @@ class Table:
         ((*found,),) = self.connection.execute(f"select {what} from {source}").fetchall()
         return tuple(found)
 
-    def to_pandas(self, expressions: Mapping[str, str], tail: str) -> "pd.DataFrame":
-        """Expressions as the columns of these names, of the rows of a query."""
+    def stacked(self, expressions: Sequence[str], source: str = "rows", others: Iterable[str] = ()) -> str:
+        """The query of several expressions below each other, as `v`, with the place `c` of each and the number of its row.
+
+        Other columns stay next to them. DuckDB plans a question on `v` once for all of them.
+        """
+        both = f"unnest({[*range(len(expressions))]}) as c, unnest([{', '.join(expressions)}]) as v"
+        first = both if expressions[1:] else f"0 as c, {expressions[0]} as v"  # a long column is faster like this
+        return f"(select {', '.join([first, 'rowid as row', *others])} from {source})"
+
+    def to_pandas(self, expressions: Mapping[str, str], tail: str, numbers: Sequence[str] = ()) -> "pd.DataFrame":
+        """Expressions as the columns of these names, of the rows of a query; then some columns of numbers."""
         import pandas as pd
 
-        queries = self.queries(expressions, tail)
-        rows: pd.DataFrame = pd.concat(
-            [self.connection.sql(query).to_arrow_table().to_pandas() for query in queries], axis=1
-        )
+        if len(numbers) <= WIDE:
+            expressions, numbers = {**expressions, **{name: self.number(name) for name in numbers}}, ()
+        parts = [self.connection.sql(query).to_arrow_table().to_pandas() for query in self.queries(expressions, tail)]
+        for names, number in self.alike(numbers):
+            found = self.connection.sql(f"select {self.each(names, number)} as x from rows {tail}").to_arrow_table()
+            values = found["x"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            parts.append(pd.DataFrame(values.reshape(-1, len(names)), columns=names))
+        rows: pd.DataFrame = pd.concat(parts, axis=1)
         return rows
+
+    def alike(self, names: Sequence[str]) -> Iterator[tuple[list[str], str]]:
+        """Some columns of numbers after the other that have the same expression of `v` as a number, and that expression.
+
+        DuckDB plans it once for all of them.
+        """
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(self.number_in(self.value_in("v", name), name), []).append(name)
+        for number, own in found.items():
+            yield from ((own[begin : begin + WIDE], number) for begin in range(0, len(own), WIDE))
+
+    def each(self, names: Sequence[str], expression: str) -> str:
+        """The expression of the list of what an expression of `v` is in some columns."""
+        return f"list_transform([{', '.join(map(self.column, names))}], lambda v: {expression})"
 
     def queries(self, expressions: Mapping[str, str], tail: str) -> list[str]:
         """Queries for some of the expressions each: the time for planning one grows with the square of their number."""
@@ -175,7 +203,10 @@ class Table:
 
     def value(self, name: str) -> str:
         """The expression of a column's value that is not text: NULL where it is missing."""
-        column = self.column(name)
+        return self.value_in(self.column(name), name)
+
+    def value_in(self, column: str, name: str) -> str:
+        """The same of the expression of what a column has."""
         is_missing = f"{column} in ({', '.join(map(literal, ('', *self.format.markers_of(name))))})"
         if self.is_pointed(name) != "false" and (numbers := self.format.missing_numbers(name)):
             equal = f"try_cast({column} as double) in ({', '.join(map(repr, sorted(numbers)))})"
@@ -253,6 +284,17 @@ class Table:
         value = self.value(name)
         return self.select(f"rowid, {value}", f"where {value} is not null and {converted} is null order by rowid")
 
+    def with_wrong(self, numbers: Sequence[str]) -> list[str]:
+        """Columns of numbers that may have values that are not numbers: of many columns, only those next to one that has some."""
+        if len(numbers) <= WIDE:
+            return [*numbers]
+        found: set[str] = set()
+        for names, number in self.alike(numbers):
+            wrong = f"{self.value_in('v', names[0])} is not null and {number} is null"
+            if self.ask(f"bool_or(list_contains({self.each(names, wrong)}, true))")[0]:
+                found |= {*names}
+        return [name for name in numbers if name in found]
+
     def unreadable(
         self, numbers: Sequence[str], dates: Sequence[str], complete: Sequence[str] = ()
     ) -> dict[int, RetrainError]:
@@ -267,7 +309,7 @@ class Table:
             The first error of each row, by its number from 0.
         """
         found: dict[int, RetrainError] = {}
-        for name in numbers:
+        for name in self.with_wrong(numbers):
             wrong = self.wrong(name, self.number(name))
             found = {
                 row: self.no_number(name, row, value, wrong, is_needed=name in complete) for row, value in wrong
@@ -301,8 +343,8 @@ class Table:
         """
         if found := self.unreadable(numbers, dates):
             raise found[min(found)]
-        expressions = self.expressions(texts=texts, categories=categories, numbers=numbers, dates=dates)
-        rows = self.to_pandas(expressions, "order by rows.rowid")  # a column may be called rowid
+        expressions = self.expressions(texts=texts, categories=categories, numbers=(), dates=dates)
+        rows = self.to_pandas(expressions, "order by rows.rowid", numbers)  # a column may be called rowid
         return typed(rows, categories, dates)
 
     def frames(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from retrain.data.dialect import MOSTLY, Wishes
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import almost_dates, clock_column, date_column, formats_of, no_dates
-from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at
+from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at, looks
 from retrain.data.inspection.number_columns import (
     ROW_NUMBERS,
     is_row_name,
@@ -48,6 +48,9 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
             table.column(name)
     with looked_at(table, target) as column:
         found = [target_column(column, wishes.predict)]
+    inputs = [name for name in table.names if name and table.names.count(name) == 1 and name not in table.unread]
+    looked = looks(table, [name for name in inputs if name != target])
+    inside = {column.name: column_of(column, wishes.kinds.get(column.name)) for column in looked}
     for name in table.names:
         if not name or table.names.count(name) > 1:
             why = "no name" if not name else "several columns have this name"
@@ -59,8 +62,7 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
         elif name in table.unread:
             found.append(Column(name, "leave_out", table.unread[name], 0, 0))
         elif name != target:
-            with looked_at(table, name) as column:
-                found.append(column_of(column, wishes.kinds.get(name)))
+            found.append(inside[name])
     return found if any(own.kind not in ("target", "leave_out") for own in found) else with_counts(table, found)
 
 
@@ -84,7 +86,7 @@ def column_of(column: Look, wish: str | None) -> Column:
         why = "an index that pandas has written" if column.filled else "empty"
         return column.column("leave_out", why)
     if column.distinct == 1 and not column.missing:
-        return column.column("leave_out", f"always {shown(column.ask('any_value(v)')[0])}")
+        return column.column("leave_out", f"always {shown(column.fact('min(v)')[0])}")
     if column.is_numeric:
         return number_column(column)
     found = date_column(column) or clock_column(column) or word_column(column)

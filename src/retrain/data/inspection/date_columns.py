@@ -96,7 +96,8 @@ def date_column(column: Look, *, asked: bool = False) -> Column | None:
 
 def clock_column(column: Look) -> Column | None:
     """A column of many different times of day, all written like 13:05 or 13:05:30; None if it holds others."""
-    if column.distinct <= FEW_CLASSES or not column.ask(f"bool_and(regexp_full_match(v, '{CLOCK}'))", column.sample)[0]:
+    are_clocks = f"bool_and(regexp_full_match(v, '{CLOCK}'))"
+    if column.distinct <= FEW_CLASSES or not column.fact(are_clocks, column.sample)[0]:
         return None
     found = date_column(column, asked=True)
     return found if found is not None and found.date_format in CLOCKS and not found.doubts else None
@@ -296,10 +297,14 @@ def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]],
     """
     shortest = 0 if asked or column.table.format.dates else SHORTEST
     dated = f"regexp_matches(v, '\\d') and length(v) between {shortest} and {LONGEST}"
-    looked, share, some = column.ask(f"count(*), avg(({dated})::int), list(v)[:{FIRST_VALUES}]", column.sample)
+    looked, share, some = column.fact(
+        f"count(*), avg(({dated})::int), (list(v order by row))[:{FIRST_VALUES}]", column.sample
+    )
     if not looked or (share <= MOSTLY and not asked):
         return {}, 0
-    known = (own for own in (*KNOWN, *((*SHORT, *CLOCKS) if asked else ())) if any(is_date(text, own) for text in some))
+    signs = {*map(signs_in, some)}
+    likely = (own for own in (*KNOWN, *((*SHORT, *CLOCKS) if asked else ())) if "%z" in own or signs_in(own) in signs)
+    known = (own for own in likely if any(is_date(text, own) for text in some))
     written = list(dict.fromkeys(("", *column.table.format.dates, *known)))
     times = [read("v", own) for own in written]
     facts = column.ask(
@@ -307,6 +312,11 @@ def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]],
     )
     counts = {own: facts[3 * place : 3 * place + 3] for place, own in enumerate(written)}
     return {own: (count, first, last) for own, (count, first, last) in counts.items() if count}, looked
+
+
+def signs_in(text: str) -> str:
+    """The signs of a text, or of a format of strptime: a date without an offset has those of its format."""
+    return re.sub(r"%\w|[\w\s]", "", text)
 
 
 def is_date(text: str, written: str) -> bool:

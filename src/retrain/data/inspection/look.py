@@ -4,17 +4,29 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import FIRST, LOOKED_AT, MOSTLY, signs_of
+from retrain.data.dialect import FIRST, HAS_DIGIT, HAS_SIGN, LOOKED_AT, MOSTLY, SIGNS, signs_of
 from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
-from retrain.data.sql_table import Table, literal
+from retrain.data.sql_table import WIDE, Table, literal
 
-__all__ = ["FEW_CLASSES", "FEW_ODD", "LONG", "NO_DATES", "PARTED", "Look", "far_away", "looked_at", "rows_of", "sides"]
+__all__ = [
+    "FEW_CLASSES",
+    "FEW_ODD",
+    "LONG",
+    "NO_DATES",
+    "PARTED",
+    "Look",
+    "far_away",
+    "looked_at",
+    "looks",
+    "rows_of",
+    "sides",
+]
 
 
 LONG = 40.0
@@ -32,15 +44,42 @@ PARTED = r"\d\s?[.,:/'\x{2019}HhMm]\s?\d"
 
 
 @dataclass(frozen=True)
+class Alike:
+    """Some columns that are looked at together, and the answers about them."""
+
+    table: Table
+    places: Sequence[int]
+    known: dict[tuple[str, str], dict[int, tuple[Any, ...]]] = field(default_factory=dict)
+    """The answers to a question about a part of the table, by the places of the columns."""
+
+    def select(self, what: str, source: str) -> list[tuple[Any, ...]]:
+        """The rows of a query on the table `looked` of these columns."""
+        looked = f"select * from together where c in ({', '.join(map(str, self.places))})"
+        query = f"with looked as not materialized ({looked}) select {what} from {source}"
+        return self.table.connection.execute(query).fetchall()
+
+    def facts(self, what: str, source: str) -> dict[int, tuple[Any, ...]]:
+        """The answer about each column that has values in a part of the table."""
+        if (what, source) not in self.known:
+            rows = self.select(f"c, {what}", f"{source} group by c")
+            self.known[what, source] = {place: tuple(found) for place, *found in rows}
+        return self.known[what, source]
+
+
+@dataclass(frozen=True)
 class Look:
     """One column, and what was counted in it.
 
-    Its values are `v` in the database's table `looked`: empty where they are missing. If some of them are numbers, that table
-    also has the numbers as `x`: NULL for other values.
+    To questions, its values are `v` in the table `looked`: empty where they are missing. If some of them are numbers, `x` are the
+    numbers: NULL for other values. And `row` is the number of the row.
     """
 
     table: Table
     name: str
+    place: int
+    """The place `c` of the column among those that are looked at together."""
+    alike: Alike
+    """Those of them that hold numbers too, or hold none either."""
     missing: int
     """Rows in which it is empty."""
     filled: int
@@ -57,7 +96,7 @@ class Look:
     def sample(self) -> str:
         """The query of the first values that are not missing, by the format or by what people write for it."""
         marked = f"lower(v) in ({', '.join(map(literal, (*MARKERS, *NO_DATES)))})"
-        return f"(select v from looked where not {marked} limit {LOOKED_AT})"
+        return first_of(self.table, f"not {marked}", LOOKED_AT)
 
     @property
     def markers(self) -> dict[str, int]:
@@ -98,10 +137,14 @@ class Look:
     def mixed(self, *, are_numbers: bool) -> tuple[str, ...]:
         """What to say about values with different units, or with and without one."""
         known = self.table.format.units_of(self.name)
-        values = "(select v from looked where x is not null)" if are_numbers else self.sample
-        (letters,) = self.ask("coalesce(avg(length(v)), 0)", values) if known or not are_numbers else (LONG,)
-        signs = signs_of(self.table, values, known) if letters < LONG else []
-        if not signs[1:] or not (known or self.ask(f"bool_or(regexp_matches(v, {literal(PARTED)}))", values)[0]):
+        values = "(select * from looked where x is not null)" if are_numbers else self.sample
+        if are_numbers and not known:
+            return ()
+        lengths = f"coalesce(avg(length(v)), 0), coalesce(avg({HAS_DIGIT}::int) filter ({HAS_SIGN}), 0)"
+        letters, digits = self.fact(lengths, values)
+        may_have = letters < LONG and digits >= MOSTLY
+        signs = signs_of(self.ask(SIGNS, f"{values} where {HAS_SIGN}"), known) if may_have else []
+        if not signs[1:] or not (known or self.fact(f"bool_or(regexp_matches(v, {literal(PARTED)}))", values)[0]):
             return ()
         units = [sign for sign in signs if sign]
         named = schema.enumerated([*map(shown, units), *(() if all(signs) else ("no unit",))])
@@ -141,7 +184,7 @@ class Look:
     @cached_property
     def ends(self) -> tuple[float, float]:
         """The smallest and the largest number."""
-        low, high = self.ask("min(x), max(x)")
+        low, high = self.fact("min(x), max(x)")
         return low, high
 
     @property
@@ -152,11 +195,16 @@ class Look:
 
     def ask(self, what: str, source: str = "looked") -> tuple[Any, ...]:
         """The only row of a query on the column, or on a part of it."""
-        return self.table.ask(what, source)
+        ((*found,),) = self.select(what, source=source)
+        return tuple(found)
 
-    def select(self, what: str, tail: str) -> list[tuple[Any, ...]]:
-        """The rows of a query on the column."""
-        return self.table.connection.execute(f"select {what} from looked {tail}").fetchall()
+    def fact(self, what: str, source: str = "looked") -> tuple[Any, ...]:
+        """The same, for a question that other columns have too: it is asked once for all that are alike."""
+        return self.alike.facts(what, source).get(self.place) or self.ask(what, source)  # none if it has no such values
+
+    def select(self, what: str, tail: str = "", source: str = "looked") -> list[tuple[Any, ...]]:
+        """The rows of a query on the column, or on a part of it."""
+        return Alike(self.table, [self.place]).select(what, f"{source} {tail}")
 
     def column(self, kind: str, why: str, **more: Any) -> Column:
         """What was found out."""
@@ -184,25 +232,69 @@ def rows_of(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
+def are_few(table: Table) -> bool:
+    """Whether a table has so few rows that several columns are looked at together."""
+    return len(table) <= LOOKED_AT
+
+
 @contextmanager
 def looked_at(table: Table, name: str) -> Iterator[Look]:
-    """Count what is in a column.
+    """Count what is in a column."""
+    yield from looks(table, [name])
 
-    It becomes a table of its own: of a wide table, each question would take longer. Numbers are converted once.
+
+def looks(table: Table, names: Sequence[str]) -> Iterator[Look]:
+    """Count what is in each of some columns. Each can be asked until the next one comes.
+
+    They become a table of their own, several at once: of a wide table, each question would take longer. Numbers are converted once.
     """
-    database = table.connection
-    values = f"coalesce({table.value(name)}, '') as v, {table.is_pointed(name)}"
-    database.execute(f"create or replace temp table looked as select {values} from rows")
-    missing, filled, distinct = table.ask(
+    many = WIDE if are_few(table) else 1
+    for begin in range(0, len(names), many):
+        yield from looks_together(table, names[begin : begin + many])
+        table.connection.execute("drop table together")
+
+
+def looks_together(table: Table, names: Sequence[str]) -> Iterator[Look]:
+    """The same for columns that become a table together."""
+    mixed = {table.is_pointed(name) for name in names} - {"true", "false"}
+    values = table.stacked([f"coalesce({table.value(name)}, '')" for name in names], others=sorted(mixed))
+    table.connection.execute(f"create or replace temp table together as from {values}")
+    columns = Alike(table, range(len(names)))
+    counts = columns.facts(
         "count(*) filter (v = ''), count(*) filter (v <> ''), count(distinct hash(v)) filter (v <> '')", "looked"
     )
-    number = table.number_in("v", name)
-    (numeric,) = table.ask(f"avg(({number} is not null)::int)", f"(select * from looked where v <> '' limit {FIRST})")
-    numbers, bracketed, odd = 0, 0, {WORDS_ALONE: filled}
-    if numeric and numeric > 0.1:
-        database.execute(f"create or replace temp table looked as select v, {number} as x from looked")
-        words = "select v, count(*) from looked where v <> '' and x is null group by 1 order by 2 desc, 1 limit 50"
-        odd = dict(database.execute(words).fetchall())
-        numbers, bracketed = table.ask("count(x), count(x) filter (starts_with(v, '('))", "looked")
-    yield Look(table, name, missing, filled, distinct, numbers, bracketed, odd)
-    database.execute("drop table looked")
+    number = number_of_each(table, names)
+    shares = columns.facts(f"avg(({number} is not null)::int)", first_of(table, "v <> ''", FIRST))
+    numeric = [place for place, (share,) in shares.items() if share > 0.1]
+    x = f"case when c in ({', '.join(map(str, numeric))}) then {number} end" if numeric else "null::double"
+    table.connection.execute(f"create or replace temp table together as select c, v, {x} as x, row from together")
+    alike = {
+        True: Alike(table, numeric),
+        False: Alike(table, [place for place in columns.places if place not in numeric]),
+    }
+    for place, name in enumerate(names):
+        is_numeric = place in numeric
+        missing, filled, distinct = counts[place]
+        column = Look(table, name, place, alike[is_numeric], missing, filled, distinct, 0, 0, {WORDS_ALONE: filled})
+        if is_numeric:
+            numbers, bracketed = column.fact("count(x), count(x) filter (starts_with(v, '('))")
+            words = "where v <> '' and x is null group by 1 order by 2 desc, 1 limit 50"
+            odd = dict(column.select("v, count(*)", words)) if numbers < filled else {}
+            column = replace(column, numbers=numbers, bracketed=bracketed, odd=odd)
+        yield column
+
+
+def first_of(table: Table, which: str, count: int) -> str:
+    """The query of the first rows of each column that a condition is true of."""
+    of_each = f"qualify row_number() over (partition by c order by row) <= {count}"
+    limit = "" if len(table) <= count else of_each if are_few(table) else f"limit {count}"
+    return f"(select * from looked where {which} {limit})"
+
+
+def number_of_each(table: Table, names: Sequence[str]) -> str:
+    """The expression of `v` as a number, in the column at each place `c`."""
+    found: dict[str, list[str]] = {}
+    for place, name in enumerate(names):
+        found.setdefault(table.number_in("v", name), []).append(str(place))
+    cases = [f"when c in ({', '.join(places)}) then {number}" for number, places in found.items()]
+    return f"(case {' '.join(cases)} end)" if cases[1:] else next(iter(found))

@@ -10,7 +10,7 @@ from itertools import product, starmap, takewhile
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, signs_of
+from retrain.data.dialect import HAS_SIGN, LOOKED_AT, SIGNS, signs_of
 from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of, sides
@@ -93,7 +93,7 @@ def no_numbers(column: Look, more: str, otherwise: str) -> RetrainError:
     row, text = min(wrong, key=lambda one: one[1].lower() in MARKERS, default=(0, ""))
     fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows){more}"
     written = "say how numbers are written (--decimal, --thousands, --units), or which values are missing (--missing)"
-    written = sides(signs_of(table, column.sample)) or written
+    written = sides(signs_of(column.ask(SIGNS, f"{column.sample} where {HAS_SIGN}"))) or written
     return RetrainError(table.place(row, column.name), fact, f"{written}, or {otherwise}")
 
 
@@ -101,9 +101,9 @@ def number_column(column: Look) -> Column:
     """A column whose values are numbers, or codes that look like numbers."""
     if code := code_column(column):
         return code
-    distinct, found, whole, low, high, is_count = column.ask(
+    distinct, found, whole, low, high, is_count = column.fact(
         "count(distinct x), count(x), count(*) filter (x = floor(x)), min(x), max(x), "
-        "min(x - rowid) = max(x - rowid) or min(x + rowid) = max(x + rowid)"
+        "min(x - row) = max(x - row) or min(x + row) = max(x + row)"
     )
     if whole == found == distinct > FEW_CLASSES:
         gaps = column.missing + column.filled - found
@@ -141,7 +141,7 @@ def plain_numbers(column: Look) -> Column:
 def code_column(column: Look) -> Column | None:
     """A column whose numbers are codes, because of how they are written; None if they may be numbers."""
     written, long = f"regexp_full_match(v, {literal(EXPONENT)})", f"regexp_full_match(v, {literal(LONG_NUMBER)})"
-    zeros, exponents, texts, numbers = column.ask(
+    zeros, exponents, texts, numbers = column.fact(
         f"count(*) filter (regexp_matches(v, '^0\\d+$')), count(*) filter ({written}), "
         f"count(distinct v) filter ({long}), count(distinct x) filter ({long})"
     )
@@ -186,12 +186,12 @@ def codes(column: Look, option: str) -> Iterator[str]:
     shorter, longer, code, usual = (
         f"filter (regexp_full_match(v, {literal(like)}))" for like in (SHORTER, LONGER, EXPONENT, USUAL)
     )
+    has_longer, first, others = column.fact(f"count(*) {longer}, min(v) {code}, count(*) {usual}")
     pairs = f"any_value(v) {shorter} as a, any_value(v) {longer} as b"
     tail = "group by x having a is not null and b is not null order by x limit 1"
-    for short, long in [] if column.is_varied else column.select(pairs, tail):
+    for short, long in column.select(pairs, tail) if has_longer and not column.is_varied else []:
         yield f"{short} and {long} in {shown(column.name)} are read as one number: if they are versions or codes, add {option}"
         return
-    first, others = column.ask(f"min(v) {code}, count(*) {usual}")
     if first and not others:
         yield f"{first} in {shown(column.name)} is read as {number_text(float(first))}: if it is a code, add {option}"
 
@@ -254,7 +254,7 @@ def two_marks(column: Look) -> tuple[str, ...]:
     table, signs = column.table, {column.table.format.decimal, column.table.format.thousands}
     if table.is_pointed(column.name) != "false" or (column.is_numeric and "," not in signs):
         return ()
-    if not all(column.ask("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
+    if not all(column.fact("bool_or(contains(v, ',')), bool_or(contains(v, '.'))", column.sample)):
         return ()
     short, long, both = r"[+-]?\d*{}(\d{{1,2}}|\d{{4,}})", r"[+-]?[1-9]\d{{0,2}}{}\d{{3}}", r"[^,]*\d[.,]\d+[.,]\d.*"
     likes = [like.format(re.escape(sign)) for like in (short, long) for sign in ",."]

@@ -440,7 +440,7 @@ def is_one_to_one(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
         return False
     own, others = column[there].factorize()[0], target[there].factorize()[0]
     counts = np.bincount(own)
-    if len({*zip(own.tolist(), others.tolist(), strict=True)}) != len(counts) or others.max() + 1 != len(counts):
+    if others.max() + 1 != len(counts) or len(np.unique(own * len(counts) + others)) != len(counts):
         return False
     # As likely as a random order of the target's values in which each value of the column has one of them.
     ways = math.lgamma(len(counts) + 1) + sum(math.lgamma(count + 1) for count in counts.tolist())
@@ -450,30 +450,36 @@ def is_one_to_one(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
 def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool, rare: bool) -> bool:
     """Whether a small tree, grown on a half of the rows, gets the other half right with a single column."""
     import numpy as np
-    from sklearn.metrics import balanced_accuracy_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     values = codes(column)
     if column.dtype.kind != "f" and len(np.unique(values)) > len(values) / 2:
         return False
+    if np.abs(values).max() > np.finfo(np.float32).max:
+        values = np.unique(values, return_inverse=True)[1]  # their order is enough
+    values = values.astype(np.float32)[:, None]
     tree = (DecisionTreeClassifier if label else DecisionTreeRegressor)(max_leaf_nodes=64, random_state=0)
-    tree.fit(values[half, None], wanted[half])
+    tree.fit(values[half], wanted[half], check_input=False)
+    found, others = tree.predict(values[~half], check_input=False), wanted[~half]
+    if not label:
+        return bool(((others - found) ** 2).sum() <= (1 - LEAK) * ((others - others.mean()) ** 2).sum())
+    right = found == others
     if rare:
-        return bool(balanced_accuracy_score(wanted[~half], tree.predict(values[~half, None])) >= LEAK)
-    return bool(tree.score(values[~half, None], wanted[~half]) >= LEAK)
+        right = (np.bincount(others, right) / np.maximum(1, np.bincount(others)))[np.unique(others)]
+    return bool(right.mean() >= LEAK)
 
 
 def sample(table: Table, target: Column, columns: Sequence[Column], *, label: bool) -> "pd.DataFrame":
     """Some rows with a target, as numbers and codes."""
-    expressions = {target.name: label_of(table, target) if label else table.number(target.name)}
+    numbers = [own.name for own in columns if own.kind == "numbers"] + [target.name] * (not label)
+    expressions = {target.name: label_of(table, target)} if label else {}
     for column in columns:
         if column.kind == "dates":
             expressions[column.name] = f"epoch({moment(table.value(column.name), column.date_format)})"
-        else:
-            is_number = column.kind == "numbers"
-            expressions[column.name] = table.number(column.name) if is_number else place_of(table, column)
+        elif column.kind != "numbers":
+            expressions[column.name] = place_of(table, column)
     chosen = f"(select rowid as id from rows order by hash(rowid) limit {LOOKED_AT // 4})"
-    rows = table.to_pandas(expressions, f"join {chosen} on rows.rowid = id order by hash(id)")
+    rows = table.to_pandas(expressions, f"join {chosen} on rows.rowid = id order by hash(id)", numbers)
     return rows[rows[target.name].notna()].reset_index(drop=True)
 
 

@@ -22,7 +22,7 @@ CHOICES = (";", "|")
 
 def several_values(column: Look) -> tuple[str, ...]:
     """What to say about a column of objects or lists, each of which is read as one value."""
-    if not column.ask("bool_or(v[1] = '{' or v[1] = '[')", column.sample)[0]:
+    if not column.fact("bool_or(v[1] = '{' or v[1] = '[')", column.sample)[0]:
         return ()
     likes = ", ".join(f"avg(regexp_full_match(v, {literal(like)})::int)" for like in (OBJECT, LIST, NUMBERS))
     objects, lists, numbers = column.ask(likes, column.sample)
@@ -42,12 +42,9 @@ def several_values(column: Look) -> tuple[str, ...]:
 def several_choices(column: Look) -> tuple[str, ...]:
     """What to say about categories that seem to be several choices, such as 'a;b' and 'b;c'."""
     signs = "".join((*CHOICES, ","))
-    if not column.ask(f"bool_or(regexp_matches(v, '[{signs}]'))", column.sample)[0]:
+    if not column.fact(f"bool_or(regexp_matches(v, '[{signs}]'))", column.sample)[0]:
         return ()
-    names = [
-        name
-        for (name,) in column.table.connection.execute(f"select distinct v from {column.sample} order by 1").fetchall()
-    ]
+    names = [name for (name,) in column.select("distinct v", "order by 1", column.sample)]
     first = next(filter(None, (joined(names, sign) for sign in (*CHOICES, ", ", ","))), "")
     fact = (
         f"values in {shown(column.name)} such as {shown(first)} seem to be several choices, but count as one category"

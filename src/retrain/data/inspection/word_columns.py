@@ -34,9 +34,9 @@ WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
 
 def word_column(column: Look) -> Column:
     """A column of words: a text, a category, or an identifier."""
-    words, letters = column.ask("avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))", column.sample)
+    lengths = "avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))"
     shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
-    unspaced, parted = column.ask(shares, column.sample)
+    words, letters, unspaced, parted = column.fact(f"{lengths}, {shares}", column.sample)
     many, doubts = column.is_varied, column.almost_numbers()
     scattered = many and column.distinct > SCATTERED * column.filled
     few_words = scattered and parted > 1 - ODD_SHARE and letters < LONG
