@@ -127,9 +127,15 @@ def test_changed_result_is_compared_without_tracking(finished):
         "column 'sign': 8 of 8 new rows have 'positive', which no earlier row has",
     ]
     compared = finished.retrain_here("compare", "HEAD", "--dataset", "tiny_sign").stdout
-    for said, start in ((ended.stderr, "Warning: tiny_sign: "), (ended.stdout, "tiny_sign: ! "), (compared, "! ")):
+    for said, start in (
+        (ended.stderr, "Warning: tiny_sign: "),
+        (ended.stdout, "tiny_sign: ! "),
+        (compared, "! workspace: "),
+    ):
         lines = [line.removeprefix(start) for line in said.splitlines() if line.startswith(f"{start}column ")]
         assert [line[: len(fact)] for line, fact in zip(lines, odd, strict=True)] == odd
+    again = finished.retrain_here("repro", "tiny_sign", RETRAIN_TRACKING="off")  # as after an interruption
+    assert [line for line in again.stderr.splitlines() if odd[1] in line]
     assert not finished.recorders()
     assert finished.runs("tiny_sign") == before
     assert "tiny_sign: the results differ from the committed ones in data/tiny_sign/prepared, " in ended.stdout

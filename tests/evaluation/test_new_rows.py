@@ -49,6 +49,15 @@ def test_rows_like_the_earlier_ones_are_not_told():
             {"price": [5.5] * 100},
             "'price': 100 of 100 new rows, such as 5.5, are far from the earlier rows (700 to 6,287)",
         ),
+        (
+            {"price": [-1.0] * 10 + [800.0] * 90},
+            "'price': 10 of 100 new rows, such as -1, are far from the earlier rows (700 to 6,287)",
+        ),
+        ({"price": [0.0] * 2 + [800.0] * 98}, ""),
+        (
+            {"price": [1_234_567.8] * 100},
+            "'price': 100 of 100 new rows, such as 1,234,568, are far from the earlier rows (700 to 6,287)",
+        ),
         ({"price": [800.0, None] * 50}, "'price': 50 of 100 new rows have no value, but none of the earlier rows"),
         ({"rooms": [9.0] * 10 + [1.0] * 90}, "'rooms': 10 of 100 new rows have '9', which no earlier row has"),
         (

@@ -47,7 +47,10 @@ class Comparison:
         yield self.verdict(headline, paired)
         yield from filter(None, (self.over_seeds(headline), problem))
         yield from ["", *self.metric_table(paired), "", *self.parameter_table(), f"data: {self.data()}."]
-        yield from (f"{'- ' if self.markdown else '! '}{line}." for line in self.second.new_rows(self.first))
+        yield from (
+            f"{'- ' if self.markdown else '! '}{self.second.shown}: {line}."
+            for line in self.second.new_rows(self.first)
+        )
         if code := self.code():
             yield from [*([""] if self.markdown else []), f"code: {code}."]
 

@@ -66,22 +66,25 @@ def check_writable(workspace: Path) -> None:
 
 
 def prepare_others(workspace: Path, datasets: list[str]) -> dict[str, list[str]]:
-    """Run the prepare stage where it will read other rows than before, and tell what is odd about them: the training may take hours.
+    """Run the prepare stage where it will read other files than before, and tell what is odd about new rows: the training may take hours.
+
+    The earlier rows are those of the last commit, so that the same is told again after an interruption.
 
     Returns:
         What was told about each of these datasets.
     """
-    before = dvc_lock.read(workspace)
-    others = [name for name in datasets if reads_others(workspace, before, name)]
-    if not others:
-        return {}
-    dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"prepare@{name}" for name in others))
-    locks, found, revision = (before, dvc_lock.read(workspace)), {}, Revision(workspace, "")
+    last = dvc_lock.read(workspace)
+    locks = (committed_lock(workspace), last)
+    earlier = {name: next((lock for lock in locks if f"prepare@{name}" in lock.stages), None) for name in datasets}
+    others = {name: lock for name, lock in earlier.items() if lock and reads_others(workspace, lock, name)}
+    if late := [name for name in others if reads_others(workspace, last, name)]:
+        dvc_program.repro(workspace, os.environ, sys.stdout.fileno(), *(f"prepare@{name}" for name in late))
+    present, found, revision = dvc_lock.read(workspace), {}, Revision(workspace, "")
     with TemporaryDirectory(prefix="retrain-repro-") as copies:
-        for name in others:
+        for name, lock in others.items():
             then, now = (
-                RecordedResult(revision, WORKSPACE, name, lock.of([name]), Path(copies, name, str(place)))
-                for place, lock in enumerate(locks)
+                RecordedResult(revision, WORKSPACE, name, one.of([name]), Path(copies, name, str(place)))
+                for place, one in enumerate((lock, present))
             )
             found[name] = now.new_rows(then)
             for line in found[name]:
@@ -90,14 +93,22 @@ def prepare_others(workspace: Path, datasets: list[str]) -> dict[str, list[str]]
 
 
 def reads_others(workspace: Path, before: Lock, dataset: str) -> bool:
-    """Whether the prepare stage has run before, with other files or parameters."""
+    """Whether the prepare stage has run with other files, or not at all."""
     if (stage := before.stages.get(f"prepare@{dataset}")) is None:
-        return False
-    raw, section = f"data/raw/{dataset}", f"datasets.{dataset}.prepare"
+        return True
+    raw, file = f"data/raw/{dataset}", f"datasets.{dataset}.prepare.train"
     digests = {entry.path: entry.md5 for entry in stage.deps}
     now = dvc_cache.folder_digest(dvc_cache.listing(workspace / raw))
-    parameters = params.value_at(params.content_of(workspace), section)
-    return digests.get(raw) != now or stage.parameters().get(section) != parameters
+    section = stage.parameters().get(file.removesuffix(".train")) or {}
+    return digests.get(raw) != now or section.get("train") != params.value_at(params.content_of(workspace), file)
+
+
+def committed_lock(workspace: Path) -> Lock:
+    """dvc.lock as it is in the last commit; empty without one."""
+    try:
+        return Revision(workspace, "HEAD").lock()
+    except RetrainError:
+        return Lock()
 
 
 def remove_stale_entries(workspace: Path) -> None:
@@ -113,10 +124,8 @@ def remove_stale_entries(workspace: Path) -> None:
 def summary(workspace: Path, datasets: list[str], told: Mapping[str, list[str]]) -> list[str]:
     """The test metrics, a sentence per dataset, what is odd about new rows, and where to look first."""
     head = Revision(workspace, "HEAD")
-    try:
-        committed, stored = head.lock(), head.stored(head.lock())
-    except RetrainError:
-        committed, stored = Lock(), {}
+    committed = committed_lock(workspace)
+    stored = head.stored(committed) if committed.stages else {}
     rows = [("dataset", "metric", "test", "95 % interval", "baseline", "reference")]
     sentences = []
     for dataset in datasets:

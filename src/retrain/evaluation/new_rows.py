@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from retrain import schema
-from retrain.models.unfamiliar import OFTEN, clearly_more
+from retrain.models.unfamiliar import OFTEN, clearly_more, percent
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ __all__ = ["changes"]
 
 FEW = 10
 """Up to so many different numbers are codes, such as 0 and 1."""
+LARGE, MOST = 1e5, 1e15
+"""Between these, numbers are shown without decimals."""
 USUAL = (0.01, 0.99)
 """The usual range of numbers is between these quantiles. A number is far away if it is outside by more than the width of the range."""
 
@@ -55,7 +57,7 @@ def gaps(share: float, some: int, rows: int) -> str:
     """
     if some <= OFTEN * rows or not clearly_more(some, share * rows):
         return ""
-    others = f"only {share:.2%}" if share else "none"
+    others = f"only {percent(share)}" if share else "none"
     return f"{some:,} of {rows:,} new rows have no value, but {others} of the earlier rows"
 
 
@@ -84,11 +86,15 @@ def far_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> 
     odd, others = (after[far(after, before)], before[far(before, before)])
     if not clearly_more(len(odd), expected(len(others), len(before), rows)):
         return ""
-    first, low, high = (
-        f"{value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else f"{value:,.6g}"
-        for value in (odd.iloc[0], before.min(), before.max())
-    )
+    first, low, high = map(shown, (odd.iloc[0], before.min(), before.max()))
     return f"{len(odd):,} of {rows:,} new rows, such as {first}, are far from the earlier rows ({low} to {high})"
+
+
+def shown(value: Any) -> str:
+    """A date, or a number without an exponent if it is large."""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    return f"{value:,.0f}" if LARGE <= abs(value) < MOST else f"{value:,.6g}"
 
 
 def expected(some: int, of: int, rows: int) -> float:
@@ -97,17 +103,19 @@ def expected(some: int, of: int, rows: int) -> float:
 
 
 def far(values: "pd.Series[Any]", usual: "pd.Series[Any]") -> np.ndarray:
-    """Which values are outside the usual range by more than its width: their logarithms, too, if all are positive, so 7.1 is far from 7,100."""
+    """Which values are outside the usual range by more than its width: their logarithms, too, if all are positive, so 7.1 is far from 7,100, and 0 from all."""
     own, known = (column.to_numpy().astype("float64") for column in (values, usual))
     found = outside(own, known)
     if (known > 0).all():
         positive = own > 0
         found[positive] |= outside(np.log(own[positive]), np.log(known))
+        found |= ~positive
     return found
 
 
 def outside(values: np.ndarray, usual: np.ndarray) -> np.ndarray:
     """Which values are outside the usual range by more than its width."""
-    low, high = np.quantile(usual, USUAL)
-    found: np.ndarray = (values < low - (high - low)) | (values > high + (high - low))
+    with np.errstate(over="ignore"):
+        low, high = np.quantile(usual, USUAL)
+        found: np.ndarray = (values < low - (high - low)) | (values > high + (high - low))
     return found

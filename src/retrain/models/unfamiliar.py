@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CLEARLY", "OFTEN", "Unfamiliar", "clearly_more"]
+__all__ = ["CLEARLY", "OFTEN", "Unfamiliar", "clearly_more", "percent"]
 
 
 SHOWN = 3
@@ -147,8 +147,7 @@ class Unfamiliar:
         for name, share in self.gaps.items():
             usual, some = share * self.rows, self.empty[name]
             if some > OFTEN * self.rows and clearly_more(some, usual):
-                percent = np.format_float_positional(100 * share, 2, fractional=False, trim="-")
-                others = f"only {percent} %" if share else "none"
+                others = f"only {percent(share)}" if share else "none"
                 fact = f"{some:,} of {self.rows:,} rows lack a value, but {others} of the training rows did"
                 yield f"column '{name}': {fact}; fill it, or expect larger errors than in the report"
         if self.blank:
@@ -159,6 +158,11 @@ class Unfamiliar:
 def clearly_more(some: int, usual: float) -> bool:
     """Whether some rows are more than chance explains, where so many are usual."""
     return some > CLEARLY * max(usual, float(usual > BY_CHANCE))
+
+
+def percent(share: float) -> str:
+    """A share with two digits, such as 0.025 %."""
+    return f"{np.format_float_positional(100 * share, 2, fractional=False, trim='-')} %"
 
 
 def bare(category: str) -> str:
@@ -174,7 +178,7 @@ def inner_half(low: float, high: float) -> tuple[float, float]:
 
 def outwards(low: float, high: float) -> tuple[float, float]:
     """The ends of a range, rounded to a hundredth to a tenth of it, so that the range becomes larger."""
-    step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
+    step = 10.0 ** (math.floor(math.log10(high - low or 1.0)) - 1)
     return math.floor(low / step) * step, math.ceil(high / step) * step
 
 

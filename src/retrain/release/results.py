@@ -1,7 +1,6 @@
 """A dataset's result as dvc.lock or the ledger records it; its files come from git and DVC's cache."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,15 +109,16 @@ class RecordedResult:
         return f"data/{self.dataset}/prepared"
 
     def new_rows(self, earlier: "RecordedResult") -> list[str]:
-        """What to know about the rows that an earlier result does not have; nothing if a table is not available."""
+        """What to know about the rows that an earlier result does not have, or why they can't be compared."""
         digests = {result.lock.outputs().get(self.prepared_folder) for result in (self, earlier)}
-        if len(digests) == 1:
+        if len(digests) == 1 or None in digests:
             return []
         from retrain.evaluation import new_rows
 
-        with suppress(UnavailableError):
+        try:
             return list(new_rows.changes(earlier.prepared, self.prepared))
-        return []
+        except UnavailableError as error:
+            return [f"the new rows can't be compared with the earlier ones: {error}"]
 
     @property
     def model_digest(self) -> str:
