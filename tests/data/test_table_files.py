@@ -110,6 +110,7 @@ def test_titles_may_be_wider_than_the_table(tmp_path, before, target):
         "a,b,c\n1,2,y,3\n4,5,y,3\n",
         "# x,y\n1,y\n2,n\n",
         "#x,z\n1,y\n2,n\n",
+        "#00f,b,1\n#0f0,c,2\n#f00,y,3\n#0ff,b,4\n",
     ],
 )
 def test_rows_are_no_titles(tmp_path, content):

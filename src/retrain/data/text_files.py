@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BufferedReader, StringIO
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -333,6 +333,7 @@ def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> b
     """Whether all records before that of the header are comments, have at most half as many values, or can't be rows of its table.
 
     Several lines with a # in front are comments, as the annotations of InfluxDB; one may be a header.
+    The records after the header must have none, up to a blank line: another table may follow it.
 
     They can't if they have another number of values than the header, and all records after it have as many as it, but no
     name of it in the same place.
@@ -343,7 +344,8 @@ def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> b
     """
     header, rows = named[place][2], [values for _, _, values in named[place + 1 :] if any(values)]
     filled, width = len([*filter(None, header)]), len(header)
-    if place > 1 and all(line.startswith("#") for _, line, _ in named[:place]):
+    after = [line.startswith("#") for _, line, _ in takewhile(lambda own: own[2], named[place + 1 :])]
+    if place > 1 and all(line.startswith("#") for _, line, _ in named[:place]) and after and not any(after):
         return True
     has_names = any(value and value == name for values in rows for name, value in zip(header, values, strict=False))
     is_table = {*map(len, rows)} == {width} and not has_names
