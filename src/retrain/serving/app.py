@@ -148,7 +148,7 @@ class App:
         if len(body) > SMALL_BYTES:
             rows, strange, content = await self.batches.in_thread(partial(self.large, model, body, content_type))
         else:
-            columns, rows, strange = self.checked(model, body, content_type)
+            _, columns, rows, strange = self.checked(model, body, content_type)
             if rows <= SMALL_ROWS:
                 content = written(await self.small(model, columns, rows))
             else:
@@ -158,8 +158,8 @@ class App:
             self.counters.strange.update(strange)
         return Response(200, content, headers={"model-sha256": model.short_sha256})
 
-    def checked(self, model: Model, body: bytes, content_type: str) -> tuple[Columns, int, Strange]:
-        """The columns of a body, and the numbers of rows and of values that the model does not know; raises RefusedError where the client is at fault."""
+    def checked(self, model: Model, body: bytes, content_type: str) -> tuple[RawRows, Columns, int, Strange]:
+        """The rows of a body, their columns, and the numbers of rows and of values that the model does not know; raises RefusedError where the client is at fault."""
         rows = rows_of(body, content_type)
         count = count_of(rows)
         if count > self.limits.rows:
@@ -167,7 +167,7 @@ class App:
             raise RefusedError(413, f"{fact}; send them in parts")
         try:
             columns = model.columns_of(rows)
-            return columns, count, counted(model, columns, rows)
+            return rows, columns, count, counted(model, columns, rows)
         except RetrainError as error:
             raise RefusedError(400, str(error)) from None
 
@@ -182,18 +182,18 @@ class App:
 
     def large(self, model: Model, body: bytes, content_type: str) -> tuple[int, Strange, bytes]:
         """The number of rows of a large request and of values that the model does not know, and its answer, all in the worker thread."""
-        columns, rows, strange = self.checked(model, body, content_type)
+        _, columns, rows, strange = self.checked(model, body, content_type)
         return rows, strange, written(answers_of(model, columns))
 
     async def explanation(self, body: bytes, content_type: str) -> Response:
         """The answer to a single row, and where it comes from."""
         model = self.served.model
-        columns, rows, _ = self.checked(model, body, content_type)
-        if rows != 1:
-            raise RefusedError(400, f"there are {rows:,} rows, but one row is explained at a time")
+        rows, columns, count, _ = self.checked(model, body, content_type)
+        if count != 1:
+            raise RefusedError(400, f"there are {count:,} rows, but one row is explained at a time")
         with blaming(model, columns):
             found = await self.batches.in_thread(partial(explain, model, columns))
-        told = asdict(found) | {"warnings": model.warnings_of(rows_of(body, content_type), columns)}
+        told = asdict(found) | {"warnings": model.warnings_of(rows, columns)}
         return Response(200, orjson.dumps(told), headers={"model-sha256": model.short_sha256})
 
     def page(self) -> Response:

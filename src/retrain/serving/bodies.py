@@ -15,8 +15,8 @@ __all__ = ["count_of", "rows_of"]
 
 JSON, CSV = "application/json", "text/csv"
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
-NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|NaN', re.DOTALL)
-"""A string, or a missing value as Python's json writes it; a string without an end is read once, so long bodies take no longer."""
+NO_JSON = re.compile(rb'"(?:[^"\\]|\\.)*+"?|NaN|Infinity', re.DOTALL)
+"""A string, or what Python's json writes for a missing value and for infinity; a string without an end is read once, so long bodies take no longer."""
 
 
 def rows_of(body: bytes, content_type: str) -> RawRows:
@@ -69,11 +69,14 @@ def of_json(body: bytes) -> RawRows:
 def parsed(body: bytes) -> Any:
     """The content of a JSON body; NaN, which MLflow's client sends for a missing value of a DataFrame, is null."""
     if b"NaN" in body:
-        body = NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
+        body = NO_JSON.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], body)
     try:
         content = orjson.loads(body)
         again = orjson.dumps(content)
     except orjson.JSONDecodeError as error:
+        if b"Infinity" in body and any(found[0] == b"Infinity" for found in NO_JSON.finditer(body)):
+            fact = "the body has the value Infinity, which is not a number that a model can use"
+            raise RefusedError(400, f"{fact}; send null for a missing value") from None
         raise RefusedError(400, f"the body is not JSON: {error}") from None
     except orjson.JSONEncodeError:
         raise RefusedError(400, "the body is nested too deeply") from None
