@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from retrain import schema
 
-__all__ = ["in_short", "lacks", "renamed", "similar"]
+__all__ = ["lacks", "renamed", "similar", "some_names"]
 
 
 MOST_SHOWN = 30
@@ -15,7 +15,7 @@ MOST_COMPARED = 1_000
 
 def lacks(missing: Sequence[str]) -> str:
     """The fact that columns are missing: `has no columns 'a', 'b'`."""
-    names = in_short([f"'{name}'" for name in missing])
+    names = some_names([f"'{name}'" for name in missing])
     return f"has no columns {names}" if len(missing) > 1 else f"has no column {names}"
 
 
@@ -35,7 +35,7 @@ def renamed(near: Mapping[str, str]) -> str:
     return f"rename {pairs}"
 
 
-def in_short(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
     """Names in one line, which ends with the number of further ones if they are many."""
     more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
     return ", ".join(names[:MOST_SHOWN]) + more

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.column_names import in_short, lacks, renamed, similar
+from retrain.data.column_names import lacks, renamed, similar, some_names
 from retrain.data.file_format import (
     AMOUNT,
     BASIC,
@@ -191,7 +191,10 @@ class Table:
             fact += f", but the single column {schema.shown(self.names[0])}"
             hint = f"set {self.section or 'prepare'}.format.separator to the sign between its values"
             return RetrainError(self.shown, fact, hint)
-        near, there = similar(missing, [name for name in names if name not in used]), f"the file has: {in_short(names)}"
+        near, there = (
+            similar(missing, [name for name in names if name not in used]),
+            f"the file has: {some_names(names)}",
+        )
         meant = ", ".join(f"'{other}'" for other in near.values())
         hint = renamed(near) if of_model else f"did you mean {meant}?"
         return RetrainError(self.shown, fact, f"{hint} ({there})" if near else there)
