@@ -332,6 +332,7 @@ def test_several_choices_in_a_cell_are_told(tmp_path):
         ([";".join(own) for own in some], True),
         ([", ".join(own) for own in some], True),
         (["|".join(str(tools.index(one)) for one in own) for own in some], True),
+        (["|".join(DRAW.choice("01") for _ in range(2)) for _ in X], False),
         ([("less meetings; more time", "nothing", "better pay")[i % 3] for i in range(len(X))], False),
         ([("Bern, CH", "Lyon, FR", "Nice, FR")[i % 3] for i in range(len(X))], False),
     ):
@@ -363,6 +364,19 @@ def test_repeated_headers_and_totals_are_named(tmp_path):
         tmp_path, "a,kind,y", [f"{x:.2f},{['total', 'part'][i % 2]},{x:.1f}" for i, x in enumerate(X)]
     )
     assert not any("the total" in line for line in odd)
+
+
+def test_a_second_table_of_influxdb_is_named(tmp_path):
+    path, comments = tmp_path / "rows.csv", "#group,false,true\n#datatype,double,string\n"
+    tables = [f",a,y\n{''.join(f',{x:.2f},u{n % 2}' + chr(10) for n, x in enumerate(X[:12]))}" for _ in range(2)]
+    path.write_text(comments + f"\n{comments}".join(tables))
+    with guessed_table(path, "rows.csv", Wishes(), "y") as (table, guess):
+        odd = list(oddities(table, columns_of(table, "y", Wishes())))
+    assert guess.format.skip == 2
+    assert (
+        odd[0]
+        == "rows.csv, line 19 repeats the header: remove it from the file, and the lines that begin with # above it"
+    )
 
 
 def test_padded_decimals_are_numbers(tmp_path):
@@ -498,8 +512,9 @@ def test_rejected_labels_are_told(tmp_path):
         "the target may be wrong where 'answer' is 'ignore' or 'reject' (100 rows): remove these rows, as in pandas: "
         "frame = frame[frame['answer'] == 'accept']"
     )
-    for kinds in ({}, {"answer": "leave_out"}):
-        assert looked_at(tmp_path, "a,answer,label", rows, kinds=kinds)[2][0] == told
+    for kinds in ({}, {"answer": "categories"}):
+        columns, _, odd, _ = looked_at(tmp_path, "a,answer,label", rows, kinds=kinds)
+        assert (odd[0], columns["answer"].kind) == (told, kinds.get("answer", "leave_out"))
     for header in ("a,reply,label", "a,label,answer"):
         assert not any("may be wrong" in line for line in looked_at(tmp_path, header, rows)[2])
     rows = [row.replace("ignore", "later") for row in rows]
@@ -1054,8 +1069,10 @@ def test_two_columns_that_make_the_target_are_told(tmp_path):
     nets = [f"{x:.2f},{y:.2f},{round(y, 2) - round(x, 2):.2f}" for x, y in zip(X, others, strict=True)]
     more = [f"{x:.2f},{y:.2f},{x + y + DRAW.random():.2f}" for x, y in zip(X, others, strict=True)]
     few = [f"{int(i == 7)},{int(i == 9)},{int(i in (7, 9)) + 0.5 * (i == 11)}" for i in range(len(X))]
+    far = [*sums[1:], "1,2,999999999"]
     hint = "tells the target almost always: leave out what is not known when you predict (--leave-out)"
-    for rows, what in ((times, "difference"), (sums, "sum"), (nets, "difference"), (more, ""), (few, "")):
+    made = ((times, "difference"), (sums, "sum"), (far, "sum"), (nets, "difference"), (more, ""), (few, ""))
+    for rows, what in made:
         odd = looked_at(tmp_path, "a,b,y", rows, kinds={"a": "dates", "b": "dates"} if rows is times else {})[2]
         told = [line for line in odd if " of 'a' and 'b'" in line]
         assert told == ([f"the {what} of 'a' and 'b' {hint}"] if what else [])

@@ -181,6 +181,7 @@ def inspected(
 def check_columns(dataset: "Dataset", table: "Table") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
     from retrain.data.file_format import is_clock
+    from retrain.data.inspection.word_columns import IGNORE, REJECT, verdicts
     from retrain.data.sql_table import literal
     from retrain.pipeline.blocks import KINDS
 
@@ -197,6 +198,10 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         one = "".join(map(schema.shown, dataset.classes))
         fact = f"has a single class in '{target}'" + (f", {one}, and {missing:,} rows without one" if missing else "")
         hint = "write a class in them too, such as no" if missing else "add rows of another class"
+        for name, counts in ((own.name, verdicts(table, own.name)) for own in dataset.columns[1:] if not missing):
+            if REJECT in counts:
+                ignored = f" --missing {IGNORE}" if IGNORE in counts else ""
+                hint = f"'{name}' tells whether it is right: to predict that, use --target {name}{ignored}"
         raise RetrainError(dataset.title, fact, f"{hint}, or choose another target")
     for own in [own for own in dataset.columns if own.name == dataset.time]:
         if is_clock(own.date_format):

@@ -16,7 +16,7 @@ from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.groups import order_of_time, rows_of_one
 from retrain.data.inspection.look import rows_of
 from retrain.data.inspection.several_values import joined
-from retrain.data.inspection.word_columns import alike
+from retrain.data.inspection.word_columns import ACCEPT, alike, verdicts
 from retrain.data.sql_table import Table, literal, moment
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ SAME_ORDER, FEW_VALUES = 0.9995, 10
 CHANCE = 1e-6
 """How likely it may be that a column is one to one with the target by chance."""
 MOST_PAIRED, EXACTLY = 40, 1e-6
-"""Columns of which each two are tried; and the difference to the target, as a share of the largest one, that is rounding."""
+"""Columns of which each two are tried; and the difference to the target, as a share of it or of the median one, that is rounding."""
 NAMED = 6
 """Columns and classes that a message names."""
 HEADERS = 3
@@ -57,9 +57,6 @@ LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{
 
 NO_VALUES = ("[]", "{}")
 """Lists and objects without a value, as annotation programs write them for a row without a label."""
-
-VERDICT_NAME, ACCEPT, REJECTED = re.compile(r"(?i)answer|status|decision"), "accept", ("reject", "ignore")
-"""What a column is called that has the verdicts of an annotator, and its values."""
 
 
 def oddities(
@@ -189,7 +186,9 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     if table.has_header:
         same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
         if rows := table.select("rowid", f"where {same} order by rowid"):
-            yield to_remove(table, rows, "repeats the header")
+            above = table.select("1", f"where c0 like '#%' and rowid = {rows[0][0] - 1}")  # the annotations of InfluxDB
+            comments = f", and the lines that begin with # above {'them' if rows[1:] else 'it'}" if above else ""
+            yield to_remove(table, rows, "repeats the header") + comments
     last = max(0, len(table) - SUMMARIES)
     for row, cells in enumerate(table.cells(f"where rowid >= {last} order by rowid"), last):
         names = (
@@ -226,11 +225,7 @@ def without_names(table: Table) -> Iterator[str]:
 def unaccepted(table: Table, target: Column) -> Iterator[str]:
     """Rows whose label an annotator has rejected or skipped, as Prodigy exports them."""
     for name in table.names:
-        if not VERDICT_NAME.fullmatch(name) or name == target.name or table.names.count(name) > 1:
-            continue
-        cell = f"c{table.names.index(name)}"
-        counts = dict(table.select(f"{cell}, count(*)", f"where {cell} <> '' group by 1 order by 1 limit 4"))
-        if ACCEPT in counts and len(counts) > 1 and counts.keys() <= {ACCEPT, *REJECTED}:
+        if name != target.name and (counts := verdicts(table, name)):
             others = [value for value in counts if value != ACCEPT]
             rows = rows_of(sum(map(counts.__getitem__, others)))
             values = " or ".join(map(shown, others))
@@ -417,7 +412,8 @@ def is_made(numbers: "np.ndarray[Any, Any]", target: "np.ndarray[Any, Any]", *, 
         return False
     if not exactly:
         return bool(abs(np.corrcoef(numbers, target)[0, 1]) >= LEAK)
-    near = np.abs(np.abs(numbers) - np.abs(target)) <= EXACTLY * np.abs(target).max()
+    sizes = np.abs(target)
+    near = np.abs(np.abs(numbers) - sizes) <= EXACTLY * np.maximum(sizes, np.median(sizes[sizes > 0]))
     return bool(near.mean() >= LEAK)
 
 

@@ -58,8 +58,10 @@ def joined(names: Collection[str], sign: str) -> str:
     for name in names:
         for place, part in enumerate(name.split(sign)):
             places.setdefault(part.strip(), set()).add(place)
-    # Digits with another sign between them are fractions, dates or amounts.
-    words = [found for part, found in places.items() if sign in (", ", *CHOICES) or re.search(r"[^\W\d_]", part)]
+    # Digits with another sign between them are fractions, dates or amounts, and equally many digits are genotypes or places.
+    counts = {count for name in names if (count := name.count(sign))}
+    may_be_digits = sign == ", " or (sign in CHOICES and len(counts) > 1)
+    words = [found for part, found in places.items() if may_be_digits or re.search(r"[^\W\d_]", part)]
     moving = sum(len(found) > 1 for found in words)
     return max(names, key=lambda name: name.count(sign)) if moving > len(places) / 2 else ""
 

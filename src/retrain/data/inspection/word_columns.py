@@ -1,5 +1,6 @@
 """Columns of words: texts, categories and identifiers."""
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -9,9 +10,9 @@ from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import formats_of
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.repairs import one_spelling, plain
-from retrain.data.sql_table import literal
+from retrain.data.sql_table import Table, literal
 
-__all__ = ["alike", "amounts", "word_column"]
+__all__ = ["ACCEPT", "IGNORE", "REJECT", "alike", "amounts", "verdicts", "word_column"]
 
 
 WORDS = 3.0
@@ -30,10 +31,24 @@ MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
 WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
+VERDICT_NAME, ACCEPT, REJECT, IGNORE = re.compile(r"(?i)answer|status|decision"), "accept", "reject", "ignore"
+"""What a column is called that has the verdicts of an annotator, and its values, as Prodigy exports them."""
+
+
+def verdicts(table: Table, name: str) -> dict[str, int]:
+    """How often an annotator has accepted, rejected and ignored the label of a row; nothing if the column holds something else."""
+    if not VERDICT_NAME.fullmatch(name) or table.names.count(name) > 1:
+        return {}
+    cell = f"c{table.names.index(name)}"
+    counts = dict(table.select(f"{cell}, count(*)", f"where {cell} <> '' group by 1 order by 1 limit 4"))
+    return counts if ACCEPT in counts and len(counts) > 1 and counts.keys() <= {ACCEPT, REJECT, IGNORE} else {}
 
 
 def word_column(column: Look) -> Column:
-    """A column of words: a text, a category, or an identifier."""
+    """A column of words: a text, a category, an identifier, or the verdicts of an annotator."""
+    if verdicts(column.table, column.name):
+        why = "the verdict of an annotator, which new rows don't have"
+        return column.column("leave_out", why, option="categories")
     lengths = "avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))"
     shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
     words, letters, unspaced, parted = column.fact(f"{lengths}, {shares}", column.sample)
