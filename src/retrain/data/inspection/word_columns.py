@@ -1,6 +1,5 @@
 """Columns of words: texts, categories and identifiers."""
 
-import re
 import shlex
 from collections.abc import Iterable
 
@@ -31,13 +30,13 @@ MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
 YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", "0.0")
 WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
-VERDICT_NAME, ACCEPT, REJECT, IGNORE = re.compile(r"(?i)answer|status|decision"), "accept", "reject", "ignore"
+ANSWER, ACCEPT, REJECT, IGNORE = "answer", "accept", "reject", "ignore"
 """What a column is called that has the verdicts of an annotator, and its values, as Prodigy exports them."""
 
 
 def verdicts(table: Table, name: str) -> dict[str, int]:
     """How often an annotator has accepted, rejected and ignored the label of a row; nothing if the column holds something else."""
-    if not VERDICT_NAME.fullmatch(name) or table.names.count(name) > 1:
+    if name != ANSWER or table.names.count(name) > 1:
         return {}
     cell = f"c{table.names.index(name)}"
     counts = dict(table.select(f"{cell}, count(*)", f"where {cell} <> '' group by 1 order by 1 limit 4"))
