@@ -716,7 +716,7 @@ def test_gaps_are_compared_with_the_training(tmp_path, share, rows, gaps, told):
     assert [str(warning.message) for warning in caught] == expected
 
 
-def test_gaps_in_texts_are_told(tmp_path):
+def test_gaps_in_texts_cause_a_warning(tmp_path):
     folder = write_model(tmp_path / "model", "ngrams", "classification")
     change(folder, "gaps", to={"title": 0.001, "text": 0.0})
     model = retrain.load(folder)

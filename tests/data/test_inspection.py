@@ -314,7 +314,7 @@ def test_amounts_are_not_lost_silently(tmp_path):
     ]
 
 
-def test_a_target_of_numbers_with_a_few_words_is_told(tmp_path):
+def test_few_words_among_target_numbers(tmp_path):
     for words, fact in (
         (("5 years", "about 5"), "'5 years' (10 rows), 'about 5' (10 rows) are not: write them as numbers too, unless they are classes"),
         (("retired", "retired"), "'retired' (20 rows) is not: if that means a missing value, add it with --missing"),
@@ -325,7 +325,7 @@ def test_a_target_of_numbers_with_a_few_words_is_told(tmp_path):
         assert odd[0] == f"90% of 'worked' are numbers, but {fact}"
 
 
-def test_several_choices_in_a_cell_are_told(tmp_path):
+def test_several_choices_in_a_cell(tmp_path):
     tools = ["Excel", "Python", "R", "Tableau"]
     some = [[own for own in tools if DRAW.random() < 0.5] for _ in X]
     for cells, are_several in (
@@ -493,7 +493,7 @@ def test_days_without_a_date_are_missing(tmp_path):
     assert looked_at(tmp_path, "born,y", decades)[0]["born"].sentinels == ()
 
 
-def test_columns_without_a_name_are_told(tmp_path):
+def test_values_without_a_column_name(tmp_path):
     answers = [f"{i},{['Phone', ''][i % 2]},{['Email', ''][i % 3 > 0]},{['Chat', ''][i % 3 < 2]}" for i in range(200)]
     rows = [f"{answer},{i % 7},{'ab'[i % 2]},{'x' * (i == 1)}" for i, answer in enumerate(answers)]
     path, told = tmp_path / "rows.csv", "columns without a name hold values such as 'Email', 'Chat', but are left out: "
@@ -505,7 +505,7 @@ def test_columns_without_a_name_are_told(tmp_path):
         assert [line for line in odd if "without a name" in line] == [f"{told}name them in the header"] * is_told
 
 
-def test_rejected_labels_are_told(tmp_path):
+def test_rejected_labels(tmp_path):
     verdicts = ["accept", "accept", "reject", "ignore"]
     rows = [f"{x:.2f},{verdicts[i % 4]},{'ab'[i % 3 > 0]}" for i, x in enumerate(X)]
     told = (
@@ -1058,7 +1058,7 @@ def test_copies_of_the_target_are_told(tmp_path, many):
     assert any(line.startswith(f"'code' {told}") for line in odd)
 
 
-def test_two_columns_that_make_the_target_are_told(tmp_path):
+def test_two_columns_that_make_the_target(tmp_path):
     start = datetime(2024, 1, 1, tzinfo=UTC)
     opened = [start + timedelta(hours=7 * i) for i in range(len(X))]
     times = [

@@ -1,4 +1,4 @@
-"""What is said about the rows that an earlier table does not have."""
+"""Warnings about rows that an earlier table does not have."""
 
 from retrain.evaluation.new_rows import changes
 
@@ -22,16 +22,16 @@ def rows(first: int, count: int, **changed: object) -> pd.DataFrame:
     return table.astype({"flag": "category", "name": "category", "label": "category"})
 
 
-def said(new: pd.DataFrame) -> list[str]:
-    """What is said about new rows after 400 earlier ones."""
+def warnings(new: pd.DataFrame) -> list[str]:
+    """The warnings about new rows that follow 400 earlier ones."""
     then = rows(0, 400)
     now = pd.concat([then, new], ignore_index=True).astype({name: then[name].dtype.name for name in then})
     return list(changes(then, now))
 
 
-def test_rows_like_the_earlier_ones_are_not_told():
-    assert said(rows(400, 100)) == []
-    assert said(rows(0, 0)) == []
+def test_usual_rows_cause_no_warning():
+    assert warnings(rows(400, 100)) == []
+    assert warnings(rows(0, 0)) == []
     assert list(changes(rows(0, 400), rows(300, 100)[["flag", "label"]])) == []
 
 
@@ -68,5 +68,5 @@ def test_rows_like_the_earlier_ones_are_not_told():
         ({"label": ["c"] + ["a"] * 99}, "'label': 1 of 100 new rows have 'c', which no earlier row has"),
     ],
 )
-def test_other_values_are_told(changed, fact):
-    assert said(rows(400, 100, **changed)) == ([f"column {fact}"] if fact else [])
+def test_unusual_rows_cause_a_warning(changed, fact):
+    assert warnings(rows(400, 100, **changed)) == ([f"column {fact}"] if fact else [])

@@ -74,10 +74,10 @@ class PrepareParameters(Section):
 
 
 Offsets = Annotated[dict[str, bool], Field(exclude_if=lambda found: not found)]
-"""Of each column of dates, whether its times had an offset from UTC; without those in which some had one, and more than a few others none."""
+"""Of each column of dates, whether its times had an offset from UTC; columns that mix both are left out, unless at most 5 % differ."""
 
 Gaps = Annotated[dict[str, Annotated[float, Field(ge=0, le=1)]], Field(exclude_if=lambda found: not found)]
-"""Of each input column, the share of the rows that are kept in which it is empty; none for a single input, which no row lacks."""
+"""Of each input column, the share of the kept rows in which it is empty. Nothing for a single input: rows without it are left out."""
 
 
 class DataFacts(Section):

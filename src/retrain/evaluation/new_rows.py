@@ -1,10 +1,10 @@
-"""How the rows of a dataset differ from those of an earlier result: what to know before one trains with them."""
+"""Warnings about new rows of a dataset: values that the rows of an earlier result do not have."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from retrain import schema
-from retrain.models.unfamiliar import OFTEN, clearly_more, percent
+from retrain.models.unfamiliar import are_strange_gaps, clearly_more, percent
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ USUAL = (0.01, 0.99)
 
 
 def changes(then: pd.DataFrame, now: pd.DataFrame) -> Iterator[str]:
-    """What to know about rows that the earlier table does not have: values that are new, far from all others, or missing.
+    """The warnings about rows that the earlier table does not have: their values are new, far from all others, or missing.
 
     Args:
         then: the earlier table of the prepare stage, with the target as its last column.
@@ -48,24 +48,24 @@ def kind_of(column: "pd.Series[Any]") -> str:
 
 
 def gaps(share: float, some: int, rows: int) -> str:
-    """What to say about new rows without a value.
+    """The warning about new rows without a value; empty if there are few.
 
     Args:
         share: that of the earlier rows without one.
         some: the new rows without one.
         rows: all new rows.
     """
-    if some <= OFTEN * rows or not clearly_more(some, share * rows):
+    if not are_strange_gaps(some, share, rows):
         return ""
     others = f"only {percent(share)}" if share else "none"
     return f"{some:,} of {rows:,} new rows have no value, but {others} of the earlier rows"
 
 
 def new_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
-    """What to say about values that no earlier row has.
+    """The warning about values that no earlier row has; empty if they may be chance.
 
-    As many are usual as earlier rows have a value that no other row has (I. J. Good, "The population frequencies of species
-    and the estimation of population parameters", Biometrika 40, 1953).
+    A new row has a new value about as often as an earlier row has a value of its own (I. J. Good, "The population frequencies
+    of species and the estimation of population parameters", Biometrika 40, 1953).
     """
     single = int((before.value_counts() == 1).sum())
     some = int((~after.isin(before.unique())).sum())
@@ -73,7 +73,7 @@ def new_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> 
 
 
 def new_classes(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
-    """What to say about all values that no earlier row has."""
+    """The warning about values that no earlier row has; empty if there are none."""
     found = after[~after.isin(before.unique())]
     if found.empty:
         return ""
@@ -82,7 +82,7 @@ def new_classes(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) ->
 
 
 def far_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
-    """What to say about numbers or dates that are far from the earlier ones, as in another unit."""
+    """The warning about numbers or dates far from the earlier ones, as in another unit; empty if they may be chance."""
     odd, others = (after[far(after, before)], before[far(before, before)])
     if not clearly_more(len(odd), expected(len(others), len(before), rows)):
         return ""
@@ -98,7 +98,7 @@ def shown(value: Any) -> str:
 
 
 def expected(some: int, of: int, rows: int) -> float:
-    """How many rows to expect if so many of the earlier ones were alike: one more than were seen, as in Laplace's rule of succession."""
+    """How many of the new rows to expect with a property that some of the earlier ones have, by Laplace's rule of succession."""
     return (some + 1) / (of + 1) * rows
 
 

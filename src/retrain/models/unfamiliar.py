@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CLEARLY", "OFTEN", "Unfamiliar", "clearly_more", "percent"]
+__all__ = ["CLEARLY", "Unfamiliar", "are_strange_gaps", "clearly_more", "percent"]
 
 
 SHOWN = 3
@@ -27,8 +27,8 @@ BEYOND = 0.1
 
 
 OFTEN, CLEARLY, BY_CHANCE = 0.1, 3, 0.01
-"""A column has strange gaps if more than a tenth of the rows lack a value, and more than three times the share of the training,
-because fewer spoil few answers or may be chance. Where the training's share gives a file one gap in more than 1 of 100 cases, it counts as one at least."""
+"""Gaps are strange in more than a tenth of the rows, and more than three times the usual number; fewer spoil few answers, or may be
+chance. The usual number counts as 1 if it is between 0.01 and 1, because a small file may have one gap by chance."""
 
 
 @dataclass
@@ -145,8 +145,8 @@ class Unfamiliar:
     def of_gaps(self) -> Iterator[str]:
         """What to say about values that are missing."""
         for name, share in self.gaps.items():
-            usual, some = share * self.rows, self.empty[name]
-            if some > OFTEN * self.rows and clearly_more(some, usual):
+            some = self.empty[name]
+            if are_strange_gaps(some, share, self.rows):
                 others = f"only {percent(share)}" if share else "none"
                 fact = f"{some:,} of {self.rows:,} rows lack a value, but {others} of the training rows did"
                 yield f"column '{name}': {fact}; fill it, or expect larger errors than in the report"
@@ -158,6 +158,11 @@ class Unfamiliar:
 def clearly_more(some: int, usual: float) -> bool:
     """Whether some rows are more than chance explains, where so many are usual."""
     return some > CLEARLY * max(usual, float(usual > BY_CHANCE))
+
+
+def are_strange_gaps(some: int, share: float, rows: int) -> bool:
+    """Whether some of the rows lack a value clearly more often than the share that is usual."""
+    return some > OFTEN * rows and clearly_more(some, share * rows)
 
 
 def percent(share: float) -> str:
