@@ -40,7 +40,7 @@ def test_usual_rows_cause_no_warning():
     [
         ({"flag": ["ja"] * 40 + ["no"] * 60}, "'flag': 40 of 100 new rows have 'ja', which no earlier row has"),
         ({"flag": ["ja"] + ["no"] * 99}, ""),
-        ({"price": [99.0] * 99 + [70_000.5]}, ""),
+        ({"price": [6260.0] * 49 + [800.0] * 50 + [70_000.5]}, ""),
         (
             {"price": [number * 4e3 for number in range(20, 120)]},
             "'price': 100 of 100 new rows, such as 80,000, are far from the earlier rows (700 to 6,287)",
@@ -59,6 +59,10 @@ def test_usual_rows_cause_no_warning():
             "'price': 100 of 100 new rows, such as 1,234,568, are far from the earlier rows (700 to 6,287)",
         ),
         ({"price": [800.0, None] * 50}, "'price': 50 of 100 new rows have no value, but none of the earlier rows"),
+        (
+            {"price": [100.0 + number * 9 for number in range(100)]},
+            "'price': 72 of 100 new rows, such as 100, are outside the usual range of the earlier rows (747.89 to 6,213.24)",
+        ),
         ({"rooms": [9.0] * 10 + [1.0] * 90}, "'rooms': 10 of 100 new rows have '9', which no earlier row has"),
         (
             {"day": pd.to_datetime(["2202-01-01"] * 100)},

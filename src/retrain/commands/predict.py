@@ -3,25 +3,23 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
 from io import TextIOWrapper
-from itertools import count, islice, repeat
+from itertools import count, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, schema
 from retrain.errors import RetrainError
 from retrain.models.answer_files import Write, echo, with_kept, writing
+from retrain.models.row_files import RowFile, open_rows, row_file
 from retrain.models.unfamiliar import Unfamiliar
 from retrain.release import finding
 
 import click
 
 if TYPE_CHECKING:
-    from retrain.data.file_format import Format
     from retrain.models.model import Model
 
     import pandas as pd
@@ -29,25 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-Parts: TypeAlias = "Callable[[], Iterator[pd.DataFrame]]"
-"""Gives the rows of a table, some at a time; it can be asked again."""
-Kept: TypeAlias = "Callable[[], Iterator[dict[str, list[Any]]]]"
-"""Gives the columns to keep of the same rows."""
 ROWS_AT_ONCE = 1024
 LONGEST_LINE = 1 << 20
 """Bytes of a text; a file without line ends, such as /dev/zero, would fill the memory."""
-KINDS = {"numbers": "number", "categories": "category", "dates": "date", "texts": "text"}
-"""The arguments of `Table.frame`, and the words of encoders for the same kinds."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A file of rows to answer."""
-
-    path: Path
-    shown: str
-    """How errors name it."""
-    written: "Format"
 
 
 @click.command(
@@ -108,7 +90,9 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
             require_no_columns(keep)
             lines = map(checked, texts) if texts else of_input(options["encoding"])
         else:
-            rows = rows_in(model, *stack.enter_context(on_disk(file)), options["encoding"])
+            rows, doubt = row_file(model, *stack.enter_context(on_disk(file)), options["encoding"])
+            if doubt:
+                cli.warn(doubt)
             if is_table(rows, model):
                 answer_table(model, rows, write, keep, skip=options["skip"])
                 return
@@ -116,16 +100,28 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
             for _ in lines_of(rows):  # so that an error comes before the first answer
                 pass
             lines = lines_of(rows)
-        unfamiliar = Unfamiliar(model.encoder)
-        for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
-            if number == 0 and not texts and looks_like_header(some[0], model):
-                fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
-                cli.warn(f"{file or 'standard input'}, line 1: {fact}")
-            columns = model.encoder.rows_of_texts(some)
-            write(answers(model, columns))
-            unfamiliar.add(columns)
-        for warning in unfamiliar.warnings():
-            cli.warn(warning)
+        answer_texts(model, lines, write, "" if texts else str(file or "standard input"))
+
+
+def answer_texts(model: "Model", lines: Iterator[str], write: Write, source: str) -> None:
+    """Answer texts, some at a time.
+
+    Args:
+        model: the model.
+        lines: the texts.
+        write: takes the answers.
+        source: where they come from; empty for the command line.
+    """
+    unfamiliar = Unfamiliar(model.encoder)
+    for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
+        if number == 0 and source and looks_like_header(some[0], model):
+            fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
+            cli.warn(f"{source}, line 1: {fact}")
+        columns = model.encoder.rows_of_texts(some)
+        write(answers(model, columns))
+        unfamiliar.add(columns)
+    for warning in unfamiliar.warnings():
+        cli.warn(warning)
 
 
 def require_no_columns(keep: Sequence[str]) -> None:
@@ -135,24 +131,7 @@ def require_no_columns(keep: Sequence[str]) -> None:
         raise RetrainError("--keep", f"names the column '{keep[0]}', but the rows are texts without columns", hint)
 
 
-def rows_in(model: "Model", path: Path, shown: str, encoding: str | None) -> Rows:
-    """A file of rows, which is written as the training file was, but perhaps in another encoding."""
-    from retrain.data.dialect import guessed_encoding
-    from retrain.data.text_files import encoding_of, is_wide, reading
-
-    written = model.written.model_copy(update={"encoding": encoding or model.written.encoding})
-    if encoding is not None or not path.is_file():  # a missing one is the error of what reads it
-        return Rows(path, shown, written)
-    with reading(path, shown):
-        if encoding_of(path, written.encoding or "utf-8") != "utf-8":
-            return Rows(path, shown, written)
-    found, notes, doubts = guessed_encoding(path, shown, written.model_copy(update={"encoding": None}))
-    if found.encoding is not None and not is_wide(found.encoding):
-        cli.warn(f"{shown}: {', '.join(doubts or notes)}")
-    return Rows(path, shown, found)
-
-
-def is_table(rows: Rows, model: "Model") -> bool:
+def is_table(rows: RowFile, model: "Model") -> bool:
     """Whether a file is a table, and not one text per line: a .txt file is one if its first line is the header of one."""
     if rows.path.suffix.lower() != ".txt" or model.encoder.holds != "text":
         return True
@@ -181,7 +160,7 @@ def answers(model: "Model", raw: "pd.DataFrame | Mapping[str, Any]") -> list[dic
     )
 
 
-def answer_table(model: "Model", source: Rows, write: Write, keep: Sequence[str], *, skip: bool) -> None:
+def answer_table(model: "Model", source: RowFile, write: Write, keep: Sequence[str], *, skip: bool) -> None:
     """Answer all rows of a table, some at a time; what is wrong with them comes before the first answer.
 
     Args:
@@ -196,32 +175,31 @@ def answer_table(model: "Model", source: Rows, write: Write, keep: Sequence[str]
     """
     from tqdm import tqdm
 
-    with table(model, source, keep, skip=skip) as (total, left_out, parts, kept, unfamiliar):
-        if model.encoder.holds == "numbers":
-            check_numbers(model, parts)
-        numbers = (row + 1 for row in range(total) if row not in left_out)
-        with tqdm(total=total - len(left_out), unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
-            for rows, columns in zip(parts(), kept(), strict=False):
-                found = answers(model, {name: listed(rows[name]) for name in model.encoder.columns})
+    with open_rows(source, model, keep) as rows:
+        if rows.unreadable and not skip:
+            raise rows.unreadable[min(rows.unreadable)]
+        for row in sorted(rows.unreadable):
+            click.echo(f"skipped: {rows.unreadable[row]}", err=True)
+        rows.check_numbers()
+        unfamiliar = rows.unfamiliar()
+        with tqdm(total=len(rows), unit=" rows", unit_scale=True, disable=None, leave=False) as bar:
+            numbers = rows.numbers()
+            for inputs, kept in zip(rows.inputs(), rows.kept(), strict=False):
+                found = answers(model, {name: listed(inputs[name]) for name in model.encoder.columns})
                 if skip:
                     found = [{"row": row} | answer for answer, row in zip(found, numbers, strict=False)]
-                write(with_kept(found, columns))
-                unfamiliar.add(rows)
-                bar.update(len(rows))
+                write(with_kept(found, kept))
+                unfamiliar.add(inputs)
+                bar.update(len(inputs))
+        if doubt := rows.doubt():
+            cli.warn(doubt)
     for warning in unfamiliar.warnings():  # after the answers: where there are none, the error is the only line
         cli.warn(f"{source.shown}, {warning}")
 
 
-def check_numbers(model: "Model", parts: Parts) -> None:
-    """Raise RetrainError, which names the row, if a number is too far from those of the training."""
-    import pandas as pd
-
-    for place, rows in enumerate(parts()):
-        try:
-            model.encoder.encode(rows)
-        except RetrainError:
-            model.encoder.encode(pd.concat(islice(parts(), place + 1)))  # names the row as the file counts it
-            raise
+def listed(column: "pd.Series[Any]") -> Any:
+    """A column as a list; dates as an array."""
+    return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
 
 
 def of_input(encoding: str | None) -> Iterator[str]:
@@ -248,86 +226,6 @@ def on_disk(file: Path) -> Iterator[tuple[Path, str]]:
         yield copy, "standard input"
 
 
-def listed(column: "pd.Series[Any]") -> Any:
-    """A column as a list; dates as an array."""
-    return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
-
-
-@contextmanager
-def table(
-    model: "Model", source: Rows, keep: Sequence[str], *, skip: bool
-) -> "Iterator[tuple[int, Collection[int], Parts, Kept, Unfamiliar]]":
-    """The number of rows of a file, those to skip, the model's input columns, some rows at a time, read as the training file was, the columns to keep, and what only the whole file shows of strange values.
-
-    For the arguments and errors see `answer_table`.
-    """
-    from retrain.data.dialect import swallowed_rows
-    from retrain.data.repairs import spellings
-    from retrain.data.table_files import Expected, open_table
-    from retrain.data.text_files import lines_before_header
-
-    names = model.encoder.columns
-    kinds = dict(zip(names, model.encoder.kinds, strict=True))
-    prepare = model.description.prepare.model_dump()
-    path, shown, written = source.path, source.shown, source.written
-    # Another program may have written a new file: its separator is found out, and a missing value of -999 may be -999.0.
-    given = written.model_copy(
-        update={
-            "separator": None,
-            "quote": "" if written.quote == "" else None,
-            "missing": spellings(written.missing),
-            "missing_in": {name: spellings(markers) for name, markers in written.missing_in.items()},
-        }
-    )
-    skipped = lines_before_header(path, shown, given, names[0]) if prepare.get("header", True) else 0
-    given = given.model_copy(update={"skip": skipped or 0})
-    without_header = None if prepare.get("header", True) else header_of(path, shown, prepare.get("columns", ()), given)
-    with open_table(path, shown, given, Expected(without_header, names, written.separator), on_disk=True) as opened:
-        opened.require(names, of_model=True)
-        opened.require(keep)
-        types = {name: opened.plain_type(name) for name in keep}
-        by_kind = {kind: [name for name in names if kinds[name] == own] for kind, own in KINDS.items()}
-        incomplete = () if model.encoder.holds == "anything" else by_kind["numbers"]
-        bad = opened.unreadable(by_kind["numbers"], by_kind["dates"], incomplete)
-        if bad and not skip:
-            raise bad[min(bad)]
-        for row in sorted(bad):
-            click.echo(f"skipped: {bad[row]}", err=True)
-        frames = partial(opened.frames, ROWS_AT_ONCE, **by_kind, without=list(bad))
-        bare = {name: found for name in given.units_in if name in names and (found := opened.without_unit(name))[0]}
-        zones = {name: opened.offsets(name) for name in names if name in model.offsets}
-        unfamiliar = Unfamiliar(
-            model.encoder, units=written.units_in, bare=bare, offsets=model.offsets, zones=zones, gaps=model.gaps
-        )
-
-        def kept() -> "Iterator[dict[str, list[Any]]]":
-            if not keep:
-                return repeat({})
-            others = opened.frames(ROWS_AT_ONCE, list(bad), categories=(), dates=(), texts=keep, numbers=())
-            return ({name: [*map(own, rows[name])] for name, own in types.items()} for rows in others)
-
-        yield len(opened), bad, lambda: map(partial(as_known, known=model.encoder.known), frames()), kept, unfamiliar
-        if (swallowed := swallowed_rows(opened)) is not None:
-            cli.warn(str(swallowed))
-
-
-def as_known(rows: "pd.DataFrame", known: Mapping[str, frozenset[str]]) -> "pd.DataFrame":
-    """Rows with categories as the training file spelt them."""
-    from retrain.data.raw_rows import spelt
-
-    own = {name: rows[name].map(partial(spelt, known=values), na_action="ignore") for name, values in known.items()}
-    return rows.assign(**own)
-
-
-def header_of(path: Path, shown: str, columns: Sequence[str], given: "Format") -> Sequence[str] | None:
-    """The columns of a file that has no header, as its training file had none; None if its first line names them."""
-    from retrain.data.table_files import open_table
-
-    with open_table(path, shown, given) as opened:
-        has_header = bool({*opened.names} & {*map(schema.column_name, columns)})
-        return None if has_header or len(opened.names) != len(columns) else columns
-
-
 def checked(text: str) -> str:
     """A text of the command line; raises RetrainError if it is not UTF-8."""
     try:
@@ -337,7 +235,7 @@ def checked(text: str) -> str:
     return text
 
 
-def lines_of(rows: Rows) -> Iterator[str]:
+def lines_of(rows: RowFile) -> Iterator[str]:
     """The lines of a text file.
 
     Raises:

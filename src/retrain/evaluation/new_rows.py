@@ -18,6 +18,8 @@ LARGE, MOST = 1e5, 1e15
 """Between these, numbers are shown without decimals."""
 USUAL = (0.01, 0.99)
 """The usual range of numbers is between these quantiles. A number is far away if it is outside by more than the width of the range."""
+FEWEST = 2
+"""If most new rows, and more than so many, are outside the usual range, none of them needs to be far away."""
 
 
 def changes(then: pd.DataFrame, now: pd.DataFrame) -> Iterator[str]:
@@ -82,12 +84,16 @@ def new_classes(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) ->
 
 
 def far_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> str:
-    """The warning about numbers or dates far from the earlier ones, as in another unit; empty if they may be chance."""
+    """The warning about numbers or dates unlike the earlier ones, as in another unit; empty if they may be chance."""
     odd, others = (after[far(after, before)], before[far(before, before)])
+    fact, low, high = "are far from the earlier rows", before.min(), before.max()
     if not clearly_more(len(odd), expected(len(others), len(before), rows)):
-        return ""
-    first, low, high = map(shown, (odd.iloc[0], before.min(), before.max()))
-    return f"{len(odd):,} of {rows:,} new rows, such as {first}, are far from the earlier rows ({low} to {high})"
+        fact, (low, high) = "are outside the usual range of the earlier rows", before.quantile(USUAL)
+        odd = after[~after.between(low, high)]
+        if len(odd) <= max(rows / 2, FEWEST) or before.dtype.kind == "M":  # new rows often have later dates
+            return ""
+    first, low, high = map(shown, (odd.iloc[0], low, high))
+    return f"{len(odd):,} of {rows:,} new rows, such as {first}, {fact} ({low} to {high})"
 
 
 def shown(value: Any) -> str:
