@@ -90,16 +90,16 @@ ui: setup  ## open the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 
 # Four processes for two cores: many tests wait for a server, a lock or a disk. A process that runs out of tests takes some from another.
 test: setup-dev  ## run all tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-slow: setup-dev  ## run only the end-to-end tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal -m slow
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow
 
 stress: setup-dev  ## run the long stress tests (kills, damaged inputs, full disks) and print what they tried
 	$(BIN)/python -m pytest --numprocesses 2 -m campaign -rP
 
 coverage: setup-dev  ## run the tests that are not slow, and print how much of src/ they cover
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal -m "not slow and not campaign" --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow and not campaign" --cov --cov-report=term-missing:skip-covered
 
 docs: setup  ## write docs/reference/params.md and cli.md from the code
 	@$(BIN)/python docs/generate.py

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retrain.environment import keep_memory, pin_cpu
+from retrain.threads import cores
 from retrain.tracking import recording, store
 
 import pytest
@@ -36,6 +37,11 @@ settings.load_profile("same")  # the same examples every time, here and in CI
 
 TOGETHER = {"address", "hostile", "networks"}
 """Fixtures of a module that take seconds: long tests that share one run in the same process."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes for each of two cores, because many tests wait for a command; on larger machines one for each core, up to eight: each takes a gigabyte."""
+    return min(max(4, cores()), 8)
 
 
 def pytest_configure() -> None:
