@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -47,6 +47,17 @@ class Seconds(click.FloatRange):
 
 
 SECONDS = Seconds(min=0)
+READS = {
+    "prepare": ("data/raw/{}",),
+    "split": ("data/{}/prepared",),
+    "train": ("data/{}/examples",),
+    "evaluate": ("data/{}/splits", "models/{}", "reports/{}/history.csv"),
+    "plot": (
+        "models/{}",
+        *(f"reports/{{}}/{name}" for name in ("history.csv", "metrics.json", "predictions.csv", "tables")),
+    ),
+}
+"""The files and folders of a dataset that each stage reads."""
 GRACE_SECONDS = 0.8
 """How long work may continue after a signal to reach a good place to stop."""
 
@@ -96,7 +107,8 @@ def stage(work: Callable[..., None]) -> click.Command:
         os.chdir(environment.workspace())
         name = Path(work.__code__.co_filename).stem
         parameters = params.dataset_block(environment.workspace(), dataset)[name]
-        click.get_current_context().obj = Inputs(name, dataset, time.time_ns(), environment.code_states(), parameters)
+        code, data = environment.code_states(), data_states(name, dataset)
+        click.get_current_context().obj = Inputs(name, dataset, time.time_ns(), code, data, parameters)
         if other := requirements.warning(Path()):
             warn(f"{name} {dataset}: {other}")
         try:
@@ -119,6 +131,7 @@ class Inputs:
     began: int
     code: Mapping[str, tuple[int, int]]
     """The states of the modules that were loaded; others are loaded when they are needed."""
+    data: Mapping[str, Mapping[str, tuple[int, int]]]
     parameters: Any
 
     def is_changed(self, module: str, state: tuple[int, int]) -> bool:
@@ -129,17 +142,30 @@ class Inputs:
 
 
 def require_unchanged() -> None:
-    """Raise RetrainError if parameters or code have changed since the stage began.
+    """Raise RetrainError if parameters, code or data have changed since the stage began.
 
-    DVC records both as they are after a stage, not as they were when it read them.
+    DVC records them as they are after a stage, not as they were when it read them.
     """
     inputs: Inputs = click.get_current_context().obj
     changed = [f"src/{path}" for path, state in environment.code_states().items() if inputs.is_changed(path, state)]
+    data = data_states(inputs.stage, inputs.dataset)
+    changed += [path for path, states in data.items() if inputs.data[path] != states]
     if params.dataset_block(environment.workspace(), inputs.dataset)[inputs.stage] != inputs.parameters:
         changed.append(params.section_path(inputs.dataset, inputs.stage))
     if changed:
         fact = f"has used an earlier version of {' and '.join(changed)}"
         raise RetrainError(f"the stage {inputs.stage}", fact, f"run it again: dvc repro plot@{inputs.dataset}")
+
+
+def data_states(stage: str, dataset: str) -> dict[str, dict[str, tuple[int, int]]]:
+    """The time of the last change and the size of each file that a stage reads, by the paths of `READS`; nothing is read."""
+    found: dict[str, dict[str, tuple[int, int]]] = {path.format(dataset): {} for path in READS[stage]}
+    for path, states in found.items():
+        for file in (Path(path), *Path(path).rglob("*")):
+            with suppress(OSError):  # it does not exist, or is gone
+                if not file.is_dir():
+                    states[str(file)] = (file.stat().st_mtime_ns, file.stat().st_size)
+    return found
 
 
 def stage_message(stage: str, dataset: str) -> Callable[[str], None]:

@@ -266,6 +266,22 @@ def test_a_url_is_downloaded_once(project):
     assert prepared(project, "tiny_news") == first
 
 
+def test_rows_that_change_while_they_are_read_are_an_error(project):
+    path = project.folder / "data/raw/tiny_news/rows.csv"
+    content = path.read_bytes()
+
+    def meanwhile(handler: BaseHTTPRequestHandler) -> None:
+        path.write_bytes(content + b"more,farm\n")
+        sending(content)(handler)
+
+    with serving(meanwhile) as (server, _), chdir(project.folder):
+        from_url(project, server)
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"])
+    fact = "the stage prepare has used an earlier version of data/raw/tiny_news"
+    error = f"Error: {fact}; run it again: dvc repro plot@tiny_news"
+    assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, error)
+
+
 def test_failed_downloads_are_repeated(project):
     content = (project.folder / "data/raw/tiny_news/rows.csv").read_bytes()
     answers = iter([partial(answer, body=b"", status=500, Content_Length="0"), sending(content)])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from retrain import params
+from retrain import cli, params
 from retrain.pipeline.dependencies import CANNOT_CHANGE_RESULTS, READ_BY_NO_CODE
 
 import pytest
@@ -67,6 +67,12 @@ def test_stage_depends_on_requirements_lock(dvc_stages, dataset):
         paths = dvc_stages[f"{stage}@{dataset}"]
         assert "requirements.lock" in paths
         assert "requirements-dev.lock" not in paths
+
+
+@pytest.mark.parametrize("stage", params.STAGES)
+def test_stage_notices_changes_of_all_data_that_it_declares(dvc_stages, stage):
+    declared = {path for path in dvc_stages[f"{stage}@diabetes"] if path.startswith(("data/", "models/", "reports/"))}
+    assert declared == {path.format("diabetes") for path in cli.READS[stage]}
 
 
 def test_modules_that_cannot_change_results_exist():

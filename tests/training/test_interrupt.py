@@ -56,12 +56,13 @@ def test_changes_while_a_stage_runs_are_errors(finished):
             assert repro.poll() is None, printed
         finished.set("tiny_numbers.train.network.hidden", hidden + 1)
         code.write_text(text + "# changed\n")
+        (finished.folder / "data/tiny_numbers/examples/encoding.json").touch()
         printed += repro.stdout.read()
     assert repro.returncode != 0
     (error,) = [line for line in printed.splitlines() if line.startswith("Error: ")]
     assert error == (
-        "Error: the stage train has used an earlier version of src/retrain/training/loop.py "
-        "and params.yaml: datasets.tiny_numbers.train; run it again: dvc repro plot@tiny_numbers"
+        "Error: the stage train has used an earlier version of src/retrain/training/loop.py and "
+        "data/tiny_numbers/examples and params.yaml: datasets.tiny_numbers.train; run it again: dvc repro plot@tiny_numbers"
     )
     assert [(finished.folder / "dvc.lock").read_bytes(), weights.read_bytes()] == before
     finished.set("tiny_numbers.train.network.hidden", hidden)
