@@ -224,6 +224,15 @@ def test_rename_ignores_spaces_and_keeps_unlisted_values(project):
     assert rows["topic"].tolist() == ["One", "One", "2", "2"]
 
 
+def test_a_repeated_header_is_no_row(project):
+    path = project.folder / "data/raw/tiny_news/rows.csv"
+    path.write_text("text,topic\na,x\nb,y\ntext,topic\nc,x\n")
+    with chdir(project.folder):
+        ended = CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"])
+    error = "Error: data/raw/tiny_news/rows.csv, line 4 repeats the header; remove each such line from the file"
+    assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, error)
+
+
 def test_the_location_changes_no_bytes(project, tmp_path):
     prepared(project, "tiny_news")
     folder = project.folder / "data/tiny_news/prepared"

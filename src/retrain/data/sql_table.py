@@ -298,6 +298,11 @@ class Table:
                 found |= {*names}
         return [name for name in numbers if name in found]
 
+    def repeated_headers(self) -> list[tuple[int, ...]]:
+        """The numbers, from 0, of the rows that repeat the header, as in files that were joined."""
+        same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(self.names))
+        return self.select("rowid", f"where {same} order by rowid") if self.has_header else []
+
     def unreadable(
         self, numbers: Sequence[str], dates: Sequence[str], complete: Sequence[str] = ()
     ) -> dict[int, RetrainError]:

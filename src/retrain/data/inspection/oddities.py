@@ -183,12 +183,10 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
 
 def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """Rows inside a file that repeat its header, and those that have the total or the mean of others."""
-    if table.has_header:
-        same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(table.names))
-        if rows := table.select("rowid", f"where {same} order by rowid"):
-            above = table.select("1", f"where c0 like '#%' and rowid = {rows[0][0] - 1}")  # the annotations of InfluxDB
-            comments = f", and the lines that begin with # above {'them' if rows[1:] else 'it'}" if above else ""
-            yield to_remove(table, rows, "repeats the header") + comments
+    if rows := table.repeated_headers():
+        above = table.select("1", f"where c0 like '#%' and rowid = {rows[0][0] - 1}")  # the annotations of InfluxDB
+        comments = f", and the lines that begin with # above {'them' if rows[1:] else 'it'}" if above else ""
+        yield to_remove(table, rows, "repeats the header") + comments
     last = max(0, len(table) - SUMMARIES)
     for row, cells in enumerate(table.cells(f"where rowid >= {last} order by rowid"), last):
         names = (

@@ -144,6 +144,8 @@ def read_file(
     given = parameters.format if is_train else parameters.format.of_other_file(has_header=parameters.header)
     with open_table(path, file.location, given, Expected(names, wanted, section=section)) as table:
         table.require(wanted)
+        if repeated := table.repeated_headers():
+            raise RetrainError(table.place(repeated[0][0]), "repeats the header", "remove each such line from the file")
         kinds = parameters.kinds_of(columns or table.names)
         number = context.task == "regression" or parameters.target in parameters.numbers
         kinds[parameters.target] = "numbers" if number else "categories"
