@@ -195,6 +195,13 @@ def test_headers_are_no_texts(elsewhere):
         assert [json.loads(line) for line in ended.stdout.splitlines()][1:] == expected
 
 
+def test_the_name_of_a_file_is_no_text(elsewhere):
+    (elsewhere.folder / "my rows.txt").write_text("a\n")
+    fact = "my rows.txt is a file, but its name is taken as a text; to answer its rows: --file 'my rows.txt'"
+    assert predicted(elsewhere, "tiny_news", "my rows.txt").stderr.splitlines()[0] == f"Warning: {fact}"
+    assert predicted(elsewhere, "tiny_news", "x" * 5000).stderr == ""
+
+
 def test_standard_input_of_process(elsewhere):
     assert command(elsewhere, "tiny_news", stdin="\n".join(TEXTS)) == answers(elsewhere, "tiny_news", *TEXTS)
 
@@ -465,11 +472,13 @@ def test_answers_in_files(elsewhere, dataset):
         | {f"probability_{name}": value for name, value in answer.get("probabilities", {}).items()}
         for answer in expected
     ]  # fmt: skip
-    for ending in ("jsonl", "csv", "parquet"):
-        assert answers(elsewhere, dataset, "--file", "rows.csv", "--output", f"answers.{ending}") == []
+    shared = elsewhere.folder / "answers.csv"
+    (elsewhere.folder / "linked.csv").symlink_to(shared)
+    for name in ("answers.jsonl", "linked.csv", "answers.parquet"):
+        assert answers(elsewhere, dataset, "--file", "rows.csv", "--output", name) == []
     lines = (elsewhere.folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert list(map(json.loads, lines)) == expected
-    for table in (pd.read_csv(elsewhere.folder / "answers.csv"), pd.read_parquet(elsewhere.folder / "answers.parquet")):
+    for table in (pd.read_csv(shared), pd.read_parquet(elsewhere.folder / "answers.parquet")):
         assert table.to_dict("records") == flat
 
 

@@ -1,5 +1,7 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
+import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -88,7 +90,7 @@ def command(name: str, texts: tuple[str, ...], file: Path | None, output: Path |
         write = stack.enter_context(writing(output, len(keep))) if output else echo
         if file is None:
             require_no_columns(keep)
-            lines = map(checked, texts) if texts else of_input(options["encoding"])
+            lines = given(texts) if texts else of_input(options["encoding"])
         else:
             rows, doubt = row_file(model, *stack.enter_context(on_disk(file)), options["encoding"])
             if doubt:
@@ -200,6 +202,15 @@ def answer_table(model: "Model", source: RowFile, write: Write, keep: Sequence[s
 def listed(column: "pd.Series[Any]") -> Any:
     """A column as a list; dates as an array."""
     return column.to_numpy() if column.dtype.kind == "M" else column.tolist()
+
+
+def given(texts: Sequence[str]) -> Iterator[str]:
+    """The texts of the command line; warns of names of files."""
+    for text in texts:
+        if os.path.isfile(text):  # noqa: PTH113 (Path.is_file raises for a long text)
+            hint = f"to answer its rows: {shlex.join(['--file', text])}"
+            cli.warn(f"{text} is a file, but its name is taken as a text; {hint}")
+        yield checked(text)
 
 
 def of_input(encoding: str | None) -> Iterator[str]:

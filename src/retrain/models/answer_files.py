@@ -47,7 +47,8 @@ def writing(output: Path, kept: int) -> Iterator[Write]:
     formats = {".jsonl": json_lines, ".csv": partial(csv_rows, kept=kept), ".parquet": parquet_rows}
     if output.suffix.lower() not in formats:
         raise RetrainError(str(output), "has an unknown ending", f"use one of {', '.join(formats)}")
-    with files.replacing(output) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
+    target = output if files.is_cached(output) else output.resolve()  # a link stays, and its file is replaced
+    with files.replacing(target) as (draft,), files.writing(draft), formats[output.suffix.lower()](draft) as write:
         yield write
 
 
