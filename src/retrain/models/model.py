@@ -37,6 +37,10 @@ class Model:
     sha256: str
     """The digest of its files."""
 
+    def __repr__(self) -> str:
+        """What a notebook shows: without the encoder, which may know thousands of words."""
+        return f"Model({self.name}, {self.short_sha256})"
+
     @property
     def short_sha256(self) -> str:
         """The start of the digest, which people see."""
