@@ -463,9 +463,11 @@ def test_other_kinds_of_files(tmp_path, name):
         (b"<table><tr><th>x</table>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"\n<!DOCTYPE html>\n<html>", "rows.csv is a web page or XML; download the file itself, or save the table as CSV"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "rows.csv is a pointer of Git LFS instead of the file; get the file: git lfs pull"),
-        (b'{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
         (b'[{"id": 1, "annotations": [{"result": [{"value": {"choices": ["x"]}}], "id": 9}], "data": {"a": "y"}}]', "rows.csv has its labels in lists of annotations, as Label Studio keeps them; export them from Label Studio as JSON-MIN or CSV"),
-        (b'{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}', "rows.csv is one object for all rows; write one for each row, as in pandas: frame.to_json('new.jsonl', orient='records', lines=True)"),
+        (b"BZh91AY&SY", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
+        (b"rows.csv".ljust(257, b"\0") + b"ustar", "rows.csv is a spreadsheet or an archive; save the sheet as CSV, or unpack the file"),
+        (b"SQLite format 3\0", "rows.csv is a document or a database; save the table as CSV"),
+        (b"outs:\n- md5: a304afb96060aad9\n  path: rows.csv\n", "rows.csv is a pointer of DVC instead of the file; get the file: dvc pull"),
     ],
 )  # fmt: skip
 def test_errors_name_the_line(tmp_path, content, expected):
@@ -488,6 +490,31 @@ def test_errors_name_the_line(tmp_path, content, expected):
 )
 def test_blanks_may_separate_values(tmp_path, content, rows):
     assert read(tmp_path, content, expected=Expected(wanted=["z", "x"])) == rows
+
+
+@pytest.mark.parametrize(
+    ("before", "names", "skip"),
+    [
+        ("# Station: 1\n# x in km\n# y\nx  y\n", ("x", "y"), 3),
+        ("Station of the north\nx y\n", ("x", "y"), 1),
+        ("# by us\n#   x y\n", ("#x", "y"), 1),
+        ("# x y\n", ("#x", "y"), 0),
+    ],
+)
+def test_comments_before_values_with_blanks_between_them(tmp_path, before, names, skip):
+    path = tmp_path / "rows.txt"
+    path.write_text(f"{before}1.5  2\n 3   4\n")
+    with guessed_table(path, "rows.txt", Wishes(), "y") as (table, guess):
+        assert (table.names, guess.format.skip, guess.format.separator) == (names, skip, " ")
+    with open_table(path, "rows.txt", guess.format) as again:
+        assert again.select("*") == [("1.5", "2"), ("3", "4")]
+
+
+def test_years_are_names_of_columns(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("town,2021,2022\nx,3.5,4\ny,5.5,6\n")
+    with guessed_table(path, "rows.csv", Wishes(), "2022") as (table, guess):
+        assert (table.names, guess.doubts) == (("town", "2021", "2022"), ())
 
 
 def test_blanks_separate_values_without_names(tmp_path):
@@ -518,6 +545,10 @@ def test_a_column_of_names_is_no_table(tmp_path):
     ("name", "content", "fact"),
     [
         ("rows.arff", "% Iris\n@RELATION i\n\n@ATTRIBUTE x NUMERIC\n@attribute y {a,b}\n@DATA\n1,a\n% no\n2,b\n", "an ARFF file"),
+        ("no-suffix", f"% {'Iris ' * 99}\n\n@relation i\n@attribute x numeric\n@attribute y {{a,b}}\n@data\n1,a\n2,b\n", "an ARFF file"),
+        ("rows.tsv", "x,y\\TIME_PERIOD\t2020 \t2021-Q1 \n1,a\t: c\t3 \n2,b\t4.5 e\t: \n", "is a file of Eurostat"),
+        ("rows.jsonl", '{"x": 1, "y": "a"},\n{"x": 2, "y": "b"},\n', "line 1 is not a JSON object .*; take away the commas"),
+        ("split.json", '{"columns": ["x", "y"], "index": [0, 1], "data": [[1, "a"], [2, "b"]]}', "one object for all rows"),
         ("all.json", '{"count": 2, "rows": [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]}', "one object, whose rows are in 'rows'"),
         ("rows.txt", " x | y \n---+---\n 1 | a\n 2 | b\n(2 rows)\n", "has lines of - between its rows"),
         ("my page.md", "| x | y\n|---|---\n| 1 | a\n| 2 | b\n", "has lines of - between its rows"),
@@ -530,7 +561,21 @@ def test_advised_commands_make_tables(tmp_path, name, content, fact):
         read(tmp_path, content, name, expected)
     made = pasted(caught.value, tmp_path)
     assert (tmp_path / name).read_text() == content
-    assert read(tmp_path, made.read_bytes(), made.name, expected)[1] in (["2", "b"], ["2.0", "b"], ["", "2", "b"])
+    row = read(tmp_path, made.read_bytes(), made.name, Expected() if fact.endswith("Eurostat") else expected)[1]
+    assert row in (["2", "b"], ["2.0", "b"], ["", "2", "b"], ["2", "b", "4.5", ""])
+
+
+@pytest.mark.parametrize(
+    ("content", "orient"),
+    [
+        ('{"columns": ["x", "y"], "data": [[1, 2], [3, 4]]}', "split"),
+        ('{"x": {"0": 1, "1": 2}, "y": {"0": 3, "1": 4}}', "columns"),
+        ('{"0": {"x": 1, "y": 3}, "1": {"x": 2, "y": 4}}', "index"),
+    ],
+)
+def test_an_object_for_all_rows_is_read_by_pandas(tmp_path, content, orient):
+    with pytest.raises(RetrainError, match=f'is one object for all rows; write one .* orient="{orient}"'):
+        read(tmp_path, content, "rows.json", Expected(wanted=["x", "y"]))
 
 
 def test_libsvm_files_are_recognised(tmp_path):
@@ -547,6 +592,8 @@ def test_libsvm_files_are_recognised(tmp_path):
 def test_damaged_files_are_one_line(tmp_path):
     with pytest.raises(RetrainError, match=r"^rows\.jsonl, line 3 is not a JSON object \("):
         read(tmp_path, '{"a": 1}\n\n{"a" 2}\n', "rows.jsonl")
+    with pytest.raises(RetrainError, match=r"^rows\.json, line 4 is not a JSON object \(.*; correct the line$"):
+        read(tmp_path, '[\n{"a": 1},\n{"a": 2},\n]\n', "rows.json")
     with pytest.raises(RetrainError, match=r"^rows\.jsonl has values or lists instead of JSON objects; write each row"):
         read(tmp_path, "[1, 2]\n[3, 4]\n", "rows.jsonl")
     with pytest.raises(RetrainError, match=r"^rows\.parquet is not a readable table"):

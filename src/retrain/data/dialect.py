@@ -158,7 +158,8 @@ def guessed_table(path: Path, shown: str, wishes: Wishes, target: str = "") -> I
         known = target in table.names or table.kind != "csv"
         likely = looks_like_header(table)
         has_header = (known or likely) if wishes.header is None else wishes.header
-        if wishes.header is None and has_header and is_number(target) and not likely:
+        may_be_place = re.fullmatch(r"-?\d+", target) and abs(int(target)) <= len(table.names)
+        if wishes.header is None and has_header and may_be_place and not likely:
             doubts.append(f"the first line is the header, because it has '{target}': if it is a row, use --no-header")
         if not has_header:
             names = tuple(f"column{place}" for place in range(1, len(table.names) + 1))

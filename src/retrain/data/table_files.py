@@ -26,6 +26,7 @@ from retrain.data.text_files import (
     first_bytes,
     first_lines,
     has_row_names,
+    header_line,
     is_apart,
     is_binary,
     lines_before_header,
@@ -35,7 +36,6 @@ from retrain.data.text_files import (
     rare_separators,
     reading,
     records,
-    single_blanks,
     source_of,
     with_command,
 )
@@ -54,11 +54,15 @@ SPACE = " \t\r\n\v\f\u00a0\ufeff"
 """White space around a value, which does not count."""
 ARFF = """'{k=tolower($1)} d&&NF&&!/^%/; k=="@attribute"{n=n s $2; s=","} k~/^@data/{print n; d=1}'"""
 """The program of awk that makes a CSV file of an ARFF file."""
+EUROSTAT = """-F '\\t' -v OFS=, '{for (i = 2; i <= NF; i++) gsub(/[ :a-z]/, "", $i); $1 = $1} 1'"""
+"""The program of awk that makes a CSV file of one of Eurostat: without the letters behind numbers, and : for missing ones."""
 FASTTEXT = """'BEGIN{print "label,text"} {l=""; while(sub(/^__label__/,"")) {l=l (l==""?"":";") $1; sub(/^[^ \\t]+[ \\t]*/,"")} gsub(/"/,"\\"\\""); print "\\"" l "\\",\\"" $0 "\\""}'"""
 """The program of awk that makes a CSV file of the labels and texts of fastText."""
 SVMLIGHT = """-c 'import pandas, sys; from sklearn.datasets import load_svmlight_file as load; x, y = load(sys.argv[1], zero_based=True); print(end=pandas.DataFrame(x.toarray()).add_prefix("x").assign(y=y).to_csv(index=False))'"""
 """The program of Python that makes a CSV file of a sparse one, whose pair 3:1.5 is a 1.5 in the column x3."""
 CONVERTED = (
+    (rb"(%.*\n|\s)*@relation\s", "is an ARFF file", f"awk {ARFF}"),
+    (rb"[\w,]+\\time[_a-z]* *\t", "is a file of Eurostat", f"awk {EUROSTAT}"),
     (rb"__label__", "is a file of fastText", f"awk {FASTTEXT}"),
     (
         rb"[-+]?[\d.,]+( qid:\d+)?( +\d+:[-+.\deE]+)* +\d+:(?![0-5]\d\s)[-+.\deE]+( +\d+:[-+.\deE]+)* *(#.*)?(\r?\n|\S*\Z)",
@@ -68,7 +72,12 @@ CONVERTED = (
 )
 """How files of rows that are not CSV start, what they are, and the program that makes CSV of them. 10:30 is a time."""
 OTHER_FILES = (
-    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a spreadsheet or an archive", "save the sheet as CSV, or unpack the file"),
+    (
+        rb"PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|Rar!|(?s:.{257}ustar)",
+        "is a spreadsheet or an archive",
+        "save the sheet as CSV, or unpack the file",
+    ),
+    (rb"%PDF-|\{\\rtf|SQLite format 3", "is a document or a database", "save the table as CSV"),
     (
         rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|table|\?xml)",
         "is a web page or XML",
@@ -80,6 +89,7 @@ OTHER_FILES = (
         "load it into its database, and save the table as CSV",
     ),
     (rb"version https://git-lfs", "is a pointer of Git LFS instead of the file", "get the file: git lfs pull"),
+    (rb"outs:\r?\n- (md5|hash|size|path|etag): ", "is a pointer of DVC instead of the file", "get the file: dvc pull"),
 )
 """How files that are not tables start, what they are, and what to do."""
 RULER = re.compile(r"[-+=|: ]*---[-+=|: ]*")
@@ -90,6 +100,12 @@ GAP = re.compile(r"\S {2,}\S")
 """Several blanks between names, as in columns of a fixed width."""
 KINDS = {".parquet": "parquet", ".jsonl": "json", ".ndjson": "json", ".json": "json"}
 """Kinds of files by suffix. All others are CSV, unless their first bytes say otherwise."""
+LARGEST_LIST = 1 << 24
+"""Bytes of a list of JSON objects in which a mistake is looked for."""
+LONGEST_START = 1 << 13
+"""Bytes that tell what a file is, some of which may be comments."""
+COMMAS = "sed 's/,[[:space:]]*$//'"
+"""The program of sed that takes away the commas at the ends of lines."""
 OBJECT = '{"x": 1, "y": "a"}'
 """A row of JSON lines."""
 NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE")
@@ -148,7 +164,7 @@ def open_table(
     expected = expected or Expected()
     with reading(path, shown):
         start, source = first_bytes(path), source_of(path, shown)
-        check_is_rows(shown, start, source)
+        check_is_rows(shown, first_bytes(path, LONGEST_START), source)
         kind = kind_of(Path(shown), start)
         # With two threads, DuckDB may put the last line of JSON before the others if no line break ends it.
         threads = 1 if kind == "json" else 2
@@ -190,10 +206,8 @@ def check_is_rows(shown: str, start: bytes, source: str) -> None:
         if re.match(pattern, start, re.IGNORECASE):
             raise RetrainError(shown, fact, hint)
     for pattern, fact, program in CONVERTED:
-        if re.match(pattern, start):
+        if re.match(pattern, start, re.IGNORECASE) or (program.endswith(ARFF) and shown.lower().endswith(".arff")):
             raise RetrainError(shown, fact, with_command("make it CSV", program, source))
-    if shown.lower().endswith(".arff"):
-        raise RetrainError(shown, "is an ARFF file", with_command("make it CSV", f"awk {ARFF}", source))
 
 
 def lacks_room(error: Exception) -> bool:
@@ -203,20 +217,24 @@ def lacks_room(error: Exception) -> bool:
 
 def unreadable(path: Path, shown: str, error: Exception) -> RetrainError:
     """The error of a file that DuckDB can't read. Of JSON lines it names the line."""
-    if shown.endswith(".json") and not re.match(rb"\s*[\[{]", first_bytes(path).removeprefix(codecs.BOM_UTF8)):
+    start = first_bytes(path).removeprefix(codecs.BOM_UTF8).lstrip()
+    if shown.endswith(".json") and not start.startswith((b"[", b"{")):
         fact, name = "does not hold JSON objects, as its name says", shlex.quote(f"{Path(shown).stem}.csv")
         return RetrainError(shown, fact, f"if it is CSV, rename it: mv {shlex.quote(shown)} {name}")
     if "non-record JSON" in str(error):
         return RetrainError(shown, "has values or lists instead of JSON objects", f"write each row as in {OBJECT}")
-    if "JSON" in str(error) and not shown.endswith(".json"):
+    is_list = start.startswith(b"[") and path.stat().st_size < LARGEST_LIST
+    if "JSON" in str(error) and (is_list or not shown.endswith(".json")):
         with opened(path) as stream:
-            for number, line in enumerate(stream, start=1):
+            parts = [stream.read(LARGEST_LIST)] if is_list else stream
+            for number, line in enumerate(parts):
                 try:
                     json.loads(line.strip() or "{}")
                 except ValueError as found:
-                    return RetrainError(
-                        f"{shown}, line {number}", f"is not a JSON object ({found})", "correct the line"
-                    )
+                    place = f"{shown}, line {number + getattr(found, 'lineno', 1)}"
+                    hint = with_command("take away the commas", COMMAS, source_of(path, shown), ".jsonl")
+                    hint = hint if line.rstrip().endswith((b"},", b"],")) else "correct the line"
+                    return RetrainError(place, f"is not a JSON object ({found})", hint)
     return RetrainError(shown, f"can't be read ({first_line(error)})", "check the file, and prepare.format")
 
 
@@ -378,8 +396,11 @@ def check_rows_apart(table: Table, *, known: bool) -> None:
         hint = with_command("take them out", program, table.source, ".jsonl")
         raise RetrainError(table.shown, f"is one object, whose rows are in '{name}'", hint)
     if all(map(has_several, cells.values())):
-        again = "frame.to_json('new.jsonl', orient='records', lines=True)"
-        raise RetrainError(table.shown, "is one object for all rows", f"write one for each row, as in pandas: {again}")
+        orient = "split" if {"columns", "data"} <= cells.keys() else "columns" if known else "index"
+        lines = f'read_json(sys.argv[1], orient="{orient}", dtype=False).to_json(orient="records", lines=True, force_ascii=False)'
+        program = f"python -X utf8 -c 'import pandas, sys; print(end=pandas.{lines})'"
+        hint = with_command("write one for each row", program, table.source, ".jsonl")
+        raise RetrainError(table.shown, "is one object for all rows", hint)
 
 
 def check_annotations(table: Table) -> None:
@@ -519,7 +540,7 @@ def trimmed_short(value: str) -> str:
 def first_record(text: Path, separator: str, quote: str) -> list[str]:
     """The names of columns, if the first record of a CSV file that is not a blank line has them."""
     with text.open(encoding="utf-8", newline="") as file:
-        lines = map(single_blanks, file) if separator == " " else file
+        lines = map(header_line, file) if separator == " " else file
         return names_in(next(record for _, record in records(lines, separator, quote, single=False)))
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "first_lines",
     "foreign_words",
     "has_row_names",
+    "header_line",
     "is_apart",
     "is_binary",
     "is_wide",
@@ -40,7 +41,6 @@ __all__ = [
     "rare_separators",
     "reading",
     "records",
-    "single_blanks",
     "source_of",
     "two_encodings",
     "with_command",
@@ -190,10 +190,10 @@ def reading(path: Path, shown: str, *damage: type[Exception]) -> Iterator[None]:
         raise RetrainError(where, error.fact.replace(str(path), shown), error.hint) from None
 
 
-def first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path, count: int = 256) -> bytes:
     """The first bytes of a file, decompressed."""
     with opened(path) as stream:
-        return stream.read(256)
+        return stream.read(count)
 
 
 def is_binary(start: bytes) -> bool:
@@ -303,20 +303,21 @@ def lines_before_header(path: Path, shown: str, given: Format, target: str) -> i
         encoding, head = encoding_of(path, given.encoding or "utf-8"), stream.read(CHUNK)
     lone = b"\n" not in head  # the line ends of old Macs
     text = with_line_feeds(head.decode(encoding, errors="replace").removeprefix("\ufeff"), lone=lone)
-    if given.separator == " ":
-        text = "\n".join(map(single_blanks, text.split("\n")))
     lines, target = text.split("\n"), schema.column_name(target)
     quote = '"' if given.quote is None else given.quote
     found = []
-    for separator in [given.separator] if given.separator else SEPARATORS:
+    apart = "\n".join(map(header_line, lines[:SEARCHED]))
+    for separator in [given.separator] if given.separator else [*SEPARATORS, " "]:
         # Records rather than lines: a name in quotes may have a line break.
-        first = islice(records(StringIO(text, newline=""), separator, quote, single=True), SEARCHED)
-        found.append([(start, lines[start - 1], names_in(record)) for start, record in first])
-    headers = [names for named in found for _, line, names in named if target in names and not COMMENT.match(line)]
-    for named in found:
+        own = StringIO(apart if separator == " " else text, newline="")
+        first = islice(records(own, separator, quote, single=True), SEARCHED)
+        found.append((separator, [(start, lines[start - 1], names_in(record)) for start, record in first]))
+    headers = [names for _, named in found for _, line, names in named if target in names and not COMMENT.match(line)]
+    for separator, named in found:
         naming = (place for place, (_, _, names) in enumerate(named) if target in names)
         place = next((place for place in naming if not is_repeated(named[place][1], named[place][2], headers)), None)
-        if place is not None and are_titles(named, place):
+        is_table = separator != " " or len({len(names) for _, _, names in named[place:]}) == 1  # no prose
+        if place is not None and is_table and are_titles(named, place):
             start = named[place][0]
             before = "".join(lines[: start - 1])
             return 0 if not before.strip() or (start == 2 and SEP.match(text)) else start - 1
@@ -365,10 +366,16 @@ def single_blanks(line: str) -> str:
     return " ".join(VALUE.findall(line))
 
 
+def header_line(line: str) -> str:
+    """The same for a header, whose first name may be marked as a comment: `# x y`, as numpy writes it, has the names #x and y."""
+    return single_blanks(re.sub(r"^#\s+(?=\S)", "#", line))
+
+
 def apart(text: Text) -> Text:
     """A text whose values have single blanks between them."""
     path = text.path.with_name("apart")
     with files.writing(path), text.path.open(encoding="utf-8") as lines, path.open("wb") as file:
+        file.write(f"{header_line(next(lines))}\n".encode())
         file.writelines(f"{single_blanks(line)}\n".encode() for line in lines)
     return replace(text, path=path)
 
@@ -397,6 +404,7 @@ def rare_separators(text: Path) -> list[str]:
 def is_apart(text: Path) -> bool:
     """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
     lines = first_lines(text)
+    lines[:1] = map(header_line, lines[:1])
     rows = lines[1:] if has_row_names(lines, " ", '"') else lines
     widths = {len(VALUE.findall(line)) for line in rows}
     bare = [VALUE_IN_QUOTES.sub("", line) for line in rows]
@@ -482,6 +490,7 @@ def wrong_encoding(path: Path, known: Text, encoding: str, error: UnicodeError) 
     name = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
     likely = likely_encoding(path)  # by the first part with such bytes, which may be another one
     likely = latin_encoding(line) if likely == encoding else likely
+    likely = "latin-1" if likely == encoding else likely  # it takes all bytes
     option = f"set {known.section}.format.encoding: {likely}" if known.section else f"use --encoding {likely}"
     hint = "save it as UTF-8" if likely == "utf-8" else option
     return RetrainError(place, f"is not {name}{byte}", hint)
