@@ -276,6 +276,9 @@ def test_rows_without_a_target_are_not_tested(tmp_path):
     _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
     assert odd[-2] == "150 rows (75.0%) have no target and are left out"
     assert odd[-1].startswith("the test split will have about 10 rows")
+    rows = [*(f"{i % 11},{x:.1f}" for i, x in enumerate(X)), *[","] * 300]
+    _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
+    assert not any("have no value" in line for line in odd)
 
 
 def test_counts_are_labels_by_guess_alone(tmp_path):
@@ -406,6 +409,13 @@ def test_missing_labels_are_no_class(tmp_path):
     rows = [f"{x:.2f},{'maybe' if i % 40 == 0 else i % 2}" for i, x in enumerate(X)]
     columns, _, _, _ = looked_at(tmp_path, "a,y", rows)
     assert (columns["y"].predict, columns["y"].markers, columns["y"].distinct) == ("label", (), 3)
+    rows = [f"{x:.2f},{-99 if i % 20 == 0 else i % 2}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "a,y", rows)
+    assert (columns["y"].predict, columns["y"].sentinels) == ("label", ("-99",))
+    assert odd[0].startswith("the target -99 counts as missing, and its rows are left out")
+    rows = [f"{x:.2f},{99 if i % 20 == 0 else 1 + i % 4}" for i, x in enumerate(X)]
+    columns, _, _, _ = looked_at(tmp_path, "a,class", rows)
+    assert (columns["class"].predict, columns["class"].sentinels) == ("label", ())
 
 
 def test_nan_of_parquet_is_missing(tmp_path):
@@ -519,6 +529,15 @@ def test_rejected_labels(tmp_path):
         assert not any("may be wrong" in line for line in looked_at(tmp_path, header, rows)[2])
     rows = [row.replace("ignore", "later") for row in rows]
     assert not any("may be wrong" in line for line in looked_at(tmp_path, "a,answer,label", rows)[2])
+
+
+@pytest.mark.parametrize(("other", "kind"), [("test", "leave_out"), ("bus", "categories")])
+def test_a_column_of_splits_is_left_out(tmp_path, other, kind):
+    rows = [f"{x:.2f},{other if i % 5 else 'Train'},{x:.1f}" for i, x in enumerate(X)]
+    columns, _, odd, _ = looked_at(tmp_path, "a,part,y", rows)
+    assert columns["part"].kind == kind
+    told = "'part' divides the rows into 'Train' and 'test', so it is left out: "
+    assert any(line.startswith(told) for line in odd) == (kind == "leave_out")
 
 
 def test_an_index_of_pandas_is_left_out(tmp_path):
@@ -714,6 +733,13 @@ def test_means_and_subtotals_are_named(tmp_path):
         "rows.csv, line 204 looks like the mean of other rows: remove it from the file",
         "rows.csv, line 52 looks like a summary of other rows, the first of 2 rows that do: remove them from the file",
     ]
+    regions = [f"{'North' if i < 60 else 'South'},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
+    totals = [*regions[:60], "North Total,900,950", *regions[60:], "South Total,800,840"]
+    _, _, odd, _ = looked_at(tmp_path, "region,a,y", totals)
+    summary = "line 62 looks like a summary of other rows, the first of 2 rows that do: remove them from the file"
+    assert odd[0] == f"rows.csv, {summary}"
+    brands = [f"{['Colgate', 'Colgate Total', 'Oral'][i % 3]},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
+    assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", brands)[2])
 
 
 @pytest.mark.parametrize(
@@ -852,6 +878,12 @@ def test_two_signs_for_missing_are_found(tmp_path):
     columns = looked_at(tmp_path, "income,age,y", rows)[0]
     assert {*columns["income"].sentinels} == {"-9999", "-998", "-999", "999999"}
     assert {*columns["age"].sentinels} == {"-998", "-999"}
+    rows = [f"{99.9 if i % 20 == 0 else x / 3:.1f},{-99.99 if i % 20 == 0 else x:.2f},{x}" for i, x in enumerate(X)]
+    columns_with_points = looked_at(tmp_path, "wind,rain,y", rows)[0]
+    assert [columns_with_points[name].sentinels for name in ("wind", "rain")] == [("99.9",), ("-99.99",)]
+    for fill in ("1.00000e+20", "9.96921e+36", "2147483647"):
+        columns_with_fill = looked_at(tmp_path, "a,y", [f"{fill if i % 20 == 0 else x},{x}" for i, x in enumerate(X)])
+        assert columns_with_fill[0]["a"].sentinels == (fill,)
     assert columns["age"].why.endswith(
         "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"
     )

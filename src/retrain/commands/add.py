@@ -32,6 +32,8 @@ FAR = 1.5
 """How much the share of a split may differ from what it should be, as a factor."""
 LISTED = 40
 """Columns that are printed."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Control characters, which a terminal would execute."""
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
 
 
@@ -88,7 +90,7 @@ def command(name: str, source: str, **options: Any) -> None:
             check_copies(workspace, sources)
         dataset, facts = inspected(name, file, test, options)
         for line in report(dataset, facts):
-            click.echo(line)
+            click.echo(CONTROL.sub("\N{REPLACEMENT CHARACTER}", line))
         if options["dry_run"]:
             click.echo("\nparams.yaml would have:")
             from retrain.pipeline.blocks import block_lines

@@ -18,6 +18,7 @@ from retrain.data.inspection.number_columns import (
     of_numbers,
     other_mark,
     plain_numbers,
+    sentinels_of,
     two_marks,
 )
 from retrain.data.inspection.several_values import several_choices, several_values
@@ -147,12 +148,15 @@ def target_column(column: Look, predict: str | None) -> Column:
         return replace(label, doubts=doubts)
     numbers_of(column)
     some = column.select("distinct x", f"where x is not null order by 1 limit {FEW_CLASSES + 1}")
-    values = [value for (value,) in some]
+    spelt = (
+        dict(column.select("distinct v, x", "where x is not null order by 2, 1")) if len(some) <= FEW_CLASSES else {}
+    )
+    may_be_class = predict == "label" or (LABEL.search(column.name) and column.ends[0] >= 0)  # 99, among codes
+    sentinels, far = sentinels_of(column) if spelt and not may_be_class else ((), "")
+    spelt = {text: x for text, x in spelt.items() if text not in sentinels}
+    values = [*dict.fromkeys(spelt.values())] or [value for (value,) in some]
     whole = len(values) <= FEW_CLASSES and all(value == round(value) for value in values)
     counted = whole and (values == list(range(len(values))) or LABEL.search(column.name))
-    spelt = (
-        dict(column.select("distinct v, x", "where x is not null order by 2, 1")) if len(values) <= FEW_CLASSES else {}
-    )
     # Longer numbers are codes: as numbers, some would be the same.
     long = any(re.fullmatch(r"-?\d{16,}", text) for text in spelt)
     names = {text: text if long else number_name(value) for text, value in spelt.items()}
@@ -164,10 +168,11 @@ def target_column(column: Look, predict: str | None) -> Column:
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
         return column.column(
             "target",
-            why + column.missing_if({text: column.odd[text] for text in markers}),
+            why + far + column.missing_if({text: column.odd[text] for text in markers}),
             predict="label",
             rename=names if len(names) > len(classes) else {},
             markers=markers,
+            sentinels=sentinels,
         )
     return of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
 

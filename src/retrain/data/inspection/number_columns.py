@@ -29,6 +29,7 @@ __all__ = [
     "of_numbers",
     "other_mark",
     "plain_numbers",
+    "sentinels_of",
     "two_marks",
 ]
 
@@ -48,7 +49,9 @@ ROW_NUMBERS = "row numbers"
 YEARS = (1500, 2100)
 """The first and the last whole number that may be a year."""
 YEAR_NAME = re.compile(r"\w*year|\w*jahr|years|yrs?|ann[eé]e|a[nñ]o|anno|season|saison|time|date|period", re.IGNORECASE)
-SENTINEL, NINES = re.compile(r"-\d+|([789])\1+"), re.compile("-99+")
+FILL = r"-?[\d.]+e\+\d+|32767|65535|2147483647|4294967295"
+"""The numbers that programs write for no value, such as 1e+20, and the largest whole numbers of two and four bytes."""
+SENTINEL, NINES = re.compile(rf"-\d+|-?([789])\1+(\.\1+)?|{FILL}"), re.compile(r"-99+(\.9+)?")
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
 MOST_SENTINELS = 3
 """Numbers at an end of a column of which each may stand for a missing one."""

@@ -52,6 +52,8 @@ SUMMARIES, SUMMARY = (
     r"(?i)((((grand|sub)[ -]?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt)|(mean|average|avg|mittelwert|durchschnitt)):?",
 )
 """Last rows that may hold the totals or the means of others, and what they are called."""
+OF_GROUP = r"(?i)^(.+?)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mittelwert)$"
+"""What spreadsheets call the total or the mean of a group, such as North Total."""
 LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
@@ -99,7 +101,9 @@ def oddities(
         yield from made_of_two(table, target, [own for own in inputs if own not in copies])
     yield from repeats(table, target, inputs)
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
-    gaps = [column for column in inputs if column.missing > 0.5 * len(table)]
+    cells = ", ".join(f"c{place}" for place in range(len(table.names)))
+    (blank,) = table.ask(f"count(*) filter (greatest({cells}, '') = '')")  # as spreadsheets have at the end
+    gaps = [column for column in inputs if column.missing - blank > 0.5 * (len(table) - blank)]
     if gaps:
         yield f"more than half of the rows have no value in {named(gaps)}"
     without = len(table) - rows_with(table, target)
@@ -202,6 +206,13 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             inside = f"where rowid between {HEADERS} and {last - 1} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)}) order by rowid"
             rows = table.select("rowid", inside)
             if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for cells in table.cells(inside)):
+                yield to_remove(table, rows, "looks like a summary of other rows")
+        if own.kind in ("categories", "texts"):
+            place = place_of(table, own)
+            group = f"regexp_extract({place}, {literal(OF_GROUP)}, 1)"
+            inside = f"where {group} in (select {place} from rows where {place} <> '') order by rowid"
+            rows = table.select(f"rowid, {group}", inside)
+            if len({name for _, name in rows}) > 1 or any("" in cells for cells in table.cells(inside)):
                 yield to_remove(table, rows, "looks like a summary of other rows")
 
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable
 
+from retrain import schema
 from retrain.data.dialect import MOSTLY
 from retrain.data.file_format import ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, shown
@@ -33,6 +34,9 @@ WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
 ANSWER, ACCEPT, REJECT, IGNORE = "answer", "accept", "reject", "ignore"
 """What a column is called that has the verdicts of an annotator, and its values, as Prodigy exports them."""
 
+SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "holdout"))
+"""What the parts of a table are called that is already divided."""
+
 
 def verdicts(table: Table, name: str) -> dict[str, int]:
     """How often an annotator has accepted, rejected and ignored the label of a row; nothing if the column holds something else."""
@@ -48,6 +52,15 @@ def word_column(column: Look) -> Column:
     if verdicts(column.table, column.name):
         why = "the verdict of an annotator, which new rows don't have"
         return column.column("leave_out", why, option="categories")
+    parts = (
+        [part for (part,) in column.select("distinct v", "where v <> '' order by v")] if column.distinct <= 4 else []
+    )
+    if len(parts) > 1 and SPLITS.issuperset(map(str.lower, parts)):
+        fact = (
+            f"{shown(column.name)} divides the rows into {schema.enumerated([*map(shown, parts)])}, so it is left out"
+        )
+        told = f"{fact}: to test on the same rows, write them into a file of their own, and give it with --test-file"
+        return column.column("leave_out", "the split of each row", doubts=(told,), option="categories")
     lengths = "avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))"
     shares = ", ".join(f"avg(regexp_matches(v, {literal(like)})::int)" for like in (UNSPACED, PARTED))
     words, letters, unspaced, parted = column.fact(f"{lengths}, {shares}", column.sample)
