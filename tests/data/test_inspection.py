@@ -881,8 +881,8 @@ def test_two_signs_for_missing_are_found(tmp_path):
     rows = [f"{99.9 if i % 20 == 0 else x / 3:.1f},{-99.99 if i % 20 == 0 else x:.2f},{x}" for i, x in enumerate(X)]
     columns_with_points = looked_at(tmp_path, "wind,rain,y", rows)[0]
     assert [columns_with_points[name].sentinels for name in ("wind", "rain")] == [("99.9",), ("-99.99",)]
-    for fill in ("1.00000e+20", "9.96921e+36", "2147483647"):
-        columns_with_fill = looked_at(tmp_path, "a,y", [f"{fill if i % 20 == 0 else x},{x}" for i, x in enumerate(X)])
+    for fill, every in (("1.00000e+20", 20), ("9.96921e+36", 200), ("2147483647", 20), ("-9999", 200)):
+        columns_with_fill = looked_at(tmp_path, "a,y", [f"{fill if i % every == 0 else x},{x}" for i, x in enumerate(X)])
         assert columns_with_fill[0]["a"].sentinels == (fill,)
     assert columns["age"].why.endswith(
         "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"

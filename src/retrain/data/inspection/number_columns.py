@@ -53,6 +53,8 @@ FILL = r"-?[\d.]+e\+\d+|32767|65535|2147483647|4294967295"
 """The numbers that programs write for no value, such as 1e+20, and the largest whole numbers of two and four bytes."""
 SENTINEL, NINES = re.compile(rf"-\d+|-?([789])\1+(\.\1+)?|{FILL}"), re.compile(r"-99+(\.9+)?")
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
+EVEN_ONCE, OFTEN = re.compile(rf"-999+(\.9+)?|{FILL}"), 5
+"""Those of which a single row is enough; and the rows with any other."""
 MOST_SENTINELS = 3
 """Numbers at an end of a column of which each may stand for a missing one."""
 PHONE = re.compile(r"phone|mobile|(^|[_ .])(tel|fax)([_ .]|$)", re.IGNORECASE)
@@ -304,7 +306,7 @@ def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:
     """The ways in which numbers that stand for a missing one are written, and what to say about them.
 
     Each is frequent, negative or made of one repeated digit, such as 999, and farther from the others than they are from each
-    other. There may be some at both ends, and several at one end, such as -998 and -999.
+    other. There may be some at both ends, and several at one end, such as -998 and -999. Of -999, one row is enough.
     """
     ends = list(starmap(partial(at_the_end, column), zip(column.ends, ("asc", "desc"), strict=True)))
     pairs = sorted(product(*map(prefixes, ends)), key=lambda pair: -len(pair[0]) - len(pair[1]))
@@ -323,7 +325,8 @@ def at_the_end(column: Look, extreme: float | None, order: str) -> list[float]:
     if extreme is None or not SENTINEL.fullmatch(f"{extreme:.12g}"):
         return []
     some = column.select("x, count(*)", f"where x is not null group by 1 order by 1 {order} limit {MOST_SENTINELS}")
-    return [x for x, _ in takewhile(lambda one: one[1] >= max(5, column.filled // 200), some)]
+    often = max(OFTEN, column.filled // 200)
+    return [x for x, _ in takewhile(lambda one: one[1] >= often or EVEN_ONCE.fullmatch(f"{one[0]:.12g}"), some)]
 
 
 def prefixes(end: Sequence[float]) -> list[list[float]]:
