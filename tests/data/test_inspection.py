@@ -236,6 +236,9 @@ def test_targets_that_are_nearly_numbers_name_a_value(tmp_path):
     with pytest.raises(RetrainError, match=fact) as raised:
         looked_at(tmp_path, "a,y", rows)
     assert raised.value.hint.startswith("say how numbers are written (--decimal, --thousands, --units), ")
+    with pytest.raises(RetrainError) as raised:
+        looked_at(tmp_path, "a,y", [f"{i % 3},${x:.3f}M" for i, x in enumerate(X)])
+    assert raised.value.hint == "add --units '$' --units M, or choose another target"
     with pytest.raises(RetrainError, match=r"^column 'y' has 200 different values in 200 rows, too many for a label;"):
         looked_at(tmp_path, "a,y", [f"{i % 3},Number {i} of {x} boats" for i, x in enumerate(X)])
 
@@ -367,6 +370,24 @@ def test_repeated_headers_and_totals_are_named(tmp_path):
         tmp_path, "a,kind,y", [f"{x:.2f},{['total', 'part'][i % 2]},{x:.1f}" for i, x in enumerate(X)]
     )
     assert not any("the total" in line for line in odd)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_told"), [("b,a,Y", True), ("# paused,by us,", True), ("n.m.,n.m.,n.m.", False), ("off,?,7", False)]
+)
+def test_headers_inside_a_file_are_named(tmp_path, row, is_told):
+    rows = [f"{x:.2f},{i % 9},{x + 1:.2f}" for i, x in enumerate(X)]
+    odd = looked_at(tmp_path, "a,b,y", [*rows[:50], row, *rows[50:]])[2]
+    told = "rows.csv, line 52 has words in columns of numbers, as another header has: remove it from the file, and check that the rows below it have the same columns"
+    assert (told in odd) == is_told
+
+
+def test_columns_of_counts_are_told(tmp_path):
+    cells = [f"{a},{b},{c},{{}},{y}" for a in "pqrs" for b in "uvw" for c in "kl" for y in ("yes", "no")]
+    rows = [cell.format(7 * i % 50) for i, cell in enumerate(cells)]
+    told = "'Freq' seems to count the rows that have the other values: repeat each row as often"
+    assert any(line.startswith(told) for line in looked_at(tmp_path, "a,b,c,Freq,y", rows)[2])
+    assert not any("to count" in line for line in looked_at(tmp_path, "a,b,c,Freq,y", rows * 2)[2])
 
 
 def test_a_second_table_of_influxdb_is_named(tmp_path):
@@ -751,8 +772,13 @@ def test_means_and_subtotals_are_named(tmp_path):
         (["don't", "don\u2019t", "do"], "may be one"),
         (["A", "\uff21", "B"], "may be one"),
         (["low", "Low", "high"], "the classes 'Low', 'low' differ only in case or spaces; "),
+        (
+            ["no risk", "No-risk", "NoRisk", "no_risk.", "risk"],
+            "the classes 'No-risk', 'NoRisk', 'no risk', 'no_risk.' may be one",
+        ),
         (["Y", "N", "T", "F"], ""),
         (["C", "C++", "C#", "-1", "1"], ""),
+        (["A-", "A", "x y", "xy", "v.", "v", "1-2", "12"], ""),
         (["naïve", "naive", "18-25", "1825"], ""),
     ],
 )
@@ -882,7 +908,9 @@ def test_two_signs_for_missing_are_found(tmp_path):
     columns_with_points = looked_at(tmp_path, "wind,rain,y", rows)[0]
     assert [columns_with_points[name].sentinels for name in ("wind", "rain")] == [("99.9",), ("-99.99",)]
     for fill, every in (("1.00000e+20", 20), ("9.96921e+36", 200), ("2147483647", 20), ("-9999", 200)):
-        columns_with_fill = looked_at(tmp_path, "a,y", [f"{fill if i % every == 0 else x},{x}" for i, x in enumerate(X)])
+        columns_with_fill = looked_at(
+            tmp_path, "a,y", [f"{fill if i % every == 0 else x},{x}" for i, x in enumerate(X)]
+        )
         assert columns_with_fill[0]["a"].sentinels == (fill,)
     assert columns["age"].why.endswith(
         "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"

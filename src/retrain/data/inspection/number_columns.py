@@ -98,7 +98,10 @@ def no_numbers(column: Look, more: str, otherwise: str) -> RetrainError:
     row, text = min(wrong, key=lambda one: one[1].lower() in MARKERS, default=(0, ""))
     fact = f"holds {shown(text)}, which is not a number ({len(wrong):,} rows){more}"
     written = "say how numbers are written (--decimal, --thousands, --units), or which values are missing (--missing)"
-    written = sides(signs_of(column.ask(SIGNS, f"{column.sample} where {HAS_SIGN}"))) or written
+    answers = column.ask(SIGNS, f"{column.sample} where {HAS_SIGN}")
+    if len(answers[0] or ()) == 1 and len(around := answers[0][0].split()) == 2:  # such as $ and M in $1.5M
+        written = f"add {' '.join(f'--units {shlex.quote(sign)}' for sign in around)}"
+    written = sides(signs_of(answers)) or written
     return RetrainError(table.place(row, column.name), fact, f"{written}, or {otherwise}")
 
 

@@ -54,6 +54,8 @@ SUMMARIES, SUMMARY = (
 """Last rows that may hold the totals or the means of others, and what they are called."""
 OF_GROUP = r"(?i)^(.+?)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mittelwert)$"
 """What spreadsheets call the total or the mean of a group, such as North Total."""
+COUNTED = re.compile(r"freq(uency)?|counts?|n|anzahl|h(ä|ae)ufigkeit|effectif|frecuencia", re.IGNORECASE)
+"""What a column is called that counts rows."""
 LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
@@ -76,6 +78,7 @@ def oddities(
     yield from second_headers(table, columns)
     yield from rows_about_rows(table, columns)
     yield from without_names(table)
+    yield from counted(table, target, inputs)
     yield from unaccepted(table, target)
     yield from unused_markers(table)
     yield from unused_dates(table, columns)
@@ -214,6 +217,37 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             rows = table.select(f"rowid, {group}", inside)
             if len({name for _, name in rows}) > 1 or any("" in cells for cells in table.cells(inside)):
                 yield to_remove(table, rows, "looks like a summary of other rows")
+
+    yield from headers_inside(table, columns)
+
+
+def headers_inside(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """Rows that have different words in most columns of numbers, as the header of a second table and a comment have."""
+    numbers = [own for own in columns if own.kind == "numbers" or own.predict == "number"]
+    markers = {table.names.index(own.name): own.markers for own in numbers}
+    words = {place: {word for word in found if word.lower() not in MARKERS} for place, found in markers.items()}
+    held = [f"(c{place} in ({', '.join(map(literal, found))}))::int" for place, found in words.items() if found]
+    if len(held) < (most := max(2, len(numbers) / 2)):
+        return
+    inside = f"where rowid >= {HEADERS} and {' + '.join(held)} >= {most} order by rowid"
+    for (row,), cells in zip(table.select("rowid", inside), table.cells(inside), strict=True):
+        own = [cells[place] for place, found in words.items() if cells[place] in found]
+        if len({*own}) == len(own) and tuple(cells) != table.names:
+            line = to_remove(table, [(row,)], "has words in columns of numbers, as another header has")
+            yield f"{line}, and check that the rows below it have the same columns"
+            return
+
+
+def counted(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
+    """A column that says how many rows have the values of the others, as in the contingency tables of R."""
+    numbers = [own for own in inputs if own.kind == "numbers" and COUNTED.fullmatch(own.name)]
+    others = [own for own in inputs if own.kind == "categories"]
+    if len(numbers) == 1 == len(inputs) - len(others) and others and target.predict == "label":
+        places = ", ".join(place_of(table, own) for own in (target, *others))
+        if table.ask(f"count(distinct hash({places})) = count(*)")[0]:
+            name = numbers[0].name
+            hint = f"frame.loc[frame.index.repeat(frame[{name!r}])].drop(columns={name!r})"
+            yield f"{shown(name)} seems to count the rows that have the other values: repeat each row as often, as in pandas: {hint}"
 
 
 def without_names(table: Table) -> Iterator[str]:

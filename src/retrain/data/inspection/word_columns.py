@@ -1,5 +1,6 @@
 """Columns of words: texts, categories and identifiers."""
 
+import re
 import shlex
 from collections.abc import Iterable
 
@@ -34,6 +35,8 @@ WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
 ANSWER, ACCEPT, REJECT, IGNORE = "answer", "accept", "reject", "ignore"
 """What a column is called that has the verdicts of an annotator, and its values, as Prodigy exports them."""
 
+JOINTS = re.compile(r"(?<=[^\W\d_]{2})[\s_-]+(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\.$")
+"""Signs between words, and a point at the end, with letters around them: they seldom tell values apart."""
 SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "holdout"))
 """What the parts of a table are called that is already divided."""
 
@@ -111,11 +114,12 @@ def spellings(column: Look) -> tuple[str, ...]:
 
 
 def alike(values: Iterable[str]) -> list[list[str]]:
-    """Values that are written in several ways: see `plain` and `one_spelling`; and words that all mean yes, or no.
+    """Values that are written in several ways, such as low risk and Low-risk, and words that all mean yes, or no.
 
+    See `plain`, `JOINTS` and `one_spelling`.
     Letters alone, such as Y and N, may be codes.
     """
-    words = {value: plain(value) for value in values}
+    words = {value: JOINTS.sub("", plain(value)) for value in values}
     means = {**dict.fromkeys(YES, "yes"), **dict.fromkeys(NO, "no")}
     kinds = {means.get(word) for word in words.values()}
     if kinds == {"yes", "no"} and not WHOLE_WORDS.isdisjoint(words.values()):
