@@ -1105,6 +1105,17 @@ def mixed_rows(low: int) -> list[str]:
     return [f"{i + low},{DRAW.random():.3f},{x:.2f}" for i, x in zip(DRAW.sample(range(200), 200), X, strict=True)]
 
 
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("True", "False")])
+def test_classes_in_several_columns_are_told(tmp_path, yes, no):
+    rows = [
+        f"{x:.2f},{i % 2},{','.join(yes if i * 7 % 10 % 3 == k else no for k in range(3))}" for i, x in enumerate(X)
+    ]
+    told = "'joy', 'fear' and the target seem to be the classes of one label: leave them out, or "
+    assert any(line.startswith(told) for line in looked_at(tmp_path, "x,b,joy,fear,rage", rows)[2])
+    rows = [f"{rows[0][: -len(no)]}{yes}", *rows[1:]]
+    assert not any("of one label" in line for line in looked_at(tmp_path, "x,b,joy,fear,rage", rows)[2])
+
+
 @pytest.mark.parametrize("many", [24, 200])
 def test_copies_of_the_target_are_told(tmp_path, many):
     told, some = "alone tells the target almost always", list(enumerate(X[:many]))

@@ -134,9 +134,10 @@ def inspected(
     wishes = Wishes(format=wished_format(options, file), header=options["header"], predict=options["predict"])
     target = "" if wishes.header is False else options["target"]
     with guessed_table(file.path, file.shown, wishes, target) as (table, guess):
-        if len(table) < FEWEST:
-            raise RetrainError(file.title, f"has {len(table)} rows, which are too few to learn from", "add rows")
         target = column_named(options["target"], guess)
+        if len(table) < FEWEST:
+            rows = "1 row, which is" if len(table) == 1 else f"{len(table)} rows, which are"
+            raise RetrainError(file.title, f"has {rows} too few to learn from", "add rows")
         extra = {key: None if options[key] is None else column_named(options[key], guess) for key in ("group", "time")}
         for own in filter(None, extra.values()):
             table.column(own)

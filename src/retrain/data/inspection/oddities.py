@@ -16,7 +16,7 @@ from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.groups import order_of_time, rows_of_one
 from retrain.data.inspection.look import rows_of
 from retrain.data.inspection.several_values import joined
-from retrain.data.inspection.word_columns import ACCEPT, alike, verdicts
+from retrain.data.inspection.word_columns import ACCEPT, NO, YES, alike, verdicts
 from retrain.data.sql_table import Table, literal, moment
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def oddities(
             yield line
     if found := [own for own in inputs if own in copies or own in telling]:
         yield f"{named(found)} alone {'tell' if found[1:] else 'tells'} the target almost always: leave out what is not known when you predict (--leave-out)"
-    if target.predict == "number":
-        yield from made_of_two(table, target, [own for own in inputs if own not in copies])
+    several = one_of_several if target.predict == "label" else made_of_two
+    yield from several(table, target, [own for own in inputs if own not in copies])
     yield from repeats(table, target, inputs)
     yield from about_label(table, target) if target.predict == "label" else about_number(table, target)
     cells = ", ".join(f"c{place}" for place in range(len(table.names)))
@@ -421,6 +421,28 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> tuple[list[
         warnings.simplefilter("ignore", UserWarning)  # of scikit-learn, where there are many classes
         tree = [own for own in candidates if tells(rows[own.name], wanted, half, label=label, rare=rare)]
     return copies, [own for own in candidates if own in others or (own in tree and own not in copies)]
+
+
+def one_of_several(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
+    """Columns of yes and no of which one is yes in each row where the target is no, as programs write the classes of one label."""
+    tried = [own for own in inputs if own.distinct == 2 == target.distinct and own.kind in ("numbers", "categories")]
+    if not 2 <= len(tried) <= MOST_PAIRED:
+        return
+    yes, answers = (f"in ({', '.join(map(literal, words))})" for words in (YES, YES + NO))
+    label = f"lower({label_of(table, target)})"
+    rows = f"rows where {label} is not null"
+    cells = {own.name: f"lower({place_of(table, own)})" for own in tried}
+    fits = (
+        f"bool_and({cell} {answers} and {label} {answers} and not ({cell} {yes} and {label} {yes}))"
+        for cell in cells.values()
+    )
+    others = [name for name, fit in zip(cells, table.ask(", ".join(fits), rows), strict=True) if fit]
+    count = " + ".join(f"({cell} {yes})::int" for cell in (label, *map(cells.__getitem__, others)))
+    if len(others) > 1 and table.ask(f"bool_and({count} = 1)", rows)[0]:
+        hint = (
+            f"leave them out, or make one column of all, as in pandas: frame[{[target.name, *others]}].idxmax(axis=1)"
+        )
+        yield f"{listed(others)} and the target seem to be the classes of one label: {hint}"
 
 
 def made_of_two(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.repairs import one_spelling, plain
 from retrain.data.sql_table import Table, literal
 
-__all__ = ["ACCEPT", "IGNORE", "REJECT", "alike", "amounts", "verdicts", "word_column"]
+__all__ = ["ACCEPT", "IGNORE", "NO", "REJECT", "YES", "alike", "amounts", "verdicts", "word_column"]
 
 
 WORDS = 3.0
