@@ -510,6 +510,14 @@ def test_comments_before_values_with_blanks_between_them(tmp_path, before, names
         assert again.select("*") == [("1.5", "2"), ("3", "4")]
 
 
+@pytest.mark.parametrize("header", ["", "x\ty\n", "# x\ty\n"])
+def test_tabs_separate_values_with_as_many_blanks(tmp_path, header):
+    path = tmp_path / "rows.tsv"
+    path.write_text(header + "".join(f"a b {n}\t{n % 2}\n" for n in range(60)))
+    with guessed_table(path, "rows.tsv", Wishes(), "y" if header else "-1") as (table, guess):
+        assert (guess.format.separator, len(table.names)) == ("\t", 2)
+
+
 def test_years_are_names_of_columns(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("town,2021,2022\nx,3.5,4\ny,5.5,6\n")

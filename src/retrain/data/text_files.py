@@ -69,7 +69,7 @@ APART = re.compile(r"\d {2,}[\d.+-]")
 """Numbers with several blanks between them, as no other separator needs."""
 RARE = re.compile(r"[^\w\s\"'.-]")
 """A sign that may separate values."""
-COMMENT = re.compile(r"(#|//|%)\s")
+COMMENT, MARKED = re.compile(r"(#|//|%)\s"), re.compile(r"^#\s+(?=\S)")
 SEARCHED = 30
 """The first lines of a CSV file, among which the header is looked for."""
 LONGEST_LINE = 1 << 25
@@ -368,7 +368,7 @@ def single_blanks(line: str) -> str:
 
 def header_line(line: str) -> str:
     """The same for a header, whose first name may be marked as a comment: `# x y`, as numpy writes it, has the names #x and y."""
-    return single_blanks(re.sub(r"^#\s+(?=\S)", "#", line))
+    return single_blanks(MARKED.sub("#", line))
 
 
 def apart(text: Text) -> Text:
@@ -404,7 +404,7 @@ def rare_separators(text: Path) -> list[str]:
 def is_apart(text: Path) -> bool:
     """Whether blanks separate the values of a file: each of its first lines has as many of them, and no other sign as often."""
     lines = first_lines(text)
-    lines[:1] = map(header_line, lines[:1])
+    lines[:1] = (MARKED.sub("#", line) for line in lines[:1])
     rows = lines[1:] if has_row_names(lines, " ", '"') else lines
     widths = {len(VALUE.findall(line)) for line in rows}
     bare = [VALUE_IN_QUOTES.sub("", line) for line in rows]
