@@ -39,6 +39,7 @@ TOGETHER = {"address", "hostile", "networks"}
 """Fixtures of a module that take seconds: long tests that share one run in the same process."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes for each of two cores, because many tests wait for a command; on larger machines one for each core, up to eight: each takes a gigabyte."""
     return min(max(4, cores()), 8)
