@@ -100,27 +100,27 @@ def restore_keys(path: Path, then: bytes, keys: list[tuple[str, str]]) -> bool:
     Where nothing else differs, the file becomes that version, with its comments and layout.
     """
     now_text = path.read_bytes() if path.exists() else b""
-    old, now = (yaml_files.parsed(text, path.name, yaml_files.round_trip()) or {} for text in (then, now_text))
-    expected = yaml_files.parsed(now_text, path.name) or {}
-    plain = yaml_files.parsed(then, path.name) or {}
-    changed = False
-    for top, name in keys:
-        before, after = (content.get(top, {}).get(name) for content in (plain, expected))
-        if before == after:
-            continue
-        changed = True
-        if before is None:
-            del now[top][name], expected[top][name]
-        else:
-            now.setdefault(top, {})[name] = old[top][name]
-            expected.setdefault(top, {})[name] = before
+    expected, plain = (yaml_files.parsed(text, path.name) or {} for text in (now_text, then))
+    changed = [(top, name) for top, name in keys if plain.get(top, {}).get(name) != expected.get(top, {}).get(name)]
     if not changed:
         return False
+    restore(expected, plain, changed)
     if expected == plain:
         write(path, then)
-    else:
-        yaml_files.replace(path, now, expected, f"run: git checkout {path.name}")
+        return True
+    old, now = (yaml_files.parsed(text, path.name, yaml_files.round_trip()) or {} for text in (then, now_text))
+    restore(now, old, changed)
+    yaml_files.replace(path, now, expected, f"run: git checkout {path.name}")
     return True
+
+
+def restore(now: Any, then: Any, keys: list[tuple[str, str]]) -> None:
+    """Replace some parts of a mapping by those of another one, and remove those that it does not have."""
+    for top, name in keys:
+        if (part := then.get(top, {}).get(name)) is None:
+            del now[top][name]
+        else:
+            now.setdefault(top, {})[name] = part
 
 
 def write(path: Path, content: bytes) -> None:
