@@ -123,6 +123,20 @@ def finished(finished_project: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
+def pair_project(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished project with `tiny_numbers` and `tiny_sign` alone: DVC takes half as long. Shared: look, don't touch."""
+    return made_once(
+        tmp_path_factory, "pair-project", lambda folder: finished_project.copy(folder).keep("tiny_numbers", "tiny_sign")
+    )
+
+
+@pytest.fixture
+def pair(pair_project: Project, tmp_path: Path) -> Project:
+    """A copy of it that a test may change."""
+    return pair_project.copy(tmp_path / "pair")
+
+
+@pytest.fixture(scope="session")
 def without_runs(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The finished project with an empty MLflow store, which takes MLflow a second. Shared: look, don't touch."""
 

@@ -26,11 +26,12 @@ GATE = {"confidence": 0.95, "uses": 10, "floors": {}, "drops": {"rmse": 0.2}, "s
 
 
 @pytest.fixture(scope="module")
-def trained(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The finished project with 100 test rows, and a tag for each of three results. Shared: look, don't touch."""
+def trained(pair_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One dataset of the finished project with 100 test rows, and a tag for each of three results. Shared: look, don't touch."""
 
     def make(folder: Path) -> None:
-        project = finished_project.copy(folder)
+        project = pair_project.copy(folder)
+        project.keep(DATASET)
         write_csv(folder / f"data/raw/{DATASET}/rows.csv", ["a", "b", "c", "y"], number_rows(500, seed=3))
         project.set(f"{DATASET}.gate", GATE)
         for tag, epochs in (("good", 30), ("worse", 1), ("as-good", 31)):
@@ -54,6 +55,25 @@ def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
         assert ended.exit_code == 0, ended.output
 
     return made_once(tmp_path_factory, "champion", make)
+
+
+@pytest.fixture(scope="module")
+def promoted_twice(promoted: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after another champion, which is version 2. Shared: look, don't touch."""
+
+    def make(folder: Path) -> None:
+        project = promoted.copy(folder)
+        use(project, "as-good")
+        ended = project.retrain_here("promote", DATASET)
+        assert ended.exit_code == 0, ended.output
+
+    return made_once(tmp_path_factory, "second-champion", make)
+
+
+@pytest.fixture
+def second(promoted_twice: Project, tmp_path: Path) -> Project:
+    """A copy of it that a test may change."""
+    return promoted_twice.copy(tmp_path / "second")
 
 
 @pytest.fixture
@@ -132,59 +152,44 @@ def test_worse_model_stays_challenger(approved):
     assert aliases(approved) == {"champion": 2}
 
 
-def test_demote_restores_the_previous_champion(approved):
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays")
+def test_demote_restores_the_previous_champion(second):
+    ended = second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays")
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.startswith(f"demoted: models:/{DATASET}@champion is version 1\n")
-    assert ledger.read(approved.folder, DATASET)[-1]["reason"] == "wrong on Mondays"
-    with chdir(approved.folder):
-        folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+    assert ledger.read(second.folder, DATASET)[-1]["reason"] == "wrong on Mondays"
+    with chdir(second.folder):
+        folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")
         assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
         assert retrain.load(folder).predict([{"a": 1, "b": 2, "c": 3}])
-    assert approved.retrain_here("demote", DATASET, "--reason", "all").stdout.startswith(
+    assert second.retrain_here("demote", DATASET, "--reason", "all").stdout.startswith(
         f"demoted: {DATASET} has no champion now\n"
     )
-    assert aliases(approved) == {}
-    answered = approved.retrain_here("predict", f"models:/{DATASET}@champion")
+    assert aliases(second) == {}
+    answered = second.retrain_here("predict", f"models:/{DATASET}@champion")
     assert re.fullmatch(
         rf"models:/{DATASET}@champion was demoted on [\d-]{{10}} \(all\), and no model is in use; promote a new one: "
         rf"retrain promote {DATASET}",
         error_line(answered.stderr),
     )
-    lacking = approved.retrain_here("demote", DATASET, "--reason", "once more")
+    lacking = second.retrain_here("demote", DATASET, "--reason", "once more")
     assert lacking.exit_code == 1
     assert (
         error_line(lacking.stderr) == f"dataset '{DATASET}' has no champion; promote a model: retrain promote {DATASET}"
     )
 
 
-def test_withdrawn_models_need_a_reason(approved):
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
-    ended = approved.retrain_here("promote", DATASET)
+def test_withdrawn_models_need_a_reason(second):
+    assert second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+    ended = second.retrain_here("promote", DATASET)
     assert ended.exit_code == 1
     assert re.search(r"^but this model was demoted on [\d-]+: wrong on Mondays$", ended.stdout, re.MULTILINE)
-    assert aliases(approved) == {"champion": 1, "challenger": 2}
-    assert approved.retrain_here("promote", DATASET, "--override", "fixed upstream").exit_code == 0
-    assert aliases(approved) == {"champion": 2}
-    client = MlflowClient(tracking_uri=f"sqlite:///{approved.folder / 'mlflow.db'}")
+    assert aliases(second) == {"champion": 1, "challenger": 2}
+    assert second.retrain_here("promote", DATASET, "--override", "fixed upstream").exit_code == 0
+    assert aliases(second) == {"champion": 2}
+    client = MlflowClient(tracking_uri=f"sqlite:///{second.folder / 'mlflow.db'}")
     version = client.get_model_version(DATASET, "2")
     assert version.description.startswith("Gate: pass. Promoted by override: fixed upstream.")
     assert (version.tags["gate"], version.tags["demoted"]) == ("pass", "wrong on Mondays")
-
-
-def test_failed_demotion_changes_nothing(approved, tmp_path):
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    shutil.rmtree(approved.folder / ".dvc" / "cache" / "files")
-    other = f"sqlite:///{tmp_path / 'other.db'}"
-    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
-    assert ended.exit_code == 1
-    assert "is not in DVC's cache" in error_line(ended.stderr)
-    assert events(approved) == ["promoted", "promoted"]
 
 
 def test_only_champion_is_demoted_without_its_store(approved, tmp_path):
@@ -195,47 +200,47 @@ def test_only_champion_is_demoted_without_its_store(approved, tmp_path):
     assert events(approved) == ["promoted", "demoted"]
 
 
-def test_server_follows_the_champion(approved):
+def test_server_follows_the_champion(second):
     def shown() -> str:
         return requests.get(f"{service.url}/health", timeout=9).json()["sha256"]
 
     rows = {"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    with chdir(approved.folder):
-        models = [retrain.load(finding.folder_of(approved.folder, f"models:/{DATASET}/{number}")) for number in (1, 2)]
-    with serve(approved.folder / "log", f"models:/{DATASET}@champion") as service:
+    with chdir(second.folder):
+        models = [retrain.load(finding.folder_of(second.folder, f"models:/{DATASET}/{number}")) for number in (1, 2)]
+    with serve(second.folder / "log", f"models:/{DATASET}@champion") as service:
         for model in reversed(models):
             wait(lambda sha256=model.sha256: sha256.startswith(shown()), 0.1)
             answer = requests.post(f"{service.url}/invocations", json=rows, timeout=9).json()["predictions"]
             assert answer == model.predict(rows["dataframe_records"])
             if model is models[1]:
-                assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+                assert second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
 
 
-def test_another_store_follows_the_ledger(approved, tmp_path, monkeypatch):
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    other = f"sqlite:///{tmp_path / 'other.db'}"
-    ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
+def test_another_store_follows_the_ledger_as_far_as_the_cache_has_the_model(second, tmp_path, monkeypatch):
+    other, files = f"sqlite:///{tmp_path / 'other.db'}", second.folder / ".dvc/cache/files"
+    files.rename(tmp_path / "files")
+    ended = second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
+    assert ended.exit_code == 1
+    assert "is not in DVC's cache" in error_line(ended.stderr)
+    assert events(second) == ["promoted", "promoted"]
+    (tmp_path / "files").rename(files)
+    ended = second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.startswith(f"demoted: models:/{DATASET}@champion is version 1\n")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
-    with chdir(approved.folder):
-        folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+    with chdir(second.folder):
+        folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")
     assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
 
 
-def test_pulled_demotion_reaches_the_store(approved):
-    use(approved, "as-good")
-    assert approved.retrain_here("promote", DATASET).exit_code == 0
-    lines = (approved.folder / ledger.path_of(DATASET)).read_text()
-    assert approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
-    demoted = (approved.folder / ledger.path_of(DATASET)).read_text()
+def test_pulled_demotion_reaches_the_store(second):
+    lines = (second.folder / ledger.path_of(DATASET)).read_text()
+    assert second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
+    demoted = (second.folder / ledger.path_of(DATASET)).read_text()
     for content, epochs in ((lines, 31), (demoted, 30)):  # as git pull or git checkout leave it
-        (approved.folder / ledger.path_of(DATASET)).write_text(content)
-        with chdir(approved.folder):
-            folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
+        (second.folder / ledger.path_of(DATASET)).write_text(content)
+        with chdir(second.folder):
+            folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")
         assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == epochs
 
 
@@ -261,18 +266,13 @@ def test_one_model_promoted_twice_is_one_champion(approved):
     assert ended.stdout.startswith(f"demoted: {DATASET} has no champion now\n")
 
 
-def test_new_store_gets_the_champion(approved, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'new.db'}")
-    with chdir(approved.folder):
-        folder = finding.folder_of(approved.folder, f"models:/{DATASET}@champion")
-    assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
-    assert events(approved) == ["promoted"]
-
-
-def test_first_load_computes_as_the_training(approved, tmp_path):
-    program = f"import os, sys, retrain; retrain.load('models:/{DATASET}@champion'); print('torch' in sys.modules, os.environ['MKL_CBWR'])"
+def test_new_store_gets_the_champion_which_computes_as_the_training(approved, tmp_path):
+    load = f"import os, sys, retrain; model = retrain.load('models:/{DATASET}@champion')"
+    program = f"{load}; print('torch' in sys.modules, os.environ['MKL_CBWR'], model.sha256)"
     ended = approved.run(sys.executable, "-c", program, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'new.db'}")
-    assert ended.stdout == "True COMPATIBLE\n", ended.said
+    *_, promoted = ledger.read(approved.folder, DATASET)
+    assert ended.stdout == f"True COMPATIBLE {promoted['model_sha256']}\n", ended.said
+    assert events(approved) == ["promoted"]
 
 
 def test_lost_files_are_registered_again(approved):

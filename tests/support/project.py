@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
 from retrain import commands
+from retrain.pipeline import dvc_program
 from retrain.tracking import recording, store
 from support.warm import Warm
 
@@ -108,19 +110,28 @@ class Project:
         return ended
 
     def run_stages_here(self, dataset: str, *stages: str, **environment: str) -> None:
-        """Run stages of a dataset in this process, and note their results in dvc.lock, as `dvc repro` does it.
+        """Run stages of a dataset in this process, and note their results in dvc.lock, as `dvc repro` does it."""
+        self.stages(" ".join(stages), dataset, **{recording.SWITCH: "here"} | environment)
+        self.note(*(f"{stage}@{dataset}" for stage in stages))
 
-        DVC takes most of a second to write dvc.lock, so it writes it once.
-        """
+    def note(self, *names: str) -> None:
+        """Note the results of stages that have run in dvc.lock. DVC takes half a second to write it, so it writes it once."""
         from dvc.repo import Repo
 
-        self.stages(" ".join(stages), dataset, **{recording.SWITCH: "here"} | environment)
+        dvc_program.write_lock_faster()
         with chdir(self.folder), Repo() as repo, repo.lock:
-            done = [repo.stage.load_one(name=f"{stage}@{dataset}") for stage in stages]
+            done = [repo.stage.load_one(name=name) for name in names]
             for one in done:
                 one.save()
                 one.commit()
             done[0].dvcfile.dump_stages(done, update_pipeline=False)
+
+    def track(self, path: str) -> None:
+        """What `dvc add` does, in this process."""
+        from dvc.repo import Repo
+
+        with chdir(self.folder), Repo() as repo, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            repo.add(path)
 
     def params(self) -> dict:
         """What params.yaml holds."""
@@ -145,6 +156,14 @@ class Project:
             section = section[name]
         del section[last]
         self.write_params(params)
+
+    def keep(self, *datasets: str) -> None:
+        """Leave these datasets alone in params.yaml and dvc.lock: DVC reads less, and so do the commands."""
+        params, lock = self.params(), YAML(typ="safe").load((self.folder / "dvc.lock").read_text())
+        self.write_params({**params, "datasets": {name: params["datasets"][name] for name in datasets}})
+        lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name.partition("@")[2] in datasets}
+        write_yaml(self.folder / "dvc.lock", lock)
+        self.commit()
 
     def write_params(self, params: dict) -> None:
         """Write params.yaml, with the committed defaults if there are no others."""
