@@ -55,26 +55,26 @@ def test_the_reference_is_recorded(finished_project):
     assert recorded["test_reference/rmse"] == metrics["reference"]["rmse"]
 
 
-def test_none_leaves_the_reference_out(finished):
-    finished.set("tiny_sign.evaluate.reference", "none")
-    ended = finished.stage_here("evaluate", "tiny_sign")
+def test_none_leaves_the_reference_out(pair):
+    pair.set("tiny_sign.evaluate.reference", "none")
+    ended = pair.stage_here("evaluate", "tiny_sign")
     assert ended.exit_code == 0, ended.output
     assert "reference" not in ended.stdout
-    assert "reference" not in json.loads((finished.folder / "reports/tiny_sign/metrics.json").read_text())
+    assert "reference" not in json.loads((pair.folder / "reports/tiny_sign/metrics.json").read_text())
 
 
-def test_intervals_know_groups(finished):
+def test_intervals_know_groups(pair):
     draw = random.Random(1)
     rows = [[draw.gauss(0, 1), owner, round(5 * owner + draw.gauss(0, 1), 6)] for owner in range(60) for _ in range(8)]
-    write_csv(finished.folder / "data/raw/tiny_numbers/rows.csv", ["group", "owner", "y"], rows)
+    write_csv(pair.folder / "data/raw/tiny_numbers/rows.csv", ["group", "owner", "y"], rows)
     prepare = {"columns": ["group", "owner", "y"], "numbers": ["group", "y"], "inputs": ["group"], "group": "owner"}
     for name, value in prepare.items():
-        finished.set(f"tiny_numbers.prepare.{name}", value)
-    finished.run_stages_here("tiny_numbers", "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
-    finished.commit()
-    gated = finished.retrain_here("gate", "tiny_numbers", "--against", "HEAD")
+        pair.set(f"tiny_numbers.prepare.{name}", value)
+    pair.run_stages_here("tiny_numbers", "prepare", "split", "train", "evaluate", RETRAIN_TRACKING="off")
+    pair.commit()
+    gated = pair.retrain_here("gate", "tiny_numbers", "--against", "HEAD")
     assert (gated.exit_code, "fewer than 30 groups of test rows" in gated.stdout) == (2, True), gated.output
-    reports, owners = finished.folder / "reports/tiny_numbers", {repr(y): owner for _, owner, y in rows}
+    reports, owners = pair.folder / "reports/tiny_numbers", {repr(y): owner for _, owner, y in rows}
     shown = read(reports / "predictions.csv")
     assert list(shown) == ["row", "input_group", "target", "predicted", "low", "high", "group"]
     pairs = {(group, owners[repr(float(y))]) for group, y in zip(shown["group"], shown["target"], strict=True)}
@@ -87,9 +87,9 @@ def test_intervals_know_groups(finished):
             pytest.approx(ends["high"], rel=1e-4, abs=1e-4),
         )
         assert ends["high"] - ends["low"] > 1.5 * (apart[name]["high"] - apart[name]["low"])
-    (finished.folder / "data/tiny_numbers/splits/test_groups.parquet").write_bytes(b"")
-    ended = finished.stage_here("evaluate", "tiny_numbers")
+    (pair.folder / "data/tiny_numbers/splits/test_groups.parquet").write_bytes(b"")
+    ended = pair.stage_here("evaluate", "tiny_numbers")
     assert "run: dvc repro split@tiny_numbers" in error_line(ended.stderr)
-    finished.set("tiny_numbers.split.test", 0.01)
-    ended = finished.stage_here("split", "tiny_numbers")
+    pair.set("tiny_numbers.split.test", 0.01)
+    ended = pair.stage_here("split", "tiny_numbers")
     assert "Warning: tiny_numbers: all test rows are of one group" in ended.stderr

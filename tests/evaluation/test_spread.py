@@ -9,11 +9,14 @@ from retrain.models import description
 from retrain.models.description import Description
 
 import pytest
+from support.model_folders import change, write_model
 
 
-@pytest.fixture(scope="module")
-def described(small) -> Description:
-    return description.read(small / "models" / "tiny_news")
+@pytest.fixture
+def described(tmp_path) -> Description:
+    folder = write_model(tmp_path / "tiny_news", "text", "classification")
+    change(folder, "train", "loop", to={"epochs": 3, "seed": 1})
+    return description.read(folder)
 
 
 def written(folder: Path, described: Description, *accuracies: float) -> Path:
@@ -47,7 +50,7 @@ def test_spread_of_other_parameters_is_not_used(tmp_path, described):
         return described.model_copy(update={"train": train})
 
     assert seeds.remark(path, changed(seed=7), "accuracy", 0.0, "x").startswith("x is smaller")
-    for other in (changed(epochs=9), described.model_copy(update={"data_sha256": "0" * 64})):
+    for other in (changed(epochs=9), described.model_copy(update={"data_sha256": "1" * 64})):
         assert seeds.remark(path, other, "accuracy", 0.0, "x") == (
             "seeds.json is out of date, because parameters or data have changed; run: retrain seeds tiny_news"
         )

@@ -141,9 +141,10 @@ def test_overload_is_refused(small):
     assert refused[0].json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
 
 
-def test_connections_are_limited(folder, tmp_path):
+def test_open_to_others_is_a_warning_and_connections_are_limited(folder, tmp_path):
     open_ones = []
-    with serve(tmp_path / "log", str(folder)) as service:
+    with serve(tmp_path / "log", str(folder), "--host", "0.0.0.0") as service:  # noqa: S104
+        assert "Warning: the server is open to other machines, without a password or encryption" in service.log()
         try:
             open_ones += [socket.create_connection(("127.0.0.1", service.port)) for _ in range(1000)]
             assert error_of(talk(service.port, WHOLE)) == (503, "TEMPORARILY_UNAVAILABLE")
@@ -151,6 +152,7 @@ def test_connections_are_limited(folder, tmp_path):
             for connection in open_ones:
                 connection.close()
         assert service.post(BODY).status_code == 200
+        assert service.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -189,12 +191,6 @@ def test_a_taken_port_is_named(folder, tmp_path):
     assert ended.stderr == (
         f"Error: 127.0.0.1, port {port} can't be used (Address already in use); use --port 0 for a free one\n"
     )
-
-
-def test_open_to_others_is_a_warning(folder, tmp_path):
-    with serve(tmp_path / "log", str(folder), "--host", "0.0.0.0") as service:  # noqa: S104
-        assert "Warning: the server is open to other machines, without a password or encryption" in service.log()
-        assert service.stop() == 0
 
 
 def test_without_a_queue_the_idle_thread_still_works():
