@@ -206,7 +206,6 @@ def edited(file: Path, edits: dict[str, str]) -> None:
 
 
 PIPELINE = {
-    "        - datasets.${key}.prepare": "        - datasets.${key}.evaluate\n",
     "        - src/retrain/data/cleaning.py": "        - src/retrain/training/loop.py\n",
     "        - src/retrain/data/sources": "",
     "        - requirements.lock\n        - data/${key}/prepared": "        - requirements.lock\n",
@@ -215,27 +214,23 @@ PIPELINE = {
 SPLIT = {
     "import click": "import click\nimport helper\n",
     '    prepared = read_prepared(Path("data", dataset, "prepared"))': """
-    plot = params.dataset_block(environment.workspace(), dataset)["plot"]["dots_per_inch"]
-    Path("data", f"seen-{plot}").touch()
+    Path("data", "seen").touch()
     prepared = read_prepared(Path("data", dataset, "prepared"))
 """,
 }
 FOUND = {
     # what was taken out of dvc.yaml
-    ("prepare", "reads", "datasets.${key}.prepare"),
     ("prepare", "reads", "src/retrain/data/cleaning.py"),
     ("prepare", "reads", "src/retrain/data/sources/__init__.py"),
     ("prepare", "reads", "src/retrain/data/sources/${item.prepare.source}.py"),
     ("split", "reads", "data/${key}/prepared"),
     # what was put into dvc.yaml
-    ("prepare", "declares", "datasets.${key}.evaluate"),
     ("prepare", "declares", "src/retrain/training/loop.py"),
     ("split", "declares", "README.md"),
     # what the code does besides
     ("split", "reads", "src/helper.py"),
     ("split", "reads", "LICENSE"),
-    ("split", "reads", "datasets.${key}.plot"),
-    ("split", "writes", "data/seen-50"),
+    ("split", "writes", "data/seen"),
 }
 
 

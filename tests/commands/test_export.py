@@ -64,7 +64,6 @@ CASES = {
     "tiny_pairs": [{"docstring": row["text"]} for row in (*STRANGE_TEXTS, *TEXTS)],  # ngram_bag
     "tiny_numbers": NUMBERS,  # mlp
     "homes_classification": homes(),  # mixed
-    "homes_regression": homes(),
 }
 
 
@@ -73,13 +72,12 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a trained model of each network; one has a threshold."""
     project = Project(tmp_path_factory.mktemp("export"))
     assert project.run("git", "init", "-q").returncode == 0
-    mixed = {f"homes_{task}": mixed_block(task) for task in ("classification", "regression")}
+    mixed = {"homes_classification": mixed_block("classification")}
     datasets = {name: block for name, block in {**corpus_datasets(), **mixed}.items() if name in CASES}
     datasets["homes_classification"]["train"]["calibration"]["threshold"] = "f1"
     project.write_params({"datasets": datasets})
     write_tiny_tables(project.folder)
-    for task in ("classification", "regression"):
-        write_homes(project.folder, task)
+    write_homes(project.folder, "classification")
     (project.folder / "dvc.yaml").write_text("stages: {}\n")
     project.commit()
     project.stages("prepare split train", *datasets)

@@ -29,6 +29,7 @@ from support.model_folders import change, write_model
 from support.project import (
     Project,
     copy_of_repository,
+    made_once,
     news_rows,
     number_rows,
     tiny_datasets,
@@ -46,14 +47,17 @@ TEXTS = ["the old ship and the reef", "a cow near the barn", "Tram, bridge & mar
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models of `tiny_news`, `tiny_numbers`, and the shops."""
-    project = copy_of_repository(tmp_path_factory.mktemp("predict") / "project")
-    write_tiny_tables(project.folder)
-    shops = write_shops(project.folder) | {"times": write_times(project.folder)}
-    project.write_params({"datasets": {**tiny_datasets(), **shops}})
-    for dataset in ("tiny_news", "tiny_numbers", *shops):
-        project.set(f"{dataset}.train.loop.epochs", 15)
-        project.stages("prepare split train", dataset)
-    return project.folder / "models"
+
+    def make(folder: Path) -> None:
+        project = copy_of_repository(folder)
+        write_tiny_tables(folder)
+        shops = write_shops(folder) | {"times": write_times(folder)}
+        project.write_params({"datasets": {**tiny_datasets(), **shops}})
+        for dataset in ("tiny_news", "tiny_numbers", *shops):
+            project.set(f"{dataset}.train.loop.epochs", 15)
+            project.stages("prepare split train", dataset)
+
+    return made_once(tmp_path_factory, "predict", make).folder / "models"
 
 
 def write_times(folder: Path) -> dict:
@@ -116,7 +120,7 @@ def test_model_of_other_data_is_told(elsewhere, parameter, value, warned):
 
 
 def test_texts_get_labels_in_order(elsewhere):
-    found = command(elsewhere, "tiny_news", *TEXTS)
+    found = answers(elsewhere, "tiny_news", *TEXTS)
     assert [answer["label"] for answer in found] == ["sea", "farm", "city"]
     for answer in found:
         assert list(answer) == ["label", "probabilities"]

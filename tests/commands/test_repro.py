@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
+from retrain.pipeline.dvc_program import FailedStage, write_lock_faster
+
 import pytest
 from support import servers
 from support.errors import error_line
-from support.project import files_section
+from support.project import REPOSITORY, files_section
 
 pytestmark = pytest.mark.slow
 
@@ -24,38 +26,45 @@ def closed_port() -> Iterator[int]:
 
 def add_remote_dataset(project, port: int) -> None:
     params = project.params()
-    prepare = files_section("remote", {"text": "text", "topic": "text"}, "topic")
+    prepare = files_section("remote", {"a": "number", "sign": "text"}, "sign")
     prepare["train"] = {"location": f"http://127.0.0.1:{port}/rows.csv", "sha256": "0" * 64}
-    params["datasets"]["remote"] = params["datasets"]["tiny_news"] | {"prepare": prepare}
+    params["datasets"]["remote"] = params["datasets"]["tiny_sign"] | {"prepare": prepare}
     project.write_params(params)
     (project.folder / "data" / "raw" / "remote").mkdir()
     (project.folder / "data" / "raw" / "remote" / "README.md").write_text("# remote\n")
 
 
-def test_unavailable_dataset_is_left_out(finished, closed_port):
+def test_unavailable_dataset_is_left_out_and_a_removed_one_leaves_dvc_lock(finished, closed_port):
+    finished.remove("tiny_length")
+    said = finished.retrain_here("status")
+    assert said.exit_code == 1
+    assert said.stdout == "tiny_length is in dvc.lock, but not in params.yaml: `make repro` removes its stages\n"
     add_remote_dataset(finished, closed_port)
     ended = finished.run("retrain", "repro")
     assert ended.returncode == 0, ended.said
+    assert "dvc.lock: removed the stages of tiny_length, which is not in params.yaml\n" in ended.stderr
     left_out = [line for line in ended.stderr.splitlines() if "left out" in line]
     assert len(left_out) == 1
     assert left_out[0].startswith("remote is left out: http://127.0.0.1")
     assert "Running stage" not in ended.stdout
     table = [line.split() for line in ended.stdout.splitlines() if line.startswith("tiny_")]
     assert {(row[0], row[1]) for row in table} >= {
-        ("tiny_news", "accuracy"), ("tiny_sign", "macro_f1"), ("tiny_numbers", "r2"), ("tiny_length", "rmse"),
+        ("tiny_news", "accuracy"), ("tiny_sign", "macro_f1"), ("tiny_numbers", "r2"), ("tiny_numbers", "rmse"),
     }  # fmt: skip
     assert "reports/tiny_news/" in ended.stdout
     assert "make ui" in ended.stdout
     assert "tiny_news: the results are identical to the committed ones." in ended.stdout
     assert re.search(r"^tiny_news: .* on \d+ test rows, baseline ", ended.stdout, re.MULTILINE)
     assert "remote" not in ended.stdout
+    finished.remove("remote")
+    assert finished.retrain_here("status").exit_code == 0
 
 
 def test_nothing_available_runs_nothing(project, closed_port):
     add_remote_dataset(project, closed_port)
     project.write_params({"datasets": {"remote": project.params()["datasets"]["remote"]}})
-    ended = project.run("retrain", "repro")
-    assert ended.returncode == 1
+    ended = project.retrain_here("repro")
+    assert ended.exit_code == 1
     assert (
         ended.stderr.splitlines()[-1]
         == "Error: params.yaml has no dataset whose data is available; the lines above say what each one needs"
@@ -63,61 +72,42 @@ def test_nothing_available_runs_nothing(project, closed_port):
     assert ended.stdout == ""
 
 
-def test_named_dataset_must_be_available(finished, closed_port):
-    add_remote_dataset(finished, closed_port)
-    ended = finished.retrain_here("repro", "remote")
+def test_named_dataset_must_be_available(pair, closed_port):
+    add_remote_dataset(pair, closed_port)
+    ended = pair.retrain_here("repro", "remote")
     assert ended.exit_code == 1
     assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
 
 
-def test_decimal_in_place_of_a_whole_number(finished):
+def test_decimal_in_place_of_a_whole_number(pair):
     """DVC takes 5.0 for the 5 of dvc.lock, and would run nothing."""
-    finished.set("tiny_sign.train.network.hidden", 5.0)
+    pair.set("tiny_sign.train.network.hidden", 5.0)
     wrong = "params.yaml: datasets.tiny_sign.train.network.hidden is 5.0, but must be a whole number; correct the value"
-    ended = finished.retrain_here("repro", "tiny_sign")
+    ended = pair.retrain_here("repro", "tiny_sign")
     assert (ended.exit_code, ended.stderr) == (1, f"Error: {wrong}\n")
-    ended = finished.run("retrain", "repro")
+    ended = pair.run("retrain", "repro")
     assert ended.returncode == 1
     assert f"tiny_sign is left out: {wrong}\n" in ended.stderr
-    assert "tiny_news: the results are identical to the committed ones." in ended.stdout
+    assert "tiny_numbers: the results are identical to the committed ones." in ended.stdout
 
 
-def test_unreadable_locks_of_dvc_are_removed(finished):
-    (finished.folder / ".dvc/tmp/rwlock").write_text('{"wri')
-    ended = finished.run("retrain", "repro", "tiny_sign")
-    assert ended.returncode == 0, ended.said
-    assert "removed .dvc/tmp/rwlock, which can't be read" in ended.stderr
-
-
-def test_project_of_another_user(finished):
+def test_project_of_another_user(pair):
     as_others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []  # root may write everywhere
-    finished.folder.chmod(0o555)
+    pair.folder.chmod(0o555)
     try:
-        ended = finished.run(*as_others, "retrain", "repro", "tiny_sign")
+        ended = pair.run(*as_others, "retrain", "repro", "tiny_sign")
     finally:
-        finished.folder.chmod(0o755)
+        pair.folder.chmod(0o755)
     assert ended.returncode == 1
-    assert error_line(ended.stderr).startswith(f"{finished.folder} can't be written (permission denied); ")
+    assert error_line(ended.stderr).startswith(f"{pair.folder} can't be written (permission denied); ")
 
 
-def test_stages_of_a_removed_dataset_leave_dvc_lock(finished):
-    finished.remove("tiny_sign")
-    said = finished.retrain_here("status")
-    assert said.exit_code == 1
-    assert said.stdout == "tiny_sign is in dvc.lock, but not in params.yaml: `make repro` removes its stages\n"
-    ended = finished.run("retrain", "repro")
-    assert ended.returncode == 0, ended.said
-    assert "dvc.lock: removed the stages of tiny_sign, which is not in params.yaml\n" in ended.stderr
-    assert "Running stage" not in ended.stdout
-    assert finished.retrain_here("status").exit_code == 0
-
-
-def test_changed_result_is_compared_without_tracking(finished):
-    before = finished.runs("tiny_sign")
-    finished.set("tiny_sign.train.loop.epochs", 1)
-    with (finished.folder / "data/raw/tiny_sign/rows.csv").open("a") as file:
+def test_changed_result_is_compared_without_tracking(pair):
+    before = pair.runs("tiny_sign")
+    pair.set("tiny_sign.train.loop.epochs", 1)
+    with (pair.folder / "data/raw/tiny_sign/rows.csv").open("a") as file:
         file.writelines(f"{100 + number},0.{number},0.5,positive\n" for number in range(1, 9))
-    ended = finished.run("retrain", "repro", "tiny_sign", RETRAIN_TRACKING="off")
+    ended = pair.run("retrain", "repro", "tiny_sign", RETRAIN_TRACKING="off")
     assert ended.returncode == 0, ended.said
     assert [line.split("'")[1] for line in ended.stdout.splitlines() if line.startswith("Running stage '")] == [
         "prepare@tiny_sign", "split@tiny_sign", "train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign",
@@ -126,7 +116,7 @@ def test_changed_result_is_compared_without_tracking(finished):
         "column 'a': 8 of 8 new rows, such as 101, are far from the earlier rows",
         "column 'sign': 8 of 8 new rows have 'positive', which no earlier row has",
     ]
-    compared = finished.retrain_here("compare", "HEAD", "--dataset", "tiny_sign").stdout
+    compared = pair.retrain_here("compare", "HEAD", "--dataset", "tiny_sign").stdout
     for said, start in (
         (ended.stderr, "Warning: tiny_sign: "),
         (ended.stdout, "tiny_sign: ! "),
@@ -134,44 +124,59 @@ def test_changed_result_is_compared_without_tracking(finished):
     ):
         lines = [line.removeprefix(start) for line in said.splitlines() if line.startswith(f"{start}column ")]
         assert [line[: len(fact)] for line, fact in zip(lines, odd, strict=True)] == odd
-    again = finished.retrain_here("repro", "tiny_sign", RETRAIN_TRACKING="off")  # as after an interruption
+    again = pair.retrain_here("repro", "tiny_sign", RETRAIN_TRACKING="off")  # as after an interruption
     assert [line for line in again.stderr.splitlines() if odd[1] in line]
-    assert not finished.recorders()
-    assert finished.runs("tiny_sign") == before
+    assert not pair.recorders()
+    assert pair.runs("tiny_sign") == before
     assert "tiny_sign: the results differ from the committed ones in data/tiny_sign/prepared, " in ended.stdout
     assert "To track the changes with git" not in ended.stdout
     assert "dvc push" not in ended.stdout
 
 
-def test_push_is_advised_with_remote(finished, tmp_path, closed_port):
-    add_remote_dataset(finished, closed_port)  # that another one is not available is no matter
-    assert finished.run("dvc", "remote", "add", "mine", str(tmp_path / "remote")).returncode == 0
-    finished.set("tiny_sign.plot.dots_per_inch", 60)
-    ended = finished.run("retrain", "repro", "tiny_sign")
+def test_push_is_advised_with_remote_and_unreadable_locks_are_removed(pair, tmp_path, closed_port):
+    add_remote_dataset(pair, closed_port)  # that another one is not available is no matter
+    with (pair.folder / ".dvc/config").open("a") as config:
+        config.write(f"['remote \"mine\"']\n    url = {tmp_path / 'remote'}\n")
+    (pair.folder / ".dvc/tmp/rwlock").write_text('{"wri')
+    pair.set("tiny_sign.plot.dots_per_inch", 60)
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 0, ended.said
+    assert "removed .dvc/tmp/rwlock, which can't be read" in ended.stderr
     assert "Use `dvc push`" in ended.stdout
 
 
-def test_project_without_git(finished):
-    shutil.rmtree(finished.folder / ".git")
-    ended = finished.run("retrain", "repro", "tiny_sign")
-    assert ended.returncode == 1
+def test_project_without_git(pair):
+    shutil.rmtree(pair.folder / ".git")
+    ended = pair.retrain_here("repro", "tiny_sign")
+    assert ended.exit_code == 1
     assert re.fullmatch(r"Error: /.* is not a git repository, which DVC needs; run: git init .*\n", ended.stderr)
 
 
-def test_error_of_dvc_is_shown(finished):
-    content = (finished.folder / "dvc.yaml").read_text()
-    (finished.folder / "dvc.yaml").write_text(
+def test_dvc_lock_is_written_as_dvc_writes_it(monkeypatch):
+    from dvc.utils.serialize import _yaml
+
+    monkeypatch.setattr(
+        _yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update
+    )  # what it was comes back afterwards
+    write_lock_faster()
+    lock, commented = (REPOSITORY / "dvc.lock").read_text(), "stages: {}  # none\n"
+    for path, text in (("dvc.lock", lock), ("dvc.yaml", commented)):
+        assert _yaml.dumps_yaml(_yaml.parse_yaml_for_update(text, path)) == text
+
+
+def test_error_of_dvc_is_shown(pair):
+    content = (pair.folder / "dvc.yaml").read_text()
+    (pair.folder / "dvc.yaml").write_text(
         content.replace("        - src/plot.py", "        - src/plot.py\n        - nowhere")
     )
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
     assert "nowhere" in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("Error: dvc repro failed with exit code ")
 
 
-def test_missing_packages_are_one_line(finished):
-    ended = finished.run(sys.executable, "-S", "src/train.py", "--dataset", "tiny_sign", PYTHONPATH="")
+def test_missing_packages_are_one_line(pair):
+    ended = pair.run(sys.executable, "-S", "src/train.py", "--dataset", "tiny_sign", PYTHONPATH="")
     assert ended.returncode == 1
     assert re.fullmatch(
         r"Error: the project's packages are not installed for this Python \(.* has no \w+\); run: make setup\n",
@@ -179,11 +184,11 @@ def test_missing_packages_are_one_line(finished):
     )
 
 
-def test_failed_stage_is_named(finished):
-    prepared = finished.folder / "data" / "tiny_sign" / "prepared" / "rows.parquet"
+def test_failed_stage_is_named(pair):
+    prepared = pair.folder / "data" / "tiny_sign" / "prepared" / "rows.parquet"
     before = prepared.read_bytes()
-    (finished.folder / "data" / "raw" / "tiny_sign" / "rows.csv").write_text("a,b,c,sign\n1,2,x,plus\n")
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    (pair.folder / "data" / "raw" / "tiny_sign" / "rows.csv").write_text("a,b,c,sign\n1,2,x,plus\n")
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
     assert (
         "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c' holds 'x', which is not a finite number" in ended.stderr
@@ -195,34 +200,47 @@ def test_failed_stage_is_named(finished):
     assert prepared.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("number", "how"),
-    [(9, "was killed (signal 9), perhaps for lack of memory"), (11, "was killed (signal 11)")],
-)
-def test_killed_stage_is_told(finished, number, how):
-    path = finished.folder / "dvc.yaml"
+def test_killed_stage_is_told(pair):
+    path = pair.folder / "dvc.yaml"
     command = "python3 src/plot.py --dataset ${key}"
-    path.write_text(path.read_text().replace(command, f"kill -{number} $$"))
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    path.write_text(path.read_text().replace(command, "kill -9 $$"))
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert ended.returncode == 1
+    how = "was killed (signal 9), perhaps for lack of memory"
     assert ended.stderr.splitlines()[-1] == f"stage plot@tiny_sign {how}; the same command continues it"
     assert "ERROR" not in ended.stderr
 
 
-def test_other_libraries_are_told(finished):
-    (finished.folder / "requirements.lock").write_text("torch==0.1  # via retrain\n")
+@pytest.mark.parametrize(
+    ("status", "how"),
+    [
+        (1, "failed; its message is above; to try it alone, run: dvc repro plot@x"),
+        (139, "failed; its message is above; to try it alone, run: dvc repro plot@x"),
+        (137, "was killed (signal 9), perhaps for lack of memory; the same command continues it"),
+        (-9, "was killed (signal 9), perhaps for lack of memory; the same command continues it"),
+        (-11, "was killed (signal 11); the same command continues it"),
+    ],
+)
+def test_end_of_a_stage_is_told(status, how):
+    failed = FailedStage()
+    failed.name, failed.status = "plot@x", status
+    assert str(failed) == f"stage plot@x {how}"
+
+
+def test_other_libraries_are_told(pair):
+    (pair.folder / "requirements.lock").write_text("torch==0.1  # via retrain\n")
     told = f"torch is {version('torch')} (requirements.lock says 0.1); run: make setup\n"
-    ended = finished.stage_here("plot", "tiny_sign", RETRAIN_TRACKING="off")
-    assert (ended.exit_code, ended.stderr) == (0, f"Warning: plot tiny_sign: {told}")
-    assert finished.retrain_here("status", "tiny_sign").stderr.startswith(f"Warning: {told}")
+    ended = pair.stage_here("split", "tiny_sign", RETRAIN_TRACKING="off")
+    assert (ended.exit_code, ended.stderr) == (0, f"Warning: split tiny_sign: {told}")
+    assert pair.retrain_here("status", "tiny_sign").stderr.startswith(f"Warning: {told}")
 
 
-def test_script_finds_project_environment(finished, tmp_path):
-    (finished.folder / ".venv").symlink_to(sys_prefix())
-    bare = finished.environment | {"PATH": "/usr/bin:/bin"}
-    finished.environment.clear()
-    finished.environment.update(bare)
-    ended = finished.run("/usr/bin/env", "python3", "src/plot.py", "--dataset", "tiny_sign")
+def test_script_finds_project_environment(pair, tmp_path):
+    (pair.folder / ".venv").symlink_to(sys_prefix())
+    bare = pair.environment | {"PATH": "/usr/bin:/bin"}
+    pair.environment.clear()
+    pair.environment.update(bare)
+    ended = pair.run("/usr/bin/env", "python3", "src/split.py", "--dataset", "tiny_sign")
     assert ended.returncode == 0, ended.said
 
 

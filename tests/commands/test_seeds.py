@@ -21,12 +21,12 @@ def room(tmp_path) -> Path:
     return folder
 
 
-def test_seeds_and_shares(finished, room):
-    before = finished.runs("tiny_numbers")
+def test_seeds_and_shares(pair, room):
+    before = pair.runs("tiny_numbers")
     arguments = ("seeds", "tiny_numbers", "-n", "2", "--fractions", "0.5")
-    ended = finished.run("retrain", *arguments, TMPDIR=str(room), RETRAIN_TRACKING="here")
+    ended = pair.run("retrain", *arguments, TMPDIR=str(room), RETRAIN_TRACKING="here")
     assert ended.returncode == 0, ended.said
-    reports = finished.folder / "reports" / "tiny_numbers"
+    reports = pair.folder / "reports" / "tiny_numbers"
     found = json.loads((reports / "seeds.json").read_text())
     half, whole = found["shares"]
     assert [run["seed"] for run in whole["runs"]] == [1, 2]
@@ -47,12 +47,12 @@ def test_seeds_and_shares(finished, room):
         "seeds tiny_numbers: seed 1 (3 of 4)",
         "seeds tiny_numbers: seed 2 (4 of 4)",
     ]
-    changed = finished.run("git", "status", "--porcelain", "--untracked-files=all").stdout
+    changed = pair.run("git", "status", "--porcelain", "--untracked-files=all").stdout
     assert changed == "?? reports/tiny_numbers/seeds.json\n"
     assert list(room.iterdir()) == []
 
-    *children, parent = finished.runs("tiny_numbers")[: -len(before)]
-    assert finished.runs("tiny_numbers")[-len(before) :] == before
+    *children, parent = pair.runs("tiny_numbers")[: -len(before)]
+    assert pair.runs("tiny_numbers")[-len(before) :] == before
     assert {run["status"] for run in (*children, parent)} == {"FINISHED"}
     assert parent["name"] == "seeds 1 to 2, 2 shares of the rows"
     assert parent["artifacts"] == ["seeds.json"]
@@ -67,43 +67,43 @@ def test_seeds_and_shares(finished, room):
     assert {run["tags"]["mlflow.parentRunId"] for run in children} == {parent["id"]}
 
 
-def test_summary_of_repro_reads_the_spread(finished):
-    path = finished.folder / "reports" / "tiny_sign" / "seeds.json"
-    ended = finished.run("retrain", "seeds", "tiny_sign", "-n", "2")
+def test_summary_of_repro_reads_the_spread(pair):
+    path = pair.folder / "reports" / "tiny_sign" / "seeds.json"
+    ended = pair.run("retrain", "seeds", "tiny_sign", "-n", "2")
     assert ended.returncode == 0, ended.said
-    assert len(finished.runs("tiny_sign")) == 1  # recording is off
+    assert len(pair.runs("tiny_sign")) == 1  # recording is off
     content = json.loads(path.read_text())
     content["shares"][0]["spread"]["accuracy"] |= {"deviation": 1.0}
     path.write_text(json.dumps(content))
-    (found,) = [line for line in repro.summary(finished.folder, ["tiny_sign"], {}) if "seeds" in line]
+    (found,) = [line for line in repro.summary(pair.folder, ["tiny_sign"], {}) if "seeds" in line]
     assert found.startswith(
         "tiny_sign: the difference to the reference is smaller than the spread over seeds (accuracy"
     )
 
 
-def test_seeds_failure_leaves_nothing(finished, room):
-    finished.set("tiny_numbers.train.optimizer", {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0})
-    finished.set("tiny_numbers.train.loop.learning_rate", 1e30)
-    finished.set("tiny_numbers.train.loop.clip_norm", None)
-    ended = finished.run("retrain", "seeds", "tiny_numbers", TMPDIR=str(room))
+def test_seeds_failure_leaves_nothing(pair, room):
+    pair.set("tiny_numbers.train.optimizer", {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0})
+    pair.set("tiny_numbers.train.loop.learning_rate", 1e30)
+    pair.set("tiny_numbers.train.loop.clip_norm", None)
+    ended = pair.run("retrain", "seeds", "tiny_numbers", TMPDIR=str(room))
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("Error: params.yaml: datasets.tiny_numbers.train.loop: training ")
-    finished.set("tiny_numbers.split.seed", 2)
-    changed = finished.retrain_here("seeds", "tiny_numbers")
+    pair.set("tiny_numbers.split.seed", 2)
+    changed = pair.retrain_here("seeds", "tiny_numbers")
     assert changed.stderr == (
         "Error: data/tiny_numbers/examples were made with other parameters of split; run: dvc repro split@tiny_numbers\n"
     )
-    assert "unknown dataset 'tiny_number'" in finished.retrain_here("seeds", "tiny_number").stderr
-    assert finished.retrain_here("seeds", "tiny_sign", "--fractions", "0.1,2").exit_code == 2
-    assert not (finished.folder / "reports" / "tiny_numbers" / "seeds.json").exists()
+    assert "unknown dataset 'tiny_number'" in pair.retrain_here("seeds", "tiny_number").stderr
+    assert pair.retrain_here("seeds", "tiny_sign", "--fractions", "0.1,2").exit_code == 2
+    assert not (pair.folder / "reports" / "tiny_numbers" / "seeds.json").exists()
     assert list(room.iterdir()) == []
 
 
-def test_seeds_interrupted_leave_nothing(finished, room):
-    finished.set("tiny_sign.train.loop.epochs", 1_000_000)
-    finished.set("tiny_sign.train.loop.patience", 1_000_000)
+def test_seeds_interrupted_leave_nothing(pair, room):
+    pair.set("tiny_sign.train.loop.epochs", 1_000_000)
+    pair.set("tiny_sign.train.loop.patience", 1_000_000)
     process = subprocess.Popen(
-        ["retrain", "seeds", "tiny_sign"], cwd=finished.folder, env=finished.environment | {"TMPDIR": str(room)},
+        ["retrain", "seeds", "tiny_sign"], cwd=pair.folder, env=pair.environment | {"TMPDIR": str(room)},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr.readline() == "seeds tiny_sign: seed 1 (1 of 5)\n"
@@ -111,5 +111,5 @@ def test_seeds_interrupted_leave_nothing(finished, room):
     process.stderr.read()  # ends when the last process that can write to it has ended
     process.stderr.close()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    assert not (finished.folder / "reports" / "tiny_sign" / "seeds.json").exists()
+    assert not (pair.folder / "reports" / "tiny_sign" / "seeds.json").exists()
     assert list(room.iterdir()) == []

@@ -116,7 +116,7 @@ def test_training_only_commit_hides_no_evaluation(forgotten):
 
 def test_unreadable_result_makes_no_run(forgotten):
     (forgotten.folder / "reports/tiny_sign/metrics.json").write_text("{}")
-    forgotten.dvc("commit", "--force", "evaluate@tiny_sign")
+    forgotten.note("evaluate@tiny_sign")
     ended = forgotten.retrain_here("sync", "tiny_sign")
     assert ended.exit_code == 1
     assert ended.stderr.startswith(

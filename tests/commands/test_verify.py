@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def colleague(finished_project, tmp_path) -> Project:
-    """A clone of the finished project: the repository, and no output but what git keeps."""
+def colleague(pair_project, tmp_path) -> Project:
+    """A clone of a finished project: the repository, and no output but what git keeps."""
     folder = tmp_path / "a clone"
-    subprocess.run(["git", "clone", "-q", finished_project.folder, folder], check=True)
+    subprocess.run(["git", "clone", "-q", pair_project.folder, folder], check=True)
     return Project(folder)
 
 
@@ -74,16 +74,16 @@ def test_colleague_gets_same_bytes(colleague, tmp_path, room):
     assert not Path(f"{nowhere}.db").exists()
 
 
-def test_last_bit_is_noted(finished, room):
-    rows = finished.folder / "data" / "tiny_numbers" / "prepared" / "rows.parquet"
+def test_last_bit_is_noted(pair, room):
+    rows = pair.folder / "data" / "tiny_numbers" / "prepared" / "rows.parquet"
     table = tables.read_parquet(rows, "")
     table.loc[7, "y"] = np.nextafter(table.loc[7, "y"], np.inf)
     tables.write_parquet(rows, table)
     moved = dvc_cache.folder_digest(dvc_cache.listing(rows.parent))
-    promise(finished.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
-    finished.commit()
-    (finished.folder / "notes.txt").touch()
-    ended = finished.run("retrain", "verify", TMPDIR=str(room))
+    promise(pair.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
+    pair.commit()
+    (pair.folder / "notes.txt").touch()
+    ended = pair.run("retrain", "verify", TMPDIR=str(room))
     assert ended.returncode == 0, ended.said
     assert "uncommitted changes" not in ended.stderr
     assert "dvc push" not in ended.said
@@ -96,15 +96,15 @@ def test_last_bit_is_noted(finished, room):
     assert list(room.iterdir()) == []
 
 
-def test_difference_fails_with_causes(finished, room):
-    raw = finished.folder / "data" / "raw" / "tiny_numbers" / "rows.csv"
+def test_difference_fails_with_causes(pair, room):
+    raw = pair.folder / "data" / "raw" / "tiny_numbers" / "rows.csv"
     lines = raw.read_text().splitlines()
     raw.write_text("\n".join([lines[0], "0.5,0.5,0.5,77.5", *lines[2:]]) + "\n")
-    promise(finished.folder, ["prepare@tiny_numbers"], {})
-    finished.commit()
-    (finished.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
-    (finished.folder / "src" / "retrain" / "models" / "losses" / "mine.py").touch()
-    ended = finished.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
+    promise(pair.folder, ["prepare@tiny_numbers"], {})
+    pair.commit()
+    (pair.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
+    (pair.folder / "src" / "retrain" / "models" / "losses" / "mine.py").touch()
+    ended = pair.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
     assert ended.returncode == 1
     assert results(ended) == {"data/tiny_numbers/prepared": "different"}
     assert "    rows.parquet: y[0]: " in ended.stdout
@@ -118,10 +118,10 @@ def test_difference_fails_with_causes(finished, room):
     assert list(room.iterdir()) == []
 
 
-def test_recorded_files_are_found(finished):
-    earlier, name = finished.folder / "models" / "tiny_numbers", "models/tiny_numbers"
+def test_recorded_files_are_found(pair):
+    earlier, name = pair.folder / "models" / "tiny_numbers", "models/tiny_numbers"
     metrics, history = "reports/tiny_numbers/metrics.json", "reports/tiny_numbers/history.csv"
-    with clean_clone.cloned(finished.folder) as clone:
+    with clean_clone.cloned(pair.folder) as clone:
         then = dvc_lock.read(clone.folder).of(["tiny_numbers"])
         shutil.copytree(earlier, clone.folder / name)
         weights = load_file(earlier / "model.safetensors")
@@ -132,7 +132,7 @@ def test_recorded_files_are_found(finished):
         (clone.folder / metrics).write_text(json.dumps(figures))
         promise(clone.folder, list(then.stages), dict.fromkeys([name, metrics, history], "0" * 32))
         now = dvc_lock.read(clone.folder).of(["tiny_numbers"])
-        for path in (earlier, finished.folder / "reports"):
+        for path in (earlier, pair.folder / "reports"):
             shutil.rmtree(path)
         outcomes = {outcome.path: outcome for outcome in verify.compared(clone, then, now, tolerance=1e-5)}
     assert {path: outcome.status for path, outcome in outcomes.items() if outcome.status is not Status.IDENTICAL} == {
@@ -165,7 +165,7 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
     params = colleague.params()
-    params["datasets"]["tickets"] = params["datasets"]["tiny_news"]
+    params["datasets"]["tickets"] = params["datasets"]["tiny_sign"]
     colleague.write_params(params)
     elsewhere = Project(tmp_path)
     for project, arguments, error in (
@@ -183,18 +183,18 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
     assert list(room.iterdir()) == []
 
 
-def test_false_metrics_are_not_verified(finished, room):
+def test_false_metrics_are_not_verified(pair, room):
     path = "reports/tiny_sign/metrics.json"
-    true = (finished.folder / path).read_text()
-    (finished.folder / path).write_text(true + "\n")  # as some programs that format files do
-    finished.commit()
-    ended = finished.retrain_here("verify", "tiny_sign")
+    true = (pair.folder / path).read_text()
+    (pair.folder / path).write_text(true + "\n")  # as some programs that format files do
+    pair.commit()
+    ended = pair.retrain_here("verify", "tiny_sign")
     (error,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert f": {path} of commit " in error
     assert error.endswith(f" is not the one that dvc.lock records; run: dvc repro plot@tiny_sign; then commit {path}")
     assert "Running stage" not in ended.output
-    (finished.folder / path).write_text(true)
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    (pair.folder / path).write_text(true)
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert f"tiny_sign: the results are those of the committed dvc.lock, but {path} was not committed" in ended.stdout
     assert list(room.iterdir()) == []
 
@@ -204,17 +204,17 @@ def test_missing_data_is_found_first(colleague, room):
         colleague.set(f"tiny_numbers.prepare.train.{parameter}", value)
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     colleague.commit()
-    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
-    assert ended.returncode == 1
+    ended = colleague.retrain_here("verify")
+    assert ended.exit_code == 1
     assert ended.stderr.splitlines()[-1].startswith("Error: http://127.0.0.1:9/rows.csv can't be downloaded (")
-    assert "Running stage" not in ended.said
+    assert "Running stage" not in ended.output
 
 
 def test_data_that_dvc_tracks_is_found(colleague, room):
     rows = colleague.folder / "data/raw/tiny_numbers/rows.csv"
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     assert colleague.run("git", "rm", "-q", "--cached", str(rows)).returncode == 0
-    colleague.dvc("add", "-q", str(rows))
+    colleague.track(str(rows))
     colleague.commit()
     rows.unlink()
     ended = colleague.run("retrain", "verify", TMPDIR=str(room))
