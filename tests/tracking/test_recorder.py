@@ -92,7 +92,7 @@ def test_killed_recorder_loses_nothing(project):
     assert run["status"] == "KILLED"
     assert run["epochs"] == list(range(1, len(run["epochs"]) + 1))
     project.set(f"{DATASET}.train.loop.epochs", 3)
-    assert project.stage("train", DATASET).returncode == 0
+    assert project.stage_here("train", DATASET).exit_code == 0
     assert (newest(project)["status"], newest(project)["epochs"]) == ("FINISHED", [1, 2, 3])
 
 
@@ -219,17 +219,15 @@ def test_damaged_message_is_set_aside(finished, monkeypatch):
 
 
 def test_sync_removes_outboxes_without_messages(finished):
-    asked = finished.run(
-        "python3", "-c", "from retrain.tracking.recording import Outbox; print(Outbox.of_environment().folder)"
-    )
-    own = Path(asked.stdout.strip())
+    with chdir(finished.folder):
+        own = Outbox.of_environment().folder
     empty, unsent = own.with_name("0123456789abcdef"), own.with_name("fedcba9876543210")
     for folder in (empty, unsent, own):
         (folder / "warnings").mkdir(parents=True, exist_ok=True)
         (folder / "warnings" / f"{DATASET}-{0:020d}").write_text(f"Warning: nobody printed this of {folder.name}")
     (unsent / "1-epochs.json").write_text("{}")
-    ended = finished.run("retrain", "sync", DATASET)
-    assert (ended.returncode, empty.exists(), unsent.exists(), own.exists()) == (0, False, True, True), ended.said
+    ended = finished.retrain_here("sync", DATASET)
+    assert (ended.exit_code, empty.exists(), unsent.exists(), own.exists()) == (0, False, True, True), ended.output
     assert [line for line in ended.stderr.splitlines() if "Warning" in line] == [
         f"Warning: nobody printed this of {empty.name}"
     ]
