@@ -6,7 +6,16 @@ from contextlib import chdir
 
 import pytest
 from dvc.repo import Repo
-from support.project import REPOSITORY, Project, block, files_section, news_rows, train_section, write_csv
+from support.project import (
+    REPOSITORY,
+    Project,
+    block,
+    files_section,
+    news_rows,
+    tiny_datasets,
+    train_section,
+    write_csv,
+)
 
 EXAMPLES = {
     "linear": "src/retrain/models/networks",
@@ -16,7 +25,7 @@ EXAMPLES = {
 
 
 def extend(project: Project) -> None:
-    """Add the three files, and a dataset that uses them."""
+    """Add the three files, and a dataset that uses them. Of the other datasets one stays, because DVC looks at each."""
     for name, folder in EXAMPLES.items():
         shutil.copy(REPOSITORY / "docs/examples" / f"{name}.py", project.folder / folder)
     rows = [[text, len(text)] for text, _ in news_rows(150, seed=5)]
@@ -27,8 +36,7 @@ def extend(project: Project) -> None:
     )  # fmt: skip
     mine["split"]["encoder"] = {"name": "word_counts", "words": 30}
     mine["train"]["loss"] = {"name": "log_cosh", "scale": 0.5}
-    params = project.params()
-    project.write_params({"datasets": {**params["datasets"], "mine": mine}})
+    project.write_params({"datasets": {"tiny_length": tiny_datasets()["tiny_length"], "mine": mine}})
 
 
 def outdated(project: Project) -> set[str]:
