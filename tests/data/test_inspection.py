@@ -1262,7 +1262,7 @@ def test_columns_of_wide_tables_are_looked_at_alike(tmp_path):
         columns, _, _, numbers = looked_at(tmp_path, header, rows)
         return columns, numbers
 
-    (few, few_numbers), (many, many_numbers) = table(1), table(12)
+    (few, few_numbers), (many, many_numbers) = table(1), table(5)
     for name, column in many.items():
         first, same = re.sub("x.*", "x0", name), {"name": "", "doubts": ()}
         assert replace(column, **same) == replace(few[first], **same)
@@ -1271,9 +1271,9 @@ def test_columns_of_wide_tables_are_looked_at_alike(tmp_path):
 
 
 def test_many_columns_of_numbers_are_read_as_few_are(tmp_path):
-    names = [f"x{place}" for place in range(130)]
+    names = [f"x{place}" for place in range(60)]
     rows = [
-        ",".join("" if n == place else f"{n + place / 8}{' kg' * (place % 3 == 0)}" for place in range(130))
+        ",".join("" if n == place else f"{n + place / 8}{' kg' * (place % 3 == 0)}" for place in range(60))
         for n in range(9)
     ]
     (tmp_path / "rows.csv").write_text("\n".join([",".join(names), *rows]), encoding="utf-8")

@@ -24,7 +24,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.project import Project, news_rows, tiny_datasets, write_tiny_tables
 
-unhurried = settings(deadline=None, max_examples=200)
+unhurried = settings(deadline=None, max_examples=100)
 BITS = 20
 BASE, PAIR, TITLE, SPREAD, CHAR_NGRAM = map(
     int, (ngrams.BASE, ngrams.PAIR, ngrams.TITLE, ngrams.SPREAD, ngrams.CHAR_NGRAM)

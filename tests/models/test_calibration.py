@@ -33,7 +33,7 @@ def log_loss(outputs, targets):
 
 @pytest.mark.parametrize(("factor", "classes"), [(0.4, 2), (1.7, 5)])
 def test_temperature_restores_honest_probabilities(factor, classes):
-    found = fit(*drawn(20_000, classes, factor), of_classes(classes), options())
+    found = fit(*drawn(5000, classes, factor), of_classes(classes), options())
     new, targets = drawn(5000, classes, factor, seed=1)
     assert found.temperature / (1 + found.curvature / 50) == pytest.approx(factor, rel=0.1)
     assert log_loss(found.apply(new), targets) == pytest.approx(log_loss(new / factor, targets), abs=0.002)
@@ -64,7 +64,7 @@ def test_few_rows_that_are_all_right_make_no_certainty():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_threshold(seed):
-    outputs, targets = drawn(150, 2, 1.0, seed)
+    outputs, targets = drawn(60, 2, 1.0, seed)
     outputs[:, 0] += 1.0  # the second class is rarer than it should be
     chances = outputs.softmax(dim=1)[:, 1].numpy()
     task, labels = of_classes(2), targets.numpy()

@@ -133,7 +133,7 @@ def check_splits(folder: Path, inputs: str, count: int) -> None:
         assert len(np.load(folder / f"data/d/examples/{name}/targets.npy")) == len(parts[name])
 
 
-@few_and_many(10, 4_000)
+@few_and_many(5, 4_000)
 def test_any_table_is_split_or_rejected(folder, examples):
     @settings(max_examples=examples)
     @given(tables())
@@ -157,7 +157,7 @@ BYTES = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-@few_and_many(200, 50_000)
+@few_and_many(60, 50_000)
 def test_any_bytes_are_rows_or_an_error(tmp_path, examples):
     path = tmp_path / "rows.csv"
 
