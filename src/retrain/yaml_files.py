@@ -1,6 +1,8 @@
 """YAML files, read as DVC reads them and written with their comments."""
 
+import copy
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +78,22 @@ def parsed(content: bytes, where: str, yaml: YAML | None = None) -> Any:
             line = text.count("\n", 0, conflict.start()) + 1
             hint = "docs/how-to/share.md has the commands that keep what both sides added, or one side"
             raise ConflictError(f"{where}, line {line}", "has a merge conflict", hint)
+        if yaml is None:
+            return copy.deepcopy(plain(text, where))
         check_events(text, where)
-        return (yaml or safe()).load(text)
+        return yaml.load(text)
     except MarkedYAMLError as error:
         raise invalid(error, where) from None
     except (YAMLError, *NO_YAML) as error:
         fact = " ".join(str(error).split())
         raise RetrainError(where, f"is not valid YAML ({fact})", "correct the file") from None
+
+
+@lru_cache(maxsize=8)
+def plain(text: str, where: str) -> Any:
+    """The plain values of YAML text. A command reads params.yaml again and again, so it keeps them; a caller copies them."""
+    check_events(text, where)
+    return safe().load(text)
 
 
 def check_events(text: str, where: str) -> None:

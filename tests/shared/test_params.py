@@ -435,3 +435,9 @@ def test_defaults_must_be_a_mapping(tmp_path):
     write_yaml(tmp_path / "params.yaml", {"defaults": ["train"], "datasets": {"mine": dict.fromkeys(params.STAGES)}})
     with pytest.raises(RetrainError, match=r"^params.yaml: defaults is not a mapping; write a section as in the block"):
         params.dataset_block(tmp_path, "mine")
+
+
+def test_changed_values_are_not_read_again(tmp_path):
+    (tmp_path / "params.yaml").write_text("datasets: {a: {list: [1]}}")
+    params.content_of(tmp_path)["datasets"]["a"]["list"].append(2)
+    assert params.content_of(tmp_path) == {"datasets": {"a": {"list": [1]}}}
