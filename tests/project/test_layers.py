@@ -116,3 +116,12 @@ def test_help_loads_no_heavy_library(stage):
     loaded = set(ended.stdout.splitlines()[-1].split())
     assert "click" in loaded
     assert not loaded & HEAVY
+
+
+def test_parameters_are_checked_without_pandas():
+    sources = [name for name in modules() if name.startswith("retrain.data.sources.")]
+    program = f"import sys; sys.path.insert(0, {str(SRC)!r}); import {', '.join(sources)}; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.split())
+    assert "retrain.data.sources.files" in loaded
+    assert not loaded & HEAVY

@@ -12,8 +12,6 @@ from retrain.data.sources import Source, SourceContext, SourceParameters, Source
 from retrain.errors import RetrainError
 from retrain.schema import AtLeastOne, Names
 
-import pandas as pd
-
 __all__ = ["SOURCE", "Parameters"]
 
 
@@ -32,6 +30,8 @@ def read(parameters: Parameters, _context: SourceContext) -> SourceRows:
     Raises:
         RetrainError: a package is not installed.
     """
+    import pandas as pd
+
     with without_garbage_collection():
         texts = [(text, package) for package in parameters.packages for text in first_paragraphs(package)]
     found = pd.DataFrame(texts, columns=["docstring", "library"])

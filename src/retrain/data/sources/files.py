@@ -1,8 +1,7 @@
 """Rows from files (CSV, JSON lines, Parquet): in the dataset's raw folder, elsewhere on disk, or behind a URL, pinned by SHA-256."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from retrain.data.cleaning import changed
 from retrain.data.downloads import File, local_copy
 from retrain.data.file_format import Format
 from retrain.data.repairs import one_spelling
@@ -12,8 +11,10 @@ from retrain.data.table_files import Expected, open_table
 from retrain.errors import RetrainError
 from retrain.schema import column_name, composed, in_order
 
-import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SOURCE", "Parameters"]
 
@@ -136,6 +137,8 @@ def read_file(
     Raises:
         RetrainError: see `local_copy`, `open_table` and `Table.frame`.
     """
+    from retrain.data.cleaning import changed
+
     path = local_copy(file, context)
     names = None if parameters.header else parameters.columns
     is_train = file is parameters.train
@@ -164,6 +167,10 @@ def read_file(
 
 def keys_of(table: Table, parameters: Parameters) -> "pd.Series[Any] | None":
     """What splits go by instead of the content: the group of each row, or its time."""
+    from retrain.data.cleaning import changed
+
+    import pandas as pd
+
     if parameters.time is not None:
         times = table.frame(dates=[parameters.time])[parameters.time]
         if times.isna().any():
