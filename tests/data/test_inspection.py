@@ -380,6 +380,8 @@ def test_headers_inside_a_file_are_named(tmp_path, row, is_told):
     odd = looked_at(tmp_path, "a,b,y", [*rows[:50], row, *rows[50:]])[2]
     told = "rows.csv, line 52 has words in columns of numbers, as another header has: remove it from the file, and check that the rows below it have the same columns"
     assert (told in odd) == is_told
+    rows = [f"{x:.2f},{'calm' if i % 30 == 7 else i % 9},{'T' if i % 45 == 7 else i % 8}" for i, x in enumerate(X)]
+    assert not any("another header" in line for line in looked_at(tmp_path, "y,wind,rain", rows)[2])
 
 
 def test_columns_of_counts_are_told(tmp_path):
@@ -388,6 +390,7 @@ def test_columns_of_counts_are_told(tmp_path):
     told = "'Freq' seems to count the rows that have the other values: repeat each row as often"
     assert any(line.startswith(told) for line in looked_at(tmp_path, "a,b,c,Freq,y", rows)[2])
     assert not any("to count" in line for line in looked_at(tmp_path, "a,b,c,Freq,y", rows * 2)[2])
+    assert not any("to count" in line for line in looked_at(tmp_path, "a,b,c,Freq,y", [*rows[::4], *rows[3::4]])[2])
 
 
 def test_a_second_table_of_influxdb_is_named(tmp_path):
@@ -552,12 +555,15 @@ def test_rejected_labels(tmp_path):
     assert not any("may be wrong" in line for line in looked_at(tmp_path, "a,answer,label", rows)[2])
 
 
-@pytest.mark.parametrize(("other", "kind"), [("test", "leave_out"), ("bus", "categories")])
-def test_a_column_of_splits_is_left_out(tmp_path, other, kind):
-    rows = [f"{x:.2f},{other if i % 5 else 'Train'},{x:.1f}" for i, x in enumerate(X)]
+@pytest.mark.parametrize(
+    ("first", "other", "kind"),
+    [("Train", "test", "leave_out"), ("Train", "bus", "categories"), ("dev", "test", "categories")],
+)
+def test_a_column_of_splits_is_left_out(tmp_path, first, other, kind):
+    rows = [f"{x:.2f},{other if i % 5 else first},{x:.1f}" for i, x in enumerate(X)]
     columns, _, odd, _ = looked_at(tmp_path, "a,part,y", rows)
     assert columns["part"].kind == kind
-    told = "'part' divides the rows into 'Train' and 'test', so it is left out: "
+    told = "'part' divides the rows into 'Train' and 'test', so it is left out (--categories part keeps it): "
     assert any(line.startswith(told) for line in odd) == (kind == "leave_out")
 
 
@@ -761,6 +767,8 @@ def test_means_and_subtotals_are_named(tmp_path):
     assert odd[0] == f"rows.csv, {summary}"
     brands = [f"{['Colgate', 'Colgate Total', 'Oral'][i % 3]},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
     assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", brands)[2])
+    blank = [*brands, "Colgate,2,", "Oral Total,,1"]
+    assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", blank)[2])
 
 
 @pytest.mark.parametrize(
@@ -912,6 +920,9 @@ def test_two_signs_for_missing_are_found(tmp_path):
             tmp_path, "a,y", [f"{fill if i % every == 0 else x},{x}" for i, x in enumerate(X)]
         )
         assert columns_with_fill[0]["a"].sentinels == (fill,)
+    for usual, real in (("{:.0f}.99", "999.99"), ("{:.0f}e9", "3.2e+15")):
+        rows = [f"{real if i % 20 == 0 else usual.format(x)},{x}" for i, x in enumerate(X)]
+        assert looked_at(tmp_path, "a,y", rows)[0]["a"].sentinels == ()
     assert columns["age"].why.endswith(
         "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"
     )

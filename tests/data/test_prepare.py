@@ -231,6 +231,8 @@ def test_a_repeated_header_is_no_row(project):
         ended = CliRunner().invoke(prepare.main, ["--dataset", "tiny_news"])
     error = "Error: data/raw/tiny_news/rows.csv, line 4 repeats the header; remove each such line from the file"
     assert (ended.exit_code, ended.stderr.splitlines()[-1]) == (1, error)
+    path.write_text("text,topic\na,topic\ntext,x\ntext,topic\nc,x\n")
+    prepared(project, "tiny_news")
 
 
 def test_the_location_changes_no_bytes(project, tmp_path):

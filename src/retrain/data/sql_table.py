@@ -299,9 +299,14 @@ class Table:
         return [name for name in numbers if name in found]
 
     def repeated_headers(self) -> list[tuple[int, ...]]:
-        """The numbers, from 0, of the rows that repeat the header, as in files that were joined."""
-        same = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(self.names))
-        return self.select("rowid", f"where {same} order by rowid") if self.has_header else []
+        """The numbers, from 0, of the rows that repeat the header, as in files that were joined.
+
+        Where each name is also a value of other rows, as below the header `0,1`, such a row has values.
+        """
+        same = [f"c{place} = {literal(name)}" for place, name in enumerate(self.names)]
+        rows = self.select("rowid", f"where {' and '.join(same)} order by rowid") if self.has_header else []
+        counts = self.ask(", ".join(f"count(*) filter ({name})" for name in same)) if rows else ()
+        return rows if len(rows) in counts else []
 
     def unreadable(
         self, numbers: Sequence[str], dates: Sequence[str], complete: Sequence[str] = ()

@@ -60,6 +60,10 @@ MOST_SENTINELS = 3
 PHONE = re.compile(r"phone|mobile|(^|[_ .])(tel|fax)([_ .]|$)", re.IGNORECASE)
 FAR = 2.0
 """A frequent extreme value stands for a missing one if its distance to the others is this many times their range."""
+HUGE, FAR_OF_HUGE = 1e12, 1e9
+"""From which number on its distance must be so many times larger still: measured numbers may have many powers of ten."""
+SAME_DECIMALS = 0.3
+"""The share of numbers with the decimals of 99.99 from which it is a number, too, as among prices."""
 SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
 """Spellings of one number that versions and codes have side by side: 1000 and 1E3, 3.1 and 3.10."""
 EXPONENT, USUAL = r"\d+[eE]\d+", r".*([eE][+-]|\..*[eE]).*"
@@ -327,6 +331,10 @@ def at_the_end(column: Look, extreme: float | None, order: str) -> list[float]:
     """The smallest or the largest numbers that may stand for a missing one, from the end of the column on."""
     if extreme is None or not SENTINEL.fullmatch(f"{extreme:.12g}"):
         return []
+    if extreme > 0 and extreme % 1:
+        same = f"avg((round(x - floor(x), 6) = {round(extreme % 1, 6)})::int)"
+        if (column.ask(same, f"(select x from looked where x <> {extreme!r})")[0] or 0) > SAME_DECIMALS:
+            return []
     some = column.select("x, count(*)", f"where x is not null group by 1 order by 1 {order} limit {MOST_SENTINELS}")
     often = max(OFTEN, column.filled // 200)
     return [x for x, _ in takewhile(lambda one: one[1] >= often or EVEN_ONCE.fullmatch(f"{one[0]:.12g}"), some)]
@@ -350,5 +358,8 @@ def are_far(column: Look, lows: Sequence[float], highs: Sequence[float]) -> bool
     if low is None or high == low:
         return False
     below = low >= 0 and all(NINES.fullmatch(f"{x:.12g}") for x in lows)
-    far = FAR * (high - low)
-    return (below or all(low - x > far for x in lows)) and all(x - high > far for x in highs)
+
+    def is_far(x: float, end: float) -> bool:
+        return bool(abs(x - end) > FAR * (high - low) * (FAR_OF_HUGE if abs(x) >= HUGE else 1))
+
+    return (below or all(is_far(x, low) for x in lows)) and all(is_far(x, high) for x in highs)

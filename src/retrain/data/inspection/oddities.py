@@ -56,6 +56,8 @@ OF_GROUP = r"(?i)^(.+?)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mitt
 """What spreadsheets call the total or the mean of a group, such as North Total."""
 COUNTED = re.compile(r"freq(uency)?|counts?|n|anzahl|h(ä|ae)ufigkeit|effectif|frecuencia", re.IGNORECASE)
 """What a column is called that counts rows."""
+MOST_GROUPS = 0.75
+"""A table of counts has fewer different inputs than this share of its rows: most inputs have a row for each class."""
 LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
@@ -215,7 +217,8 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             group = f"regexp_extract({place}, {literal(OF_GROUP)}, 1)"
             inside = f"where {group} in (select {place} from rows where {place} <> '') order by rowid"
             rows = table.select(f"rowid, {group}", inside)
-            if len({name for _, name in rows}) > 1 or any("" in cells for cells in table.cells(inside)):
+            once = len({name for _, name in rows}) == len(rows)
+            if (once and len(rows) > 1) or (rows and all("" in cells for cells in table.cells(inside))):
                 yield to_remove(table, rows, "looks like a summary of other rows")
 
     yield from headers_inside(table, columns)
@@ -230,9 +233,12 @@ def headers_inside(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     if len(held) < (most := max(2, len(numbers) / 2)):
         return
     inside = f"where rowid >= {HEADERS} and {' + '.join(held)} >= {most} order by rowid"
-    for (row,), cells in zip(table.select("rowid", inside), table.cells(inside), strict=True):
-        own = [cells[place] for place, found in words.items() if cells[place] in found]
-        if len({*own}) == len(own) and tuple(cells) != table.names:
+    rows = table.select("rowid", inside)
+    for (row,), cells in zip(rows, table.cells(inside), strict=True):
+        own = {place: cells[place] for place, found in words.items() if cells[place] in found}
+        again = " or ".join(f"c{place} = {literal(word)}" for place, word in own.items())  # such as calm, for no wind
+        is_value = table.ask(f"count(*) filter ({again})")[0] > len(rows)
+        if len({*own.values()}) == len(own) and tuple(cells) != table.names and not is_value:
             line = to_remove(table, [(row,)], "has words in columns of numbers, as another header has")
             yield f"{line}, and check that the rows below it have the same columns"
             return
@@ -243,8 +249,11 @@ def counted(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[
     numbers = [own for own in inputs if own.kind == "numbers" and COUNTED.fullmatch(own.name)]
     others = [own for own in inputs if own.kind == "categories"]
     if len(numbers) == 1 == len(inputs) - len(others) and others and target.predict == "label":
-        places = ", ".join(place_of(table, own) for own in (target, *others))
-        if table.ask(f"count(distinct hash({places})) = count(*)")[0]:
+        places = ", ".join(place_of(table, own) for own in others)
+        classes, groups, rows = table.ask(
+            f"count(distinct hash({places}, {place_of(table, target)})), count(distinct hash({places})), count(*)"
+        )
+        if classes == rows and groups < MOST_GROUPS * rows:
             name = numbers[0].name
             hint = f"frame.loc[frame.index.repeat(frame[{name!r}])].drop(columns={name!r})"
             yield f"{shown(name)} seems to count the rows that have the other values: repeat each row as often, as in pandas: {hint}"

@@ -58,10 +58,10 @@ def word_column(column: Look) -> Column:
     parts = (
         [part for (part,) in column.select("distinct v", "where v <> '' order by v")] if column.distinct <= 4 else []
     )
-    if len(parts) > 1 and SPLITS.issuperset(map(str.lower, parts)):
-        fact = (
-            f"{shown(column.name)} divides the rows into {schema.enumerated([*map(shown, parts)])}, so it is left out"
-        )
+    lower = [part.lower() for part in parts]
+    if len(parts) > 1 and SPLITS.issuperset(lower) and any(part.startswith("train") for part in lower):
+        keep = f"so it is left out (--categories {shlex.quote(column.name)} keeps it)"
+        fact = f"{shown(column.name)} divides the rows into {schema.enumerated([*map(shown, parts)])}, {keep}"
         told = f"{fact}: to test on the same rows, write them into a file of their own, and give it with --test-file"
         return column.column("leave_out", "the split of each row", doubts=(told,), option="categories")
     lengths = "avg(length(v) - length(replace(v, ' ', '')) + 1), avg(length(v))"
