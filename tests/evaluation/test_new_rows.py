@@ -13,6 +13,7 @@ def rows(first: int, count: int, **changed: object) -> pd.DataFrame:
         "flag": ["yes" if number % 3 else "no" for number in numbers],
         "name": [f"name {number}" for number in numbers],
         "price": [700.0 + number * 37 % 5600 for number in numbers],
+        "year": [2000.0 + number // 20 for number in numbers],
         "rooms": [float(number % 4) for number in numbers],
         "day": pd.Timestamp("2024-01-01") + pd.to_timedelta([number * 7 % 365 for number in numbers], unit="D"),
         "text": [f"text {number}" for number in numbers],

@@ -90,7 +90,9 @@ def far_values(before: "pd.Series[Any]", after: "pd.Series[Any]", rows: int) -> 
     if not clearly_more(len(odd), expected(len(others), len(before), rows)):
         fact, (low, high) = "are outside the usual range of the earlier rows", before.quantile(USUAL)
         odd = after[~after.between(low, high)]
-        if len(odd) <= max(rows / 2, FEWEST) or before.dtype.kind == "M":  # new rows often have later dates
+        # New rows often have later dates, and larger years and counts.
+        grows = before.dtype.kind == "M" or before.is_monotonic_increasing
+        if grows or len(odd) <= max(rows / 2, FEWEST):
             return ""
     first, low, high = map(shown, (odd.iloc[0], low, high))
     return f"{len(odd):,} of {rows:,} new rows, such as {first}, {fact} ({low} to {high})"
