@@ -767,6 +767,8 @@ def test_means_and_subtotals_are_named(tmp_path):
     assert odd[0] == f"rows.csv, {summary}"
     brands = [f"{['Colgate', 'Colgate Total', 'Oral'][i % 3]},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
     assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", brands)[2])
+    monthly = [f"{['North', 'South'][i % 2]}{' Total' * (i % 6 > 3)},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
+    assert any("summary" in line for line in looked_at(tmp_path, "region,a,y", monthly)[2])
     blank = [*brands, "Colgate,2,", "Oral Total,,1"]
     assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", blank)[2])
 

@@ -217,8 +217,10 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
             group = f"regexp_extract({place}, {literal(OF_GROUP)}, 1)"
             inside = f"where {group} in (select {place} from rows where {place} <> '') order by rowid"
             rows = table.select(f"rowid, {group}", inside)
-            once = len({name for _, name in rows}) == len(rows)
-            if (once and len(rows) > 1) or (rows and all("" in cells for cells in table.cells(inside))):
+            groups = {str(name) for _, name in rows}
+            members = len(table.select("1", f"where {place} in ({', '.join(map(literal, groups))})")) if rows else 0
+            are_few = 0 < 2 * len(rows) <= members  # a kind such as total protein has as many rows as protein
+            if are_few and (len(groups) > 1 or all("" in cells for cells in table.cells(inside))):
                 yield to_remove(table, rows, "looks like a summary of other rows")
 
     yield from headers_inside(table, columns)
