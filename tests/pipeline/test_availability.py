@@ -90,21 +90,23 @@ def test_a_link_into_the_cache_of_dvc_is_inside(tmp_path):
 
 
 @pytest.mark.slow
-def test_broken_blocks_stop_no_other_dataset(finished):
-    blocks = finished.params()["datasets"]
-    blocks = {name: blocks[name] for name in ("tiny_news", "tiny_sign")} | {"half": {"prepare": {"source": "files"}}}
-    finished.write_params({"datasets": blocks})
-    finished.set("tiny_news.split.encoder.name", "txt")
-    ended = finished.run("retrain", "repro")
+def test_broken_blocks_stop_no_other_dataset(pair):
+    blocks = pair.params()["datasets"]
+    blocks = blocks | {"half": {"prepare": {"source": "files"}}}
+    pair.write_params({"datasets": blocks})
+    pair.set("tiny_numbers.split.encoder.name", "txt")
+    ended = pair.run("retrain", "repro")
     assert ended.returncode == 1
     first, second = (line for line in ended.stderr.splitlines() if " is left out: " in line)
     assert first.startswith("half is left out: params.yaml: datasets.half: split, train, evaluate and plot are missing")
-    assert second.startswith("tiny_news is left out: params.yaml: datasets.tiny_news.split.encoder.name: unknown 'txt'")
+    assert second.startswith(
+        "tiny_numbers is left out: params.yaml: datasets.tiny_numbers.split.encoder.name: unknown 'txt'"
+    )
     assert ended.stderr.splitlines()[-1] == (
-        "Error: params.yaml: 2 of 3 datasets did not run (half, tiny_news); correct what the lines above name"
+        "Error: params.yaml: 2 of 3 datasets did not run (half, tiny_numbers); correct what the lines above name"
     )
     assert "tiny_sign" in ended.stdout
-    ended = finished.run("retrain", "repro", "tiny_sign")
+    ended = pair.run("retrain", "repro", "tiny_sign")
     assert (ended.returncode, "left out" in ended.said) == (0, False), ended.said
-    status = finished.retrain_here("status", "tiny_sign")
+    status = pair.retrain_here("status", "tiny_sign")
     assert (status.exit_code, "left out" in status.output) == (0, False), status.output
