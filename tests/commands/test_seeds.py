@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 from retrain.commands import repro
@@ -21,11 +22,12 @@ def room(tmp_path) -> Path:
     return folder
 
 
-def test_seeds_and_shares(pair, room):
+def test_seeds_and_shares(pair, room, monkeypatch, capfd):
+    monkeypatch.setattr(tempfile, "tempdir", str(room))
     before = pair.runs("tiny_numbers")
     arguments = ("seeds", "tiny_numbers", "-n", "2", "--fractions", "0.5")
-    ended = pair.run("retrain", *arguments, TMPDIR=str(room), RETRAIN_TRACKING="here")
-    assert ended.returncode == 0, ended.said
+    ended = pair.retrain_here(*arguments)
+    assert ended.exit_code == 0, ended.output
     reports = pair.folder / "reports" / "tiny_numbers"
     found = json.loads((reports / "seeds.json").read_text())
     half, whole = found["shares"]
@@ -41,7 +43,7 @@ def test_seeds_and_shares(pair, room):
         "seed", "1", "2", "mean", "standard deviation", "least", "largest",
         "Learning curve: mean ± standard deviation", "share", "50 %", "100 %", "wrote reports/tiny_numbers/seeds.json",
     ]  # fmt: skip
-    assert ended.stderr.splitlines()[:4] == [
+    assert capfd.readouterr().err.splitlines()[:4] == [
         "seeds tiny_numbers: seed 1, 50 % of the train rows (1 of 4)",
         "seeds tiny_numbers: seed 2, 50 % of the train rows (2 of 4)",
         "seeds tiny_numbers: seed 1 (3 of 4)",
@@ -69,8 +71,8 @@ def test_seeds_and_shares(pair, room):
 
 def test_summary_of_repro_reads_the_spread(pair):
     path = pair.folder / "reports" / "tiny_sign" / "seeds.json"
-    ended = pair.run("retrain", "seeds", "tiny_sign", "-n", "2")
-    assert ended.returncode == 0, ended.said
+    ended = pair.retrain_here("seeds", "tiny_sign", "-n", "2", RETRAIN_TRACKING="off")
+    assert ended.exit_code == 0, ended.output
     assert len(pair.runs("tiny_sign")) == 1  # recording is off
     content = json.loads(path.read_text())
     content["shares"][0]["spread"]["accuracy"] |= {"deviation": 1.0}
