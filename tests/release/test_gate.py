@@ -165,8 +165,11 @@ def test_floors_without_champion(gated):
     assert "keeps to the floor" in close.stdout
     assert "which is within its 95 % interval" in close.stdout
     gate_of(gated, "first", "tiny_sign", drops={"accuracy": 0.1})
-    nothing = asked(gated, "tiny_sign").stdout
-    assert nothing.startswith("tiny_sign: pass: nothing was checked, because there is no champion and no floor.")
+    ledger.append(gated.folder, "former_sign", "promoted", {"model_sha256": "0" * 64})
+    nothing = asked(gated, "tiny_sign")
+    assert nothing.stdout.startswith("tiny_sign: pass: nothing was checked, because there is no champion and no floor.")
+    assert "releases/former_sign.jsonl has the champion of 'former_sign', which is not in params.yaml" in nothing.stderr
+    assert "former_sign" not in asked(gated, "tiny_sign", "--against", "first").stderr
     assert [entry["use"] for entry in ledger.read(gated.folder, "tiny_sign")] == [0, 0, 0]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from retrain import cli, environment
-from retrain.commands.gate import CODES, Shown
+from retrain.commands.gate import CODES, Shown, warn_of_former
 from retrain.evaluation.noninferiority import PASS
 from retrain.release import champions, gate, ledger
 from retrain.tracking import registry, store
@@ -37,6 +37,7 @@ def command(dataset: str, override: str) -> None:
         candidate, other, limits, pipeline = gate.subjects(workspace, dataset, None, Path(copies))
         proposal = champions.proposed(candidate, workspace, pipeline)
         client = store.connect()  # what can fail comes before the gate, because each answer is a use of the test rows
+        warn_of_former(workspace, other, None)
         decision = gate.decide(workspace, candidate, other, limits)
         if proposal.is_champion:
             version = champions.align(client, workspace, dataset)

@@ -1,6 +1,7 @@
 """`releases/<dataset>.jsonl`: what was asked of the test rows, and which model was in use when. It is kept in git."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from retrain.schema import Section
 from pydantic import ConfigDict, StringConstraints
 from pydantic_core import from_json
 
-__all__ = ["append", "champion", "last_change", "locked", "path_of", "read"]
+__all__ = ["append", "champion", "former", "last_change", "locked", "path_of", "read"]
 
 
 class Entry(Section):
@@ -103,3 +104,9 @@ def champion(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 def last_change(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The last entry that changed which model is in use; an empty one if there is none."""
     return next((entry for entry in reversed(entries) if entry["event"] in ("promoted", "demoted")), {})
+
+
+def former(folder: Path) -> list[str]:
+    """The datasets that have a champion, but are not in params.yaml: removed or renamed ones."""
+    names = sorted({path.stem for path in folder.glob("releases/*.jsonl")} - {*params.datasets(folder)})
+    return [name for name in names if re.fullmatch(schema.NAME, name) and champion(read(folder, name))]
