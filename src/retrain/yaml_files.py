@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.parser import ParserError
+from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.scanner import ScannerError
 
@@ -134,13 +135,19 @@ def invalid(error: MarkedYAMLError, where: str) -> RetrainError:
     return RetrainError(at(where, mark) if mark else where, f"is not valid YAML ({error.problem}{earlier})", hint)
 
 
+class Representer(RoundTripRepresenter):
+    """Writes null as a word. A class of its own, because ruamel.yaml keeps what is added to one for all writers, such as DVC's."""
+
+
+Representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
 def round_trip() -> YAML:
     """A reader and writer of YAML that keeps comments, order and line breaks."""
     yaml = YAML()
     yaml.width = 4096
     yaml.preserve_quotes = True
-    null = "tag:yaml.org,2002:null"
-    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(null, "null"))
+    yaml.Representer = Representer
     return yaml
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -441,3 +442,13 @@ def test_changed_values_are_not_read_again(tmp_path):
     (tmp_path / "params.yaml").write_text("datasets: {a: {list: [1]}}")
     params.content_of(tmp_path)["datasets"]["a"]["list"].append(2)
     assert params.content_of(tmp_path) == {"datasets": {"a": {"list": [1]}}}
+
+
+def test_null_is_a_word_in_our_files_and_others_write_it_as_before():
+    def written(yaml: YAML) -> str:
+        text = io.StringIO()
+        yaml.dump({"patience": None}, text)
+        return text.getvalue()
+
+    assert written(yaml_files.round_trip()) == "patience: null\n"
+    assert written(YAML()) == "patience:\n"
