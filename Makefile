@@ -88,7 +88,7 @@ doctor: setup  ## print versions, device, disk, store, remote and data
 ui: setup  ## open the runs in MLflow on 127.0.0.1:5000, or on PORT=number
 	@exec $(BIN)/retrain ui --port $${PORT:-5000}
 
-# Four processes for two cores: many tests wait for a server, a lock or a disk. A process that runs out of tests takes some from another.
+# At least four processes: many tests wait for a server, a lock or a disk. A process that runs out of tests takes some from another.
 test: setup-dev  ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 

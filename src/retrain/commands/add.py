@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import cli, environment, files, params, schema, yaml_files
-from retrain.errors import RetrainError
+from retrain.errors import RetrainError, printable
 from retrain.pipeline import dvc_yaml
 from retrain.pipeline.added_files import Fetched, check_copies, fetched, optional
 
@@ -32,8 +32,6 @@ FAR = 1.5
 """How much the share of a split may differ from what it should be, as a factor."""
 LISTED = 40
 """Columns that are printed."""
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Control characters, which a terminal would execute."""
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "\\t": "\t"}
 
 
@@ -90,7 +88,7 @@ def command(name: str, source: str, **options: Any) -> None:
             check_copies(workspace, sources)
         dataset, facts = inspected(name, file, test, options)
         for line in report(dataset, facts):
-            click.echo(CONTROL.sub("\N{REPLACEMENT CHARACTER}", line))
+            click.echo(printable(line))
         if options["dry_run"]:
             click.echo("\nparams.yaml would have:")
             from retrain.pipeline.blocks import block_lines

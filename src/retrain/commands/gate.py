@@ -12,7 +12,6 @@ from retrain.errors import printable
 from retrain.evaluation.noninferiority import CANNOT_DECIDE, FAIL, PASS, RELATIVE
 from retrain.release import gate, ledger
 from retrain.release.gate import Check, Decision
-from retrain.release.results import RecordedResult
 from retrain.text_tables import in_common, table
 
 import click
@@ -140,7 +139,8 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     with TemporaryDirectory(prefix="retrain-gate-") as copies:
         workspace = environment.workspace()
         candidate, other, limits, _ = gate.subjects(workspace, dataset, against, Path(copies))
-        warn_of_former(workspace, other, against)
+        if other is None:
+            warn_of_former(workspace)
         decision = gate.decide(workspace, candidate, other, limits)
     shown = f"{other.shown} ({other.revision.name})" if other else ""
     if as_json:
@@ -151,9 +151,9 @@ def command(dataset: str, against: str | None, *, as_json: bool, markdown: bool)
     sys.exit(CODES[decision.answer])
 
 
-def warn_of_former(workspace: Path, other: RecordedResult | None, against: str | None) -> None:
+def warn_of_former(workspace: Path) -> None:
     """Warn of champions that a model is not compared with, because its dataset may have had another name."""
-    for name in ledger.former(workspace) if other is None and against is None else ():
+    for name in ledger.former(workspace):
         fact = f"has the champion of '{name}', which is not in {params.FILE}"
         cli.warn(
             f"{ledger.path_of(name)} {fact}: if the dataset was renamed, give it back this name to compare with it"

@@ -37,7 +37,8 @@ def command(dataset: str, override: str) -> None:
         candidate, other, limits, pipeline = gate.subjects(workspace, dataset, None, Path(copies))
         proposal = champions.proposed(candidate, workspace, pipeline)
         client = store.connect()  # what can fail comes before the gate, because each answer is a use of the test rows
-        warn_of_former(workspace, other, None)
+        if other is None:
+            warn_of_former(workspace)
         decision = gate.decide(workspace, candidate, other, limits)
         if proposal.is_champion:
             version = champions.align(client, workspace, dataset)
