@@ -5,7 +5,7 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 __all__ = [
     "ADDRESS_SPACE",
@@ -183,9 +183,19 @@ def state_of(path: Path) -> tuple[int, int]:
 
 def loaded_files() -> list[Path]:
     """The files of the project's modules that this process has imported, some of which may be gone."""
-    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    places = [os.path.split(file) for file in loaded if file]  # thousands, of which a tenth as many folders
+    modules = list(sys.modules.items())  # thousands, of a few hundred packages
+    is_own = {
+        package: may_be_own(sys.modules.get(package)) for package in {name.partition(".")[0] for name, _ in modules}
+    }
+    loaded = {getattr(module, "__file__", None) for name, module in modules if is_own[name.partition(".")[0]]}
+    places = [os.path.split(file) for file in loaded if file]
     return sorted({folder / name for place, name in places if (folder := own_folder(place))})
+
+
+def may_be_own(package: ModuleType | None) -> bool:
+    """Whether a package is in the folder of the project's code, or in several folders."""
+    file = getattr(package, "__file__", None)
+    return file is None or own_folder(os.path.split(file)[0]) is not None
 
 
 @cache

@@ -374,9 +374,16 @@ class Table:
         kept = f"where rows.rowid not in ({', '.join(map(str, without))})" if without else ""
         # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
         queries = self.queries(self.expressions(**others, categories=categories, dates=dates), kept)
-        readers = [self.connection.cursor().sql(query).to_arrow_reader(rows) for query in queries]
+        readers = [self.beside().sql(query).to_arrow_reader(rows) for query in queries]
         for batches in zip(*readers, strict=True):
             yield typed(pd.concat([batch.to_pandas() for batch in batches], axis=1), categories, dates)
+
+    def beside(self) -> "duckdb.DuckDBPyConnection":
+        """Another connection to the table, which can be read at the same time."""
+        ((database,),) = self.connection.execute("select current_database()").fetchall()
+        other = self.connection.cursor()
+        other.execute(f"use {database}")
+        return other
 
     def expressions(
         self, *, texts: Sequence[str], categories: Sequence[str], numbers: Sequence[str], dates: Sequence[str]

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import itertools
 import json
 import re
 import shlex
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,10 @@ OBJECT = '{"x": 1, "y": "a"}'
 NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE")
 """The types of columns of JSON files with numbers, and of the numbers next to texts."""
 BACKSLASH = '\\"'
+SMALL = 1 << 20
+"""Bytes of a file that DuckDB reads faster than it starts."""
+SERIAL = itertools.count()
+"""Of the tables of small files."""
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
 NO_ROOM = ("Could not write file", "failed to offload")
@@ -166,23 +171,17 @@ def open_table(
         start, source = first_bytes(path), source_of(path, shown)
         check_is_rows(shown, first_bytes(path, LONGEST_START), source)
         kind = kind_of(Path(shown), start)
-        # With two threads, DuckDB may put the last line of JSON before the others if no line break ends it.
-        threads = 1 if kind == "json" else 2
-        settings: dict[str, Any] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "threads": threads,
-        }
+        is_small = path.stat().st_size < SMALL and not on_disk
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = str(Path(folder, "rows.duckdb")) if on_disk else ":memory:"
+        # With two threads, DuckDB may put the last line of JSON before the others if no line break ends it.
+        settings: dict[str, Any] = {"threads": 1 if kind == "json" else 2}
         limits = {"memory_limit": MEMORY, "temp_directory": folder} if on_disk else {}
         if kind != "parquet" and is_binary(start):
             raise RetrainError(shown, "is a binary file", "save the table as CSV, JSON lines or Parquet")
         try:
-            connection = stack.enter_context(duckdb.connect(place, config=settings | limits))
+            connection = stack.enter_context(small_database() if is_small else database(place, **settings | limits))
             connection.execute("set enable_progress_bar = false")
-            for name, change in (("composed", composed), ("sorted_json", sorted_json)):
-                connection.create_function(name, change, ["VARCHAR"], "VARCHAR")
             if kind == "parquet":
                 table = parquet_table(connection, path, shown, given, expected.section)
                 yield replace(table, source=source)
@@ -198,6 +197,36 @@ def open_table(
                 hint = limited if "too large" in fact else "make room, or set TMPDIR to a folder on another disk"
                 raise RetrainError(where, fact, hint) from None
             raise unreadable(path, shown, error) from None
+
+
+def database(place: str, **settings: Any) -> "duckdb.DuckDBPyConnection":
+    """A database with our own functions, which loads no extensions."""
+    import duckdb
+
+    config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, **settings}
+    connection = duckdb.connect(place, config=config)
+    for name, change in (("composed", composed), ("sorted_json", sorted_json)):
+        connection.create_function(name, change, ["VARCHAR"], "VARCHAR")
+    return connection
+
+
+@cache
+def of_small_files() -> "duckdb.DuckDBPyConnection":
+    """The database in which this process has the tables of small files. It has no threads of its own, so a fork may use it."""
+    return database(":memory:", threads=1)
+
+
+@contextmanager
+def small_database() -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A database for the table of a small file, next to others."""
+    name = f"small{next(SERIAL)}"
+    of_small_files().execute(f"attach ':memory:' as {name}")
+    try:
+        with of_small_files().cursor() as connection:
+            connection.execute(f"use {name}")
+            yield connection
+    finally:
+        of_small_files().execute(f"detach {name}")
 
 
 def check_is_rows(shown: str, start: bytes, source: str) -> None:
@@ -601,7 +630,7 @@ def malformed(table: Table, text: Path, error: Exception) -> RetrainError:
                     return RetrainError(f"{table.shown}, line {start + table.skipped}", fact, hint)
         except csv.Error as found:
             file.seek(0)
-            line = next(islice(file, found.args[0] - 1, None), "")
+            line = next(itertools.islice(file, found.args[0] - 1, None), "")
             place = f"{table.shown}, line {found.args[0] + table.skipped}"
             return RetrainError(place, *(by_backslash if BACKSLASH in line else bad_quote))
     if "unterminated quote" in str(error):

@@ -386,13 +386,14 @@ def has_labels(name: str) -> bool:
 
 def about_number(table: Table, target: Column) -> Iterator[str]:
     """Targets with few different numbers, or with one that is far from all others."""
-    number = table.number(target.name)
-    (distinct,) = table.ask(f"count(distinct {number})")
+    numbers = f"(select {table.number(target.name)} as x from rows)"
+    distinct, *extremes = table.ask("count(distinct x), min(x), max(x)", numbers)
     if distinct <= 10:
         yield f"the target has only {distinct} different numbers; if they are names of classes, add it with --predict label"
-    for extreme in table.ask(f"min({number}), max({number})"):
+    for extreme in extremes:
+        is_other = f"filter (x <> {extreme!r})"
         count, low, high = table.ask(
-            f"count(*) filter ({number} = {extreme!r}), min({number}) filter ({number} <> {extreme!r}), max({number}) filter ({number} <> {extreme!r})"
+            f"count(*) filter (x = {extreme!r}), min(x) {is_other}, max(x) {is_other}", numbers
         )
         if low is not None and count <= 2 and max(low - extreme, extreme - high) > 3 * (high - low) > 0:
             yield f"the target {number_text(extreme)} is far from all others: check its row, or try train.loss.name: huber"
