@@ -77,11 +77,13 @@ LONGEST_LINE = 1 << 25
 LARGEST_FILE = 1 << 34
 """Bytes of a file after decompression."""
 ENCODINGS = (
-    "cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr",
+    "cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256", "euc_jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
 """Encodings of other scripts than Latin that are tried on a file that is not UTF-8."""
 THAI = "cp874"
 """Few words of Chinese could be Thai too, so it is tried only on what can't be Chinese."""
+JAPANESE, PRIVATE = "cp932", re.compile("[\ue000-\uf8ff]")
+"""Shift-JIS with the signs of Windows, such as \u3231. It takes many bytes for signs of a user, which a text seldom has."""
 WESTERN = (
     "äöüßé", "åäöæøéèòóôü", "àâæçèéêëîïôœùûüÿ", "áéíñóúü¿¡", "àáâãçéêíóôõú", "àèéìîòù", "áèéêëíïóöúü", "áæðéíóöúýþ",
     "äöõüšž", "àçèéíïòóúü",
@@ -108,6 +110,8 @@ APART_IN_ALL = re.compile(rb'[\s",;]+')
 """What separates words in all encodings: none has it inside a letter of several bytes."""
 BEYOND, DIGIT = re.compile(rb"[\x80-\xff]"), re.compile(rb"\d")
 """A byte outside ASCII."""
+LETTER = re.compile(rb"[\x80-\xaf\xb4\xb6-\xb8\xba\xbb\xbf-\xff]")
+"""Such a byte, but for those of \u00b0, \u00b1, \u00b2, \u00b3, \u00b5 and others that Latin encodings have next to digits: several are a date or an amount of another script."""
 NEAR_LETTER = re.compile(rb".[\x80-\xff][A-Za-z\x80-\xff]|[A-Za-z\x80-\xff][\x80-\x9f\xc0-\xff].", re.DOTALL)
 """A byte next to a letter; at the end of a word, those of signs such as \u00b2 and \u00b0 tell nothing."""
 NAMED = 3
@@ -527,12 +531,14 @@ def likely_encoding(path: Path) -> str:
         return marked
     if is_utf8:
         return "utf-8"
-    foreign = len(BEYOND.findall(content))
-    words = [word for word in APART_IN_ALL.split(content) if len(BEYOND.findall(word)) > 1 and not DIGIT.search(word)]
+    parts = [word for word in APART_IN_ALL.split(content) if not DIGIT.search(word) or len(LETTER.findall(word)) > 3]
+    foreign = len(BEYOND.findall(b"".join(parts)))
+    words = [word for word in parts if len(BEYOND.findall(word)) > 1]
     # In other scripts than Latin, most letters are outside ASCII.
     if len(BEYOND.findall(b"".join(words))) <= max(FEWEST, FEW * len(content), foreign / 2):
         return latin_encoding(content)
     tried = [*LATIN, *ENCODINGS, *([] if is_in(content, "gb18030") else [THAI])]
+    tried += [] if PRIVATE.search(content.decode(JAPANESE, errors="ignore")) else [JAPANESE]
     best = from_bytes(b" ".join(words), cp_isolation=tried).best()
     return latin_encoding(content) if best is None or best.encoding in LATIN else best.encoding
 
