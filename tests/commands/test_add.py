@@ -698,7 +698,7 @@ def test_codes_of_no_answer_are_told(project, tmp_path):
         in said
     )
     hint = 'if that means a missing answer, set prepare.format.missing_in for each column, such as {"q1": ["98", "99"]}'
-    assert f"! far from the other values: 98 and 99 in 'q1': {hint}" in said
+    assert f"! unlike the other values: 98 and 99 in 'q1': {hint}" in said
     said = added(project, "survey", path, "--target", "y", "--missing", "98", "--missing", "99")
     assert "left out: nr (row numbers)" in said
     assert "99 in" not in said

@@ -723,6 +723,11 @@ def test_numbers_that_are_nearly_dates_are_told(tmp_path):
         (lambda x, _: f"{x // 2 * 10:.0f}-{x // 2 * 10 + 9:.0f}", True),
         (lambda x, _: f"${x / 10:.1f}M" if x > 10 else f"${x * 100:.0f}k", True),
         (lambda x, _: f"{x // 1:.0f}h {x % 1 * 60:.0f}m" if x > 2 else "1h 23m", True),
+        (lambda x, _: f"{x // 1:.0f}d {x % 1 * 24:.0f}h", True),
+        (lambda x, _: f"{x // 1:.0f} years {x % 1 * 12:.0f} mos.", True),
+        (lambda x, _: f"30x{x:.0f}x10 cm", True),
+        (lambda x, i: f"{x:.0f}MX{100 + i % 6}", False),
+        (lambda x, i: f"{x:.0f}{'ABCDEF'[i % 6]}{i % 7}{'GHIJK'[i % 5]}", False),
         (lambda x, _: f"0x{int(4 * x):x}", True),
         (lambda x, i: f"{x:.0f}{'ABCDEF'[i % 6]}", False),
         (lambda x, _: f"555-{1000 + 4 * int(x)}", False),
@@ -1203,13 +1208,86 @@ def test_months_are_dates(tmp_path, written, read):
         assert columns["when"].why == f"as you asked, dates from 2002-01-01 to 2006-12-01 ({written})"
 
 
-@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}Q{1}", "Q{1} {0}"])
-def test_quarters_are_told(tmp_path, written):
+@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}Q{1}", "Q{1} {0}", "{0}-W0{1}", "{0}W{1}", "KW 1{1}/{0}"])
+def test_quarters_and_weeks_are_told(tmp_path, written):
     rows = [f"{written.format(2000 + i // 4, 1 + i % 4)},{x}" for i, x in enumerate(X[:60])]
     _, _, odd, _ = looked_at(tmp_path, "when,y", rows)
     assert odd[0].endswith(
-        "look like quarters, but are not read as dates: write the first day of each, such as 2024-01-01"
+        "look like quarters or weeks, but are not read as dates: write the first day of each, such as 2024-01-01"
     )
+
+
+@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S"])
+def test_dates_of_sas_are_read(tmp_path, written):
+    rows = [f"{day.strftime(written).upper()},{x}" for day, x in zip(DAYS, X, strict=True)]
+    columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
+    assert (columns["when"].kind, columns["when"].date_format) == ("dates", written)
+
+
+@pytest.mark.parametrize(
+    ("added", "text"),
+    [
+        ({"annotation_id": 7, "annotator": 1, "created_at": "T10:00:00Z", "lead_time": 2.5}, True),
+        ({"_input_hash": 7, "_task_hash": 8, "_timestamp": 1_700_000_000}, True),
+        ({"created_at": "T10:00:00Z", "lead_time": 2.5}, False),
+    ],
+)
+def test_what_annotation_programs_add_is_left_out(tmp_path, added, text):
+    """Neither when a label was given nor how long that took is known of new rows."""
+    own = [
+        {
+            name: f"{day:%Y-%m-%d}{value}" if isinstance(value, str) else value + i * i % 97
+            for name, value in added.items()
+        }
+        for i, day in enumerate(DAYS)
+    ]
+    rows = [
+        json.dumps({"words": f"it is a {x:.1f} of them", **one, "y": "ab"[i % 2]})
+        for i, (x, one) in enumerate(zip(X, own, strict=True))
+    ]
+    columns, _, _, _ = looked_at(tmp_path, "y", rows, name="rows.jsonl", text="\n".join(rows))
+    used = {name for name, column in columns.items() if column.kind not in ("leave_out", "target")}
+    assert used == {"words"} | (set() if text else {*added})
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (lambda i: -1 if i % 3 else i, ["-1"]),
+        (lambda i: -8 if i % 5 == 0 else -9 if i % 11 == 0 else 700 + i, ["-9", "-8"]),
+        (lambda i: i % 29 - 1, []),
+        (lambda i: -42 if i % 3 else i, []),
+        (lambda i: i % 3 - 1, []),
+    ],
+)
+def test_negative_codes_among_positive_numbers_are_told(tmp_path, value, told):
+    columns, _, odd, _ = looked_at(tmp_path, "a,y", [f"{value(i)},{x}" for i, x in enumerate(X)])
+    assert [*columns["a"].no_answers] == told
+    assert any(line.startswith("unlike the other values: ") for line in odd) == bool(told)
+
+
+def test_a_class_for_rows_without_a_label_is_told(tmp_path):
+    for classes, told in ((4, True), (3, False)):
+        rows = [f"{x:.2f},{i % classes - 1}" for i, x in enumerate(X)]
+        columns, _, odd, _ = looked_at(tmp_path, "x,label", rows)
+        assert columns["label"].predict == ("label" if classes == 4 else columns["label"].predict)
+        assert any(line.startswith("-1 may stand for rows without a label") for line in odd) == told
+
+
+def test_codes_that_a_spreadsheet_has_rounded_are_told(tmp_path):
+    rows = [f"{4 + i % 5}.0{i % 7}646E+12,{1 + i % 9}.2E+{11 + i % 3},{x:.2f}" for i, x in enumerate(X)]
+    _, _, odd, _ = looked_at(tmp_path, "ean,gdp,y", rows)
+    assert [line for line in odd if "spreadsheet shows" in line] == [
+        "'4.00646E+12' in 'ean' has only the digits that a spreadsheet shows: if it is a code, export it again as a text"
+    ]
+
+
+def test_given_units_leave_others_to_be_found(tmp_path):
+    rows = [f"CHF {x:.2f} p.a.,{4 * x:.0f} m²,{x:.1f} kg" for x in X]
+    form = Format(units=("CHF", "p.a.", "kg"))
+    columns, guess, _, _ = looked_at(tmp_path, "rent,area,y", rows, form=form)
+    assert [column.kind for column in columns.values()] == ["target", "numbers", "numbers"]
+    assert guess.format.units_in == {"area": "m²"}
 
 
 @pytest.mark.parametrize("marker", ["0000-00-00", "NaT"])

@@ -391,7 +391,7 @@ def report(dataset: "Dataset", facts: Mapping[str, Any]) -> Iterator[str]:
     written += [f"decimal mark {form.decimal}"] if form.decimal != "." else []
     written += [f"{schema.shown(form.thousands)} between thousands"] if form.thousands else []
     units = sorted({*form.units, *dataset.format.units_in.values()})
-    written += [f"{' and '.join(units)} left out of numbers"] if units else []
+    written += [f"{schema.enumerated(units)} left out of numbers"] if units else []
     notes = "".join(f"; {note}" for note in (*written, *guess.notes))
     yield f"{dataset.title}: {dataset.rows:,} rows, {len(dataset.columns)} columns{notes}"
     yield ""

@@ -413,7 +413,7 @@ def numbers_written(table: Table, given: Format) -> tuple[Format, str]:
     Returns:
         The format, and the note; empty if there is nothing to say.
     """
-    units = {} if given.units else units_of(table)
+    units = {name: sign for name, sign in units_of(table).items() if sign not in given.units}
     given = given.model_copy(update={"units_in": units})
     texts = [(place, name) for place, name in enumerate(table.names) if schema.column_name(name) not in table.pointed]
     shares_in = shares_of(table, [place for place, _ in texts], given)

@@ -22,7 +22,7 @@ from retrain.data.inspection.number_columns import (
     two_marks,
 )
 from retrain.data.inspection.several_values import several_choices, several_values
-from retrain.data.inspection.word_columns import amounts, word_column
+from retrain.data.inspection.word_columns import amounts, recorded, word_column
 from retrain.data.sql_table import Table, literal
 from retrain.errors import RetrainError
 
@@ -83,9 +83,10 @@ def column_of(column: Look, wish: str | None) -> Column:
     """What an input column holds."""
     if wish is not None:
         return as_wished(column, wish)
-    if not column.filled or INDEX.fullmatch(column.name):
+    is_recorded = column.name in recorded(column.table)
+    if not column.filled or is_recorded or INDEX.fullmatch(column.name):
         why = "an index that pandas has written" if column.filled else "empty"
-        return column.column("leave_out", why)
+        return column.column("leave_out", "how the label was given, which new rows don't have" if is_recorded else why)
     if column.distinct == 1 and not column.missing:
         return column.column("leave_out", f"always {shown(column.fact('min(v)')[0])}")
     if column.is_numeric:
@@ -166,6 +167,7 @@ def target_column(column: Look, predict: str | None) -> Column:
         if len(classes) > 2 and not (long or LABEL.search(column.name)):
             why += "; if they are counts, add --predict number"
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
+        no_label = "-1 may stand for rows without a label, but is a class: if they have none, add --missing -1"
         return column.column(
             "target",
             why + far + column.missing_if({text: column.odd[text] for text in markers}),
@@ -173,6 +175,9 @@ def target_column(column: Look, predict: str | None) -> Column:
             rename=names if len(names) > len(classes) else {},
             markers=markers,
             sentinels=sentinels,
+            doubts=(no_label,)
+            if values[:1] == [-1] and values == list(range(-1, len(values) - 1)) and values[3:]
+            else (),
         )
     return of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
 

@@ -20,15 +20,15 @@ ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
 LONG_YEARS = (
     *(order.replace("/", sign) for sign in "/.-" for order in ORDERS),
     *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d. %m. %Y"),
-    *("%b %d %Y", "%B %d %Y", "%b-%d-%Y"),
+    *("%b %d %Y", "%B %d %Y", "%b-%d-%Y", "%d%b%Y"),
 )
 DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 ZONED = (
     *("%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %z %Y"),
-    *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z"),
+    *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z", "%d%b%Y:%H:%M:%S"),
 )
-"""Times with an offset, as mails, servers and Twitter write them."""
+"""Times as mails, servers, Twitter and SAS write them, most of them with an offset."""
 MONTHS = ("%b %Y", "%B %Y", "%b-%Y", "%Y %b", "%Y %B", "%Y-%b", "%YM%m")
 KNOWN = (*(day + time for day in DATES for time in TIMES), *ZONED, *MONTHS)
 SHORT = ("%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%Y:%m", "%b-%y")
@@ -53,8 +53,9 @@ ALIKE = (
     r"regexp_matches(v, '\d.*[/. -].*\d:\d\d')",  # with a time of day; but no duration such as 1:02:03
 )
 """What values are like that people read as dates."""
-QUARTER, FEW_QUARTERS = r"(?i)(19|20)\d\d[ :-]?Q[1-4]|Q[1-4][ -](19|20)\d\d", 10
-"""A quarter of a year; and how many different ones can be learned as categories."""
+WEEK = r"([CK]?W|[CK]W )([0-4]?\d|5[0-3])"
+QUARTER, FEW_QUARTERS = rf"(?i)(19|20)\d\d[ :-]?(Q[1-4]|{WEEK})|(Q[1-4]|{WEEK})[ /-](19|20)\d\d", 10
+"""A quarter or a week of a year; and how many different ones can be learned as categories."""
 CODE, MOST_WORDS = r"^\p{L}+[-_/]?\d", 100
 """Such as INV-2024-01-15; and the different words around dates, such as months and days of the week."""
 UNIX = re.compile(r"\d{9,19}(\.\d+)?")
@@ -184,7 +185,7 @@ def almost_dates(column: Look) -> tuple[str, ...]:
         column.sample,
     )
     if quarters > MOSTLY and column.distinct > FEW_QUARTERS:
-        fact = f"values in {shown(column.name)} such as {shown(quarter)} look like quarters, but are not read as dates"
+        fact = f"values in {shown(column.name)} such as {shown(quarter)} look like quarters or weeks, but are not read as dates"
         return (f"{fact}: write the first day of each, such as 2024-01-01",)
     if share <= MOSTLY or words > MOST_WORDS or column.distinct <= FEW_CLASSES:
         return ()

@@ -35,8 +35,9 @@ __all__ = [
 
 
 OWNERS = "account|case|client|customer|employee|item|member|order|patient|person|product|student|subject|ticket|user"
+NUMBERS = "mrn|ssn|ean|gtin|upc|isbn|issn|barcode"
 IDENTIFIER = re.compile(
-    rf"(?i:(^|[_ .-]|^({OWNERS}))id$|^id([_ .-]|$)|^index$|(^|[_ .-])hash$)|(?<=[a-z])(I[dD]|Hash)$"
+    rf"(?i:(^|[_ .-]|^({OWNERS}))id$|^id([_ .-]|$)|^index$|(^|[_ .-])hash$|^({NUMBERS})$)|(?<=[a-z])(I[dD]|Hash)$"
 )
 NUMBERED = re.compile(r"(?<=[a-z])(No|Nr|Num|Number)$|(?i:[_ .-](no|nr|num|number)\.?$)")
 """What a column is called that may number the rows."""
@@ -55,6 +56,8 @@ SENTINEL, NINES = re.compile(rf"-\d+|-?([789])\1+(\.\1+)?|{FILL}"), re.compile(r
 """What numbers look like that stand for a missing one; and those for which it is enough that all others are positive."""
 EVEN_ONCE, OFTEN = re.compile(rf"-999+(\.9+)?|{FILL}"), 5
 """Those of which a single row is enough; and the rows with any other."""
+MISSING_CODE = re.compile(r"-(\d|99?\d?|[678]{2})")
+"""The negative numbers that stand for a missing one among numbers from 0."""
 MOST_SENTINELS = 3
 """Numbers at an end of a column of which each may stand for a missing one."""
 PHONE = re.compile(r"phone|mobile|(^|[_ .])(tel|fax)([_ .]|$)", re.IGNORECASE)
@@ -68,6 +71,8 @@ SHORTER, LONGER = r"\d+|\d+\.\d*[1-9]", r"\d+[eE]\d+|\d+\.\d*[1-9]0+"
 """Spellings of one number that versions and codes have side by side: 1000 and 1E3, 3.1 and 3.10."""
 EXPONENT, USUAL = r"\d+[eE]\d+", r".*([eE][+-]|\..*[eE]).*"
 """A number such as 12e3, which may be a code, and how programs write powers of ten: 1e+06 and 1.2E4."""
+ROUNDED = r"\d(\.\d{1,5})?E\+1[1-9]"
+"""A number of at least twelve digits as Excel saves it when its cell shows only the first ones, such as 4.00646E+12."""
 LONG_NUMBER = r"[+-]?\d{16,}"
 """A whole number with so many digits that it may be read as its neighbour."""
 TIMES, UNITS_OF_TIME = (946684800, 2145916800), {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -188,7 +193,7 @@ def of_numbers(
             *(seconds(column) if high > TIMES[0] and not dated else ()),
             *(serials(column) if SERIALS[0] <= low and high <= SERIALS[1] else ()),
         ),
-        no_answers=() if sentinels else no_answers(column),
+        no_answers=() if sentinels else no_answers(column) or alone(column),
         **more,
     )
 
@@ -204,6 +209,14 @@ def codes(column: Look, option: str) -> Iterator[str]:
     for short, long in column.select(pairs, tail) if has_longer and not column.is_varied else []:
         yield f"{short} and {long} in {shown(column.name)} are read as one number: if they are versions or codes, add {option}"
         return
+    (lengths,) = (
+        column.fact(f"count(distinct right(v, 2)) filter (regexp_full_match(v, {literal(ROUNDED)}))")
+        if others
+        else (0,)
+    )
+    if lengths == 1 and others == column.numbers:
+        fact = f"{shown(column.fact('min(v)')[0])} in {shown(column.name)} has only the digits that a spreadsheet shows"
+        yield f"{fact}: if it is a code, export it again as a text"
     if first and not others:
         yield f"{first} in {shown(column.name)} is read as {number_text(float(first))}: if it is a code, add {option}"
 
@@ -307,6 +320,18 @@ def no_answers(column: Look) -> tuple[str, ...]:
     others = {text: x for text, x in spelt.items() if x not in answers}
     fits = all(x == round(x) for x in answers) and all(NO_ANSWER.fullmatch(f"{x:g}") for x in others.values())
     return tuple(others) if fits and len(answers) > 2 else ()
+
+
+def alone(column: Look) -> tuple[str, ...]:
+    """The only negative numbers, such as -1, of a column of many others, if none of these is as frequent: they may mean a missing one."""
+    if column.distinct <= FEW_CLASSES or column.ends[0] >= 0:
+        return ()
+    rows = column.select("x, count(*), any_value(v)", f"where x < 0 group by 1 order by 1 limit {MOST_SENTINELS + 1}")
+    if len(rows) > MOST_SENTINELS or not all(MISSING_CODE.fullmatch(f"{x:.12g}") for x, _, _ in rows):
+        return ()
+    (most,) = column.ask("max(n)", "(select count(*) as n from looked where x >= 0 group by x)")
+    often = max(OFTEN, most or 0)
+    return tuple(text for _, _, text in rows) if max(count for _, count, _ in rows) > often else ()
 
 
 def sentinels_of(column: Look) -> tuple[tuple[str, ...], str]:

@@ -162,7 +162,7 @@ def about_columns(columns: Sequence[Column]) -> Iterator[str]:
         values = "; ".join(f"{schema.enumerated(own.no_answers)} in {shown(own.name)}" for own in unanswered[:NAMED])
         first = json.dumps({unanswered[0].name: unanswered[0].no_answers}, ensure_ascii=False)
         hint = f"if that means a missing answer, set prepare.format.missing_in for each column, such as {first}"
-        yield f"far from the other values: {values}: {hint}"
+        yield f"unlike the other values: {values}: {hint}"
     yield from about_scattered([column for column in columns if column.scattered and not column.doubts])
     if spelt := [column for column in columns if column.spellings]:
         values = "; ".join(f"{schema.some_of(column.spellings)} in {shown(column.name)}" for column in spelt[:NAMED])

@@ -13,7 +13,7 @@ from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
 from retrain.data.repairs import one_spelling, plain
 from retrain.data.sql_table import Table, literal
 
-__all__ = ["ACCEPT", "IGNORE", "NO", "REJECT", "YES", "alike", "amounts", "verdicts", "word_column"]
+__all__ = ["ACCEPT", "IGNORE", "NO", "REJECT", "YES", "alike", "amounts", "recorded", "verdicts", "word_column"]
 
 
 WORDS = 3.0
@@ -26,7 +26,12 @@ RANGE = r"\d{1,3} ?[\x{2013}-] ?\d{1,3}"
 QUOTED, FORTRAN = r"[\x27\x{2018}\x{2019}`][+-]?\d[\d.,]*", r"[+-]?\d*\.?\d+[dD][+-]?\d+"
 DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{ff10}-\x{ff19}][\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*"
 """A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in Arabic, Persian, Hindi or wide digits."""
-AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*|{QUOTED}|{FORTRAN}|{DIGITS}"
+PARTS, SIZES = (
+    r"(\d[\d.,]*\s?\p{L}{1,7}\.?,?\s?){2,4}",
+    r"\d[\d.,]*(\s?([cm]?m|in|ft)?\s?[xX\x{d7}*]\s?\d[\d.,]*)+(\s?\p{L}{1,6})?",
+)
+"""Several numbers with their units, such as 3d 4h; and sizes such as 30x20x10 cm."""
+AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*|{QUOTED}|{FORTRAN}|{DIGITS}|{PARTS}|{SIZES}"
 """A number with something behind it, such as 85m2, a range such as 20-29, a hexadecimal number, or several numbers such as 1:23."""
 MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
@@ -34,6 +39,17 @@ YES, NO = ("yes", "y", "true", "t", "1", "1.0"), ("no", "n", "false", "f", "0", 
 WHOLE_WORDS = frozenset(("yes", "no", "true", "false"))
 ANSWER, ACCEPT, REJECT, IGNORE = "answer", "accept", "reject", "ignore"
 """What a column is called that has the verdicts of an annotator, and its values, as Prodigy exports them."""
+RECORDED = (
+    (
+        frozenset(("annotation_id", "lead_time")),
+        frozenset(("annotation_id", "annotator", "created_at", "lead_time", "updated_at")),
+    ),
+    (
+        frozenset(("_input_hash", "_task_hash")),
+        frozenset(("_annotator_id", "_input_hash", "_session_id", "_task_hash", "_timestamp", "_view_id")),
+    ),
+)
+"""Columns by which exports of Label Studio and Prodigy show, and those that tell how a label was given."""
 
 JOINTS = re.compile(r"(?<=[^\W\d_]{2})[\s_-]+(?=[^\W\d_]{2})|(?<=[^\W\d_]{2})\.$")
 """Signs between words, and a point at the end, with letters around them: they seldom tell values apart."""
@@ -48,6 +64,11 @@ def verdicts(table: Table, name: str) -> dict[str, int]:
     cell = f"c{table.names.index(name)}"
     counts = dict(table.select(f"{cell}, count(*)", f"where {cell} <> '' group by 1 order by 1 limit 4"))
     return counts if ACCEPT in counts and len(counts) > 1 and counts.keys() <= {ACCEPT, REJECT, IGNORE} else {}
+
+
+def recorded(table: Table) -> frozenset[str]:
+    """The columns that an annotation program adds to each label: who gave it, when, and how long that took."""
+    return frozenset().union(*(names for keys, names in RECORDED if keys <= {*table.names}))
 
 
 def word_column(column: Look) -> Column:
