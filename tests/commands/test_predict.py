@@ -199,6 +199,16 @@ def test_headers_are_no_texts(elsewhere):
         assert [json.loads(line) for line in ended.stdout.splitlines()][1:] == expected
 
 
+def test_rows_in_json_are_no_texts(elsewhere):
+    row, other = '{"text": "some words", "id": 3}', '{"words": "some words"}'
+    rest = "looks like a row in JSON, but is answered like a text; a table needs --file rows.csv, or --file -"
+    for texts, stdin, where in (([row], "", "the first text"), ([], row, "standard input, line 1")):
+        ended = predicted(elsewhere, "tiny_news", *texts, stdin=stdin)
+        assert (ended.exit_code, ended.stderr.splitlines()[0]) == (0, f"Warning: {where}: {rest}")
+    assert predicted(elsewhere, "tiny_news", other).stderr == ""
+    assert "JSON" not in predicted(elsewhere, "tiny_news", "--file", "-", stdin=row + "\n").stderr
+
+
 def test_the_name_of_a_file_is_no_text(elsewhere):
     (elsewhere.folder / "my rows.txt").write_text("a\n")
     fact = "my rows.txt is a file, but its name is taken as a text; to answer its rows: --file 'my rows.txt'"
@@ -677,6 +687,9 @@ def test_numbers_without_their_unit_are_told(tmp_path):
     ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.csv")])
     fact = "column 'a': 1 of 3 rows, such as 0.10, lack the '%' of the training file; 0.10 counts as 0.10 %"
     assert ended.stderr == f"Warning: {tmp_path / 'rows.csv'}, {fact}\n"
+    (tmp_path / "rows.csv").write_text("a,level\n9a,3.0\n2%,3.0\n0.10,3.0\n0,3.0\n")
+    ended = CliRunner().invoke(predict.command, [str(folder), "--file", str(tmp_path / "rows.csv"), "--skip"])
+    assert f"Warning: {tmp_path / 'rows.csv'}, {fact}\n" in ended.stderr
 
 
 @pytest.mark.parametrize(

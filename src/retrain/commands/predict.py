@@ -1,5 +1,6 @@
 """`retrain predict`: reads raw rows and prints a line of JSON for each."""
 
+import json
 import os
 import shlex
 import shutil
@@ -116,9 +117,11 @@ def answer_texts(model: "Model", lines: Iterator[str], write: Write, source: str
     """
     unfamiliar = Unfamiliar(model.encoder)
     for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
+        answered = "but is answered like a text; a table needs --file rows.csv, or --file -"
         if number == 0 and source and looks_like_header(some[0], model):
-            fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
-            cli.warn(f"{source}, line 1: {fact}")
+            cli.warn(f"{source}, line 1: looks like a header, {answered}")
+        if number == 0 and is_object(some[0], model):
+            cli.warn(f"{f'{source}, line 1' if source else 'the first text'}: looks like a row in JSON, {answered}")
         columns = model.encoder.rows_of_texts(some)
         write(answers(model, columns))
         unfamiliar.add(columns)
@@ -143,6 +146,15 @@ def is_table(rows: RowFile, model: "Model") -> bool:
 def looks_like_header(line: str, model: "Model") -> bool:
     """Whether a text is the name of a column of the model, or the header of a table."""
     return schema.column_name(line) in model.encoder.columns or is_header(line, model)
+
+
+def is_object(line: str, model: "Model") -> bool:
+    """Whether a text is a row in JSON with a column of the model."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and not {*map(schema.column_name, row)}.isdisjoint(model.encoder.columns)
 
 
 def is_header(line: str, model: "Model") -> bool:

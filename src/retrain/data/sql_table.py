@@ -237,13 +237,15 @@ class Table:
         number = f"coalesce(try_cast({value} as double), {negative})"
         return f"(case when abs({number}) <= {LARGEST} and not contains({value}, '_') then {number} end)"
 
-    def without_unit(self, name: str) -> tuple[int, str | None]:
-        """How many numbers of a column lack its unit, although it is in `prepare.format.units_in`; and the first.
+    def without_unit(self, name: str, without: Collection[int] = ()) -> tuple[int, str | None]:
+        """How many numbers of a column lack its unit, although it is in `prepare.format.units_in`; and the first. Some rows don't count.
 
         Zero needs none. Numbers of JSON and Parquet need none either, unless all may be shares, such as 0.1 for 10 %.
         """
         value, unit, is_number = self.value(name), self.format.units_in[name], self.is_pointed(name)
-        lacking = f"where not contains({value}, {literal(unit)}) and regexp_matches({value}, '[1-9]')"
+        lacking = (
+            f"{others_than(without)} and not contains({value}, {literal(unit)}) and regexp_matches({value}, '[1-9]')"
+        )
         shares = f"(select bool_and(abs(try_cast({value} as double)) <= 1) from rows where {is_number})"
         told = f"(not {is_number} or {shares if unit == '%' else 'false'})"
         return self.select(f"count(*), first({value} order by rowid)", f"{lacking} and {told}")[0]
@@ -271,11 +273,12 @@ class Table:
         value = self.value(name)
         return time_of(value, self.format.dates_of(name), is_clock=self.format.has_clocks(name))
 
-    def offsets(self, name: str) -> tuple[int, int]:
-        """How many values of a column of dates have an offset from UTC, and how many have none."""
+    def offsets(self, name: str, without: Collection[int] = ()) -> tuple[int, int]:
+        """How many values of a column of dates have an offset from UTC, and how many have none. Some rows don't count."""
         value = self.value(name)
         has_offset = f"regexp_matches({value}, {literal(WITH_OFFSET)})"
-        return self.select(f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})")[0]
+        counts = f"count(*) filter ({has_offset}), count(*) filter (not {has_offset})"
+        return self.select(counts, others_than(without))[0]
 
     def has_offsets(self, name: str) -> bool | None:
         """Whether the values of a column of dates have an offset from UTC, apart from a few odd ones; None if more differ, or there are none."""
@@ -363,7 +366,7 @@ class Table:
     def frames(
         self,
         rows: int,
-        without: Sequence[int],
+        without: Collection[int],
         categories: Sequence[str],
         dates: Sequence[str],
         **others: Sequence[str],
@@ -371,7 +374,7 @@ class Table:
         """The rows of `frame` in parts of at most `rows` rows, in their order, without those that `unreadable` has found."""
         import pandas as pd
 
-        kept = f"where rows.rowid not in ({', '.join(map(str, without))})" if without else ""
+        kept = others_than(without)
         # Without `order by`, which would sort all rows: DuckDB keeps the order in which they were inserted.
         queries = self.queries(self.expressions(**others, categories=categories, dates=dates), kept)
         readers = [self.beside().sql(query).to_arrow_reader(rows) for query in queries]
@@ -461,6 +464,11 @@ class Table:
                 return [] if self.is_array else [number for number, line in enumerate(file, start=1) if line.strip()]
             found = records(file, *self.reading, single=len(self.names) == 1)
             return [start + self.skipped for start, _ in found][self.has_header :]
+
+
+def others_than(rows: Collection[int]) -> str:
+    """The condition of all rows but some."""
+    return f"where rows.rowid not in ({', '.join(map(str, rows))})" if rows else "where true"
 
 
 def typed(table: "pd.DataFrame", categories: Sequence[str], dates: Sequence[str]) -> "pd.DataFrame":

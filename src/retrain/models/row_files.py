@@ -95,8 +95,8 @@ class OpenRows:
         """What only the whole file shows of values that the model does not know; `add` counts the others."""
         model, table = self.model, self.table
         names = [name for name in self.written.units_in if name in model.encoder.columns]
-        bare = {name: found for name in names if (found := table.without_unit(name))[0]}
-        zones = {name: table.offsets(name) for name in model.encoder.columns if name in model.offsets}
+        bare = {name: found for name in names if (found := table.without_unit(name, self.unreadable))[0]}
+        zones = {name: table.offsets(name, self.unreadable) for name in model.encoder.columns if name in model.offsets}
         return Unfamiliar(
             model.encoder, units=self.written.units_in, bare=bare, offsets=model.offsets, zones=zones, gaps=model.gaps
         )
