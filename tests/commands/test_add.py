@@ -438,6 +438,7 @@ def test_dry_run_looks_at_new_rows_of_a_dataset(project, tmp_path):
         (["Diabetes", "homes.csv", "--target", "price"], "dataset 'Diabetes' differs from 'diabetes' only in case"),
         (["20news", "homes.csv", "--target", "price"], "params.yaml: datasets: '20news' can't be the name of a dataset"),
         (["homes", "homes.csv", "--target", "prize"], "column 'prize' does not exist; did you mean 'price'?"),
+        (["homes", "homes.csv", "--target", "-1"], "column '-1' does not exist; the first line counts as the header: give a name, or add --no-header if it is a row"),
         (["homes", "homes.csv", "--target", "country"], "homes.csv has a single class in 'country'; add rows"),
         (["homes", "homes.csv", "--target", "price", "--group", "price"], "--group: 'price' is also the target; choose"),
         (["homes", "homes.csv", "--target", "price", "--group", "town", "--time", "sold"], "--group can't be combined with --time: only one of them can decide the splits; remove --time"),

@@ -1217,8 +1217,8 @@ def test_quarters_and_weeks_are_told(tmp_path, written):
     )
 
 
-@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S"])
-def test_dates_of_sas_are_read(tmp_path, written):
+@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S", "%a %b %d %Y"])
+def test_dates_of_sas_and_browsers_are_read(tmp_path, written):
     rows = [f"{day.strftime(written).upper()},{x}" for day, x in zip(DAYS, X, strict=True)]
     columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
     assert (columns["when"].kind, columns["when"].date_format) == ("dates", written)

@@ -329,7 +329,10 @@ def column_named(given: str, guess: "Guess") -> str:
         fact = f"does not exist: the file has no header and {len(names)} columns"
         hint = f"give a number from 1 to {len(names)}, or -1 for the last column"
         raise RetrainError(f"column '{given}'", fact, hint)
-    raise RetrainError(f"column '{given}'", "does not exist", schema.nearest(given, list(filter(None, names))))
+    nearest = schema.nearest(given, list(filter(None, names)))
+    if re.fullmatch(r"-\d+", given):
+        nearest = f"the first line counts as the header: give a name, or add --no-header if it is a row ({nearest})"
+    raise RetrainError(f"column '{given}'", "does not exist", nearest)
 
 
 def wished_kinds(
