@@ -96,9 +96,15 @@ def test_sync_of_all_commits_reads_the_cache(forgotten):
     assert ended.exit_code == 0, ended.output
     assert "models/tiny_sign of commit " in ended.stderr
     assert (
-        ended.stdout.splitlines()[-1]
-        == "1 results are recorded; 1 are not in DVC's cache (run: dvc fetch --all-commits)"
+        ended.stdout.splitlines()[-1] == "1 result is recorded; 1 is not in DVC's cache (run: dvc fetch --all-commits)"
     )
+    shutil.rmtree(forgotten.folder / "models")
+    ended = forgotten.retrain_here("sync", "tiny_sign")
+    assert ended.stderr == (
+        "sync tiny_sign: models/tiny_sign of the working tree is not in DVC's cache; "
+        "run: dvc pull --with-deps plot@tiny_sign, or make repro DATASET=tiny_sign\n"
+    )
+    assert ended.stdout == "0 results are recorded; 1 is not in DVC's cache\n"
 
 
 def test_training_only_commit_hides_no_evaluation(forgotten):
@@ -129,7 +135,7 @@ def test_unreadable_result_makes_no_run(forgotten):
     (forgotten.folder / "dvc.lock").write_text(lock)
     forgotten.commit()
     ended = forgotten.retrain_here("sync", "--all-commits", "tiny_sign")
-    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (0, "1 results are recorded")
+    assert (ended.exit_code, ended.stdout.splitlines()[-1]) == (0, "1 result is recorded")
 
 
 TWICE = """

@@ -171,7 +171,7 @@ def test_a_stop_answers_what_has_arrived(folder, tmp_path, number):
         assert [one.result().status_code for one in large] == [200] * 3
         assert service.process.wait(timeout=60) == 0
         last = service.log().splitlines()[-1]
-        assert last.endswith("stopped; no requests in flight left unanswered")
+        assert last.endswith("stopped; all requests have been answered")
         with pytest.raises(requests.ConnectionError):
             service.post(BODY)
 

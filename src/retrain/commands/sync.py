@@ -65,7 +65,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
     finder = OutputFinder.of(workspace)
-    tally = Tally()
+    tally = Tally(all_commits)
     for found in recorded_results(
         workspace, dataset, revisions(workspace) if all_commits else [Revision(workspace, "")]
     ):
@@ -77,7 +77,9 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             lacking = collect(outputs, found.revision, finder, Path(folder))
             if lacking:
                 tally.missing.add(found.trained)
-                say(f"sync {found.dataset}: {lacking} of {found.revision.name} is not in DVC's cache")
+                name = found.dataset
+                get = "" if all_commits else f"; run: dvc pull --with-deps plot@{name}, or make repro DATASET={name}"
+                say(f"sync {found.dataset}: {lacking} of {found.revision.name} is not in DVC's cache{get}")
                 continue
             run = run_of(client, found, Result(found.dataset, Path(folder), stages))
         if run:
@@ -94,6 +96,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
 class Tally:
     """The outcome for all results, by what identifies them."""
 
+    all_commits: bool
     missing: set[tuple[Entry, ...]] = field(default_factory=set)
     unreadable: set[tuple[Entry, ...]] = field(default_factory=set)
     done: dict[tuple[Entry, ...], dict[str, LockedStage]] = field(default_factory=dict)
@@ -114,8 +117,10 @@ class Tally:
 
     def __str__(self) -> str:
         lost, odd = (len(found - self.done.keys()) for found in (self.missing, self.unreadable))
-        missing = f"; {lost} are not in DVC's cache (run: dvc fetch --all-commits)" if lost else ""
-        return f"{len(self.done)} results are recorded{missing}" + (f"; {odd} can't be read" if odd else "")
+        done, get = len(self.done), " (run: dvc fetch --all-commits)" if self.all_commits else ""
+        missing = f"; {lost} {'is' if lost == 1 else 'are'} not in DVC's cache{get}" if lost else ""
+        recorded = "1 result is" if done == 1 else f"{done} results are"
+        return f"{recorded} recorded{missing}" + (f"; {odd} can't be read" if odd else "")
 
 
 def say(line: str) -> None:

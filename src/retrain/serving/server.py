@@ -111,4 +111,5 @@ def run(
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(serve())
     count = app.unanswered
-    log(f"stopped; {count or 'no'} request{'s' * (count != 1)} in flight left unanswered")
+    outcome = f"{count} request{'s' * (count != 1)} got the status 503 instead of an answer"
+    log(f"stopped; {outcome if count else 'all requests have been answered'}")
