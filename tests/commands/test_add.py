@@ -350,6 +350,19 @@ def test_remove_undoes_add(project, tmp_path):
     assert not (project.folder / "data/raw/homes").exists()
 
 
+@pytest.mark.parametrize("empty", ["", "datasets:\n", "datasets: {}  # none yet\n"])
+def test_the_first_dataset_is_added(project, tmp_path, empty):
+    parameters, pipeline = project.folder / "params.yaml", project.folder / "dvc.yaml"
+    defaults = parameters.read_text().partition("datasets:\n")[0]
+    stages = pipeline.read_text().partition("plots:\n")[0]
+    parameters.write_text(defaults + empty)
+    pipeline.write_text(stages + ("plots: []\nartifacts: {}\n" if empty else ""))
+    added(project, "homes", str(write(tmp_path / "homes.csv", homes())), "--target", "price")
+    assert parameters.read_text().startswith(defaults)
+    checked = project.retrain_here("check")
+    assert (checked.exit_code, checked.stdout) == (0, "homes: ok\n")
+
+
 def at_once(project: Project, *commands: tuple[str, ...]) -> list[Finished]:
     """Run some `retrain` commands at the same time."""
     with ThreadPoolExecutor() as pool:

@@ -79,7 +79,7 @@ def command(name: str, source: str, **options: Any) -> None:
     To undo it: `retrain remove NAME`.
     """
     workspace = environment.workspace()
-    is_look = options["dry_run"] and name in params.datasets(workspace)  # at new rows of a dataset
+    is_look = options["dry_run"] and name in known_datasets(workspace)  # at new rows of a dataset
     if not is_look:
         check_name(workspace, name)
     with fetched(workspace, name, source) as file, optional(workspace, name, options["test_file"]) as test:
@@ -103,9 +103,16 @@ def command(name: str, source: str, **options: Any) -> None:
     click.echo(f"Next: make repro DATASET={name}")
 
 
+def known_datasets(workspace: Path) -> Mapping[str, Any]:
+    """The blocks of all datasets, which may be none: this command writes the first one, too."""
+    content = params.content_of(workspace)
+    is_empty = isinstance(content, Mapping) and not content.get("datasets")
+    return {} if is_empty else params.datasets(workspace)
+
+
 def check_name(workspace: Path, name: str) -> None:
     """Raise RetrainError if a dataset can't have this name, or has it already."""
-    known = params.datasets(workspace)
+    known = known_datasets(workspace)
     params.check_name(name)
     if name in known:
         rows = f"if the file has new rows, look at them with --dry-run, and replace its file in data/raw/{name}/"
@@ -428,8 +435,7 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
     from retrain.pipeline.blocks import artifact_lines, artifact_name, block_lines, card, plot_lines
 
     card_path = workspace / "data" / "raw" / dataset.name / "README.md"
-    block = (workspace / params.FILE).read_text(encoding="utf-8")
-    pipeline = (workspace / dvc_yaml.FILE).read_text(encoding="utf-8")
+    block, pipeline = (open_sections((workspace / file).read_text("utf-8")) for file in (params.FILE, dvc_yaml.FILE))
     new_block = yaml_files.with_item(block, "datasets", block_lines(dataset))
     check_block(block, new_block, dataset.name)
     new_pipeline = yaml_files.with_item(pipeline, "plots", plot_lines(dataset))
@@ -458,8 +464,13 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
     return [*shown, *new]
 
 
+def open_sections(text: str) -> str:
+    """The text of a YAML file in which an empty section, such as `datasets: {}`, can take an item in block style."""
+    return re.sub(r"^(datasets|plots|artifacts):[ ]*(\{ *\}|\[ *\])(?=[ ]*(#.*)?$)", r"\1:", text, flags=re.MULTILINE)
+
+
 def check_block(before: str, after: str, name: str) -> None:
     """Raise RetrainError if the new params.yaml is not the old one with one more dataset."""
     old, new = (yaml_files.parsed(text.encode(), params.FILE) for text in (before, after))
-    if new["datasets"].pop(name, None) is None or new != old:
+    if new["datasets"].pop(name, None) is None or new != {**old, "datasets": old.get("datasets") or {}}:
         raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")

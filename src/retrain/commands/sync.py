@@ -76,10 +76,11 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             outputs = [(out.path, out.md5) for out in found.outputs]
             lacking = collect(outputs, found.revision, finder, Path(folder))
             if lacking:
-                tally.missing.add(found.trained)
                 name = found.dataset
                 get = "" if all_commits else f"; run: dvc pull --with-deps plot@{name}, or make repro DATASET={name}"
-                say(f"sync {found.dataset}: {lacking} of {found.revision.name} is not in DVC's cache{get}")
+                if found.trained not in tally.missing:  # many commits may have the same result
+                    say(f"sync {name}: {lacking} of {found.revision.name} is not in DVC's cache{get}")
+                tally.missing.add(found.trained)
                 continue
             run = run_of(client, found, Result(found.dataset, Path(folder), stages))
         if run:
