@@ -53,3 +53,8 @@ def test_doctor_names_missing_files(tmp_path):
     assert data.split(maxsplit=1)[1] == (
         "gone lacks ~/none/rows.csv, here is available, nobody lacks ~no_such_user/rows.csv"
     )
+    for content, fact in {"datasets:\n": " has no dataset", "datasets: {\n": ", line 2, column 1 is not"}.items():
+        (tmp_path / "params.yaml").write_text(content)
+        ended = Project(tmp_path).retrain_here("doctor")
+        assert ended.exit_code == 0, ended.output
+        assert ended.stdout.splitlines()[-1].startswith(f"data        params.yaml{fact}")

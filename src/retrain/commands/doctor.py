@@ -97,9 +97,11 @@ def remote(workspace: Path) -> str:
 
 def data(workspace: Path) -> str:
     """Which datasets are prepared, and which need a download first."""
-    return ", ".join(
-        f"{name} {state(workspace, str(name), block)}" for name, block in params.datasets(workspace).items()
-    )
+    try:
+        blocks = params.datasets(workspace)
+    except RetrainError as error:
+        return one_line(str(error))
+    return ", ".join(f"{name} {state(workspace, str(name), block)}" for name, block in blocks.items())
 
 
 def state(workspace: Path, dataset: str, block: Any) -> str:
