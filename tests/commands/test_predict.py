@@ -35,6 +35,7 @@ from support.project import (
     tiny_datasets,
     write_csv,
     write_tiny_tables,
+    write_yaml,
 )
 from support.service import serve
 from support.shops import ROW, write_shop, write_shops
@@ -540,6 +541,15 @@ def test_missing_model_says_what_to_do(elsewhere):
     elsewhere.write_params({"datasets": tiny_datasets()})
     assert error("tiny_new") == "params.yaml has no dataset 'tiny_new'; did you mean 'tiny_news'?"
     assert error("tiny_sign") == "dataset 'tiny_sign' has no trained model yet; run: make repro DATASET=tiny_sign"
+    for name in ("tiny_sign", "renamed"):  # dvc.lock still has the stages of a former name
+        stage = {"cmd": "true", "outs": [{"path": f"models/{name}", "hash": "md5", "md5": "a" * 32 + ".dir"}]}
+        write_yaml(elsewhere.folder / "dvc.lock", {"schema": "2.0", "stages": {f"train@{name}": stage}})
+        fact = error(name)
+        (elsewhere.folder / "dvc.lock").unlink()
+        expected = (
+            "dataset 'tiny_sign' has a model in dvc.lock" if name == "tiny_sign" else "params.yaml has no dataset"
+        )
+        assert fact.startswith(expected)
     shutil.rmtree(elsewhere.folder / "models")
     (elsewhere.folder / "params.yaml").unlink()
     assert (

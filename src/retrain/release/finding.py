@@ -135,7 +135,7 @@ def changed_parameters(workspace: Path, dataset: str) -> list[str]:
 def no_model(workspace: Path, dataset: str) -> RetrainError:
     """The error for a dataset without a model: its name is wrong, or it was never trained."""
     datasets = list(map(str, params.datasets(workspace))) if (workspace / params.FILE).exists() else []
-    if f"models/{dataset}" in dvc_lock.read(workspace).outputs():
+    if dataset in datasets and f"models/{dataset}" in dvc_lock.read(workspace).outputs():
         hint = f"run: dvc checkout models/{dataset}; if the cache has lost it: dvc pull models/{dataset}, or make repro DATASET={dataset}"
         return RetrainError(f"dataset '{dataset}'", "has a model in dvc.lock, but not in models/", hint)
     if dataset in datasets:
