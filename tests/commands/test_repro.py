@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
+from retrain import params, yaml_files
 from retrain.pipeline.dvc_program import FailedStage, write_lock_faster
 
 import pytest
 from support import servers
 from support.errors import error_line
-from support.project import REPOSITORY, files_section
+from support.project import REPOSITORY, files_section, write_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -34,30 +35,32 @@ def add_remote_dataset(project, port: int) -> None:
     (project.folder / "data" / "raw" / "remote" / "README.md").write_text("# remote\n")
 
 
-def test_unavailable_dataset_is_left_out_and_a_removed_one_leaves_dvc_lock(finished, closed_port):
-    finished.remove("tiny_length")
-    said = finished.retrain_here("status")
+def test_unavailable_dataset_is_left_out_and_a_removed_one_leaves_dvc_lock(pair, closed_port, capfd):
+    lock = yaml_files.parsed((pair.folder / "dvc.lock").read_bytes(), "dvc.lock")
+    earlier = {f"{stage}@removed": lock["stages"][f"{stage}@tiny_sign"] for stage in params.STAGES}
+    write_yaml(pair.folder / "dvc.lock", {**lock, "stages": lock["stages"] | earlier})
+    said = pair.retrain_here("status")
     assert said.exit_code == 1
-    assert said.stdout == "tiny_length is in dvc.lock, but not in params.yaml: `make repro` removes its stages\n"
-    add_remote_dataset(finished, closed_port)
-    ended = finished.run("retrain", "repro")
+    assert said.stdout == "removed is in dvc.lock, but not in params.yaml: `make repro` removes its stages\n"
+    add_remote_dataset(pair, closed_port)
+    ended = pair.retrain_with_children(capfd, "repro")
     assert ended.returncode == 0, ended.said
-    assert "dvc.lock: removed the stages of tiny_length, which is not in params.yaml\n" in ended.stderr
+    assert "dvc.lock: removed the stages of removed, which is not in params.yaml\n" in ended.stderr
     left_out = [line for line in ended.stderr.splitlines() if "left out" in line]
     assert len(left_out) == 1
     assert left_out[0].startswith("remote is left out: http://127.0.0.1")
     assert "Running stage" not in ended.stdout
     table = [line.split() for line in ended.stdout.splitlines() if line.startswith("tiny_")]
     assert {(row[0], row[1]) for row in table} >= {
-        ("tiny_news", "accuracy"), ("tiny_sign", "macro_f1"), ("tiny_numbers", "r2"), ("tiny_numbers", "rmse"),
+        ("tiny_sign", "accuracy"), ("tiny_sign", "macro_f1"), ("tiny_numbers", "r2"), ("tiny_numbers", "rmse"),
     }  # fmt: skip
-    assert "reports/tiny_news/" in ended.stdout
+    assert "reports/tiny_sign/" in ended.stdout
     assert "make ui" in ended.stdout
-    assert "tiny_news: the results are identical to the committed ones." in ended.stdout
-    assert re.search(r"^tiny_news: .* on \d+ test rows, baseline ", ended.stdout, re.MULTILINE)
+    assert "tiny_sign: the results are identical to the committed ones." in ended.stdout
+    assert re.search(r"^tiny_sign: .* on \d+ test rows, baseline ", ended.stdout, re.MULTILINE)
     assert "remote" not in ended.stdout
-    finished.remove("remote")
-    assert finished.retrain_here("status").exit_code == 0
+    pair.remove("remote")
+    assert pair.retrain_here("status").exit_code == 0
 
 
 def test_nothing_available_runs_nothing(project, closed_port):
@@ -79,13 +82,13 @@ def test_named_dataset_must_be_available(pair, closed_port):
     assert ended.stderr.startswith(f"Error: http://127.0.0.1:{closed_port}/rows.csv can't be downloaded")
 
 
-def test_decimal_in_place_of_a_whole_number(pair):
+def test_decimal_in_place_of_a_whole_number(pair, capfd):
     """DVC takes 5.0 for the 5 of dvc.lock, and would run nothing."""
     pair.set("tiny_sign.train.network.hidden", 5.0)
     wrong = "params.yaml: datasets.tiny_sign.train.network.hidden is 5.0, but must be a whole number; correct the value"
     ended = pair.retrain_here("repro", "tiny_sign")
     assert (ended.exit_code, ended.stderr) == (1, f"Error: {wrong}\n")
-    ended = pair.run("retrain", "repro")
+    ended = pair.retrain_with_children(capfd, "repro")
     assert ended.returncode == 1
     assert f"tiny_sign is left out: {wrong}\n" in ended.stderr
     assert "tiny_numbers: the results are identical to the committed ones." in ended.stdout
@@ -102,7 +105,7 @@ def test_project_of_another_user(pair):
     assert error_line(ended.stderr).startswith(f"{pair.folder} can't be written (permission denied); ")
 
 
-def test_changed_result_is_compared_without_tracking(pair):
+def test_changed_result_is_compared_without_tracking(pair, capfd):
     """The stages that have no part in it have run before, and are `true` when DVC runs them."""
     before = pair.runs("tiny_sign")
     pair.set("tiny_sign.train.loop.epochs", 1)
@@ -111,7 +114,7 @@ def test_changed_result_is_compared_without_tracking(pair):
     pair.stages("prepare split train evaluate plot", "tiny_sign")
     pipeline = pair.folder / "dvc.yaml"
     pipeline.write_text(re.sub(r"python3 src/(split|evaluate|plot)\.py .*", "'true'", pipeline.read_text()))
-    ended = pair.run("retrain", "repro", "tiny_sign", RETRAIN_TRACKING="off")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert ended.returncode == 0, ended.said
     assert [line.split("'")[1] for line in ended.stdout.splitlines() if line.startswith("Running stage '")] == [
         "prepare@tiny_sign", "split@tiny_sign", "train@tiny_sign", "evaluate@tiny_sign", "plot@tiny_sign",
@@ -137,13 +140,15 @@ def test_changed_result_is_compared_without_tracking(pair):
     assert "dvc push" not in ended.stdout
 
 
-def test_push_is_advised_with_remote_and_unreadable_locks_are_removed(pair, tmp_path, closed_port):
+def test_push_is_advised_with_remote_and_unreadable_locks_are_removed(pair, tmp_path, closed_port, capfd):
+    """A stage whose command is another one has to run; `true` takes no time."""
     add_remote_dataset(pair, closed_port)  # that another one is not available is no matter
     with (pair.folder / ".dvc/config").open("a") as config:
         config.write(f"['remote \"mine\"']\n    url = {tmp_path / 'remote'}\n")
     (pair.folder / ".dvc/tmp/rwlock").write_text('{"wri')
-    pair.set("tiny_sign.plot.dots_per_inch", 60)
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    pipeline = pair.folder / "dvc.yaml"
+    pipeline.write_text(re.sub(r"python3 src/plot\.py .*", "'true'", pipeline.read_text()))
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert ended.returncode == 0, ended.said
     assert "removed .dvc/tmp/rwlock, which can't be read" in ended.stderr
     assert "Use `dvc push`" in ended.stdout
@@ -168,12 +173,12 @@ def test_dvc_lock_is_written_as_dvc_writes_it(monkeypatch):
         assert _yaml.dumps_yaml(_yaml.parse_yaml_for_update(text, path)) == text
 
 
-def test_error_of_dvc_is_shown(pair):
+def test_error_of_dvc_is_shown(pair, capfd):
     content = (pair.folder / "dvc.yaml").read_text()
     (pair.folder / "dvc.yaml").write_text(
         content.replace("        - src/plot.py", "        - src/plot.py\n        - nowhere")
     )
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert ended.returncode == 1
     assert "nowhere" in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("Error: dvc repro failed with exit code ")
@@ -188,11 +193,11 @@ def test_missing_packages_are_one_line(pair):
     )
 
 
-def test_failed_stage_is_named(pair):
+def test_failed_stage_is_named(pair, capfd):
     prepared = pair.folder / "data" / "tiny_sign" / "prepared" / "rows.parquet"
     before = prepared.read_bytes()
     (pair.folder / "data" / "raw" / "tiny_sign" / "rows.csv").write_text("a,b,c,sign\n1,2,x,plus\n")
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert ended.returncode == 1
     assert (
         "Error: data/raw/tiny_sign/rows.csv, line 2, column 'c' holds 'x', which is not a finite number" in ended.stderr
@@ -204,11 +209,11 @@ def test_failed_stage_is_named(pair):
     assert prepared.read_bytes() == before
 
 
-def test_killed_stage_is_told(pair):
+def test_killed_stage_is_told(pair, capfd):
     path = pair.folder / "dvc.yaml"
     command = "python3 src/plot.py --dataset ${key}"
     path.write_text(path.read_text().replace(command, "kill -9 $$"))
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert ended.returncode == 1
     how = "was killed (signal 9), perhaps for lack of memory"
     assert ended.stderr.splitlines()[-1] == f"stage plot@tiny_sign {how}; the same command continues it"

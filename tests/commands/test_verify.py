@@ -74,7 +74,7 @@ def test_colleague_gets_same_bytes(colleague, tmp_path, room):
     assert not Path(f"{nowhere}.db").exists()
 
 
-def test_last_bit_is_noted(pair, room):
+def test_last_bit_is_noted(pair, room, capfd):
     rows = pair.folder / "data" / "tiny_numbers" / "prepared" / "rows.parquet"
     table = tables.read_parquet(rows, "")
     table.loc[7, "y"] = np.nextafter(table.loc[7, "y"], np.inf)
@@ -83,7 +83,7 @@ def test_last_bit_is_noted(pair, room):
     promise(pair.folder, ["prepare@tiny_numbers"], {"data/tiny_numbers/prepared": moved})
     pair.commit()
     (pair.folder / "notes.txt").touch()
-    ended = pair.run("retrain", "verify", TMPDIR=str(room))
+    ended = pair.retrain_with_children(capfd, "verify")
     assert ended.returncode == 0, ended.said
     assert "uncommitted changes" not in ended.stderr
     assert "dvc push" not in ended.said
@@ -96,15 +96,19 @@ def test_last_bit_is_noted(pair, room):
     assert list(room.iterdir()) == []
 
 
-def test_difference_fails_with_causes(pair, room):
+def test_difference_fails_with_causes(pair, room, capfd):
+    """DVC has the rows, which are in its cache alone."""
     raw = pair.folder / "data" / "raw" / "tiny_numbers" / "rows.csv"
     lines = raw.read_text().splitlines()
     raw.write_text("\n".join([lines[0], "0.5,0.5,0.5,77.5", *lines[2:]]) + "\n")
     promise(pair.folder, ["prepare@tiny_numbers"], {})
+    assert pair.run("git", "rm", "-q", "--cached", str(raw)).returncode == 0
+    pair.track(str(raw))
     pair.commit()
+    raw.unlink()
     (pair.folder / "src" / "prepare.py").write_text("raise SystemExit('this is not committed')")
     (pair.folder / "src" / "retrain" / "models" / "losses" / "mine.py").touch()
-    ended = pair.run("retrain", "verify", "tiny_numbers", TMPDIR=str(room))
+    ended = pair.retrain_with_children(capfd, "verify", "tiny_numbers")
     assert ended.returncode == 1
     assert results(ended) == {"data/tiny_numbers/prepared": "different"}
     assert "    rows.parquet: y[0]: " in ended.stdout
@@ -115,6 +119,11 @@ def test_difference_fails_with_causes(pair, room):
     assert "verify: uncommitted changes are ignored (to list them: git status)" in ended.stderr
     assert ended.stdout.splitlines()[-1].startswith("Not verified (commit ")
     assert ended.stdout.splitlines()[-1].endswith("). Outputs: 1 different.")
+    assert list(room.iterdir()) == []
+    shutil.rmtree(pair.folder / ".dvc/cache")
+    said = pair.retrain_here("verify").stderr.splitlines()[-1]
+    rows = "data/raw/tiny_numbers/rows.csv"
+    assert said == f"Error: {rows} is not in DVC's cache; run: dvc pull {rows}.dvc"
     assert list(room.iterdir()) == []
 
 
@@ -183,7 +192,7 @@ def test_verify_errors_are_one_line(colleague, room, tmp_path):
     assert list(room.iterdir()) == []
 
 
-def test_false_metrics_are_not_verified(pair, room):
+def test_false_metrics_are_not_verified(pair, room, capfd):
     path = "reports/tiny_sign/metrics.json"
     true = (pair.folder / path).read_text()
     (pair.folder / path).write_text(true + "\n")  # as some programs that format files do
@@ -194,7 +203,7 @@ def test_false_metrics_are_not_verified(pair, room):
     assert error.endswith(f" is not the one that dvc.lock records; run: dvc repro plot@tiny_sign; then commit {path}")
     assert "Running stage" not in ended.output
     (pair.folder / path).write_text(true)
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert f"tiny_sign: the results are those of the committed dvc.lock, but {path} was not committed" in ended.stdout
     assert list(room.iterdir()) == []
 
@@ -210,24 +219,6 @@ def test_missing_data_is_found_first(colleague, room):
     assert "Running stage" not in ended.output
 
 
-def test_data_that_dvc_tracks_is_found(colleague, room):
-    rows = colleague.folder / "data/raw/tiny_numbers/rows.csv"
-    promise(colleague.folder, ["prepare@tiny_numbers"], {})
-    assert colleague.run("git", "rm", "-q", "--cached", str(rows)).returncode == 0
-    colleague.track(str(rows))
-    colleague.commit()
-    rows.unlink()
-    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
-    assert (ended.returncode, results(ended)) == (0, {"data/tiny_numbers/prepared": "identical"}), ended.said
-    shutil.rmtree(colleague.folder / ".dvc/cache")
-    ended = colleague.retrain_here("verify")
-    said = (
-        "Error: data/raw/tiny_numbers/rows.csv is not in DVC's cache; run: dvc pull data/raw/tiny_numbers/rows.csv.dvc"
-    )
-    assert ended.stderr.splitlines()[-1] == said
-    assert list(room.iterdir()) == []
-
-
 def test_data_that_is_not_committed_is_named(colleague, room):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     assert colleague.run("git", "rm", "-q", "--cached", "data/raw/tiny_numbers/rows.csv").returncode == 0
@@ -239,11 +230,11 @@ def test_data_that_is_not_committed_is_named(colleague, room):
     )
 
 
-def test_failed_stage_is_named_last(colleague, room):
+def test_failed_stage_is_named_last(colleague, room, capfd):
     promise(colleague.folder, ["prepare@tiny_numbers"], {})
     (colleague.folder / "data/raw/tiny_numbers/rows.csv").write_text("a,b,c,y\n1,2,x,3\n")
     colleague.commit()
-    ended = colleague.run("retrain", "verify", TMPDIR=str(room))
+    ended = colleague.retrain_with_children(capfd, "verify")
     assert ended.returncode == 1
     (cause,) = [line for line in ended.stderr.splitlines() if line.startswith("Error: ")]
     assert "rows.csv, line 2, column 'c' holds 'x'" in cause
