@@ -90,12 +90,12 @@ def test_a_link_into_the_cache_of_dvc_is_inside(tmp_path):
 
 
 @pytest.mark.slow
-def test_broken_blocks_stop_no_other_dataset(pair):
+def test_broken_blocks_stop_no_other_dataset(pair, capfd):
     blocks = pair.params()["datasets"]
     blocks = blocks | {"half": {"prepare": {"source": "files"}}}
     pair.write_params({"datasets": blocks})
     pair.set("tiny_numbers.split.encoder.name", "txt")
-    ended = pair.run("retrain", "repro")
+    ended = pair.retrain_with_children(capfd, "repro")
     assert ended.returncode == 1
     first, second = (line for line in ended.stderr.splitlines() if " is left out: " in line)
     assert first.startswith("half is left out: params.yaml: datasets.half: split, train, evaluate and plot are missing")
@@ -106,7 +106,7 @@ def test_broken_blocks_stop_no_other_dataset(pair):
         "Error: params.yaml: 2 of 3 datasets did not run (half, tiny_numbers); correct what the lines above name"
     )
     assert "tiny_sign" in ended.stdout
-    ended = pair.run("retrain", "repro", "tiny_sign")
+    ended = pair.retrain_with_children(capfd, "repro", "tiny_sign")
     assert (ended.returncode, "left out" in ended.said) == (0, False), ended.said
     status = pair.retrain_here("status", "tiny_sign")
     assert (status.exit_code, "left out" in status.output) == (0, False), status.output

@@ -214,11 +214,11 @@ def test_experiment_and_back(finished):
     assert (finished.folder / "dvc.lock").read_bytes() == lock
 
 
-def test_dvc_shows_metrics_and_plots(finished):
-    assert "tiny_news" in finished.dvc("metrics", "show").stdout
-    content = (finished.folder / "dvc.yaml").read_text().replace("reports/docstrings/", "reports/tiny_news/")
-    (finished.folder / "dvc.yaml").write_text(content)
-    finished.dvc("plots", "show", "docstrings loss", "docstrings confusion", "-o", "page")
-    page = (finished.folder / "page" / "index.html").read_text()
-    for word in ("validation_loss", "train_loss", "farm", "sea"):
+def test_dvc_shows_metrics_and_plots(pair):
+    assert "tiny_sign" in pair.dvc("metrics", "show").stdout
+    content = (pair.folder / "dvc.yaml").read_text().replace("reports/docstrings/", "reports/tiny_sign/")
+    (pair.folder / "dvc.yaml").write_text(content)
+    pair.dvc("plots", "show", "docstrings loss", "docstrings confusion", "-o", "page")
+    page = (pair.folder / "page" / "index.html").read_text()
+    for word in ("validation_loss", "train_loss", "plus", "minus"):
         assert word in page
