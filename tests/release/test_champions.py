@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import warnings
 from contextlib import chdir
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from retrain.release import finding, ledger
 
 import pytest
 import requests
+from dvc.repo import Repo
 from mlflow import MlflowClient
 from support.errors import error_line
 from support.project import Project, made_once, number_rows, write_csv
 from support.servers import wait
-from support.service import serve
+from support.service import serve_afresh
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +84,13 @@ def approved(promoted: Project, tmp_path: Path) -> Project:
     return promoted.copy(tmp_path / "approved")
 
 
+@pytest.fixture
+def other(untouched_project: Project, tmp_path: Path) -> str:
+    """Another store, without a run."""
+    shutil.copy(untouched_project.folder / "mlflow.db", tmp_path / "other.db")
+    return f"sqlite:///{tmp_path / 'other.db'}"
+
+
 def use(project: Project, tag: str) -> None:
     """Go to the commit of a result; its files are in DVC's cache."""
     assert project.run("git", "checkout", "-q", tag).returncode == 0
@@ -122,7 +131,8 @@ def test_promoted_outputs_are_in_the_cache(trained, tmp_path):
     ended = project.retrain_here("promote", DATASET)
     assert ended.exit_code == 0, ended.output
     shutil.rmtree(project.folder / "models" / DATASET)
-    project.dvc("checkout", f"models/{DATASET}")
+    with chdir(project.folder), Repo() as repo, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        repo.checkout([f"models/{DATASET}"])
     (promoted,) = (entry for entry in ledger.read(project.folder, DATASET) if entry["event"] == "promoted")
     with chdir(project.folder):
         assert retrain.load(DATASET).sha256 == promoted["model_sha256"]
@@ -192,8 +202,7 @@ def test_withdrawn_models_need_a_reason(second):
     assert (version.tags["gate"], version.tags["demoted"]) == ("pass", "wrong on Mondays")
 
 
-def test_only_champion_is_demoted_without_its_store(approved, tmp_path):
-    other = f"sqlite:///{tmp_path / 'other.db'}"
+def test_only_champion_is_demoted_without_its_store(approved, other):
     ended = approved.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"demoted: {DATASET} has no champion now\n")
@@ -207,7 +216,7 @@ def test_server_follows_the_champion(second):
     rows = {"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}
     with chdir(second.folder):
         models = [retrain.load(finding.folder_of(second.folder, f"models:/{DATASET}/{number}")) for number in (1, 2)]
-    with serve(second.folder / "log", f"models:/{DATASET}@champion") as service:
+    with serve_afresh(second.folder / "log", f"models:/{DATASET}@champion") as service:
         for model in reversed(models):
             wait(lambda sha256=model.sha256: sha256.startswith(shown()), 0.1)
             answer = requests.post(f"{service.url}/invocations", json=rows, timeout=9).json()["predictions"]
@@ -216,8 +225,8 @@ def test_server_follows_the_champion(second):
                 assert second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
 
 
-def test_another_store_follows_the_ledger_as_far_as_the_cache_has_the_model(second, tmp_path, monkeypatch):
-    other, files = f"sqlite:///{tmp_path / 'other.db'}", second.folder / ".dvc/cache/files"
+def test_another_store_follows_the_ledger_as_far_as_the_cache_has_the_model(second, other, tmp_path, monkeypatch):
+    files = second.folder / ".dvc/cache/files"
     files.rename(tmp_path / "files")
     ended = second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays", MLFLOW_TRACKING_URI=other)
     assert ended.exit_code == 1
@@ -266,12 +275,34 @@ def test_one_model_promoted_twice_is_one_champion(approved):
     assert ended.stdout.startswith(f"demoted: {DATASET} has no champion now\n")
 
 
-def test_new_store_gets_the_champion_which_computes_as_the_training(approved, tmp_path):
-    load = f"import os, sys, retrain; model = retrain.load('models:/{DATASET}@champion')"
-    program = f"{load}; print('torch' in sys.modules, os.environ['MKL_CBWR'], model.sha256)"
-    ended = approved.run(sys.executable, "-c", program, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'new.db'}")
+LOADS = f"""
+import os, sys
+import mlflow.store.tracking.sqlalchemy_store
+import retrain
+from pathlib import Path
+from retrain.release import finding
+
+for uri in sys.argv[1:]:
+    if os.fork():
+        assert os.wait()[1] == 0
+        continue
+    if uri:
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    finding.folder_of(Path.cwd(), "models:/{DATASET}@champion")
+    print("torch" in sys.modules)
+    model = retrain.load("models:/{DATASET}@champion")
+    print(os.environ["MKL_CBWR"], sys.modules["torch"].get_num_threads(), model.sha256, flush=True)
+    os._exit(0)
+"""
+"""Loads a champion from several stores, the own one without a name, each in a copy of a process that has imported MLflow but not torch."""
+
+
+def test_every_store_gives_the_champion_which_computes_as_the_training(approved, other):
+    """One that has it only asks for its folder, and one that has not asks it for the example that MLflow wants."""
+    ended = approved.run(sys.executable, "-c", LOADS, "", other)
     *_, promoted = ledger.read(approved.folder, DATASET)
-    assert ended.stdout == f"True COMPATIBLE {promoted['model_sha256']}\n", ended.said
+    settings = f"COMPATIBLE 1 {promoted['model_sha256']}"
+    assert ended.stdout.splitlines() == ["False", settings, "True", settings], ended.said
     assert events(approved) == ["promoted"]
 
 
