@@ -79,6 +79,7 @@ def test_recorder_lives_as_long_as_a_training(project):
     wait(lambda: not project.recorders())  # and ends, since no more messages come
 
 
+@pytest.mark.campaign  # tests/hostile/test_kills.py kills one earlier, and later tests here leave messages behind
 def test_killed_recorder_loses_nothing(project):
     training = train(project)
     try:

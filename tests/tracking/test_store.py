@@ -166,8 +166,8 @@ def test_port_in_use_is_an_error(anywhere):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        ended = anywhere.run("retrain", "ui", "--store", ".", "--port", str(port))
-    assert ended.returncode == 1
+        ended = anywhere.retrain_here("ui", "--store", ".", "--port", str(port))
+    assert ended.exit_code == 1
     assert ended.stdout == ""
     expected = rf"Error: port {port} can't be used \(Address already in use\); use another one above 1023, such as: make ui PORT=5001\n"
     assert re.fullmatch(expected, ended.stderr)
@@ -177,8 +177,8 @@ def test_port_in_use_is_an_error(anywhere):
 def test_folder_without_store_is_an_error(anywhere, name):
     (anywhere.folder / "empty").mkdir()
     store = anywhere.folder / name
-    ended = anywhere.run("retrain", "ui", "--store", str(store))
-    assert ended.returncode == 1
+    ended = anywhere.retrain_here("ui", "--store", str(store))
+    assert ended.exit_code == 1
     assert ended.stdout == ""
     assert ended.stderr == f"Error: {store} has no runs yet (there is no mlflow.db); run: make repro\n"
     assert [path.name for path in anywhere.folder.rglob("*")] == ["empty"]
@@ -189,8 +189,8 @@ def test_path_that_mlflow_misreads_is_an_error(anywhere, name):
     store = anywhere.folder / name
     store.mkdir()
     (store / "mlflow.db").touch()
-    ended = anywhere.run("retrain", "ui", "--store", str(store), "--port", str(free_port()))
-    assert ended.returncode == 1
+    ended = anywhere.retrain_here("ui", "--store", str(store), "--port", str(free_port()))
+    assert ended.exit_code == 1
     assert ended.stderr.startswith(f"Error: {store}: MLflow can't keep a store below")
     assert ended.stderr.count("\n") == 1
     assert [path.name for path in anywhere.folder.iterdir()] == [name]
