@@ -281,32 +281,60 @@ def test_interrupt_before_the_first_save(tmp_path):
 NUMPY = "Metadata-Version: 2.1\nName: numpy\nVersion: 0.0.1\n"
 
 
+TRAININGS = """
+import os, sys
+sys.path.insert(0, "src")
+from retrain import environment
+environment.pin_cpu(1)
+import train
+from retrain.training import loop, setup
+
+for line in sys.stdin:
+    if not (child := os.fork()):
+        os.dup2(1, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.path[:0] = line.split()
+        train.main(["--dataset", "tiny_numbers"])
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Trains once for each line, which names folders with other libraries, in a copy of a process that has loaded what it needs."""
+
+
 @pytest.mark.slow
-def test_different_training_starts_anew(finished, tmp_path):
-    project, dataset = finished, "tiny_numbers"
-    reports, loop_file = (
-        project.folder / "reports" / dataset,
-        project.folder / "src" / "retrain" / "training" / "loop.py",
-    )
+def test_different_training_starts_anew(pair, tmp_path):
+    reports, loop_file = (pair.folder / name for name in ("reports/tiny_numbers", "src/retrain/training/loop.py"))
+    (tmp_path / "numpy-0.0.1.dist-info").mkdir()
+    (tmp_path / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
     shutil.rmtree(reports)
     reports.touch()  # nothing can be written there: the checkpoint stays
-    assert project.stage("train", dataset).returncode == 1
-    reports.unlink()
-    (tmp_path / "older" / "numpy-0.0.1.dist-info").mkdir(parents=True)
-    (tmp_path / "older" / "numpy-0.0.1.dist-info" / "METADATA").write_text(NUMPY)
 
-    line = f"train {dataset}: an unfinished training with different {{}} is not continued\n"
-    code = loop_file.read_text()
-    loop_file.write_text(code + "# as before\n")
-    ended = project.stage("train", dataset)
-    assert (ended.returncode, ended.stderr) == (0, line.format("code (retrain/training/loop.py)"))
-    loop_file.write_text(code)
-    for told in (project.folder / ".retrain" / "checkpoints").glob("*.told"):
-        told.unlink()
-    ended = project.stage("train", dataset, PYTHONPATH=str(tmp_path / "older"))
-    warning = "Warning: train tiny_numbers: numpy is 0.0.1 (requirements.lock says "
-    assert (ended.returncode, ended.stderr.startswith(warning)) == (0, True)
-    assert ended.stderr.endswith(line.format("libraries (numpy)"))
+    def trained(folder: str) -> tuple[str, list[str]]:
+        """How a training ended, and what it said on stderr."""
+        process.stdin.write(f"{folder}\n")
+        process.stdin.flush()
+        said: list[str] = []
+        while not (line := process.stdout.readline()).strip().isdigit():
+            assert line, said
+            said.append(line)
+        return line.strip(), said
+
+    with subprocess.Popen(
+        [sys.executable, "-c", TRAININGS], cwd=pair.folder, env=pair.environment | {recording.SWITCH: "off"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert trained("")[0] == "1"
+        reports.unlink()
+        line = "train tiny_numbers: an unfinished training with different {} is not continued\n"
+        code = loop_file.read_text()
+        loop_file.write_text(code + "# as before\n")
+        assert trained("") == ("0", [line.format("code (retrain/training/loop.py)")])
+        loop_file.write_text(code)
+        for told in (pair.folder / ".retrain" / "checkpoints").glob("*.told"):
+            told.unlink()
+        status, (warning, said) = trained(str(tmp_path))
+        assert (status, said) == ("0", line.format("libraries (numpy)"))
+        assert warning.startswith("Warning: train tiny_numbers: numpy is 0.0.1 (requirements.lock says ")
+        process.stdin.close()
 
 
 @pytest.mark.slow
