@@ -1,5 +1,6 @@
 """`retrain serve` as a process, and models that answer differently."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -21,10 +22,55 @@ from safetensors.torch import load_file, save_file
 PROGRAM = "from retrain.commands import run; run()"
 
 
+FORKS = multiprocessing.get_context("forkserver")
+"""Makes copies of a process that has imported what a server needs: most of a server's start is imports."""
+FORKS.set_forkserver_preload(["retrain.commands.serve", "retrain.serving.server"])
+
+
+class Fork:
+    """A server in such a copy, with as much of `subprocess.Popen` as tests use."""
+
+    def __init__(self, log: Path, arguments: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+        self.process = FORKS.Process(target=serve_here, args=(log, arguments, hidden))
+        self.process.start()
+
+    def poll(self) -> int | None:
+        """The exit code; None if it runs."""
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.process.pid, number)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code, once it has ended."""
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, "it did not end in time"
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.join()
+
+
+def serve_here(log: Path, arguments: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+    """Go on as the server that a shell would have started."""
+    from retrain import commands
+
+    os.chdir(log.parent)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(output, number)
+    sys.modules.update(dict.fromkeys(hidden))
+    sys.argv = ["retrain", "serve", *arguments, "--port", "0"]
+    commands.run()
+
+
 class Service:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen | Fork", log: Path) -> None:
         self.process, self.path = process, log
         wait(lambda: "serving " in self.log() or process.poll() is not None, 0.05)
         found = re.search(r"on (http://\S+:(\d+))", self.log())
@@ -48,7 +94,18 @@ class Service:
 @contextmanager
 def serve(log: Path, *arguments: str, hidden: tuple[str, ...] = ()) -> Iterator[Service]:
     """A server on a free port, until the end of the block; some libraries are as if they were not installed."""
-    command = [sys.executable, "-c", hiding(hidden) + PROGRAM, "serve", *arguments, "--port", "0"]
+    log.touch()
+    process = Fork(log, arguments, hidden)
+    try:
+        yield Service(process, log)
+    finally:
+        process.kill()
+
+
+@contextmanager
+def serve_afresh(log: Path, *arguments: str) -> Iterator[Service]:
+    """The same in a process with a start of its own."""
+    command = [sys.executable, "-c", PROGRAM, "serve", *arguments, "--port", "0"]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, cwd=log.parent, env=variables(), stdout=output, stderr=output) as process,
