@@ -77,7 +77,8 @@ def summary(cleaned: "Cleaned", read: int, official: int, notes: tuple[str, ...]
     """What happened to the rows, in a line."""
     dropped = [*reasons(cleaned), *notes]
     left_out = f"; left out {', '.join(dropped)}" if dropped else ""
-    repeats = f"; {cleaned.repeated:,} are repeated" if cleaned.repeated and not cleaned.dropped["repeated"] else ""
+    are = "is" if cleaned.repeated == 1 else "are"
+    repeats = f"; {cleaned.repeated:,} {are} repeated" if cleaned.repeated and not cleaned.dropped["repeated"] else ""
     test = f" and {official:,} of the official test file" if official else ""
     return f"read {read:,} rows{left_out}; kept {len(cleaned.rows):,}{test}{repeats}"
 

@@ -78,7 +78,7 @@ def blocks_in(content: Any) -> Mapping[str, Any]:
     """The blocks of all datasets in the content of params.yaml; see `datasets`."""
     blocks = content.get("datasets") if isinstance(content, Mapping) else None
     if not isinstance(blocks, Mapping) or not blocks:
-        raise RetrainError(FILE, "has no dataset", "add one below 'datasets:'")
+        raise RetrainError(FILE, "has no dataset", "add one: retrain add NAME FILE --target COLUMN")
     for name in blocks:
         check_name(name)
     folded = {name.casefold(): name for name in blocks}

@@ -180,7 +180,7 @@ def test_prepare_prints_its_counts(project):
     path.write_text(rows + ",farm\na cow,farm\na cow,farm\na cow,sea\nx,\nz,\n")
     ended = project.stage_here("prepare", "tiny_news")
     assert ended.stdout == (
-        "prepare tiny_news: read 156 rows; left out 2 without a target, 1 without any input; kept 153; 1 are repeated\n"
+        "prepare tiny_news: read 156 rows; left out 2 without a target, 1 without any input; kept 153; 1 is repeated\n"
     )
     assert ended.stderr.splitlines() == [
         "Warning: tiny_news: 3 of 156 rows (1.9%) are left out",

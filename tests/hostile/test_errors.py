@@ -205,7 +205,7 @@ def test_an_unknown_dataset_is_named(project, stage):
     ("content", "expected"),
     [
         (None, "{folder}/params.yaml does not exist; run this inside the repository"),
-        ("", "params.yaml has no dataset; add one below 'datasets:'"),
+        ("", "params.yaml has no dataset; add one: retrain add NAME FILE --target COLUMN"),
         ("datasets: [a]", "params.yaml has no dataset"),
         ("datasets: {a: 1\n", "params.yaml, line 2, column 1 is not valid YAML ("),
         ("a: 1\na: 2\n", "params.yaml, line 2, column 1 is not valid YAML ("),
