@@ -202,7 +202,7 @@ def test_headers_are_no_texts(elsewhere):
 
 def test_rows_in_json_are_no_texts(elsewhere):
     row, other = '{"text": "some words", "id": 3}', '{"words": "some words"}'
-    rest = "looks like a row in JSON, but is answered like a text; a table needs --file rows.csv, or --file -"
+    rest = "looks like a row in JSON, but is answered like a text; rows need --file rows.jsonl, or --file -"
     for texts, stdin, where in (([row], "", "the first text"), ([], row, "standard input, line 1")):
         ended = predicted(elsewhere, "tiny_news", *texts, stdin=stdin)
         assert (ended.exit_code, ended.stderr.splitlines()[0]) == (0, f"Warning: {where}: {rest}")

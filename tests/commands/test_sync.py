@@ -107,7 +107,7 @@ def test_sync_of_all_commits_reads_the_cache(forgotten):
     ended = forgotten.retrain_here("sync", "tiny_sign")
     assert ended.stderr == (
         "sync tiny_sign: models/tiny_sign of the working tree is not in DVC's cache; "
-        "run: dvc pull --with-deps plot@tiny_sign, or make repro DATASET=tiny_sign\n"
+        "run: dvc pull --with-deps plot@tiny_sign; if no remote has it: make repro DATASET=tiny_sign\n"
     )
     assert ended.stdout == "0 results are recorded; 1 is not in DVC's cache\n"
 

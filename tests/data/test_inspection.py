@@ -1217,7 +1217,7 @@ def test_quarters_and_weeks_are_told(tmp_path, written):
     )
 
 
-@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S", "%a %b %d %Y"])
+@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S", "%d%b%y:%H:%M:%S", "%a %b %d %Y"])
 def test_dates_of_sas_and_browsers_are_read(tmp_path, written):
     rows = [f"{day.strftime(written).upper()},{x}" for day, x in zip(DAYS, X, strict=True)]
     columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
@@ -1270,15 +1270,15 @@ def test_a_class_for_rows_without_a_label_is_told(tmp_path):
     for classes, told in ((4, True), (3, False)):
         rows = [f"{x:.2f},{i % classes - 1}" for i, x in enumerate(X)]
         columns, _, odd, _ = looked_at(tmp_path, "x,label", rows)
-        assert columns["label"].predict == ("label" if classes == 4 else columns["label"].predict)
-        assert any(line.startswith("-1 may stand for rows without a label") for line in odd) == told
+        assert columns["label"].predict == "label"
+        assert any(line.startswith("-1 is taken as a class: ") for line in odd) == told
 
 
 def test_codes_that_a_spreadsheet_has_rounded_are_told(tmp_path):
     rows = [f"{4 + i % 5}.0{i % 7}646E+12,{1 + i % 9}.2E+{11 + i % 3},{x:.2f}" for i, x in enumerate(X)]
     _, _, odd, _ = looked_at(tmp_path, "ean,gdp,y", rows)
-    assert [line for line in odd if "spreadsheet shows" in line] == [
-        "'4.00646E+12' in 'ean' has only the digits that a spreadsheet shows: if it is a code, export it again as a text"
+    assert [line for line in odd if "in a spreadsheet" in line] == [
+        "'4.00646E+12' in 'ean' may have lost its last digits in a spreadsheet: if it is a code, export it again as a text"
     ]
 
 

@@ -204,6 +204,28 @@ def test_diverged_training_ends_as_failed(forgotten):
     assert run["name"] == "learning rate 1e+30, clip norm 1e+30"
 
 
+def test_interrupted_training_ends_as_killed(forgotten):
+    before = (forgotten.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    forgotten.set("tiny_numbers.train.loop.epochs", 1_000_000)
+    forgotten.set("tiny_numbers.train.loop.patience", 1_000_000)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
+    training = subprocess.Popen(
+        ["python3", "src/train.py", "--dataset", "tiny_numbers"],
+        cwd=forgotten.folder, env=forgotten.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in training.stdout:
+        if line.startswith("epoch   2/"):
+            break
+    training.send_signal(signal.SIGINT)
+    training.stdout.read()  # to its end: it may print a line before it sees the signal, and a closed pipe would end it
+    training.stdout.close()
+    assert training.wait(timeout=60) == 128 + signal.SIGINT
+    (run,) = forgotten.runs("tiny_numbers")
+    assert run["status"] == "KILLED"
+    assert (forgotten.folder / "models/tiny_numbers/model.safetensors").read_bytes() == before
+    assert not list(forgotten.folder.rglob("*.draft"))
+
+
 def test_named_store_gets_the_run(forgotten, tmp_path):
     store = tmp_path / "other.db"
     ended = forgotten.stage_here("evaluate", "tiny_sign", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
@@ -286,10 +308,10 @@ def test_training_interrupted_before_its_run_exists(forgotten):
         for line in training.stdout:
             if line.startswith("epoch   2/"):
                 break
-        training.send_signal(signal.SIGINT)
-        training.stdout.read()  # to its end: it may print a line before it sees the signal, and a closed pipe would end it
+        training.send_signal(signal.SIGTERM)
+        training.stdout.read()
         training.stdout.close()
-        assert training.wait(timeout=60) == 128 + signal.SIGINT
+        assert training.wait(timeout=60) == 128 + signal.SIGTERM
     forgotten.set("tiny_numbers.train.loop.epochs", 3)
     assert forgotten.stage_here("train", "tiny_numbers").exit_code == 0
     runs = {run["params"]["train.loop.epochs"]: run["status"] for run in forgotten.runs("tiny_numbers")}

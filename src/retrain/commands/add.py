@@ -106,7 +106,7 @@ def command(name: str, source: str, **options: Any) -> None:
 def known_datasets(workspace: Path) -> Mapping[str, Any]:
     """The blocks of all datasets, which may be none: this command writes the first one, too."""
     content = params.content_of(workspace)
-    is_empty = isinstance(content, Mapping) and not content.get("datasets")
+    is_empty = content is None or (isinstance(content, Mapping) and not content.get("datasets"))
     return {} if is_empty else params.datasets(workspace)
 
 
@@ -466,11 +466,13 @@ def write(workspace: Path, dataset: "Dataset", facts: Mapping[str, Any], sources
 
 def open_sections(text: str) -> str:
     """The text of a YAML file in which an empty section, such as `datasets: {}`, can take an item in block style."""
-    return re.sub(r"^(datasets|plots|artifacts):[ ]*(\{ *\}|\[ *\])(?=[ ]*(#.*)?$)", r"\1:", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^(datasets|plots|artifacts):[ ]*(\{ *\}|\[ *\]|null|~)(?=[ ]*(#.*)?$)", r"\1:", text, flags=re.MULTILINE
+    )
 
 
 def check_block(before: str, after: str, name: str) -> None:
     """Raise RetrainError if the new params.yaml is not the old one with one more dataset."""
     old, new = (yaml_files.parsed(text.encode(), params.FILE) for text in (before, after))
-    if new["datasets"].pop(name, None) is None or new != {**old, "datasets": old.get("datasets") or {}}:
+    if new["datasets"].pop(name, None) is None or new != {**(old or {}), "datasets": (old or {}).get("datasets") or {}}:
         raise RetrainError(params.FILE, "can't be edited in this layout", "lay it out as in the last commit")

@@ -117,11 +117,12 @@ def answer_texts(model: "Model", lines: Iterator[str], write: Write, source: str
     """
     unfamiliar = Unfamiliar(model.encoder)
     for number, some in enumerate(iter(lambda: list(islice(lines, ROWS_AT_ONCE)), [])):
-        answered = "but is answered like a text; a table needs --file rows.csv, or --file -"
         if number == 0 and source and looks_like_header(some[0], model):
-            cli.warn(f"{source}, line 1: looks like a header, {answered}")
+            fact = "looks like a header, but is answered like a text; a table needs --file rows.csv, or --file -"
+            cli.warn(f"{source}, line 1: {fact}")
         if number == 0 and is_object(some[0], model):
-            cli.warn(f"{f'{source}, line 1' if source else 'the first text'}: looks like a row in JSON, {answered}")
+            fact = "looks like a row in JSON, but is answered like a text; rows need --file rows.jsonl, or --file -"
+            cli.warn(f"{f'{source}, line 1' if source else 'the first text'}: {fact}")
         columns = model.encoder.rows_of_texts(some)
         write(answers(model, columns))
         unfamiliar.add(columns)

@@ -61,7 +61,7 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
     `recreated`. The exit code is 1 if a result of the working tree can't be read.
     """
     workspace = environment.workspace()
-    params.datasets(workspace)
+    known = params.datasets(workspace)
     outbox = Outbox.of_environment()  # `connect` changes the environment
     client = store.connect()
     finder = OutputFinder.of(workspace)
@@ -77,7 +77,8 @@ def command(dataset: str | None, all_commits: bool) -> None:  # noqa: FBT001 (cl
             lacking = collect(outputs, found.revision, finder, Path(folder))
             if lacking:
                 name = found.dataset
-                get = "" if all_commits else f"; run: dvc pull --with-deps plot@{name}, or make repro DATASET={name}"
+                again = f"; run: dvc pull --with-deps plot@{name}; if no remote has it: make repro DATASET={name}"
+                get = again if name in known and not all_commits else ""
                 if found.trained not in tally.missing:  # many commits may have the same result
                     say(f"sync {name}: {lacking} of {found.revision.name} is not in DVC's cache{get}")
                 tally.missing.add(found.trained)

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -114,8 +115,8 @@ NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE")
 BACKSLASH = '\\"'
 SMALL = 1 << 20
 """Bytes of a file that DuckDB reads faster than it starts."""
-SERIAL = itertools.count()
-"""Of the tables of small files."""
+SERIAL, ONE_AT_A_TIME = itertools.count(), threading.Lock()
+"""The numbers of the databases of small files; and the lock of what opens and closes them."""
 MEMORY = "512MB"
 """What DuckDB may use for rows that are kept on the disk."""
 NO_ROOM = ("Could not write file", "failed to offload")
@@ -212,21 +213,24 @@ def database(place: str, **settings: Any) -> "duckdb.DuckDBPyConnection":
 
 @cache
 def of_small_files() -> "duckdb.DuckDBPyConnection":
-    """The database in which this process has the tables of small files. It has no threads of its own, so a fork may use it."""
-    return database(":memory:", threads=1)
+    """The database in which this process has the tables of small files. It starts no threads, which a fork would lack."""
+    return database(":memory:", threads=1, async_threads=0)
 
 
 @contextmanager
 def small_database() -> "Iterator[duckdb.DuckDBPyConnection]":
     """A database for the table of a small file, next to others."""
-    name = f"small{next(SERIAL)}"
-    of_small_files().execute(f"attach ':memory:' as {name}")
+    with ONE_AT_A_TIME:
+        name = f"small{next(SERIAL)}"
+        connection = of_small_files().cursor()
+        of_small_files().execute(f"attach ':memory:' as {name}")
     try:
-        with of_small_files().cursor() as connection:
+        with connection:
             connection.execute(f"use {name}")
             yield connection
     finally:
-        of_small_files().execute(f"detach {name}")
+        with ONE_AT_A_TIME:
+            of_small_files().execute(f"detach {name}")
 
 
 def check_is_rows(shown: str, start: bytes, source: str) -> None:

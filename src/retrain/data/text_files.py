@@ -110,8 +110,8 @@ APART_IN_ALL = re.compile(rb'[\s",;]+')
 """What separates words in all encodings: none has it inside a letter of several bytes."""
 BEYOND, DIGIT = re.compile(rb"[\x80-\xff]"), re.compile(rb"\d")
 """A byte outside ASCII."""
-LETTER = re.compile(rb"[\x80-\xaf\xb4\xb6-\xb8\xba\xbb\xbf-\xff]")
-"""Such a byte, but for those of \u00b0, \u00b1, \u00b2, \u00b3, \u00b5 and others that Latin encodings have next to digits: several are a date or an amount of another script."""
+LETTER, SIDE_BY_SIDE = re.compile(rb"[\x80-\xaf\xb4\xb6-\xb8\xba\xbb\xbf-\xff]"), re.compile(rb"[\x80-\xff]{2}")
+"""Such a byte, but for \u00b0, \u00b2, \u00b5 and other signs that Latin encodings have next to digits; and two bytes of one letter, or of two."""
 NEAR_LETTER = re.compile(rb".[\x80-\xff][A-Za-z\x80-\xff]|[A-Za-z\x80-\xff][\x80-\x9f\xc0-\xff].", re.DOTALL)
 """A byte next to a letter; at the end of a word, those of signs such as \u00b2 and \u00b0 tell nothing."""
 NAMED = 3
@@ -522,6 +522,11 @@ def two_encodings(path: Path, encoding: str) -> int | None:
         return next(number for number, line in enumerate(stream, start=1) if line.rstrip(b"\n") == wrong[0])
 
 
+def is_foreign(word: bytes) -> bool:
+    """Whether a word with digits may be a date or an amount of another script than Latin; 40\u00ba25\u00b4N is none."""
+    return len(LETTER.findall(word)) > 3 and SIDE_BY_SIDE.search(word) is not None
+
+
 def likely_encoding(path: Path) -> str:
     """The encoding that the bytes of a file are likely to be in. Windows' own covers Latin-1."""
     from charset_normalizer import from_bytes
@@ -531,7 +536,7 @@ def likely_encoding(path: Path) -> str:
         return marked
     if is_utf8:
         return "utf-8"
-    parts = [word for word in APART_IN_ALL.split(content) if not DIGIT.search(word) or len(LETTER.findall(word)) > 3]
+    parts = [word for word in APART_IN_ALL.split(content) if not DIGIT.search(word) or is_foreign(word)]
     foreign = len(BEYOND.findall(b"".join(parts)))
     words = [word for word in parts if len(BEYOND.findall(word)) > 1]
     # In other scripts than Latin, most letters are outside ASCII.

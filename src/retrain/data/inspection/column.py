@@ -34,7 +34,7 @@ class Column:
     doubts: tuple[str, ...] = ()
     """What may be meant in another way."""
     no_answers: tuple[str, ...] = ()
-    """Those that may stand for a missing one, such as 98 and 99 among small whole numbers, or -1 among many positive ones."""
+    """Values that may stand for a missing one, such as 98 and 99 among small whole numbers, or -1 among many positive ones."""
     spellings: tuple[str, ...] = ()
     """Of categories: some that seem to mean the same."""
     scattered: bool = False

@@ -79,16 +79,23 @@ def with_counts(table: Table, columns: Sequence[Column]) -> list[Column]:
     return found
 
 
+def uselessness(column: Look) -> str:
+    """Why a model can't learn from a column, whatever it holds; empty if it may."""
+    if column.name in recorded(column.table):
+        return "how the label was given, which new rows don't have"
+    if not column.filled:
+        return "empty"
+    if INDEX.fullmatch(column.name):
+        return "an index that pandas has written"
+    return f"always {shown(column.fact('min(v)')[0])}" if column.distinct == 1 and not column.missing else ""
+
+
 def column_of(column: Look, wish: str | None) -> Column:
     """What an input column holds."""
     if wish is not None:
         return as_wished(column, wish)
-    is_recorded = column.name in recorded(column.table)
-    if not column.filled or is_recorded or INDEX.fullmatch(column.name):
-        why = "an index that pandas has written" if column.filled else "empty"
-        return column.column("leave_out", "how the label was given, which new rows don't have" if is_recorded else why)
-    if column.distinct == 1 and not column.missing:
-        return column.column("leave_out", f"always {shown(column.fact('min(v)')[0])}")
+    if why := uselessness(column):
+        return column.column("leave_out", why)
     if column.is_numeric:
         return number_column(column)
     found = date_column(column) or clock_column(column) or word_column(column)
@@ -167,7 +174,6 @@ def target_column(column: Look, predict: str | None) -> Column:
         if len(classes) > 2 and not (long or LABEL.search(column.name)):
             why += "; if they are counts, add --predict number"
         markers = tuple(text for text in column.odd if text not in column.strangers)  # another word is a class
-        no_label = "-1 may stand for rows without a label, but is a class: if they have none, add --missing -1"
         return column.column(
             "target",
             why + far + column.missing_if({text: column.odd[text] for text in markers}),
@@ -175,9 +181,6 @@ def target_column(column: Look, predict: str | None) -> Column:
             rename=names if len(names) > len(classes) else {},
             markers=markers,
             sentinels=sentinels,
-            doubts=(no_label,)
-            if values[:1] == [-1] and values == list(range(-1, len(values) - 1)) and values[3:]
-            else (),
         )
     return of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
 

@@ -27,7 +27,7 @@ DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 ZONED = (
     *("%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %z %Y"),
-    *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z", "%d%b%Y:%H:%M:%S"),
+    *("%d/%b/%Y:%H:%M:%S %z", "%Y/%m/%d %H:%M:%S %z", "%d%b%Y:%H:%M:%S", "%d%b%y:%H:%M:%S"),
 )
 """Times as mails, servers, Twitter and SAS write them, most of them with an offset."""
 MONTHS = ("%b %Y", "%B %Y", "%b-%Y", "%Y %b", "%Y %B", "%Y-%b", "%YM%m")

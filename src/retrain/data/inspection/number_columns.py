@@ -203,19 +203,17 @@ def codes(column: Look, option: str) -> Iterator[str]:
     shorter, longer, code, usual = (
         f"filter (regexp_full_match(v, {literal(like)}))" for like in (SHORTER, LONGER, EXPONENT, USUAL)
     )
-    has_longer, first, others = column.fact(f"count(*) {longer}, min(v) {code}, count(*) {usual}")
+    lengths = f"count(distinct right(v, 2)) filter (regexp_full_match(v, {literal(ROUNDED)}))"
+    has_longer, first, others, exponents = column.fact(f"count(*) {longer}, min(v) {code}, count(*) {usual}, {lengths}")
     pairs = f"any_value(v) {shorter} as a, any_value(v) {longer} as b"
     tail = "group by x having a is not null and b is not null order by x limit 1"
     for short, long in column.select(pairs, tail) if has_longer and not column.is_varied else []:
         yield f"{short} and {long} in {shown(column.name)} are read as one number: if they are versions or codes, add {option}"
         return
-    (lengths,) = (
-        column.fact(f"count(distinct right(v, 2)) filter (regexp_full_match(v, {literal(ROUNDED)}))")
-        if others
-        else (0,)
-    )
-    if lengths == 1 and others == column.numbers:
-        fact = f"{shown(column.fact('min(v)')[0])} in {shown(column.name)} has only the digits that a spreadsheet shows"
+    if exponents in (1, 2) and others == column.numbers:
+        fact = (
+            f"{shown(column.fact('min(v)')[0])} in {shown(column.name)} may have lost its last digits in a spreadsheet"
+        )
         yield f"{fact}: if it is a code, export it again as a text"
     if first and not others:
         yield f"{first} in {shown(column.name)} is read as {number_text(float(first))}: if it is a code, add {option}"

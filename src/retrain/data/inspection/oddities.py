@@ -347,6 +347,8 @@ def about_label(table: Table, target: Column) -> Iterator[str]:
     absent = [name for name in counts if name.lower() in MARKERS or name in NO_VALUES]
     if absent:
         yield f"the class {listed(absent)} may mean that the label is missing: if so, add it with --missing"
+    if len(counts) > 3 and {*counts} == {*map(str, range(-1, len(counts) - 1))}:
+        yield "-1 is taken as a class: if it marks rows without a label, add --missing -1"
     for names in alike(counts)[:NAMED]:
         same = len({" ".join(name.casefold().split()) for name in names}) == 1
         differ = "differ only in case or spaces" if same else "may be one that is written in several ways"

@@ -27,7 +27,7 @@ QUOTED, FORTRAN = r"[\x27\x{2018}\x{2019}`][+-]?\d[\d.,]*", r"[+-]?\d*\.?\d+[dD]
 DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{ff10}-\x{ff19}][\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*"
 """A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in Arabic, Persian, Hindi or wide digits."""
 PARTS, SIZES = (
-    r"(\d[\d.,]*\s?\p{L}{1,7}\.?,?\s?){2,4}",
+    r"(?i:(\d[\d.,]*\s?([dhmswy]|lb|oz|ft|in|(yr|year|mo|month|wk|week|day|hr|hour|min|minute|sec|second)s?|jahre?|monate?|tage?|std)\.?,?\s?){2,4})",
     r"\d[\d.,]*(\s?([cm]?m|in|ft)?\s?[xX\x{d7}*]\s?\d[\d.,]*)+(\s?\p{L}{1,6})?",
 )
 """Several numbers with their units, such as 3d 4h; and sizes such as 30x20x10 cm."""
