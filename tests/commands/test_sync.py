@@ -288,7 +288,7 @@ def test_slow_server_gets_each_epoch_once(forgotten, address, dataset, epochs, w
     slow, (_, late, times) = Slow(address, *what), what
     with listening(slow.handler()) as between:
         settings = {"MLFLOW_TRACKING_URI": between, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT)}
-        ended = forgotten.stage("train", dataset, **settings)
+        ended = forgotten.run("dvc", "repro", f"train@{dataset}", **settings)
         assert ended.returncode == 0, ended.said
         forgotten.wait_for_recorder()
         late_ones = times - slow.times
