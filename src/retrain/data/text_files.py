@@ -523,7 +523,7 @@ def two_encodings(path: Path, encoding: str) -> int | None:
 
 
 def is_foreign(word: bytes) -> bool:
-    """Whether a word with digits may be a date or an amount of another script than Latin; 40\u00ba25\u00b4N is none."""
+    """Whether a word with digits may be a date or an amount of another script than Latin, unlike 40\u00ba25\u00b4N."""
     return len(LETTER.findall(word)) > 3 and SIDE_BY_SIDE.search(word) is not None
 
 

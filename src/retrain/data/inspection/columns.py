@@ -80,7 +80,7 @@ def with_counts(table: Table, columns: Sequence[Column]) -> list[Column]:
 
 
 def uselessness(column: Look) -> str:
-    """Why a model can't learn from a column, whatever it holds; empty if it may."""
+    """Why a model can't learn from a column of any kind; empty if it may."""
     if column.name in recorded(column.table):
         return "how the label was given, which new rows don't have"
     if not column.filled:
