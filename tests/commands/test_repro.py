@@ -131,7 +131,8 @@ def test_changed_result_is_compared_without_tracking(pair, capfd):
     ):
         lines = [line.removeprefix(start) for line in said.splitlines() if line.startswith(f"{start}column ")]
         assert [line[: len(fact)] for line, fact in zip(lines, odd, strict=True)] == odd
-    again = pair.retrain_here("repro", "tiny_sign", RETRAIN_TRACKING="off")  # as after an interruption
+    again = pair.retrain_with_children(capfd, "repro", "tiny_sign")  # as after an interruption
+    assert again.returncode == 0, again.said
     assert [line for line in again.stderr.splitlines() if odd[1] in line]
     assert not pair.recorders()
     assert pair.runs("tiny_sign") == before
