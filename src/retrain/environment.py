@@ -52,12 +52,16 @@ def enter_project_environment() -> None:
 
 
 def explain_missing_packages() -> None:
-    """Replace the traceback by one line where a package of the project is not installed for this interpreter."""
+    """Replace the traceback by one line where a package of the project is not installed, or Ctrl-C ends the imports of a program."""
     previous = sys.excepthook
+    called = Path(sys.argv[0])
+    is_program = called.name == "retrain" or called.resolve().parent == SCRIPTS
 
     def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-        if package in {"", "retrain"} or find_spec(package):
+        if is_program and issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write(f"{called.stem}: interrupted before its start\n")
+        elif package in {"", "retrain"} or find_spec(package):
             previous(kind, error, traceback)
         else:
             fact = f"the project's packages are not installed for this Python ({sys.executable} has no {package})"

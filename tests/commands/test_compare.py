@@ -52,8 +52,13 @@ def test_changed_result(pair):
     pair.set("tiny_numbers.train.loop.epochs", 30)
     said = pair.retrain_here("compare", "HEAD", "--dataset", "tiny_numbers")
     assert said.stderr == (
-        "params.yaml has other parameters for tiny_numbers than its result; run: dvc repro plot@tiny_numbers\n"
+        "Warning: the result of 'tiny_numbers' is out of date (train: params.yaml: datasets.tiny_numbers.train.loop.epochs is 30, "
+        "was 3); run: make repro DATASET=tiny_numbers\n"
     )
+    with (pair.folder / "data/raw/tiny_sign/rows.csv").open("a") as rows:
+        rows.write("1,2,3,plus\n")
+    said = pair.retrain_here("compare", "HEAD", "--dataset", "tiny_sign")
+    assert "is out of date (prepare: data/raw/tiny_sign changed)" in said.stderr
     pair.run_stages_here("tiny_numbers", "train", "evaluate", "plot")
     after = json.loads((pair.folder / "reports/tiny_numbers/metrics.json").read_text())["test"]
     lines = compared(pair, "HEAD", "--dataset", "tiny_numbers")

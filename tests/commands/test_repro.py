@@ -185,13 +185,17 @@ def test_error_of_dvc_is_shown(pair, capfd):
     assert ended.stderr.splitlines()[-1].startswith("Error: dvc repro failed with exit code ")
 
 
-def test_missing_packages_are_one_line(pair):
+def test_missing_packages_and_early_interruptions_are_one_line(pair):
     ended = pair.run(sys.executable, "-S", "src/train.py", "--dataset", "tiny_sign", PYTHONPATH="")
     assert ended.returncode == 1
     assert re.fullmatch(
         r"Error: the project's packages are not installed for this Python \(.* has no \w+\); run: make setup\n",
         ended.stderr,
     )
+    interrupted = "import sys; sys.argv[0] = 'retrain'; import retrain; raise KeyboardInterrupt"
+    ended = pair.run(sys.executable, "-c", interrupted)
+    assert ended.stderr == "retrain: interrupted before its start\n"
+    assert ended.returncode != 0
 
 
 def test_failed_stage_is_named(pair, capfd):

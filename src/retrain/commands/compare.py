@@ -13,6 +13,7 @@ from retrain.evaluation import seeds
 from retrain.pipeline import dvc_lock, dvc_yaml, revisions
 from retrain.pipeline.dvc_lock import Lock
 from retrain.pipeline.revisions import WORKSPACE, Revision
+from retrain.release import results
 from retrain.release.results import METRICS, RecordedResult
 from retrain.text_tables import in_common, table
 
@@ -180,12 +181,19 @@ def command(first: str, second: str, datasets: tuple[str, ...], markdown: bool) 
             for place, name in enumerate((first, second)):
                 copies = Path(folder, str(number), str(place))
                 sides.append(RecordedResult(shown[name], name, dataset, locks[name].of([dataset]), copies))
-                if sides[-1].is_old:
-                    fact = f"{params.FILE} has other parameters for {dataset} than its result"
-                    click.echo(f"{fact}; run: {sides[-1].to_get_files}", err=True)
             then, now = sides
             lines = list(Comparison(then, now, markdown=markdown).lines())
+            if WORKSPACE in shown and dataset in params.datasets(workspace):
+                warn_of_old_result(workspace, dataset)
             click.echo("\n".join(["", *lines] if number else lines))
+
+
+def warn_of_old_result(workspace: Path, dataset: str) -> None:
+    """Warn if parameters, data or code have changed since the result of the working tree was made."""
+    try:
+        results.pipeline_of_current(workspace, dataset)
+    except RetrainError as error:
+        cli.warn(str(error))
 
 
 def chosen(shown: Mapping[str, Revision], locks: Mapping[str, Lock], datasets: tuple[str, ...]) -> list[str]:

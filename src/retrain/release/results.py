@@ -135,14 +135,6 @@ class RecordedResult:
         return params.flat(params.with_defaults(block, shared))
 
     @property
-    def is_old(self) -> bool:
-        """Whether the working tree's params.yaml has changed since its result was made."""
-        here = self.revision.folder
-        if self.revision.commit or self.dataset not in params.datasets(here):
-            return False
-        return params.flat(params.dataset_block(here, self.dataset)) != self.parameters
-
-    @property
     def code(self) -> dict[str, str]:
         """The digests of the modules and of the list of packages that the result was made with."""
         entries = {entry.path: entry.md5 for stage in self.lock.stages.values() for entry in stage.deps}
