@@ -249,6 +249,8 @@ def test_store_errors_say_what_to_do(tmp_path, monkeypatch):
         store.own_store(tmp_path)
     with pytest.raises(store.StoreError, match="; check who may write there: ls -ld"), store.reachable():
         raise PermissionError(13, "Permission denied")
+    with pytest.raises(store.StoreError, match="; make the project's folder writable"), store.reachable():
+        raise OSError(30, "Read-only file system")
     long = "The key is wrong. " + "To get one, ask. " * 20
     said = r"The key is wrong.*ask\); set DATABRICKS_HOST and DATABRICKS_TOKEN"
     with pytest.raises(store.StoreError, match=said), store.reachable("databricks"):

@@ -285,6 +285,7 @@ def hint_for(message: str, uri: str) -> str:
         (r"disk I/O error|disk is full|No space left|File too large", "make room on the disk"),
         (r"out-of-date database schema|Can't locate revision", later),
         (r"database is locked", "close other programs that use it, then try again"),
+        (r"Read-only file system", "make the project's folder writable, or work in a copy of it"),
     ):
         if re.search(words, message):
             return hint
