@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from retrain.data.dialect import MOSTLY, Wishes
+from retrain.data.file_format import LETTERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import almost_dates, clock_column, date_column, formats_of, no_dates
 from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at, looks
@@ -33,7 +34,7 @@ LABEL = re.compile(r"(^|[_ .])(class|code|label|category|type|kind|group|topic)$
 """Names of targets whose whole numbers stand for classes."""
 INDEX = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")
 """Names that pandas gives to an index that it has written."""
-NEARLY = r"(\D{0,5}[^\d\p{L}])?\d[\d.,\x27\x{2019}\x{a0}\x{202f} ]*\D{0,6}"
+NEARLY = rf"(\D{{0,5}}[^\d{LETTERS}])?\d[\d.,\x27\x{{2019}}\x{{a0}}\x{{202f}} ]*\D{{0,6}}"
 """A number, perhaps with something in front or behind. A letter directly in front may be part of a code."""
 PREDICT_DAYS = "to predict a time, write it as a number, such as days"
 

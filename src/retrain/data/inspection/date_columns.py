@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from retrain import schema
 from retrain.data.dialect import MOSTLY
-from retrain.data.file_format import CLOCKS, MARKERS, ODD_SHARE, WITH_OFFSET, is_clock
+from retrain.data.file_format import CLOCKS, LETTERS, MARKERS, ODD_SHARE, WITH_OFFSET, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
 from retrain.data.sql_table import literal, moment, time_of
@@ -50,14 +50,14 @@ YEAR, DAY = r"(^|\D)(19|20)\d\d(\D|$)", r"(^|\D)\d{1,2}(\D|$)"
 DAY_AND_MONTH = r"(^|\D)\d{1,2}\D{1,3}\d{1,2}(\D|$)"
 ALIKE = (
     rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY_AND_MONTH}')",  # 2024年1月5日
-    rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY}') and regexp_matches(v, '\p{{L}}{{3}}')",  # 5. März 2024
+    rf"regexp_matches(v, '{YEAR}') and regexp_matches(v, '{DAY}') and regexp_matches(v, '[{LETTERS}]{{3}}')",  # 5. März 2024
     r"regexp_matches(v, '\d.*[/. -].*\d:\d\d')",  # with a time of day; but no duration such as 1:02:03
 )
 """What values are like that people read as dates."""
 WEEK = r"([CK]?W|[CK]W )([0-4]?\d|5[0-3])"
 QUARTER, FEW_QUARTERS = rf"(?i)(19|20)\d\d[ :-]?(Q[1-4]|{WEEK})|(Q[1-4]|{WEEK})[ /-](19|20)\d\d", 10
 """A quarter or a week of a year; and how many different ones can be learned as categories."""
-CODE, MOST_WORDS = r"^\p{L}+[-_/]?\d", 100
+CODE, MOST_WORDS = rf"^[{LETTERS}]+[-_/]?\d", 100
 """Such as INV-2024-01-15; and the different words around dates, such as months and days of the week."""
 UNIX = re.compile(r"\d{9,19}(\.\d+)?")
 """Seconds since 1970, or their parts."""
@@ -177,7 +177,7 @@ def almost_dates(column: Look) -> tuple[str, ...]:
         return (f"{fact}, but {words} {'are' if odd[1:] else 'is'} not: {hint}",)
     if not looked:
         return ()
-    rest = "regexp_replace(v, '[^\\p{L}]+', ' ', 'g')"
+    rest = f"regexp_replace(v, '[^{LETTERS}]+', ' ', 'g')"
     whole = f"({' or '.join(f'({one})' for one in ALIKE)}) and not regexp_matches(v, '{CODE}')"
     short = " or ".join(f"{moment('v', own)} is not null" for own in SHORT[1:])
     alike, quarter = f"({whole} or {short}) and length(v) <= {LONGEST}", f"regexp_full_match(v, '{QUARTER}')"
@@ -308,10 +308,9 @@ def ways(column: Look, *, asked: bool) -> tuple[dict[str, tuple[int, int, int]],
     likely = (own for own in (*KNOWN, *((*SHORT, *CLOCKS) if asked else ())) if "%z" in own or signs_in(own) in signs)
     known = (own for own in likely if any(is_date(text, own) for text in some))
     written = list(dict.fromkeys(("", *column.table.format.dates, *known)))
-    times = [read("v", own) for own in written]
-    facts = column.ask(
-        ", ".join(f"count({time}), min(year({time})), max(year({time}))" for time in times), column.sample
-    )
+    times = ", ".join(f"{read('v', own)} as t{place}" for place, own in enumerate(written))
+    what = ", ".join(f"count(t{place}), min(year(t{place})), max(year(t{place}))" for place in range(len(written)))
+    facts = column.ask(what, f"(select {times} from {column.sample})")
     counts = {own: facts[3 * place : 3 * place + 3] for place, own in enumerate(written)}
     return {own: (count, first, last) for own, (count, first, last) in counts.items() if count}, looked
 

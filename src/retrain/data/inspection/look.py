@@ -49,21 +49,20 @@ class Alike:
 
     table: Table
     places: Sequence[int]
-    known: dict[tuple[str, str], dict[int, tuple[Any, ...]]] = field(default_factory=dict)
-    """The answers to a question about a part of the table, by the places of the columns."""
+    known: dict[tuple[str, str], list[tuple[Any, ...]]] = field(default_factory=dict)
+    """The rows of each query so far, by what it selects and its part of the table."""
 
     def select(self, what: str, source: str) -> list[tuple[Any, ...]]:
         """The rows of a query on the table `looked` of these columns."""
-        looked = f"select * from together where c in ({', '.join(map(str, self.places))})"
-        query = f"with looked as not materialized ({looked}) select {what} from {source}"
-        return self.table.connection.execute(query).fetchall()
+        if (what, source) not in self.known:
+            looked = f"select * from together where c in ({', '.join(map(str, self.places))})"
+            query = f"with looked as not materialized ({looked}) select {what} from {source}"
+            self.known[what, source] = self.table.connection.execute(query).fetchall()
+        return self.known[what, source]
 
     def facts(self, what: str, source: str) -> dict[int, tuple[Any, ...]]:
         """The answer about each column that has values in a part of the table."""
-        if (what, source) not in self.known:
-            rows = self.select(f"c, {what}", f"{source} group by c")
-            self.known[what, source] = {place: tuple(found) for place, *found in rows}
-        return self.known[what, source]
+        return {place: tuple(found) for place, *found in self.select(f"c, {what}", f"{source} group by c")}
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,11 @@ class Look:
     """Of these, rows with a number in parentheses."""
     odd: dict[str, int]
     """Values that are not numbers, by how often they occur; the most frequent ones."""
+
+    @cached_property
+    def alone(self) -> Alike:
+        """The column, for questions that others do not have."""
+        return Alike(self.table, [self.place])
 
     @property
     def sample(self) -> str:
@@ -204,7 +208,7 @@ class Look:
 
     def select(self, what: str, tail: str = "", source: str = "looked") -> list[tuple[Any, ...]]:
         """The rows of a query on the column, or on a part of it."""
-        return Alike(self.table, [self.place]).select(what, f"{source} {tail}")
+        return self.alone.select(what, f"{source} {tail}")
 
     def column(self, kind: str, why: str, **more: Any) -> Column:
         """What was found out."""

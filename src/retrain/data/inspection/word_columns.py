@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from retrain import schema
 from retrain.data.dialect import MOSTLY
-from retrain.data.file_format import ODD_SHARE, is_clock
+from retrain.data.file_format import LETTERS, ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import formats_of
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
@@ -28,10 +28,10 @@ DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[\x{660}-\x{669}\x{6f0}-\x{6f9}
 """A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in Arabic, Persian, Hindi or wide digits."""
 PARTS, SIZES = (
     r"(?i:(\d[\d.,]*\s?([dhmswy]|lb|oz|ft|in|(yr|year|mo|month|wk|week|day|hr|hour|min|minute|sec|second)s?|jahre?|monate?|tage?|std)\.?,?\s?){2,4})",
-    r"\d[\d.,]*(\s?([cm]?m|in|ft)?\s?[xX\x{d7}*]\s?\d[\d.,]*)+(\s?\p{L}{1,6})?",
+    rf"\d[\d.,]*(\s?([cm]?m|in|ft)?\s?[xX\x{{d7}}*]\s?\d[\d.,]*)+(\s?[{LETTERS}]{{1,6}})?",
 )
 """Several numbers with their units, such as 3d 4h; and sizes such as 30x20x10 cm."""
-AMOUNT = rf"[^\p{{L}}\d]{{0,3}}(\d[\d.,]*\s?[\p{{L}}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*|{QUOTED}|{FORTRAN}|{DIGITS}|{PARTS}|{SIZES}"
+AMOUNT = rf"[^{LETTERS}\d]{{0,3}}(\d[\d.,]*\s?[{LETTERS}%\x{{b0}}\x{{b2}}\x{{b3}}\x27\x{{22}}/]{{1,6}}\d?|{RANGE}|0[xX][\dA-Fa-f]+)|.*{PARTED}.*|{QUOTED}|{FORTRAN}|{DIGITS}|{PARTS}|{SIZES}"
 """A number with something behind it, such as 85m2, a range such as 20-29, a hexadecimal number, or several numbers such as 1:23."""
 MOST_SIGNS, FEW_AMOUNTS = 4, 10
 """Different signs around amounts; if there are more, they are rather parts of codes. And different amounts that can be learned as categories."""
@@ -111,7 +111,7 @@ def amounts(column: Look, found: Column, otherwise: str = "codes") -> tuple[str,
     if column.distinct <= FEW_AMOUNTS:
         return ()
     alike = f"regexp_full_match(v, {literal(AMOUNT)})"
-    signs = "regexp_replace(regexp_replace(v, '^0[xX][\\dA-Fa-f]+$', '0x'), '[^\\p{L}]+', '', 'g')"
+    signs = rf"regexp_replace(regexp_replace(v, '^0[xX][\dA-Fa-f]+$', '0x'), '[^{LETTERS}]+', '', 'g')"
     share, different, first = column.ask(
         f"avg(({alike})::int), count(distinct {signs}), min(v) filter ({alike})", column.sample
     )
