@@ -1258,9 +1258,12 @@ def test_what_annotation_programs_add_is_left_out(tmp_path, added, text):
         (lambda i: i % 29 - 1, []),
         (lambda i: -42 if i % 3 else i, []),
         (lambda i: i % 3 - 1, []),
+        (lambda i: 1 + i % 5 if i % 3 else 9 - i % 2, ["8", "9"]),
+        (lambda i: 9 if i % 70 == 0 else 1 + i % 5, []),
+        (lambda i: (0, 2, 4, 6, 8)[i % 5], []),
     ],
 )
-def test_negative_codes_among_positive_numbers_are_told(tmp_path, value, told):
+def test_codes_among_numbers_are_told(tmp_path, value, told):
     columns, _, odd, _ = looked_at(tmp_path, "a,y", [f"{value(i)},{x}" for i, x in enumerate(X)])
     assert [*columns["a"].no_answers] == told
     assert any(line.startswith("unlike the other values: ") for line in odd) == bool(told)

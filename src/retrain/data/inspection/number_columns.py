@@ -87,8 +87,8 @@ TOGETHER = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 """How dates and times are written as whole numbers of so many digits."""
 MONTHS, MONTHS_OF_CHANCE = (190001, 210012), 24
 """The first and the last month that is looked for among numbers; and how many different ones may be chance."""
-ANSWERS, NO_ANSWER = 20, re.compile(r"-?(77+|88+|9+[6-9])")
-"""The largest answer on a scale, and the numbers by which survey programs write that there is none."""
+ANSWERS, NO_ANSWER, LAST_DIGITS = 20, re.compile(r"-?(77+|88+|9+[6-9]|[89])"), (8, 9)
+"""The largest answer on a scale, and the numbers by which survey programs write that there is none: 8 and 9 on a short one."""
 
 
 def numbers_of(column: Look) -> tuple[str, ...]:
@@ -310,14 +310,19 @@ def other_mark(column: Look) -> tuple[str, ...]:
 
 
 def no_answers(column: Look) -> tuple[str, ...]:
-    """The numbers that may stand for a missing answer, such as 98 and 99 in a column of answers from 1 to 7."""
+    """The numbers that may stand for a missing answer: 98 and 99 in a column of answers from 1 to 7, or frequent 9 from 1 to 5."""
     if column.distinct > FEW_CLASSES:
         return ()
-    spelt = dict(column.select("distinct v, x", "where x is not null order by 2, 1"))
-    answers = {x for x in spelt.values() if 0 <= x <= ANSWERS}
-    others = {text: x for text, x in spelt.items() if x not in answers}
-    fits = all(x == round(x) for x in answers) and all(NO_ANSWER.fullmatch(f"{x:g}") for x in others.values())
-    return tuple(others) if fits and len(answers) > 2 else ()
+    rows = column.select("x, count(*), list(distinct v order by v)", "where x is not null group by 1 order by 1")
+    answers = [(x, count) for x, count, _ in rows if 0 <= x <= ANSWERS]
+    scale = [(x, count) for place, (x, count) in enumerate(answers) if x == answers[0][0] + place]
+    if scale and scale[0][0] <= 1 and scale[-1][0] < LAST_DIGITS[0] - 1:
+        often = max(OFTEN, scale[-1][1])
+        answers = scale if all(x in LAST_DIGITS and count >= often for x, count in answers[len(scale) :]) else answers
+    known = [x for x, _ in answers]
+    others = {x: texts for x, _, texts in rows if x not in known}
+    fits = all(x == round(x) for x in known) and all(NO_ANSWER.fullmatch(f"{x:g}") for x in others)
+    return tuple(text for texts in others.values() for text in texts) if fits and len(known) > 2 else ()
 
 
 def alone(column: Look) -> tuple[str, ...]:
