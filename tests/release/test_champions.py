@@ -115,7 +115,7 @@ def test_better_model_becomes_champion(approved):
     verdict, promoted, git = ended.stdout.splitlines()
     assert verdict.startswith(f"{DATASET}: pass: rmse ")
     assert promoted == f"promoted: models:/{DATASET}@champion is version 2"
-    assert git == f"to keep this in git: git add releases/{DATASET}.jsonl && git commit -m 'Release of {DATASET}'"
+    assert git == f"to keep this in git: git add releases/{DATASET}.jsonl && git commit -m 'Promote {DATASET}'"
     assert aliases(approved) == {"champion": 2}
     *_, entry = ledger.read(approved.folder, DATASET)
     assert entry["gate"]["answer"] == "pass"

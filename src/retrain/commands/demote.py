@@ -24,4 +24,4 @@ def command(dataset: str, reason: str) -> None:
     version = champions.align(client, workspace, dataset)
     now = f"models:/{dataset}@champion is version {version.version}" if version else f"{dataset} has no champion now"
     click.echo(f"demoted: {now}")
-    click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Release of {dataset}'")
+    click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Demote {dataset}'")

@@ -57,5 +57,6 @@ def command(dataset: str, override: str) -> None:
         click.echo(
             f"not promoted: the model stays models:/{dataset}@{registry.CHALLENGER}; to promote it all the same: --override REASON"
         )
-    click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m 'Release of {dataset}'")
+    done = "Promote" if promoted else "Record the refusal of"
+    click.echo(f"to keep this in git: git add {ledger.path_of(dataset)} && git commit -m '{done} {dataset}'")
     sys.exit(0 if promoted else CODES[decision.answer] or 1)

@@ -213,7 +213,7 @@ def database(place: str, **settings: Any) -> "duckdb.DuckDBPyConnection":
 
 @cache
 def of_small_files() -> "duckdb.DuckDBPyConnection":
-    """The database in which this process has the tables of small files. It starts no threads, which a fork would lack."""
+    """The database in which this process has the tables of small files. Its queries start no threads, which a fork would lack."""
     return database(":memory:", threads=1, async_threads=0)
 
 
