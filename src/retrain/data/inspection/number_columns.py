@@ -316,7 +316,7 @@ def no_answers(column: Look) -> tuple[str, ...]:
     rows = column.select("x, count(*), list(distinct v order by v)", "where x is not null group by 1 order by 1")
     answers = [(x, count) for x, count, _ in rows if 0 <= x <= ANSWERS]
     scale = [(x, count) for place, (x, count) in enumerate(answers) if x == answers[0][0] + place]
-    if scale and scale[0][0] <= 1 and scale[-1][0] < LAST_DIGITS[0] - 1:
+    if scale and scale[0][0] == 1 and scale[-1][0] < LAST_DIGITS[0] - 1:  # counts begin at 0
         often = max(OFTEN, scale[-1][1])
         answers = scale if all(x in LAST_DIGITS and count >= often for x, count in answers[len(scale) :]) else answers
     known = [x for x, _ in answers]
