@@ -1,5 +1,6 @@
 """Plots of the training history and of the predictions."""
 
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -167,6 +168,7 @@ def use_default_style() -> None:
     installed here, and plots written to files need none.
     """
     os.environ.pop("MPLBACKEND", None)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # without a home, it would tell where it keeps its fonts
     import matplotlib as mpl
 
     mpl.rcdefaults()
