@@ -123,6 +123,7 @@ ENVIRONMENT = {
     "RETRAIN_SAVE_SECONDS": "Seconds between two checkpoints within an epoch. Default: 60.",
     "DVC_ROOT": "Set by DVC: the project whose store, downloads and checkpoints a stage uses.",
     "DVC_STAGE": "Set by DVC: the stage that runs, for error messages.",
+    "RETRAIN_COMMAND": "Set by `retrain`: the command that runs the stages, which an interrupted stage names.",
     "DVC_EXP_NAME": "Set by `dvc exp run`: part of the name of the run in MLflow.",
     "TMPDIR": "The folder for the temporary clones and copies of `retrain verify` and `retrain audit`.",
 }

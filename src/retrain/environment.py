@@ -9,6 +9,7 @@ from types import ModuleType, TracebackType
 
 __all__ = [
     "ADDRESS_SPACE",
+    "COMMAND",
     "SCRIPTS",
     "address_space",
     "code_states",
@@ -28,6 +29,8 @@ __all__ = [
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 PROCESSOR = Path("/proc/cpuinfo")
+COMMAND = "RETRAIN_COMMAND"
+"""The environment variable with the command of `retrain` that runs the stages."""
 SETTINGS = ("ATEN_", "DNNL_", "FBGEMM_", "GOMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_")
 """Prefixes of the environment variables that configure the libraries of torch."""
 ALLOCATION = {-8: 1, -3: 1 << 25, -1: 1 << 30}
@@ -111,8 +114,9 @@ def root() -> Path:
 
 
 def stage_command(stage: str, dataset: str) -> str:
-    """The command that continues from a stage: where DVC runs it, with all later stages, else that of its script."""
-    return f"dvc repro plot@{dataset}" if "DVC_STAGE" in os.environ else f"python3 src/{stage}.py --dataset {dataset}"
+    """The command that continues from a stage: `retrain ...` if that ran it, or of DVC with all later stages, or that of its script."""
+    repro = f"dvc repro plot@{dataset}" if "DVC_STAGE" in os.environ else f"python3 src/{stage}.py --dataset {dataset}"
+    return os.environ.get(COMMAND, repro)
 
 
 def address_space() -> float:

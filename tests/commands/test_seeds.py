@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from retrain.commands import repro
@@ -109,8 +110,11 @@ def test_seeds_interrupted_leave_nothing(pair, room):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr.readline() == "seeds tiny_sign: seed 1 (1 of 5)\n"
+    while process.poll() is None and not list(room.rglob("*.checkpoint")):
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    process.stderr.read()  # ends when the last process that can write to it has ended
+    printed = process.stderr.read()  # ends when the last process that can write to it has ended
+    assert printed.endswith("To continue, run: retrain seeds tiny_sign\n")
     process.stderr.close()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert not (pair.folder / "reports" / "tiny_sign" / "seeds.json").exists()

@@ -1,9 +1,12 @@
 """The `retrain` command. Each module of this package is a subcommand."""
 
 import importlib
+import os
 import pkgutil
+import shlex
+import sys
 
-from retrain import cli, schema
+from retrain import cli, environment, schema
 
 import click
 
@@ -50,4 +53,5 @@ main = click.version_option(package_name="retrain")(
 
 def run() -> None:
     """Run `retrain` as the whole program."""
+    os.environ[environment.COMMAND] = shlex.join(["retrain", *sys.argv[1:]])
     cli.run(main)
