@@ -68,6 +68,8 @@ def test_missing_words_hide_no_decimal_commas(tmp_path):
     rows = [row.replace("n/a", "nichts") for row in rows]
     columns, _, _, numbers = looked_at(tmp_path, "a;b;y", rows, form=Format(missing=("nichts",)))
     assert ({own.kind for own in columns.values()}, numbers["a"][1]) == ({"numbers", "target"}, 1.5)
+    rows = [f"{n},5E{n % 3:+03};{n % 2}" for n in range(60)]
+    assert looked_at(tmp_path, "a;y", rows)[3]["a"][:3] == [0.5, 15, 250]
 
 
 def test_zero_is_no_thousand(tmp_path):
@@ -458,6 +460,9 @@ def test_leaks_of_a_single_column_and_of_rare_classes(tmp_path):
     rows = [f"{x:.2f},{'filed' if target == 'yes' else 'none'},{target}" for _, x, target in fraud]
     _, _, odd, _ = looked_at(tmp_path, "amount,outcome,fraud", rows)
     assert any(line.startswith(f"'outcome' {leak}") for line in odd)
+    few = [f"{x:.2f},{x > 20}" for x in X[:40]]  # a tree has too few rows for this
+    for rows, told in ((few, True), ([*few[1:], "39.9,False"], False)):
+        assert any(line.startswith(f"'amount' {leak}") for line in looked_at(tmp_path, "amount,large", rows)[2]) == told
     half = [f"2024-{1 + i // 20:02}-{1 + i % 20:02},{x:.2f},{'ab'[i >= 100]}" for i, x in enumerate(X)]
     _, _, odd, _ = looked_at(tmp_path, "day,amount,label", half)
     assert any(line.startswith(f"'day' {leak}") for line in odd)
@@ -555,6 +560,13 @@ def test_rejected_labels(tmp_path):
     assert not any("may be wrong" in line for line in looked_at(tmp_path, "a,answer,label", rows)[2])
 
 
+@pytest.mark.parametrize(("write", "told"), [(lambda i: i % 5 == 0, True), (lambda i: i * i % 7 == 0, False)])
+def test_merged_cells_are_told(tmp_path, write, told):
+    rows = [f"{f'team {i // 5}' if write(i + 5) else ''},{i % 3},{x:.2f}" for i, x in enumerate(X)]
+    odd = looked_at(tmp_path, "team,a,y", rows)[2]
+    assert any(line.startswith("'team' has a value in 40 rows, and none in those below each: ") for line in odd) == told
+
+
 @pytest.mark.parametrize(
     ("first", "other", "kind"),
     [("Train", "test", "leave_out"), ("Train", "bus", "categories"), ("dev", "test", "categories")],
@@ -604,10 +616,14 @@ def test_second_headers_are_named(tmp_path):
     _, _, odd, _ = looked_at(tmp_path, "Q1,Q2", rows)
     assert odd[0].startswith("rows.csv, line 3 looks like a second header, but counts as a row: ")
     assert not any("write numbers instead" in line and "ImportId" in line for line in odd)
-    _, _, odd, _ = looked_at(
-        tmp_path, "time,heat,y", ["NA,NA,3", *(f"{i},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X))]
-    )
-    assert not any("header" in line for line in odd)
+    for first in ("NA,NA,3", "under 5,<1,3"):
+        rows = [f"{i % 9},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
+        _, _, odd, _ = looked_at(tmp_path, "time,heat,y", [first, *rows, first, first])
+        assert not any("header" in line for line in odd)
+    for first, told in ((",,Response", True), (",,yes", False), ("7,,Response", False)):
+        rows = [first, *(f"{1000 + 7 * i},{1 + i % 28}/1/2024,{['yes', 'no'][i % 2]}" for i in range(200))]
+        _, _, odd, _ = looked_at(tmp_path, "Respondent ID,When,Happy", rows)
+        assert odd[0].startswith("rows.csv, line 2 looks like a second header") == told
 
 
 def dates(folder: Path, written: list[str], **known) -> tuple[Column, list[str]]:
@@ -770,6 +786,12 @@ def test_means_and_subtotals_are_named(tmp_path):
     _, _, odd, _ = looked_at(tmp_path, "region,a,y", totals)
     summary = "line 62 looks like a summary of other rows, the first of 2 rows that do: remove them from the file"
     assert odd[0] == f"rows.csv, {summary}"
+    for word, told in (("Zwischensumme", True), ("Total", False)):
+        sums = [*regions[:60], f"{word},900,950", *regions[60:], f"{word},800,840", *regions[:9]]
+        odd = looked_at(tmp_path, "region,a,y", sums)[2]
+        assert any("line 62 looks like a summary" in line for line in odd) == told
+    odd = looked_at(tmp_path, "region,a,y", [*regions, "Gesamtergebnis,1700,1790"])[2]
+    assert odd[0] == "rows.csv, line 202 looks like the total of other rows: remove it from the file"
     brands = [f"{['Colgate', 'Colgate Total', 'Oral'][i % 3]},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
     assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", brands)[2])
     monthly = [f"{['North', 'South'][i % 2]}{' Total' * (i % 6 > 3)},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
@@ -1080,6 +1102,26 @@ def test_years_in_order_are_told(tmp_path):
     assert not any("alone tell" in one for one in odd)
     _, _, odd, _ = looked_at(tmp_path, "year,oil,y", DRAW.sample(rows, 200))
     assert line not in odd
+
+
+@pytest.mark.parametrize("written", ["%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y"])
+def test_numbers_of_a_day_are_told(tmp_path, written):
+    days = [pd.Timestamp(2023, 1, 3) + timedelta(days=2 * i) for i in range(200)]
+    rows = [
+        f"{day.strftime(written)},{i * 5471 % 310000},{x:.2f}" for i, (day, x) in enumerate(zip(days, X, strict=True))
+    ]
+    told = [line for line in looked_at(tmp_path, "when,a,y", rows)[2] if "can be read as dates" in line]
+    assert len(told) == 1
+    assert told[0].endswith(f": if so, add --dates when --date-format {written}")
+
+
+def test_numbers_of_rows_are_no_target(tmp_path):
+    for name, told in (("order_id", True), ("orders", False)):
+        odd = looked_at(tmp_path, f"a,{name}", [f"{x:.2f},{7 * i + 10000}" for i, x in enumerate(X)])[2]
+        fact = (
+            "the target 'order_id' seems to name the rows (a different number in every row): if so, choose another one"
+        )
+        assert (fact in odd) == told
 
 
 def test_numbers_that_are_months_are_told(tmp_path):

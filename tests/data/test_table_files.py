@@ -101,9 +101,17 @@ def test_titles_may_be_wider_than_the_table(tmp_path, before, target):
         assert (guess.format.skip, len(table)) == (1, 2)
 
 
+@pytest.mark.parametrize(("first", "skip"), [("LabVIEW\t\n", 3), ("", 0)])
+def test_lines_of_programs_may_be_as_wide_as_the_table(tmp_path, first, skip):
+    path = tmp_path / "rows.lvm"
+    path.write_text(f"{first}Samples\t3\t3\nDate\t2024/01/05\t2024/01/05\nX\tVolt\tAmp\n0,5\t1,5E+2\t2\n1,0\t3,5\t4\n")
+    assert (lines_before_header(path, "rows.lvm", Format(), "Amp") or 0) == skip
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        "Report\n1,2,x\n3,4,y\n5,6,z\n",
         "# a,b,y\n1,2,y\n3,4,n\n",
         "a,b,c,d\n1,2,y\n3,4,n,5\n",
         "a,b,c\n1,2,y,3\n4,5,n\n",

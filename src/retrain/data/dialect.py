@@ -56,9 +56,10 @@ FEW_DIFFERENT = 20
 SPACES, APOSTROPHES = SAME_SIGNS[" "], SAME_SIGNS["'"]
 GROUPED = r"[+-]?[1-9](\d{0,2}(,\d{3})+|\d?(,\d\d)+,\d{3})(\.\d+)?"
 APART, QUOTED = rf"[+-]?\d{{1,3}}({SPACES}\d{{3}})+([.,]\d*)?", rf"[+-]?\d{{1,3}}({APOSTROPHES}\d{{3}})+(\.\d*)?"
+EXPONENT = r"[eE][+-]?\d+"
 PATTERNS = {
-    "commas": r"[^,]*,\d+",
-    "fits_commas": rf"[+-]?(\d+|\d+,\d*|[1-9]\d{{0,2}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SPACES}\d{{3}})+(,\d*)?)",
+    "commas": rf"[^,]*,\d+({EXPONENT})?",
+    "fits_commas": rf"[+-]?(\d+|\d+,\d*({EXPONENT})?|[1-9]\d{{0,2}}(\.\d{{3}})+(,\d*)?|\d{{1,3}}({SPACES}\d{{3}})+(,\d*)?)",
     "dots": r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?",
     "dots_once": r"[+-]?[1-9]\d{0,2}\.\d{3}",
     "points": r"[+-]?(0*\.\d+|\d+\.(\d{1,2}|\d{4,}))",

@@ -341,7 +341,8 @@ def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> b
     The records after the header must have none, up to a blank line: another table may follow it.
 
     They can't if they have another number of values than the header, and all records after it have as many as it, but no
-    name of it in the same place.
+    name of it in the same place. Then those with as many values can't either, below a first line with another number, such as
+    those that LabVIEW writes about each channel: the header has a word in each place.
 
     Args:
         named: the line number, the line and the values of each of the first records.
@@ -354,7 +355,8 @@ def are_titles(named: Sequence[tuple[int, str, Sequence[str]]], place: int) -> b
         return True
     has_names = any(value and value == name for values in rows for name, value in zip(header, values, strict=False))
     is_table = {*map(len, rows)} == {width} and not has_names
-    return all(
+    is_lower = is_table and len(named[0][2]) != width and all(re.match(r"[^\W\d]", name) for name in header)
+    return is_lower or all(
         COMMENT.match(line) or 2 * len([*filter(None, values)]) <= filled or (is_table and len(values) != width)
         for _, line, values in named[:place]
     )

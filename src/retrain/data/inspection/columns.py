@@ -183,7 +183,10 @@ def target_column(column: Look, predict: str | None) -> Column:
             markers=markers,
             sentinels=sentinels,
         )
-    return of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
+    found = of_numbers(column, "target", "a number", "--predict label", lambda _: PREDICT_DAYS, predict="number")
+    as_input = number_column(column)
+    named = f"the target {shown(column.name)} seems to name the rows ({as_input.why}): if so, choose another one"
+    return replace(found, doubts=(*found.doubts, *([named] if as_input.kind == "leave_out" else ())))
 
 
 def may_be_labels(column: Look, option: str) -> tuple[str, ...]:

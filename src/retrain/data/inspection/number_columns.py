@@ -81,10 +81,18 @@ SERIALS, SPREADSHEET = (20_000, 60_000), datetime(1899, 12, 30, tzinfo=UTC)
 """The days of spreadsheets from 1954 to 2064, and the day before their first one."""
 DATE_NAME = re.compile(r"(?i:(^|[\W_])(date(time)?|datum|fecha|dato|day)([\W_]|$))|[a-z]Date$")
 """What a column of dates is called."""
-DAYS = (19000101, 21001231)
-"""The first and the last date that is looked for among numbers."""
-TOGETHER = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+DAYS = (1900, 2100)
+"""The first and the last year of dates that are looked for among numbers."""
+TOGETHER = {
+    6: ("%y%m%d", "%d%m%y", "%m%d%y"),
+    8: ("%Y%m%d", "%d%m%Y", "%m%d%Y"),
+    10: ("%Y%m%d%H",),
+    12: ("%Y%m%d%H%M",),
+    14: ("%Y%m%d%H%M%S",),
+}
 """How dates and times are written as whole numbers of so many digits."""
+SHORT_DAYS = (10100, 311299)
+"""The first and the last date of six digits."""
 MONTHS, MONTHS_OF_CHANCE = (190001, 210012), 24
 """The first and the last month that is looked for among numbers; and how many different ones may be chance."""
 ANSWERS, NO_ANSWER, LAST_DIGITS = 20, re.compile(r"-?(77+|88+|9+[6-9]|[89])"), (8, 9)
@@ -150,9 +158,12 @@ def is_row_name(name: str) -> bool:
 
 def plain_numbers(column: Look) -> Column:
     """A column of numbers that are not codes."""
-    name = shlex.quote(column.name)
-    as_dates = f"if so, add --dates {name} --date-format "
-    return of_numbers(column, "numbers", "numbers", f"--categories {name}", as_dates.__add__)
+    return of_numbers(column, "numbers", "numbers", f"--categories {shlex.quote(column.name)}", as_dates(column))
+
+
+def as_dates(column: Look) -> Callable[[str], str]:
+    """What to do about numbers that are dates, by their format."""
+    return f"if so, add --dates {shlex.quote(column.name)} --date-format ".__add__
 
 
 def code_column(column: Look) -> Column | None:
@@ -163,7 +174,8 @@ def code_column(column: Look) -> Column | None:
         f"count(distinct v) filter ({long}), count(distinct x) filter ({long})"
     )
     if zeros:
-        return column.column("categories", f"{zeros:,} of its numbers begin with 0, so they are codes")
+        why = f"{zeros:,} of its numbers begin with 0, so they are codes"
+        return column.column("categories", why, doubts=tuple(days(column, as_dates(column))))
     if exponents == column.numbers:
         return column.column("categories", "all its numbers are written like 12e3, so they are codes")
     if texts > numbers and column.distinct == column.filled > FEW_CLASSES:
@@ -174,7 +186,7 @@ def code_column(column: Look) -> Column | None:
 
 
 def of_numbers(
-    column: Look, kind: str, what: str, as_codes: str, as_dates: Callable[[str], str], **more: Any
+    column: Look, kind: str, what: str, as_codes: str, dates_hint: Callable[[str], str], **more: Any
 ) -> Column:
     """A column of numbers, with what to add if they are codes, or dates in a format."""
     low, high = column.ends
@@ -189,7 +201,7 @@ def of_numbers(
             *column.mixed(are_numbers=True),
             *two_marks(column),
             *codes(column, as_codes),
-            *(dated := tuple(days(column, as_dates)) if high >= DAYS[0] else ()),
+            *(dated := tuple(days(column, dates_hint)) if high > SHORT_DAYS[1] or low >= SHORT_DAYS[0] else ()),
             *(seconds(column) if high > TIMES[0] and not dated else ()),
             *(serials(column) if SERIALS[0] <= low and high <= SERIALS[1] else ()),
         ),
@@ -228,14 +240,22 @@ def days(column: Look, hint: Callable[[str], str]) -> Iterator[str]:
     """
     numbers = "(select * from looked where x is not null)"
     (digits,) = column.ask("mode(length(v))", numbers)
-    if (written := TOGETHER.get(digits)) is None:
+    if digits < 8 and column.distinct <= MONTHS_OF_CHANCE:
         return
-    is_day = f"try_cast(left(v, 8) as int) between {DAYS[0]} and {DAYS[1]}"
-    dated = f"coalesce(length(v) = {digits} and {is_day} and try_strptime(v, {literal(written)}) is not null, false)"
-    share, first = column.ask(f"avg(({dated})::int), min(v) filter ({dated})", numbers)
-    if share >= 1 - ODD_SHARE:
-        some, what = "all" if share == 1 else "nearly all", "dates" if digits == 8 else "times"
-        yield f"{some} numbers in {shown(column.name)} can be read as {what}, such as {first}: {hint(written)}"
+    found = []
+    for written in TOGETHER.get(digits, ()):
+        year = f"year(try_strptime(v, {literal(written)}))"
+        dated = f"coalesce(length(v) = {digits} and {year} between {DAYS[0]} and {DAYS[1]}, false)"
+        facts = (
+            f"max({year}) filter ({dated}) - min({year}) filter ({dated}), avg(({dated})::int), min(v) filter ({dated})"
+        )
+        years, share, first = column.ask(facts, numbers)
+        found += [(years, written, share, first)] if share >= 1 - ODD_SHARE else []
+    fits = [one for one in found if one[0] == min(found)[0]]  # the years of another order are scattered
+    for _, _, share, first in fits[:1]:
+        some, what = "all" if share == 1 else "nearly all", "dates" if digits <= 8 else "times"
+        either = " or ".join(written for _, written, _, _ in fits)
+        yield f"{some} numbers in {shown(column.name)} can be read as {what}, such as {first}: {hint(either)}"
 
 
 def months(column: Look) -> Iterator[str]:

@@ -47,11 +47,14 @@ NAMED = 6
 """Columns and classes that a message names."""
 HEADERS = 3
 """First rows that may be further lines of a header."""
-SUMMARIES, SUMMARY = (
-    3,
-    r"(?i)((((grand|sub)[ -]?)?(totals?|sum)|summe|gesamt(summe)?|insgesamt)|(mean|average|avg|mittelwert|durchschnitt)):?",
+TOTAL = (
+    r"((grand|sub)[ -]?)?(totals?|sum)|(zwischen|gesamt)?summe|gesamt|insgesamt|(gesamt|teil)ergebnis"
+    r"|(sous-)?total(e| general| g[ée]n[ée]ral)?|suma|somme|итого|всего|合計|小計|合计|小计|总计"
 )
+SUMMARIES, SUMMARY = 3, rf"(?i)(({TOTAL})|(mean|average|avg|mittelwert|durchschnitt|moyenne)):?"
 """Last rows that may hold the totals or the means of others, and what they are called."""
+PART = re.compile(r"(?i)(sub|grand)[ -]?total|zwischensumme|(gesamt|teil)ergebnis|sous-total|小計|小计").match
+"""What no category is called."""
 OF_GROUP = r"(?i)^(.+?)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mittelwert)$"
 """What spreadsheets call the total or the mean of a group, such as North Total."""
 COUNTED = re.compile(r"freq(uency)?|counts?|n|anzahl|h(ä|ae)ufigkeit|effectif|frecuencia", re.IGNORECASE)
@@ -80,6 +83,7 @@ def oddities(
     yield from second_headers(table, columns)
     yield from rows_about_rows(table, columns)
     yield from without_names(table)
+    yield from filled_once(table)
     yield from counted(table, target, inputs)
     yield from unaccepted(table, target)
     yield from unused_markers(table)
@@ -182,12 +186,21 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     found = []
     for row, cells in enumerate(table.cells(f"where rowid < {HEADERS} order by rowid")):
         words = [name for name in numbers if is_word(table, name, row, cells[table.names.index(name)])]
-        survey = any("ImportId" in cell for cell in cells)
+        survey = any("ImportId" in cell for cell in cells) or (row == 0 and has_no_answers(table, columns, cells))
         if survey or (len(numbers) > 1 and len(words) >= max(2, len(numbers) / 2)):
             found.append(row)
     if found:
         between = ", and what is between it and the header" if found[-1] else ""
         yield f"{table.place(found[-1])} looks like a second header, but counts as a row: remove it from the file{between}"
+
+
+def has_no_answers(table: Table, columns: Sequence[Column], cells: Sequence[str]) -> bool:
+    """Whether a row has none of the dates and numbers that all other rows have, but words of its own, such as SurveyMonkey's Response."""
+    answers = {own.name: cells[table.names.index(own.name)] for own in columns if own.name}
+    known = [own for own in columns if own.kind in ("numbers", "dates") or own.option == "numbers"]
+    words = [own for own in columns if own.kind in ("categories", "target") and answers[own.name]]
+    lacks = any(own.missing == 1 for own in known) and not any(answers[own.name] for own in known)
+    return lacks and any(is_single(table, table.names.index(own.name), answers[own.name]) for own in words)
 
 
 def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
@@ -210,7 +223,8 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         if own.kind == "categories" or any(re.fullmatch(SUMMARY, marker) for marker in own.markers):
             inside = f"where rowid between {HEADERS} and {last - 1} and regexp_full_match({place_of(table, own)}, {literal(SUMMARY)}) order by rowid"
             rows = table.select("rowid", inside)
-            if rows and len(rows) <= ODD_SHARE * len(table) and all("" in cells for cells in table.cells(inside)):
+            are_sums = all("" in cells or any(map(PART, cells)) for cells in table.cells(inside))
+            if rows and len(rows) <= ODD_SHARE * len(table) and are_sums:
                 yield to_remove(table, rows, "looks like a summary of other rows")
         if own.kind in ("categories", "texts"):
             place = place_of(table, own)
@@ -276,6 +290,19 @@ def without_names(table: Table) -> Iterator[str]:
         yield f"{subject} values such as {listed(found)}, but {are} left out: name {'them' if found[1:] else 'it'} in the header"
 
 
+def filled_once(table: Table) -> Iterator[str]:
+    """A first column with a value only in the first row of each group, as spreadsheets save merged cells."""
+    cells = "(select rowid as row, c0 <> '' as here, lag(c0 <> '') over (order by rowid) as above from rows)"
+    filled, adjacent, at_top = table.ask(
+        "count(*) filter (here), count(*) filter (here and above), bool_or(here and row = 0)", cells
+    )
+    by_chance = filled * filled / len(table)
+    if table.names[0] and at_top and 2 * filled <= len(table) and 3 * max(1, adjacent) <= by_chance:
+        name = shown(table.names[0])
+        hint = f"frame[{table.names[0]!r}] = frame[{table.names[0]!r}].ffill()"
+        yield f"{name} has a value in {filled:,} rows, and none in those below each: if it is the same there, as in merged cells, fill it, as in pandas: {hint}"
+
+
 def unaccepted(table: Table, target: Column) -> Iterator[str]:
     """Rows whose label an annotator has rejected or skipped, as Prodigy exports them."""
     for name in table.names:
@@ -299,8 +326,8 @@ def is_single(table: Table, place: int, cell: str) -> bool:
 
 
 def is_word(table: Table, name: str, row: int, cell: str) -> bool:
-    """Whether a cell in a column of numbers is neither a number nor a sign of a missing one."""
-    if is_number(cell) or cell.lower() in MARKERS:
+    """Whether a cell in a column of numbers is neither a number nor a sign of a missing one, and no other cell is like it."""
+    if is_number(cell) or cell.lower() in MARKERS or not is_single(table, table.names.index(name), cell):
         return False
     return bool(table.ask(f"{table.number(name)} is null", f"rows where rowid = {row}")[0])
 
@@ -422,9 +449,10 @@ def leaks(table: Table, target: Column, inputs: Sequence[Column]) -> tuple[list[
     same = [own for own in candidates if is_one_to_one(rows[own.name], rows[target.name])]
     ordered = [own for own in candidates if is_in_order(rows[own.name], rows[target.name])]
     copies, others = (same, []) if label else (ordered, [own for own in same if own not in ordered])
+    wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
+    others += [own for own in candidates if label and own not in copies and is_cut(rows[own.name], wanted)]
     if len(rows) < FEWEST_SPLIT or not candidates:
         return copies, others
-    wanted = rows[target.name].factorize()[0] if label else rows[target.name].to_numpy()
     half = np.arange(len(rows)) % 2 == 0
     counts = np.bincount(wanted[~half]) if label else np.zeros(1)
     # Where almost every guess is right, each class counts the same.
@@ -518,8 +546,27 @@ def is_one_to_one(column: "pd.Series[Any]", target: "pd.Series[Any]") -> bool:
     if others.max() + 1 != len(counts) or len(np.unique(own * len(counts) + others)) != len(counts):
         return False
     # As likely as a random order of the target's values in which each value of the column has one of them.
-    ways = math.lgamma(len(counts) + 1) + sum(math.lgamma(count + 1) for count in counts.tolist())
-    return ways - math.lgamma(len(own) + 1) < math.log(CHANCE)
+    return orders(counts) - math.lgamma(len(own) + 1) < math.log(CHANCE)
+
+
+def orders(counts: "np.ndarray[Any, Any]") -> float:
+    """The logarithm of the number of orders of some rows in which those of each kind are next to each other."""
+    return math.lgamma(len(counts) + 1) + sum(math.lgamma(count + 1) for count in counts.tolist())
+
+
+def is_cut(column: "pd.Series[Any]", wanted: "np.ndarray") -> bool:
+    """Whether the numbers of each class lie between those of others, in all rows, and not by chance. A tree misses rows at a cut."""
+    import numpy as np
+
+    if column.dtype.kind != "f" or column.isna().any() or len(column) < FEWEST_COPIED:
+        return False
+    numbers = column.to_numpy()
+    order = np.argsort(numbers)
+    numbers, classes, counts = numbers[order], wanted[order], np.bincount(wanted)
+    cuts = np.flatnonzero(np.diff(classes))
+    if not 0 < len(cuts) == len(counts) - 1 or (numbers[cuts] == numbers[cuts + 1]).any():
+        return False
+    return orders(counts) - math.lgamma(len(numbers) + 1) < math.log(CHANCE)
 
 
 def tells(column: "pd.Series[Any]", wanted: "np.ndarray", half: "np.ndarray", *, label: bool, rare: bool) -> bool:
