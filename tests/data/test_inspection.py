@@ -792,6 +792,8 @@ def test_means_and_subtotals_are_named(tmp_path):
         assert any("line 62 looks like a summary" in line for line in odd) == told
     odd = looked_at(tmp_path, "region,a,y", [*regions, "Gesamtergebnis,1700,1790"])[2]
     assert odd[0] == "rows.csv, line 202 looks like the total of other rows: remove it from the file"
+    odd = looked_at(tmp_path, "region,a,y", ["Total,1700,1790", *regions])[2]
+    assert odd[0] == "rows.csv, line 2 looks like the total of other rows: remove it from the file"
     brands = [f"{['Colgate', 'Colgate Total', 'Oral'][i % 3]},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
     assert not any("summary" in line for line in looked_at(tmp_path, "brand,a,y", brands)[2])
     monthly = [f"{['North', 'South'][i % 2]}{' Total' * (i % 6 > 3)},{x:.2f},{x + 1:.2f}" for i, x in enumerate(X)]
@@ -1354,6 +1356,7 @@ def test_missing_dates_are_counted(tmp_path, marker):
         lambda i: f"{i / 8:.3E}".replace("E", "D"),
         lambda i: f"{i}".translate({48 + digit: 0xFF10 + digit for digit in range(10)}),
         lambda i: f"{i}".translate({48 + digit: 0x660 + digit for digit in range(10)}),
+        lambda i: f"{i}".translate({48 + digit: 0xE50 + digit for digit in range(10)}),
     ],
 )
 @pytest.mark.parametrize("different", [200, 50])

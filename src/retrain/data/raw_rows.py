@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
 from functools import partial
@@ -351,4 +351,6 @@ def moment(value: str, dates: Sequence[str]) -> datetime:
         raise ValueError
     *parts, fraction, offset = found.groups("")
     year, month, day, hour, minute, second = (part.zfill(2) for part in parts)
-    return datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second}{fraction[:7]}{offset}")
+    is_end = hour == "24" and not float(f"{minute}{second}{fraction}")  # 24:00 is midnight at the end of the day
+    clock = f"{'00' if is_end else hour}:{minute}:{second}{fraction[:7]}{offset}"
+    return datetime.fromisoformat(f"{year}-{month}-{day}T{clock}") + timedelta(days=is_end)

@@ -210,7 +210,13 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         comments = f", and the lines that begin with # above {'them' if rows[1:] else 'it'}" if above else ""
         yield to_remove(table, rows, "repeats the header") + comments
     last = max(0, len(table) - SUMMARIES)
-    for row, cells in enumerate(table.cells(f"where rowid >= {last} order by rowid"), last):
+    numbers = [own for own in columns if own.kind == "numbers" or own.predict == "number"]
+    ends = f"where rowid < {HEADERS} or rowid >= {last} order by rowid"
+    for (row,), cells in zip(table.select("rowid", ends), table.cells(ends), strict=True):
+        if row < min(HEADERS, last) and not any(
+            re.search(r"\d", cells[table.names.index(own.name)]) for own in numbers
+        ):
+            continue  # further lines of a header may say so, too
         names = (
             name
             for place, cell in enumerate(cells)

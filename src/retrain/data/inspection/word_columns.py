@@ -24,8 +24,8 @@ SCATTERED = 0.8
 """The share of different values from which little can be learned from categories."""
 RANGE = r"\d{1,3} ?[\x{2013}-] ?\d{1,3}"
 QUOTED, FORTRAN = r"[\x27\x{2018}\x{2019}`][+-]?\d[\d.,]*", r"[+-]?\d*\.?\d+[dD][+-]?\d+"
-DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{ff10}-\x{ff19}][\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*"
-"""A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in Arabic, Persian, Hindi or wide digits."""
+DIGITS = r"[+-]?[\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*[^\P{Nd}0-9][\p{Nd}.,\x{66b}\x{66c}\x{ff0e}]*"
+"""A number as Excel writes it to keep it a text, '13; as Fortran does, 1.5D+02; and in digits of other scripts, such as Thai or wide ones."""
 PARTS, SIZES = (
     r"(?i:(\d[\d.,]*\s?([dhmswy]|lb|oz|ft|in|(yr|year|mo|month|wk|week|day|hr|hour|min|minute|sec|second)s?|jahre?|monate?|tage?|std)\.?,?\s?){2,4})",
     rf"\d[\d.,]*(\s?([cm]?m|in|ft)?\s?[xX\x{{d7}}*]\s?\d[\d.,]*)+(\s?[{LETTERS}]{{1,6}})?",
