@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from retrain.data.dialect import Wishes, guessed_table
@@ -325,6 +326,10 @@ def test_types_of_parquet(tmp_path, monkeypatch):
     words = [b"tr\xc3\xa8s", None]
     assert parquet(tmp_path, a=pa.array(words), b=pa.array(words, pa.large_binary()), c=pa.array(words).dictionary_encode()) == 3 * [["très", ""]]  # fmt: skip
     assert parquet(tmp_path, a=pa.array(np.array([0.5, np.nan], np.float16))) == [["0.5", ""]]
+    seconds = [pa.array([timedelta(hours=30, seconds=0.5), None], pa.duration(unit)) for unit in ("ms", "ns")]
+    assert parquet(tmp_path, a=seconds[0], b=seconds[1]) == 2 * [["108000.5", ""]]
+    inside = {"a": pa.array([["b", "é"], None]), "b": pa.array([{"z": 1, "k": [True]}, {"z": None, "k": []}])}
+    assert parquet(tmp_path, **inside) == [['["b","é"]', ""], ['{"k":[true],"z":1}', '{"k":[],"z":null}']]
     monkeypatch.setattr("retrain.data.table_files.PARQUET_ROWS", 1)
     no_text, halves = pa.array([b"a", b"\xff"]), pa.array([[1.5], [2.0]], pa.list_(pa.float16()))
     found = parquet(tmp_path, a=no_text, b=halves, c=["x", "y"])

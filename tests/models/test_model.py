@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -313,9 +313,13 @@ def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, n
 
 def test_programs_write_decimal_commas_and_points(anything):
     row = {"age": None, "size": "3", "sold": None, "note": ""}
-    rows = [row | {"age": value} for value in ("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234"))]
+    rows = [
+        row | {"age": value} for value in ("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234"), timedelta(minutes=2))
+    ]
     written = Format(decimal=",", thousands=".")
-    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234]
+    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234, 120.0]
+    found = columns_of([row | {"size": size} for size in (["é", 1], np.array(["é", 1], object))], anything, [], written)
+    assert found["size"] == ['["é",1]'] * 2
     point = "has a decimal point, but texts of this model have a decimal comma, as in its training file; write it as 2,5, or"
     for text, form, fact in (
         ("2.5", written, point),

@@ -246,7 +246,8 @@ def is_missing(value: Any) -> bool:
 
 def text(value: Any) -> str:
     """A text; raises WrongValueError for anything else. A list or an object is its JSON text, as in a file of JSON lines."""
-    if isinstance(value, list | dict):
+    if isinstance(value, list | dict | np.ndarray):  # pandas reads lists of Parquet as arrays
+        value = value.tolist() if isinstance(value, np.ndarray) else value
         with suppress(TypeError, ValueError, RecursionError):
             value = json_text(value)
     if not isinstance(value, str):
@@ -258,7 +259,7 @@ def text(value: Any) -> str:
 
 def category(value: Any, known: frozenset[str]) -> str:
     """A category as the training file spelt it. A list or an object is its JSON text, as in a file of JSON lines."""
-    if isinstance(value, str | list | dict):
+    if isinstance(value, str | list | dict | np.ndarray):
         return spelt(text(value).strip(), known)
     if not isinstance(value, Real | Decimal | np.bool_):
         raise WrongValueError("is not a category; give a text or a number")
@@ -301,11 +302,12 @@ def gaps(columns: "Mapping[str, Iterable[Any]] | pd.DataFrame", encoder: "Encode
 
 
 def number(value: Any, name: str, written: Format) -> float:
-    """A finite number, also as a text that is written as in the training file; raises WrongValueError for anything else."""
+    """A finite number, also as a text that is written as in the training file, or a duration in seconds; raises WrongValueError for anything else."""
     if is_text := isinstance(value, str):
         text, value = value.strip(), written.number_of(value.strip(), name)
         if value is None and written.decimal == "," and POINTED.search(text):
             raise WrongValueError(POINT)
+    value = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         example = "2,5" if is_text and written.decimal == "," else "2.5"
         raise WrongValueError(f"is not a number; write it as 3 or {example}")

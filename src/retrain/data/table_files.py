@@ -288,7 +288,10 @@ def kind_of(name: Path, start: bytes) -> str:
 def parquet_table(
     connection: "duckdb.DuckDBPyConnection", path: Path, shown: str, given: Format, section: str
 ) -> Table:
-    """The rows of a Parquet file, with numbers and dates as text. Bytes are UTF-8, as older programs write text."""
+    """The rows of a Parquet file, with numbers and dates as text. Bytes are UTF-8, as older programs write text.
+
+    Durations are seconds. Lists and objects are their JSON text, as in a file of JSON lines.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -302,7 +305,7 @@ def parquet_table(
         def converted(place: int, column: "pa.Array[Any]") -> "pa.Array[Any]":
             own = kept.types[place]
             try:
-                return pa.nulls(len(column), own) if place in unread else without_nan(column.cast(own))
+                return pa.nulls(len(column), own) if place in unread else without_nan(plain_values(column, own))
             except pa.ArrowInvalid:
                 unread[place] = "not in UTF-8"
                 return pa.nulls(len(column), own)
@@ -329,6 +332,10 @@ def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -
 
     if types.is_float16(own):
         return pa.float32()
+    if types.is_duration(own):
+        return pa.float64()
+    if types.is_nested(own) and fits_json(own):
+        return pa.string()
     inner = own.value_type if types.is_dictionary(own) else own
     if types.is_fixed_size_binary(inner) or inner in (pa.binary(), pa.large_binary(), pa.binary_view()):
         return pa.string()
@@ -337,6 +344,30 @@ def readable_type(connection: "duckdb.DuckDBPyConnection", own: "pa.DataType") -
     except duckdb.Error:
         return None
     return own
+
+
+def fits_json(own: "pa.DataType") -> bool:
+    """Whether all values inside a type of Parquet are texts, numbers, or true and false."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_nested(own):
+        return all(fits_json(own.field(place).type) for place in range(own.num_fields))
+    return is_text(own) or types.is_integer(own) or own in (pa.float32(), pa.float64(), pa.bool_())
+
+
+def plain_values(column: "pa.Array[Any]", own: "pa.DataType") -> "pa.Array[Any]":
+    """A column of a Parquet file as a type that can be read."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import types
+
+    if types.is_duration(column.type):
+        parts = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
+        return pc.divide(column.cast(pa.int64()).cast(own, safe=False), parts)
+    if types.is_nested(column.type) and own == pa.string():
+        return pa.array([None if value is None else json_text(value) for value in column.to_pylist()], own)
+    return column.cast(own)
 
 
 def is_text(own: "pa.DataType | None") -> bool:

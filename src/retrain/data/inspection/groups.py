@@ -103,7 +103,8 @@ def rows_of_one(
         also = f", and share {', '.join(map(shown, shared[:NAMED]))}" if len(shared) >= SHARED else ""
         each = f"{own.distinct:,} values, {len(table) / own.distinct:.0f} rows each"
         name = shlex.quote(own.name)
-        options = f"--time {name}, or --group {name}" if own.kind == "dates" else f"--group {name}"
+        is_time = own.kind == "dates" and not is_clock(own.date_format)
+        options = f"--time {name}, or --group {name}" if is_time else f"--group {name}"
         hint = f"if new rows have other values, the test looks too good: add {options}"
         if own in telling and not is_named(own):
             hint += f"; and if the value is not known when you predict, --leave-out {name}"
