@@ -560,6 +560,16 @@ def test_rejected_labels(tmp_path):
     assert not any("may be wrong" in line for line in looked_at(tmp_path, "a,answer,label", rows)[2])
 
 
+@pytest.mark.parametrize(
+    ("town", "is_told"),
+    [("K\u00c3\u00b6ln", True), ("K\ufffdln", True), ("\u00c3\u0153", True), ("S\u00c3O", False), ("\u00abAMANH\u00c3\u00bb", False)],
+)  # fmt: skip
+def test_damaged_letters_are_told(tmp_path, town, is_told):
+    rows = [f"{['Bern', town][i % 2]},{x:.2f},{x + i % 5:.2f}" for i, x in enumerate(X)]
+    odd = looked_at(tmp_path, "town,a,y", rows)[2]
+    assert (f"letters of '{town}' in 'town' seem to be damaged: export the file again as UTF-8" in odd) == is_told
+
+
 @pytest.mark.parametrize(("write", "told"), [(lambda i: i % 5 == 0, True), (lambda i: i * i % 7 == 0, False)])
 def test_merged_cells_are_told(tmp_path, write, told):
     rows = [f"{f'team {i // 5}' if write(i + 5) else ''},{i % 3},{x:.2f}" for i, x in enumerate(X)]

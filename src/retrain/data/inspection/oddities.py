@@ -64,6 +64,8 @@ MOST_GROUPS = 0.75
 LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{}<>'\", ]+")
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
+DAMAGED = r"\x{fffd}|[\x{c2}\x{c3}][\x{80}-\x{9f}\x{a1}-\x{ba}\x{bc}-\x{bf}\x{153}\x{160}\x{178}\x{17e}\x{192}\x{2030}]|\x{e2}\x{20ac}"
+"""The sign of a lost letter, and letters of UTF-8 that were read as cp1252, as in K\xc3\xb6ln."""
 NO_VALUES = ("[]", "{}")
 """Lists and objects without a value, as annotation programs write them for a row without a label."""
 
@@ -90,7 +92,7 @@ def oddities(
     yield from unused_dates(table, columns)
     for column in columns:
         yield from column.doubts
-    yield from about_columns(columns)
+    yield from about_columns(table, columns)
     if target.sentinels:
         many = "count" if target.sentinels[1:] else "counts"
         yield f"the target {schema.enumerated(target.sentinels)} {many} as missing, and its rows are left out (--missing, --predict)"
@@ -160,8 +162,9 @@ def unused_dates(table: Table, columns: Sequence[Column]) -> Iterator[str]:
         yield f"no column has dates written as {shown(given[0])}, which --date-format gives{hint}"
 
 
-def about_columns(columns: Sequence[Column]) -> Iterator[str]:
+def about_columns(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """Columns that may hold something else than they seem to hold."""
+    yield from damaged(table, columns)
     if unanswered := [column for column in columns if column.no_answers]:
         values = "; ".join(f"{schema.enumerated(own.no_answers)} in {shown(own.name)}" for own in unanswered[:NAMED])
         first = json.dumps({unanswered[0].name: unanswered[0].no_answers}, ensure_ascii=False)
@@ -171,6 +174,16 @@ def about_columns(columns: Sequence[Column]) -> Iterator[str]:
     if spelt := [column for column in columns if column.spellings]:
         values = "; ".join(f"{schema.some_of(column.spellings)} in {shown(column.name)}" for column in spelt[:NAMED])
         yield f"spellings of one value count as different ones: write it in one way ({values})"
+
+
+def damaged(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    """Categories and labels whose letters a program has lost or changed, before the file was written."""
+    for own in columns:
+        if own.kind == "categories" or own.predict == "label":
+            place = place_of(table, own)
+            odd = f"where regexp_matches({place}, {literal(DAMAGED)}) group by 1 order by count(*) desc, 1 limit 2"
+            if values := [value for (value,) in table.select(place, odd)]:
+                yield f"letters of {schema.some_of(values)} in {shown(own.name)} seem to be damaged: export the file again as UTF-8"
 
 
 def about_scattered(columns: Sequence[Column]) -> Iterator[str]:
