@@ -476,7 +476,7 @@ DAYS = pd.date_range("2021-01-05", periods=200, freq="4D")
 @pytest.mark.parametrize(
     "written",
     [
-        "%y/%m/%d", "%y-%m-%d", "%d-%m-%y", "%d.%m.%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%B %d, %y", "%d.%m.%Y %H:%M", "%Y.%m.%d",
+        "%y/%m/%d", "%y-%m-%d", "%d-%m-%y", "%d.%m.%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%B %d, %y", "%d.%m.%Y %H:%M", "%Y.%m.%d", "%d/%b/%y %I:%M %p",
     ],
 )  # fmt: skip
 def test_dates_of_many_orders(tmp_path, written):

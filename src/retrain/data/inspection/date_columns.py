@@ -20,7 +20,7 @@ ORDERS = ("%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
 LONG_YEARS = (
     *(order.replace("/", sign) for sign in "/.-" for order in ORDERS),
     *("%Y%m%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d. %m. %Y"),
-    *("%b %d %Y", "%B %d %Y", "%b-%d-%Y", "%d%b%Y"),
+    *("%b %d %Y", "%B %d %Y", "%b-%d-%Y", "%d%b%Y", "%d/%b/%Y"),
     *("%A, %B %d, %Y", "%A, %d %B %Y", "%A %d %B %Y", "%a %b %d %Y", "%a %d %b %Y"),
 )
 DATES = (*LONG_YEARS, *(day.replace("%Y", "%y") for day in LONG_YEARS))
