@@ -111,7 +111,7 @@ def amounts(column: Look, found: Column, otherwise: str = "codes") -> tuple[str,
     if column.distinct <= FEW_AMOUNTS:
         return ()
     alike = f"regexp_full_match(v, {literal(AMOUNT)})"
-    signs = rf"regexp_replace(regexp_replace(v, '^0[xX][\dA-Fa-f]+$', '0x'), '[^{LETTERS}]+', '', 'g')"
+    signs = rf"regexp_replace(regexp_replace(v, '^0[xX][\dA-Fa-f]+$', '0x'), '[^{LETTERS}]+|\p{{Nd}}', '', 'g')"
     share, different, first = column.ask(
         f"avg(({alike})::int), count(distinct {signs}), min(v) filter ({alike})", column.sample
     )
