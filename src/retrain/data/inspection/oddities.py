@@ -55,8 +55,8 @@ SUMMARIES, SUMMARY = 3, rf"(?i)(({TOTAL})|(mean|average|avg|mittelwert|durchschn
 """Last rows that may hold the totals or the means of others, and what they are called."""
 PART = re.compile(r"(?i)(sub|grand)[ -]?total|zwischensumme|(gesamt|teil)ergebnis|sous-total|小計|小计").match
 """What no category is called."""
-OF_GROUP = r"(?i)^(.+?)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mittelwert)$"
-"""What spreadsheets call the total or the mean of a group, such as North Total."""
+OF_GROUP = r"(?i)[ :_-]+(total|sum|summe|gesamt|ergebnis|mean|average|mittelwert)$"
+"""The end of what spreadsheets call the total or the mean of a group, such as North Total."""
 COUNTED = re.compile(r"freq(uency)?|counts?|n|anzahl|h(ä|ae)ufigkeit|effectif|frecuencia", re.IGNORECASE)
 """What a column is called that counts rows."""
 MOST_GROUPS = 0.75
@@ -247,7 +247,7 @@ def rows_about_rows(table: Table, columns: Sequence[Column]) -> Iterator[str]:
                 yield to_remove(table, rows, "looks like a summary of other rows")
         if own.kind in ("categories", "texts"):
             place = place_of(table, own)
-            group = f"regexp_extract({place}, {literal(OF_GROUP)}, 1)"
+            group = f"(case when regexp_matches({place}, {literal(OF_GROUP)}) then regexp_replace({place}, {literal(OF_GROUP)}, '') end)"
             inside = f"where {group} in (select {place} from rows where {place} <> '') order by rowid"
             rows = table.select(f"rowid, {group}", inside)
             groups = {str(name) for _, name in rows}
