@@ -7,7 +7,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from retrain.data.file_format import Format
 from retrain.data.inspection.column import Column
 from retrain.data.inspection.columns import columns_of
 from retrain.data.inspection.oddities import oddities
+from retrain.data.sql_table import Table
 from retrain.data.table_files import open_table
 from retrain.errors import RetrainError
 
@@ -24,6 +26,26 @@ import pytest
 
 DRAW = random.Random(1)
 X = [DRAW.uniform(1, 40) for _ in range(200)]
+
+
+OPEN = ExitStack()
+"""The tables that a test has opened."""
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    with OPEN:
+        yield
+
+
+@dataclass
+class Numbers:
+    """The numbers of each column of a table."""
+
+    table: Table
+
+    def __getitem__(self, name: str) -> list[float | None]:
+        return [n for (n,) in self.table.select(self.table.number(name), "order by rowid")]
 
 
 def looked_at(
@@ -35,15 +57,14 @@ def looked_at(
     kinds: dict[str, str] | None = None,
     form: Format | None = None,
     text: str = "",
-) -> tuple[dict[str, Column], Guess, list[str], dict[str, list]]:
+) -> tuple[dict[str, Column], Guess, list[str], Numbers]:
     """The columns of a file whose last column is the target, how it is written, what is odd, and its numbers."""
     path, target = folder / name, header.replace(";", ",").replace("\t", ",").split(",")[-1]
     path.write_text(text or "\n".join([header, *rows]) + "\n", encoding="utf-8")
     wishes = Wishes(format=form or Format(), kinds=kinds or {})
-    with guessed_table(path, name, wishes, target) as (table, guess):
-        columns = columns_of(table, target, wishes)
-        numbers = {one.name: [n for (n,) in table.select(table.number(one.name), "order by rowid")] for one in columns}
-        return {one.name: one for one in columns}, guess, list(oddities(table, columns)), numbers
+    table, guess = OPEN.enter_context(guessed_table(path, name, wishes, target))
+    columns = columns_of(table, target, wishes)
+    return {one.name: one for one in columns}, guess, list(oddities(table, columns)), Numbers(table)
 
 
 def test_groups_of_three_follow_the_separator(tmp_path):

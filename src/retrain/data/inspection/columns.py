@@ -48,10 +48,9 @@ def columns_of(table: Table, target: str, wishes: Wishes) -> list[Column]:
     for name in (target, *wishes.kinds):
         if name not in table.unread or wishes.kinds.get(name) != "leave_out":
             table.column(name)
-    with looked_at(table, target) as column:
-        found = [target_column(column, wishes.predict)]
     inputs = [name for name in table.names if name and table.names.count(name) == 1 and name not in table.unread]
-    looked = looks(table, [name for name in inputs if name != target])
+    looked = looks(table, [target, *(name for name in inputs if name != target)])
+    found = [target_column(next(looked), wishes.predict)]
     inside = {column.name: column_of(column, wishes.kinds.get(column.name)) for column in looked}
     for name in table.names:
         if not name or table.names.count(name) > 1:

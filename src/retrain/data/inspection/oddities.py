@@ -196,11 +196,11 @@ def about_scattered(columns: Sequence[Column]) -> Iterator[str]:
 def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     """First rows that look like further lines of a header: units, or questions and IDs as survey programs write them."""
     numbers = [own.name for own in columns if own.kind == "numbers" or own.predict == "number"]
-    found = []
+    found, most = [], max(2, len(numbers) / 2)
     for row, cells in enumerate(table.cells(f"where rowid < {HEADERS} order by rowid")):
-        words = [name for name in numbers if is_word(table, name, row, cells[table.names.index(name)])]
+        likely = [name for name in numbers if may_be_word(cells[table.names.index(name)])]
         survey = any("ImportId" in cell for cell in cells) or (row == 0 and has_no_answers(table, columns, cells))
-        if survey or (len(numbers) > 1 and len(words) >= max(2, len(numbers) / 2)):
+        if survey or (len(likely) >= most and words_alone(table, likely, row, cells) >= most):
             found.append(row)
     if found:
         between = ", and what is between it and the header" if found[-1] else ""
@@ -344,11 +344,16 @@ def is_single(table: Table, place: int, cell: str) -> bool:
     return bool(table.ask("count(*) = 1", f"rows where c{place} = {literal(cell)}")[0])
 
 
-def is_word(table: Table, name: str, row: int, cell: str) -> bool:
-    """Whether a cell in a column of numbers is neither a number nor a sign of a missing one, and no other cell is like it."""
-    if is_number(cell) or cell.lower() in MARKERS or not is_single(table, table.names.index(name), cell):
-        return False
-    return bool(table.ask(f"{table.number(name)} is null", f"rows where rowid = {row}")[0])
+def may_be_word(cell: str) -> bool:
+    """Whether a cell in a column of numbers is no plain number, and no sign of a missing one."""
+    return not is_number(cell) and cell.lower() not in MARKERS
+
+
+def words_alone(table: Table, names: Sequence[str], row: int, cells: Sequence[str]) -> int:
+    """The number of columns in which a row has no number, and a value that no other row has."""
+    single = [name for name in names if is_single(table, table.names.index(name), cells[table.names.index(name)])]
+    asked = [table.each(own, f"({number} is null)::int") for own, number in table.alike(single)]
+    return int(sum(table.ask(f"list_sum({each})", f"rows where rowid = {row}")[0] for each in asked))
 
 
 def repeats(table: Table, target: Column, inputs: Sequence[Column]) -> Iterator[str]:
