@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -67,6 +67,20 @@ def looked_at(
     return {one.name: one for one in columns}, guess, list(oddities(table, columns)), Numbers(table)
 
 
+def side_by_side(
+    folder: Path, cells: dict[str, list[str]], **known
+) -> tuple[dict[str, Column], dict[str, list[str]], Numbers]:
+    """Columns that do not influence each other in one file, what is odd about each, and their numbers. Looking at one takes as long as looking at all."""
+    rows = [",".join(f'"{cell}"' for cell in [*row, x]) for *row, x in zip(*cells.values(), X * 2, strict=False)]
+    columns, _, odd, numbers = looked_at(folder, ",".join([*cells, "y"]), rows, **known)
+    return columns, {name: [line for line in odd if f"'{name}'" in line] for name in cells}, numbers
+
+
+def numbered(cells: Iterable[list[str]]) -> dict[str, list[str]]:
+    """Columns with names of their own."""
+    return {f"a{place}": own for place, own in enumerate(cells)}
+
+
 def test_groups_of_three_follow_the_separator(tmp_path):
     people = [194 + 331 * number for number in range(40)]
     rows = [f"town{n % 7};{n:,};{3 * n:,}".replace(",", ".") for n in people]
@@ -124,11 +138,6 @@ def test_answers_with_commas_are_no_decimals(tmp_path):
         (lambda n: f"{n:,.2f}".replace(",", "\N{RIGHT SINGLE QUOTATION MARK}"), ","),
         (lambda n: f"{n:,.2f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ","), ";"),
         (lambda n: f"{n:,.2f}".replace(",", " ").replace(".", ","), ";"),
-        (lambda n: f"{n:.2f}".replace("-", "\N{MINUS SIGN}"), ","),
-        (lambda n: f"{n:.2f} kg", ","),
-        (lambda n: f"{n:.1f}°C".replace(".0°", ".00°"), ","),
-        (lambda n: f"{'-' * (n < 0)}€ {abs(n):.2f}", ","),
-        (lambda n: f"{'-' * (n < 0)}EUR\u00a0{abs(n):.2f}", ","),
         (lambda n: f"${n:,.2f}" if n > 0 else f"-${-n:,.2f}", '","'),
     ],
 )
@@ -140,6 +149,21 @@ def test_numbers_as_people_write_them(tmp_path, write, separator):
     columns, _, _, numbers = looked_at(tmp_path, header, rows)
     assert columns["weight"].kind == "numbers", columns["weight"]
     assert numbers["weight"] == wanted
+
+
+def test_units_and_signs_of_numbers(tmp_path):
+    wanted = [round((x - 10) * 90) for x in X]
+    cells = {
+        "minus": [f"{n:.2f}".replace("-", "\N{MINUS SIGN}") for n in wanted],
+        "weight": [f"{n:.2f} kg" for n in wanted],
+        "heat": [f"{n:.1f}°C".replace(".0°", ".00°") for n in wanted],
+        "sign": [f"{'-' * (n < 0)}€ {abs(n):.2f}" for n in wanted],
+        "word": [f"{'-' * (n < 0)}EUR\u00a0{abs(n):.2f}" for n in wanted],
+    }
+    columns, _, numbers = side_by_side(tmp_path, cells)
+    for name in cells:
+        assert columns[name].kind == "numbers", columns[name]
+        assert numbers[name] == wanted, name
 
 
 def test_money_with_gaps(tmp_path):
@@ -196,35 +220,45 @@ def test_each_column_has_its_own_unit(tmp_path):
     assert odd[0] == "values in 'read' with 'K' and no unit are read alike: write all of them in one unit"
 
 
-@pytest.mark.parametrize(("paid", "received"), [("DR", "CR"), ("Dr.", "Cr."), ("S", "H"), ("D", "C")])
-def test_sides_of_an_account_are_signs(tmp_path, paid, received):
+SIDES = [("DR", "CR"), ("Dr.", "Cr."), ("S", "H"), ("D", "C")]
+
+
+def hint_of_sides(paid: str, received: str) -> str:
     hint = f"{paid} and {received} are signs, so write - in front of the number for {paid}, and nothing for {received}"
-    hint = hint.replace(".", "")
+    return hint.replace(".", "")
+
+
+def test_sides_of_an_account_are_signs(tmp_path):
+    cells = numbered([f"{100 * x:.2f} {pair[i % 2]}" for i, x in enumerate(X)] for pair in SIDES)
+    cells["time"] = [f"{x:.2f} {'sh'[i % 2]}" for i, x in enumerate(X)]
+    odd = side_by_side(tmp_path, cells)[1]
+    for name, pair in zip(cells, SIDES, strict=False):
+        assert odd[name][0].startswith(f"values in '{name}' with "), pair
+        assert odd[name][0].endswith(f" are not read as numbers: {hint_of_sides(*pair)}"), pair
+    assert odd["time"][0].endswith(": write all of them in one unit")
+
+
+@pytest.mark.parametrize(("paid", "received"), SIDES)
+def test_sides_of_an_account_are_no_target(tmp_path, paid, received):
     amounts = [f"{100 * x:.2f} {[paid, received][i % 2]}" for i, x in enumerate(X)]
-    _, _, odd, _ = looked_at(tmp_path, "amount,y", [f"{amount},{i % 3}" for i, amount in enumerate(amounts)])
-    assert odd[0].startswith("values in 'amount' with ")
-    assert odd[0].endswith(f" are not read as numbers: {hint}")
     with pytest.raises(RetrainError) as raised:
         looked_at(tmp_path, "a,amount", [f"{i % 3},{amount}" for i, amount in enumerate(amounts)])
-    assert raised.value.hint == f"{hint}, or choose another target"
-    seconds = [f"{x:.2f} {'sh'[i % 2]},{i % 3}" for i, x in enumerate(X)]
-    assert looked_at(tmp_path, "time,y", seconds)[2][0].endswith(": write all of them in one unit")
+    assert raised.value.hint == f"{hint_of_sides(paid, received)}, or choose another target"
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
+def test_currencies(tmp_path):
+    ways: list[Callable[[float], str]] = [
         lambda x: f"Rs. {100 * x:.2f}",
         lambda x: f"Rs.{100 * x:.2f}",
         lambda x: f"HK${100 * x:.2f}",
         lambda x: f"{100 * x:.2f} lei.",
         lambda x: f"\\{100 * x:.2f}",
         lambda x: f"{100 * x:.2f}kr." if x > 3 else "0",
-    ],
-)
-def test_currencies(tmp_path, write):
-    _, _, _, numbers = looked_at(tmp_path, "price,y", [f"{write(x)},{i % 3}" for i, x in enumerate(X)])
-    assert numbers["price"] == [round(100 * x, 2) if x > 3 or "kr" not in write(9) else 0 for x in X]
+    ]
+    numbers = side_by_side(tmp_path, numbered([write(x) for x in X] for write in ways))[2]
+    for place, write in enumerate(ways):
+        wanted = [round(100 * x, 2) if x > 3 or "kr" not in write(9) else 0 for x in X]
+        assert numbers[f"a{place}"] == wanted, write(9)
 
 
 def test_kilograms_are_not_thousands_of_grams(tmp_path):
@@ -240,6 +274,9 @@ def test_phone_and_company_numbers_are_codes(tmp_path, code):
     columns, guess, _, numbers = looked_at(tmp_path, "code,amount,y", rows)
     assert (columns["code"].kind, columns["amount"].kind, guess.format.thousands) == ("texts", "numbers", ",")
     assert numbers["amount"] == [round(150 * x, 2) for x in X]
+
+
+def test_blanks_separate_thousands(tmp_path):
     _, guess, _, numbers = looked_at(
         tmp_path, "people,y", [f"{8_000_000 + 331 * n:_},{n % 3}".replace("_", " ") for n in range(60)]
     )
@@ -357,18 +394,21 @@ def test_few_words_among_target_numbers(tmp_path):
 def test_several_choices_in_a_cell(tmp_path):
     tools = ["Excel", "Python", "R", "Tableau"]
     some = [[own for own in tools if DRAW.random() < 0.5] for _ in X]
-    for cells, are_several in (
-        ([";".join(own) for own in some], True),
-        ([", ".join(own) for own in some], True),
-        (["|".join(str(tools.index(one)) for one in own) for own in some], True),
-        (["|".join(DRAW.choice("01") for _ in range(2)) for _ in X], False),
-        ([("less meetings; more time", "nothing", "better pay")[i % 3] for i in range(len(X))], False),
-        ([("Bern, CH", "Lyon, FR", "Nice, FR")[i % 3] for i in range(len(X))], False),
-    ):
-        rows = [f'"{own}",{x:.2f}' for own, x in zip(cells, X, strict=True)]
-        _, _, odd, _ = looked_at(tmp_path, "tools,y", rows)
-        told = any("seem to be several choices" in line and "add --text tools" in line for line in odd)
-        assert told == are_several, (cells[:3], odd)
+    several = [
+        [";".join(own) for own in some],
+        [", ".join(own) for own in some],
+        ["|".join(str(tools.index(one)) for one in own) for own in some],
+    ]
+    single = [
+        ["|".join(DRAW.choice("01") for _ in range(2)) for _ in X],
+        [("less meetings; more time", "nothing", "better pay")[i % 3] for i in range(len(X))],
+        [("Bern, CH", "Lyon, FR", "Nice, FR")[i % 3] for i in range(len(X))],
+    ]
+    cells = numbered(several + single)
+    odd = side_by_side(tmp_path, cells)[1]
+    for place, (name, own) in enumerate(cells.items()):
+        told = any("seem to be several choices" in line and f"add --text {name}" in line for line in odd[name])
+        assert told == (place < len(several)), (own[:3], odd[name])
 
 
 def test_dates_and_several_labels_as_target(tmp_path):
@@ -403,6 +443,9 @@ def test_headers_inside_a_file_are_named(tmp_path, row, is_told):
     odd = looked_at(tmp_path, "a,b,y", [*rows[:50], row, *rows[50:]])[2]
     told = "rows.csv, line 52 has words in columns of numbers, as another header has: remove it from the file, and check that the rows below it have the same columns"
     assert (told in odd) == is_told
+
+
+def test_words_among_numbers_are_no_header(tmp_path):
     rows = [f"{x:.2f},{'calm' if i % 30 == 7 else i % 9},{'T' if i % 45 == 7 else i % 8}" for i, x in enumerate(X)]
     assert not any("another header" in line for line in looked_at(tmp_path, "y,wind,rain", rows)[2])
 
@@ -494,17 +537,12 @@ def test_leaks_of_a_single_column_and_of_rare_classes(tmp_path):
 DAYS = pd.date_range("2021-01-05", periods=200, freq="4D")
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        "%y/%m/%d", "%y-%m-%d", "%d-%m-%y", "%d.%m.%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%B %d, %y", "%d.%m.%Y %H:%M", "%Y.%m.%d", "%d/%b/%y %I:%M %p",
-    ],
-)  # fmt: skip
-def test_dates_of_many_orders(tmp_path, written):
-    rows = [f'"{day.strftime(written)}",{x}' for day, x in zip(DAYS, X, strict=True)]
-    columns, _, odd, _ = looked_at(tmp_path, "when,y", rows)
-    assert columns["when"].date_format == written
-    assert not any("is not clear" in line for line in odd)  # in other orders the dates would end in the future
+def test_dates_of_many_orders(tmp_path):
+    ways = ["%y/%m/%d", "%y-%m-%d", "%d-%m-%y", "%d.%m.%y", "%m-%d-%y", "%d-%b-%y", "%d %b %y", "%B %d, %y", "%d.%m.%Y %H:%M", "%Y.%m.%d", "%d/%b/%y %I:%M %p"]  # fmt: skip
+    columns, odd, _ = side_by_side(tmp_path, numbered([day.strftime(written) for day in DAYS] for written in ways))
+    for (name, lines), written in zip(odd.items(), ways, strict=True):
+        assert columns[name].date_format == written
+        assert not any("is not clear" in line for line in lines), written  # in other orders they end in the future
 
 
 def test_orders_that_fit_are_told(tmp_path):
@@ -664,16 +702,17 @@ def dates(folder: Path, written: list[str], **known) -> tuple[Column, list[str]]
     return columns["when"], odd
 
 
-@pytest.mark.parametrize(
-    ("written", "wrong"), [("%Y-%m-%d", "2022-02-30"), ("%Y-%m-%d", "20222-05-01"), ("%d/%m/%Y", "31/02/2022")]
-)
-def test_a_wrong_date_is_missing_and_named(tmp_path, written, wrong):
-    days = [wrong if i in (50, 60) else day.strftime(written) for i, day in enumerate(DAYS)]
-    column, odd = dates(tmp_path, days)
-    assert (column.kind, column.markers) == ("dates", (wrong,))
-    assert column.why.endswith(f"; '{wrong}' (2 rows) counts as missing")
-    fact = f"rows.csv, line 52, column 'when' holds '{wrong}', which is not a date, so it counts as missing: correct it"
-    assert odd[0] == fact
+def test_a_wrong_date_is_missing_and_named(tmp_path):
+    ways = [("%Y-%m-%d", "2022-02-30"), ("%Y-%m-%d", "20222-05-01"), ("%d/%m/%Y", "31/02/2022")]
+    cells = numbered(
+        [wrong if i in (50, 60) else day.strftime(written) for i, day in enumerate(DAYS)] for written, wrong in ways
+    )
+    columns, odd, _ = side_by_side(tmp_path, cells)
+    for name, (_, wrong) in zip(cells, ways, strict=True):
+        assert (columns[name].kind, columns[name].markers) == ("dates", (wrong,))
+        assert columns[name].why.endswith(f"; '{wrong}' (2 rows) counts as missing")
+        fact = f"column '{name}' holds '{wrong}', which is not a date, so it counts as missing: correct it"
+        assert odd[name][0] == f"rows.csv, line 52, {fact}"
 
 
 @pytest.mark.parametrize("is_iso", [lambda i, _: i % 25 == 0, lambda _, day: day.day <= 12])
@@ -698,56 +737,57 @@ def test_words_among_dates(tmp_path, every):
         assert any(line == f"{fact}if that means a missing value, add it with --missing" for line in odd)
 
 
-@pytest.mark.parametrize(
-    ("write", "hint"),
-    [
+def test_dates_that_are_not_read_are_told(tmp_path):
+    year, month = "\N{CJK UNIFIED IDEOGRAPH-5E74}", "\N{CJK UNIFIED IDEOGRAPH-6708}"
+    ways: list[tuple[Callable[[pd.Timestamp], str], str]] = [
         (lambda day: f"{day:%Y.%d}" if day.day <= 12 else f"{day:%d/%m/%Y}", "write all dates in one way, such as"),
         (lambda day: f"{day.day}. {['Jänner', 'Feber', 'März'][day.month % 3]} {day.year}", "write them as 2024-12-31"),
         (lambda day: f"{day.day}th {day:%b %Y}", "write them as 2024-12-31 23:59, or say how they are written, with "),
-        (
-            lambda day: f"{day.year}\N{CJK UNIFIED IDEOGRAPH-5E74}{day.month}\N{CJK UNIFIED IDEOGRAPH-6708}{day.day}",
-            "write",
-        ),
-        (lambda day: f"{day:%Y-%m}", "add --dates when"),
+        (lambda day: f"{day.year}{year}{day.month}{month}{day.day}", "write"),
+        (lambda day: f"{day:%Y-%m}", "add --dates a4"),
         (lambda day: f"{day:%Y-%m-%d %H:%M} Europe/Paris", "write them as 2024-12-31 23:59"),
-    ],
-)
-def test_dates_that_are_not_read_are_told(tmp_path, write, hint):
-    column, odd = dates(tmp_path, [write(day) for day in DAYS])
-    assert column.kind != "dates"
-    assert any("'when'" in line.split(": ")[0] and line.split(": ")[1].startswith(hint) for line in odd), odd
+    ]
+    columns, odd, _ = side_by_side(tmp_path, numbered([write(day) for day in DAYS] for write, _ in ways))
+    for (name, lines), (_, hint) in zip(odd.items(), ways, strict=True):
+        assert columns[name].kind != "dates", hint
+        assert any(f"'{name}'" in line.split(": ")[0] and line.split(": ")[1].startswith(hint) for line in lines), (
+            hint,
+            lines,
+        )
 
 
-@pytest.mark.parametrize(
-    ("written", "known_as"),
-    [
-        ("%a, %d %b %Y %H:%M:%S +0200", "%a, %d %b %Y %H:%M:%S %z"),
-        ("%Y%m%dT%H%M%SZ", ""),
-        ("%Y-%m-%d %H:%M:%S -0500", ""),
-        ("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M %p"),
-        ("%-d. %-m. %Y", "%d. %m. %Y"),
-    ],
-)
-def test_times_of_programs_are_dates(tmp_path, written, known_as):
-    column, _ = dates(tmp_path, [(day + pd.Timedelta(hours=13)).strftime(written) for day in DAYS])
-    assert (column.kind, column.date_format) == ("dates", known_as)
-
-
-@pytest.mark.parametrize(
-    ("zoned", "local"),
-    [("%Y-%m-%d %H:%M:%S -0500", "%Y-%m-%d %H:%M:%S"), ("%Y%m%dT%H%M%SZ", "%Y-%m-%d"), ("%Y-%m-%dT%H:%M+02", "%Y-%m-%d %H:%M")],
-)  # fmt: skip
-def test_some_offsets_are_told(tmp_path, zoned, local):
-    facts = {
-        1: "1 time in 'when' has an offset from UTC, and 199 have none, so these count as UTC: write all with one",
-        40: "40 times in 'when' have an offset from UTC, and 160 have none, so these count as UTC: write all with one",
-        199: "199 times in 'when' have an offset from UTC, and 1 has none, so it counts as UTC: write all with one",
+def test_times_of_programs_are_dates(tmp_path):
+    ways = {
+        "%a, %d %b %Y %H:%M:%S +0200": "%a, %d %b %Y %H:%M:%S %z",
+        "%Y%m%dT%H%M%SZ": "",
+        "%Y-%m-%d %H:%M:%S -0500": "",
+        "%Y-%m-%d %I:%M %p": "%Y-%m-%d %I:%M %p",
+        "%-d. %-m. %Y": "%d. %m. %Y",
     }
-    for count in (0, 1, 40, 199, 200):
-        days = [day.strftime(zoned if i < count else local) for i, day in enumerate(DAYS)]
-        column, odd = dates(tmp_path, days)
-        assert column.kind == "dates"
-        assert [line.startswith(facts[count]) for line in odd if "offset" in line] == [True] * (count in facts)
+    cells = numbered([(day + pd.Timedelta(hours=13)).strftime(written) for day in DAYS] for written in ways)
+    columns = side_by_side(tmp_path, cells)[0]
+    for name, (written, known_as) in zip(cells, ways.items(), strict=True):
+        assert (columns[name].kind, columns[name].date_format) == ("dates", known_as), written
+
+
+def test_some_offsets_are_told(tmp_path):
+    facts = {
+        1: "1 time in '{}' has an offset from UTC, and 199 have none, so these count as UTC: write all with one",
+        40: "40 times in '{}' have an offset from UTC, and 160 have none, so these count as UTC: write all with one",
+        199: "199 times in '{}' have an offset from UTC, and 1 has none, so it counts as UTC: write all with one",
+    }
+    ways = [
+        ("%Y-%m-%d %H:%M:%S -0500", "%Y-%m-%d %H:%M:%S"), ("%Y%m%dT%H%M%SZ", "%Y-%m-%d"), ("%Y-%m-%dT%H:%M+02", "%Y-%m-%d %H:%M"),
+    ]  # fmt: skip
+    cases = [(*way, count) for way in ways for count in (0, 1, 40, 199, 200)]
+    cells = numbered(
+        [day.strftime(zoned if i < count else local) for i, day in enumerate(DAYS)] for zoned, local, count in cases
+    )
+    columns, odd, _ = side_by_side(tmp_path, cells)
+    for name, (zoned, _, count) in zip(cells, cases, strict=True):
+        assert columns[name].kind == "dates", (zoned, count)
+        told = [line.startswith(facts[count].format(name)) for line in odd[name] if "offset" in line]
+        assert told == [True] * (count in facts), (zoned, count)
 
 
 @pytest.mark.parametrize("written", ["%Y", "%Y-%m", "%b-%y"])
@@ -762,9 +802,8 @@ def test_numbers_that_are_nearly_dates_are_told(tmp_path):
     assert odd[0].startswith("nearly all numbers in 'when' can be read as dates, such as 20210109: ")
 
 
-@pytest.mark.parametrize(
-    ("write", "told"),
-    [
+def test_amounts_among_categories_are_told(tmp_path):
+    cases: list[tuple[Callable[[float, int], str], bool]] = [
         (lambda x, _: f"{4 * x:.0f}m2", True),
         (lambda x, _: f"{4 * x // 60:.0f}:{4 * x % 60:02.0f}", True),
         (lambda x, _: f"{x // 2 * 10:.0f}-{x // 2 * 10 + 9:.0f}", True),
@@ -779,15 +818,12 @@ def test_numbers_that_are_nearly_dates_are_told(tmp_path):
         (lambda x, i: f"{x:.0f}{'ABCDEF'[i % 6]}", False),
         (lambda x, _: f"555-{1000 + 4 * int(x)}", False),
         (lambda x, _: ["1-5", "6-10", "11-20"][int(x) % 3], False),
-    ],
-)
-def test_amounts_among_categories_are_told(tmp_path, write, told):
-    values = [write(x, i) for i, x in enumerate(X)]
-    columns, _, odd, _ = looked_at(
-        tmp_path, "a,y", [f"{value},{x}" for value, x in zip(values * 2, X * 2, strict=True)]
-    )
-    assert columns["a"].kind != "numbers"
-    assert any("'a' such as" in line and "look like amounts or times" in line for line in odd) == told
+    ]
+    columns, odd, _ = side_by_side(tmp_path, numbered([write(x, i) for i, x in enumerate(X)] * 2 for write, _ in cases))
+    for (name, lines), (write, told) in zip(odd.items(), cases, strict=True):
+        assert columns[name].kind != "numbers", write(9, 9)
+        found = any(f"'{name}' such as" in line and "look like amounts or times" in line for line in lines)
+        assert found == told, (write(9, 9), lines)
 
 
 def test_codes_with_an_e_are_no_numbers(tmp_path):
@@ -977,14 +1013,12 @@ def test_two_signs_for_missing_are_found(tmp_path):
     rows = [f"{99.9 if i % 20 == 0 else x / 3:.1f},{-99.99 if i % 20 == 0 else x:.2f},{x}" for i, x in enumerate(X)]
     columns_with_points = looked_at(tmp_path, "wind,rain,y", rows)[0]
     assert [columns_with_points[name].sentinels for name in ("wind", "rain")] == [("99.9",), ("-99.99",)]
-    for fill, every in (("1.00000e+20", 20), ("9.96921e+36", 200), ("2147483647", 20), ("-9999", 200)):
-        columns_with_fill = looked_at(
-            tmp_path, "a,y", [f"{fill if i % every == 0 else x},{x}" for i, x in enumerate(X)]
-        )
-        assert columns_with_fill[0]["a"].sentinels == (fill,)
+    fills = [("1.00000e+20", 20), ("9.96921e+36", 200), ("2147483647", 20), ("-9999", 200)]
+    cells = numbered([fill if i % every == 0 else str(x) for i, x in enumerate(X)] for fill, every in fills)
     for usual, real in (("{:.0f}.99", "999.99"), ("{:.0f}e9", "3.2e+15")):
-        rows = [f"{real if i % 20 == 0 else usual.format(x)},{x}" for i, x in enumerate(X)]
-        assert looked_at(tmp_path, "a,y", rows)[0]["a"].sentinels == ()
+        cells[f"a{len(cells)}"] = [real if i % 20 == 0 else usual.format(x) for i, x in enumerate(X)]
+    with_fills = side_by_side(tmp_path, cells)[0]
+    assert [with_fills[name].sentinels for name in cells] == [*((fill,) for fill, _ in fills), (), ()]
     assert columns["age"].why.endswith(
         "; -999 (10 rows) and -998 (10 rows) are far from all others, so they count as missing"
     )
@@ -1033,12 +1067,13 @@ def test_times_of_day_are_dates(tmp_path):
     assert any("add --dates at if they are times of day, or write numbers instead" in line for line in odd)
 
 
-@pytest.mark.parametrize("parts", [1, 1000, 10**9])
-def test_unix_times_are_told(tmp_path, parts):
-    rows = [f"{(1_700_000_000 + 1000 * i) * parts},{2_000_000_000 + i * 10**7},{x}" for i, x in enumerate(X)]
-    odd = looked_at(tmp_path, "at,phone,y", rows)[2]
-    told = [line for line in odd if "may be times since 1970, such as 2023-11-14: if so, write dates" in line]
-    assert [line.split(" may")[0] for line in told] == ["numbers in 'at'"]
+def test_unix_times_are_told(tmp_path):
+    cells = numbered([str((1_700_000_000 + 1000 * i) * parts) for i in range(200)] for parts in (1, 1000, 10**9))
+    cells["phone"] = [str(2_000_000_000 + i * 10**7) for i in range(200)]
+    odd = side_by_side(tmp_path, cells)[1]
+    for name, lines in odd.items():
+        told = [line for line in lines if "may be times since 1970, such as 2023-11-14: if so, write dates" in line]
+        assert [line.split(" may")[0] for line in told] == [f"numbers in '{name}'"] * (name != "phone"), name
 
 
 @pytest.mark.parametrize("units", [(" km", " mi"), ("\N{PER MILLE SIGN}",)])
@@ -1177,12 +1212,12 @@ def test_sorted_weights_are_no_years(tmp_path):
     assert not any("in the order of" in line for line in odd)
 
 
-@pytest.mark.parametrize(
-    "name", ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr", "_task_hash"]
-)
-def test_mixed_numbers_of_rows_are_left_out(tmp_path, name):
-    columns, _, _, _ = looked_at(tmp_path, f"{name},a,y", mixed_rows(1))
-    assert columns[name].why == "a different number in every row"
+def test_mixed_numbers_of_rows_are_left_out(tmp_path):
+    names = ["EmployeeNumber", "employee_no", "ticket number", "patientid", "itemNr", "_task_hash"]
+    cells = {name: [str(i + 1) for i in DRAW.sample(range(200), 200)] for name in names}
+    columns = side_by_side(tmp_path, {**cells, "a": [f"{DRAW.random():.3f}" for _ in X]})[0]
+    for name in names:
+        assert columns[name].why == "a different number in every row", name
 
 
 @pytest.mark.parametrize(("low", "is_told"), [(1, True), (1820, False)])
@@ -1264,39 +1299,37 @@ def test_one_line_about_a_column(tmp_path):
     assert line.endswith("add --group cow; and if the value is not known when you predict, --leave-out cow")
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("%b %d %Y", "%b %d %Y"), ("%b-%d-%Y", "%b-%d-%Y"), ("%b %Y", "%b %Y"), ("%Y %b", "%Y %b"), ("%YM%m", "%YM%m"),
-        ("%b-%y", "if 'Apr-02' is a month and a year, add --dates when"), ("%Y:%m", "add --dates when"), ("%Y-%m", "add --dates when"),
-    ],
-)  # fmt: skip
-def test_months_are_dates(tmp_path, written, read):
+def test_months_are_dates(tmp_path):
+    ways = {
+        "%b %d %Y": "%b %d %Y", "%b-%d-%Y": "%b-%d-%Y", "%b %Y": "%b %Y", "%Y %b": "%Y %b", "%YM%m": "%YM%m",
+        "%b-%y": "if 'Apr-02' is a month and a year, add --dates a5", "%Y:%m": "add --dates a6", "%Y-%m": "add --dates a7",
+    }  # fmt: skip
     months = pd.date_range("2002-01-01", periods=60, freq="MS")
-    rows = [f"{day.strftime(written)},{x}" for day, x in zip(months, X, strict=False)]
-    columns, _, odd, _ = looked_at(tmp_path, "when,y", rows)
-    if "%" in read:
-        assert columns["when"].date_format == read
-    else:
-        assert odd[0].endswith(f" look like dates, but are not read as dates: {read}")
-        columns, _, _, _ = looked_at(tmp_path, "when,y", rows, kinds={"when": "dates"})
-        assert columns["when"].why == f"as you asked, dates from 2002-01-01 to 2006-12-01 ({written})"
+    cells = numbered([day.strftime(written) for day in months] for written in ways)
+    columns, odd, _ = side_by_side(tmp_path, cells)
+    asked = side_by_side(tmp_path, cells, kinds=dict.fromkeys(("a5", "a6", "a7"), "dates"))[0]
+    for name, (written, read) in zip(cells, ways.items(), strict=True):
+        if "%" in read:
+            assert columns[name].date_format == read
+        else:
+            assert odd[name][0].endswith(f" look like dates, but are not read as dates: {read}")
+            assert asked[name].why == f"as you asked, dates from 2002-01-01 to 2006-12-01 ({written})"
 
 
-@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}Q{1}", "Q{1} {0}", "{0}-W0{1}", "{0}W{1}", "KW 1{1}/{0}"])
-def test_quarters_and_weeks_are_told(tmp_path, written):
-    rows = [f"{written.format(2000 + i // 4, 1 + i % 4)},{x}" for i, x in enumerate(X[:60])]
-    _, _, odd, _ = looked_at(tmp_path, "when,y", rows)
-    assert odd[0].endswith(
-        "look like quarters or weeks, but are not read as dates: write the first day of each, such as 2024-01-01"
-    )
+def test_quarters_and_weeks_are_told(tmp_path):
+    ways = ["{0} Q{1}", "{0}Q{1}", "Q{1} {0}", "{0}-W0{1}", "{0}W{1}", "KW 1{1}/{0}"]
+    cells = numbered([written.format(2000 + i // 4, 1 + i % 4) for i in range(60)] for written in ways)
+    odd = side_by_side(tmp_path, cells)[1]
+    hint = "look like quarters or weeks, but are not read as dates: write the first day of each, such as 2024-01-01"
+    for lines, written in zip(odd.values(), ways, strict=True):
+        assert lines[0].endswith(hint), written
 
 
-@pytest.mark.parametrize("written", ["%d%b%Y", "%d%b%Y:%H:%M:%S", "%d%b%y:%H:%M:%S", "%a %b %d %Y"])
-def test_dates_of_sas_and_browsers_are_read(tmp_path, written):
-    rows = [f"{day.strftime(written).upper()},{x}" for day, x in zip(DAYS, X, strict=True)]
-    columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
-    assert (columns["when"].kind, columns["when"].date_format) == ("dates", written)
+def test_dates_of_sas_and_browsers_are_read(tmp_path):
+    ways = ["%d%b%Y", "%d%b%Y:%H:%M:%S", "%d%b%y:%H:%M:%S", "%a %b %d %Y"]
+    columns = side_by_side(tmp_path, numbered([day.strftime(written).upper() for day in DAYS] for written in ways))[0]
+    for place, written in enumerate(ways):
+        assert (columns[f"a{place}"].kind, columns[f"a{place}"].date_format) == ("dates", written)
 
 
 @pytest.mark.parametrize(
@@ -1325,9 +1358,8 @@ def test_what_annotation_programs_add_is_left_out(tmp_path, added, text):
     assert used == {"words"} | (set() if text else {*added})
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
+def test_codes_among_numbers_are_told(tmp_path):
+    cases: list[tuple[Callable[[int], int], list[str]]] = [
         (lambda i: -1 if i % 3 else i, ["-1"]),
         (lambda i: -8 if i % 5 == 0 else -9 if i % 11 == 0 else 700 + i, ["-9", "-8"]),
         (lambda i: i % 29 - 1, []),
@@ -1337,12 +1369,12 @@ def test_what_annotation_programs_add_is_left_out(tmp_path, added, text):
         (lambda i: 9 if i % 70 == 0 else 1 + i % 5, []),
         (lambda i: (1, 2, 4, 6, 8)[i % 5], []),
         (lambda i: 8 if i % 9 == 0 else i % 5, []),
-    ],
-)
-def test_codes_among_numbers_are_told(tmp_path, value, told):
-    columns, _, odd, _ = looked_at(tmp_path, "a,y", [f"{value(i)},{x}" for i, x in enumerate(X)])
-    assert [*columns["a"].no_answers] == told
-    assert any(line.startswith("unlike the other values: ") for line in odd) == bool(told)
+    ]
+    cells = numbered([str(value(i)) for i in range(200)] for value, _ in cases)
+    columns, odd, _ = side_by_side(tmp_path, cells)
+    for name, (_, told) in zip(cells, cases, strict=True):
+        assert [*columns[name].no_answers] == told, name
+        assert any(line.startswith("unlike the other values: ") for line in odd[name]) == bool(told), name
 
 
 def test_a_class_for_rows_without_a_label_is_told(tmp_path):
@@ -1369,32 +1401,29 @@ def test_given_units_leave_others_to_be_found(tmp_path):
     assert guess.format.units_in == {"area": "m²"}
 
 
-@pytest.mark.parametrize("marker", ["0000-00-00", "NaT"])
-def test_missing_dates_are_counted(tmp_path, marker):
-    rows = [
-        f"{marker if i % 5 == 0 else f'{day:%Y-%m-%d}'},{x}" for i, (day, x) in enumerate(zip(DAYS, X, strict=True))
-    ]
-    columns, _, _, _ = looked_at(tmp_path, "when,y", rows)
-    assert (
-        columns["when"].why == f"dates from 2021-01-09 to 2023-03-12 (ISO 8601); '{marker}' (40 rows) counts as missing"
-    )
+def test_missing_dates_are_counted(tmp_path):
+    markers = ["0000-00-00", "NaT"]
+    cells = numbered([marker if i % 5 == 0 else f"{day:%Y-%m-%d}" for i, day in enumerate(DAYS)] for marker in markers)
+    columns = side_by_side(tmp_path, cells)[0]
+    for name, marker in zip(cells, markers, strict=True):
+        why = f"dates from 2021-01-09 to 2023-03-12 (ISO 8601); '{marker}' (40 rows) counts as missing"
+        assert columns[name].why == why
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
+def test_odd_digits_are_told(tmp_path):
+    ways: list[Callable[[int], str]] = [
         lambda i: f"'{i}",
         lambda i: f"{i / 8:.3E}".replace("E", "D"),
         lambda i: f"{i}".translate({48 + digit: 0xFF10 + digit for digit in range(10)}),
         lambda i: f"{i}".translate({48 + digit: 0x660 + digit for digit in range(10)}),
         lambda i: f"{i}".translate({48 + digit: 0xE50 + digit for digit in range(10)}),
-    ],
-)
-@pytest.mark.parametrize("different", [200, 50])
-def test_odd_digits_are_told(tmp_path, write, different):
-    rows = [f"{write(10 + i % different)},{x}" for i, x in enumerate(X)]
-    _, _, odd, _ = looked_at(tmp_path, "a,y", rows)
-    assert odd[0].endswith("but are not read as numbers: write numbers instead, unless they are codes")
+    ]
+    cases = [(write, different) for write in ways for different in (200, 50)]
+    cells = numbered([write(10 + i % different) for i in range(200)] for write, different in cases)
+    odd = side_by_side(tmp_path, cells)[1]
+    for lines, (write, different) in zip(odd.values(), cases, strict=True):
+        hint = "but are not read as numbers: write numbers instead, unless they are codes"
+        assert lines[0].endswith(hint), (write(10), different)
 
 
 def test_large_numbers_have_all_digits(tmp_path):
@@ -1427,7 +1456,7 @@ def test_columns_of_wide_tables_are_looked_at_alike(tmp_path):
     ]
     names = [f"{place}" for place in range(len(kinds))]
 
-    def table(times: int) -> tuple[dict[str, Column], dict[str, list]]:
+    def table(times: int) -> tuple[dict[str, Column], Numbers]:
         header = ",".join([*(f"{name}x{time}" for time in range(times) for name in names), "y"])
         rows = [",".join(map(str, [*(kind(n) for kind in kinds)] * times + ["uv"[n % 2]])) for n in range(200)]
         columns, _, _, numbers = looked_at(tmp_path, header, rows)
@@ -1438,7 +1467,8 @@ def test_columns_of_wide_tables_are_looked_at_alike(tmp_path):
         first, same = re.sub("x.*", "x0", name), {"name": "", "doubts": ()}
         assert replace(column, **same) == replace(few[first], **same)
         assert [line.replace(name, first) for line in column.doubts] == [*few[first].doubts]
-        assert many_numbers[name] == few_numbers[first]
+        if name.endswith(("x0", "x4")):
+            assert many_numbers[name] == few_numbers[first]
 
 
 def test_many_columns_of_numbers_are_read_as_few_are(tmp_path):
