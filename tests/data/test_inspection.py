@@ -277,7 +277,7 @@ def test_phone_and_company_numbers_are_codes(tmp_path, code):
 
 
 def test_blanks_separate_thousands(tmp_path):
-    _, guess, _, numbers = looked_at(
+    _, _, _, numbers = looked_at(
         tmp_path, "people,y", [f"{8_000_000 + 331 * n:_},{n % 3}".replace("_", " ") for n in range(60)]
     )
     assert numbers["people"][0] == 8_000_000
