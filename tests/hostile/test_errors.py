@@ -25,7 +25,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
-from support.project import NOT_RUN, Project, copy_of_repository, tiny_datasets, write_tiny_tables
+from support.project import NOT_RUN, Project, copy_of_repository, made_once, tiny_datasets, write_tiny_tables
 from support.servers import closed_port, redirect, sending, serving
 
 STAGES = {"prepare": prepare, "split": split, "train": train, "evaluate": evaluate, "plot": plot}
@@ -36,14 +36,17 @@ OUTPUTS = ("data", "models", "reports", ".retrain/downloads")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with all datasets split and `tiny_news` trained. Shared: look, don't touch."""
-    project = copy_of_repository(tmp_path_factory.mktemp("errors") / "project", NOT_RUN)
-    write_tiny_tables(project.folder)
-    project.write_params({"datasets": tiny_datasets()})
-    project.commit()
-    project.pack()
-    project.stages("prepare split", *tiny_datasets())
-    project.stages("train", "tiny_news")
-    return project
+
+    def make(folder: Path) -> None:
+        project = copy_of_repository(folder, NOT_RUN)
+        write_tiny_tables(project.folder)
+        project.write_params({"datasets": tiny_datasets()})
+        project.commit()
+        project.pack()
+        project.stages("prepare split", *tiny_datasets())
+        project.stages("train", "tiny_news")
+
+    return made_once(tmp_path_factory, "errors", make)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from support.project import REPOSITORY, copy_of_repository
+from support.project import REPOSITORY, Project, copy_of_repository, made_once
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 CI_RUN = REPOSITORY / ".ci" / "run"
@@ -154,9 +154,24 @@ def test_check_packages_reports_vulnerabilities(tmp_path, said, status, shown):
     assert ended.stderr.startswith(shown)
 
 
-def test_summary_shows_changed_metrics(tmp_path):
-    project = copy_of_repository(tmp_path / "project")
-    (project.folder / ".venv").symlink_to(sys.prefix)
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the repository that has an environment. Shared: look, don't touch."""
+
+    def make(folder: Path) -> None:
+        copy_of_repository(folder)
+        (folder / ".venv").symlink_to(sys.prefix)
+
+    return made_once(tmp_path_factory, "workflows", make)
+
+
+@pytest.fixture
+def project(repository: Project, tmp_path: Path) -> Project:
+    """A copy of it that a test may change."""
+    return repository.copy(tmp_path / "project")
+
+
+def test_summary_shows_changed_metrics(project):
     make = ("make", "--silent", "--old-file=.venv/installed", "summary")
     assert "| reports/" not in project.run(*make).stdout
     changed, vanished = (project.folder / "reports" / name / "metrics.json" for name in ("diabetes", "docstrings"))
@@ -179,10 +194,8 @@ def test_summary_shows_changed_metrics(tmp_path):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_compare_shows_test_metrics_alone(tmp_path, shared):
+def test_compare_shows_test_metrics_alone(project, shared):
     """DVC names the file of a metric too where two datasets share the metric."""
-    project = copy_of_repository(tmp_path / "project")
-    (project.folder / ".venv").symlink_to(sys.prefix)
     metrics, other = (project.folder / "reports" / name / "metrics.json" for name in ("diabetes", "docstrings"))
     if shared:
         other.write_text(metrics.read_text())
