@@ -18,16 +18,20 @@ from support.project import (
 )
 
 PROGRAM = """
+import sys
 from pathlib import Path
 from retrain.environment import pin_cpu
 from support.project import Project
+import pytest
 pin_cpu(threads=1)
 project = Project(Path.cwd())
 project.run_stages_here("mine", "prepare", "split", "train", "evaluate", "plot", RETRAIN_TRACKING="off")
 answer = project.retrain_here("predict", "mine", "the ship near the harbour")
 print(answer.output, end="")
+print("contracts:", flush=True)
+sys.exit(pytest.main(["tests/models/test_contracts.py", "-v", "-n0", "-k", " or ".join(sys.argv[1:])]))
 """
-"""Runs all stages, and asks the model, in one process with the code of the copy."""
+"""Runs all stages, asks the model, and tests the contracts of some names, in one process with the code of the copy."""
 EXAMPLES = {
     "linear": "src/retrain/models/networks",
     "word_counts": "src/retrain/data/encoders",
@@ -60,8 +64,14 @@ def outdated(project: Project) -> set[str]:
 def test_own_files_run_and_others_stay(finished):
     extend(finished)
     assert outdated(finished) == {"mine"}
-    ended = finished.run("python3", "-c", PROGRAM, PYTHONPATH=f"{finished.folder / 'src'}:{REPOSITORY / 'tests'}")
+    shutil.copytree(REPOSITORY / "tests", finished.folder / "tests")
+    ended = finished.run("python3", "-c", PROGRAM, *EXAMPLES, PYTHONPATH="src:tests")
     assert ended.returncode == 0, ended.said
+    answer, contracts = ended.stdout.split("contracts:\n")
+    assert "skipped" not in contracts
+    for name in EXAMPLES:
+        assert f"[{name}" in contracts or f"-{name}]" in contracts
+    shutil.rmtree(finished.folder / "tests")
     assert outdated(finished) == set()
     described = json.loads((finished.folder / "models/mine/model.json").read_text())
     assert described["encoder"]["name"] == "word_counts"
@@ -69,16 +79,4 @@ def test_own_files_run_and_others_stay(finished):
     assert described["train"]["loss"] == {"name": "log_cosh", "scale": 0.5}
     metrics = json.loads((finished.folder / "reports/mine/metrics.json").read_text())
     assert metrics["test"]["rmse"] < metrics["baseline"]["rmse"]
-    assert json.loads(ended.stdout.splitlines()[-1])["number"] > 0
-
-
-@pytest.mark.slow
-def test_own_files_keep_the_contracts(finished):
-    extend(finished)
-    shutil.copytree(REPOSITORY / "tests", finished.folder / "tests")
-    command = ("python3", "-m", "pytest", "tests/models/test_contracts.py", "-v", "-k", " or ".join(EXAMPLES))
-    ended = finished.run(*command, PYTHONPATH=str(finished.folder / "src"))
-    assert ended.returncode == 0, ended.said
-    assert "skipped" not in ended.stdout
-    for name in EXAMPLES:
-        assert f"[{name}" in ended.stdout or f"-{name}]" in ended.stdout
+    assert json.loads(answer.splitlines()[-1])["number"] > 0
