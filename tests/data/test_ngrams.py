@@ -263,11 +263,13 @@ def test_single_rows_are_encoded_the_same(width):
     encoder = fitted(rows[:90], [number % 3 for number in range(90)])
     frame = table(rows)
     arrays = encoder.encode(frame)
-    alone = [encoder.encode(frame[number : number + 1]) for number in range(len(rows))]
     assert len(arrays["features"]) > 10 * len(rows)
-    for name in ("features", "scales"):
-        assert np.array_equal(arrays[name], np.concatenate([row[name] for row in alone]))
-    assert np.array_equal(np.diff(arrays["offsets"]), [row["offsets"][1] for row in alone])
+    for number in (*range(100), *range(ROWS_AT_ONCE - 40, len(rows))):
+        alone = encoder.encode(frame[number : number + 1])
+        begin, end = arrays["offsets"][number : number + 2]
+        assert np.array_equal(alone["offsets"], [0, end - begin]), number
+        assert np.array_equal(alone["features"], arrays["features"][begin:end]), number
+        assert np.array_equal(alone["scales"], arrays["scales"][number : number + 1]), number
 
 
 @unhurried
