@@ -345,7 +345,7 @@ def is_single(table: Table, place: int, cell: str) -> bool:
 
 
 def may_be_word(cell: str) -> bool:
-    """Whether a cell in a column of numbers is no plain number, and no sign of a missing one."""
+    """Whether a cell in a column of numbers may be a word: it is not a plain number, nor a sign of a missing one."""
     return not is_number(cell) and cell.lower() not in MARKERS
 
 
