@@ -12,11 +12,9 @@ from contextlib import chdir
 from pathlib import Path
 
 import retrain
-from retrain import commands
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from dvc.repo import Repo
 from support.project import Finished, Project, copy_of_repository
 from support.servers import sending, serving
@@ -80,9 +78,13 @@ def write(path: Path, rows: list[dict[str, object]], separator: str = ",", decim
 
 def added(project: Project, *arguments: str, stdin: str | None = None) -> str:
     """What `retrain add` prints; it must succeed."""
-    with chdir(project.folder):
-        ended = CliRunner().invoke(commands.main, ["add", *arguments], input=stdin)
-    assert ended.exit_code == 0, ended.output
+    ended = (
+        project.retrain_here("add", *arguments)
+        if stdin is None
+        else project.run("retrain", "add", *arguments, stdin=stdin)
+    )
+    code = ended.exit_code if stdin is None else ended.returncode
+    assert code == 0, ended.output if stdin is None else ended.said
     return ended.stdout
 
 

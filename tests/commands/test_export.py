@@ -4,10 +4,8 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import retrain
@@ -84,16 +82,6 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.commit()
     project.stages("prepare split train", *datasets)
     return project
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_registry() -> Iterator[None]:
-    """torch makes its list of operators anew for each export, which takes it longer than the export of a small network."""
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
-        yield
 
 
 def example(folder: Path, rows: list[dict], *counts: int) -> list[dict]:
