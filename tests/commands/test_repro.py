@@ -162,16 +162,23 @@ def test_project_without_git(pair):
     assert re.fullmatch(r"Error: /.* is not a git repository, which DVC needs; run: git init .*\n", ended.stderr)
 
 
-def test_dvc_lock_is_written_as_dvc_writes_it(monkeypatch):
+def test_dvc_lock_is_written_as_dvc_writes_it():
     from dvc.utils.serialize import _yaml
 
-    monkeypatch.setattr(
-        _yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update
-    )  # what it was comes back afterwards
     write_lock_faster()
-    lock, commented = (REPOSITORY / "dvc.lock").read_text(), "stages: {}  # none\n"
-    for path, text in (("dvc.lock", lock), ("dvc.yaml", commented)):
+    lock, commented, empty = (
+        (REPOSITORY / "dvc.lock").read_text(),
+        "stages: {}  # none\n",
+        "schema: '2.0'\nstages: {}\n",
+    )
+    for path, text in (("dvc.lock", lock), ("dvc.lock", empty), ("dvc.yaml", commented)):
         assert _yaml.dumps_yaml(_yaml.parse_yaml_for_update(text, path)) == text
+    for was, now in (
+        ("nfiles: 1\n", "nfiles: 2\n"),
+        ("train@diabetes", "train@renamed"),
+    ):  # lines of stages are known by now
+        lock = lock.replace(was, now)
+        assert _yaml.dumps_yaml(_yaml.parse_yaml_for_update(lock, "dvc.lock")) == lock
 
 
 def test_error_of_dvc_is_shown(pair, capfd):
