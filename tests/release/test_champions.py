@@ -36,7 +36,7 @@ def trained(pair_project: Project, tmp_path_factory: pytest.TempPathFactory) -> 
         project.keep(DATASET)
         write_csv(folder / f"data/raw/{DATASET}/rows.csv", ["a", "b", "c", "y"], number_rows(500, seed=3))
         project.set(f"{DATASET}.gate", GATE)
-        for tag, epochs in (("good", 30), ("worse", 1), ("as-good", 31)):
+        for tag, epochs in (("good", 10), ("worse", 1), ("as-good", 11)):
             first = ("prepare", "split") if tag == "good" else ()
             project.set(f"{DATASET}.train.loop.epochs", epochs)
             project.run_stages_here(DATASET, *first, "train", "evaluate", "plot")
@@ -169,7 +169,7 @@ def test_demote_restores_the_previous_champion(second):
     assert ledger.read(second.folder, DATASET)[-1]["reason"] == "wrong on Mondays"
     with chdir(second.folder):
         folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")
-        assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
+        assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 10
         assert retrain.load(folder).predict([{"a": 1, "b": 2, "c": 3}])
     assert second.retrain_here("demote", DATASET, "--reason", "all").stdout.startswith(
         f"demoted: {DATASET} has no champion now\n"
@@ -239,14 +239,14 @@ def test_another_store_follows_the_ledger_as_far_as_the_cache_has_the_model(seco
     monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
     with chdir(second.folder):
         folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")
-    assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 30
+    assert json.loads((folder / "model.json").read_text())["train"]["loop"]["epochs"] == 10
 
 
 def test_pulled_demotion_reaches_the_store(second):
     lines = (second.folder / ledger.path_of(DATASET)).read_text()
     assert second.retrain_here("demote", DATASET, "--reason", "wrong on Mondays").exit_code == 0
     demoted = (second.folder / ledger.path_of(DATASET)).read_text()
-    for content, epochs in ((lines, 31), (demoted, 30)):  # as git pull or git checkout leave it
+    for content, epochs in ((lines, 11), (demoted, 10)):  # as git pull or git checkout leave it
         (second.folder / ledger.path_of(DATASET)).write_text(content)
         with chdir(second.folder):
             folder = finding.folder_of(second.folder, f"models:/{DATASET}@champion")

@@ -53,7 +53,7 @@ def larger(pair_project: Project, tmp_path_factory: pytest.TempPathFactory) -> P
         evaluated(project, "prepare split train evaluate", "tiny_numbers", "tiny_sign")
         tag(project, "first")
         project.set("tiny_sign.train.loop.epochs", 4)
-        project.set("tiny_numbers.train.loop.epochs", 30)
+        project.set("tiny_numbers.train.loop.epochs", 10)
         evaluated(project, "train evaluate", "tiny_numbers", "tiny_sign")
         tag(project, "longer")
         project.set("tiny_sign.split.seed", 2)
