@@ -1,7 +1,6 @@
 """The same inputs give the same bytes: whoever runs them, where, and on whichever x86-64 processor that has AVX2."""
 
 import hashlib
-import os
 import platform
 import subprocess
 from collections.abc import Callable
@@ -11,15 +10,12 @@ from pathlib import Path
 
 from retrain.environment import SETTINGS, pin_cpu, runs_avx2
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from fontTools.ttLib import TTFont
 from safetensors.numpy import load_file
 from support.project import (
     MLP,
-    REPOSITORY,
     Project,
     copy_of_repository,
     made_once,
@@ -27,27 +23,23 @@ from support.project import (
     tiny_datasets,
     write_csv,
 )
+from support.surroundings import (
+    C_LIBRARY,
+    FOUR_THREADS,
+    NEWER,
+    ONE_THREAD,
+    TOLD,
+    Variables,
+    disguised,
+    many_at_once,
+    own_style,
+    umask,
+)
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors give other last bits")
 
-Variables = dict[str, str]
-
-C_LIBRARY = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-"""Exponentials, powers and sines of the C library without fused multiplications: they differ in last bits."""
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 """The C locale, and Python kept from taking UTF-8 in it: DVC then fails where a folder's name is not ASCII."""
-STYLE = """\
-font.size: 22
-font.family: serif
-lines.antialiased: False
-path.simplify: False
-text.hinting: none
-axes.facecolor: yellow
-axes.formatter.use_locale: True
-savefig.dpi: 33
-savefig.bbox: tight
-timezone: Asia/Tokyo
-"""
 
 
 @dataclass(frozen=True)
@@ -62,26 +54,10 @@ class Surroundings:
     folder: str = "project"
 
 
-def umask(mask: str) -> tuple[str, ...]:
-    """The start of a command under another umask."""
-    return ("sh", "-c", f'umask {mask}; exec "$@"', "sh")
-
-
 def home_of_another(folder: Path) -> Variables:
     """Another user, at home where there are no settings and no caches."""
     (folder / "home").mkdir()
     return {"HOME": str(folder / "home"), "USER": "zoë", "LOGNAME": "zoë"}
-
-
-def own_style(folder: Path) -> Variables:
-    """A home with settings of matplotlib, and with another font of the name that pictures are written in."""
-    (folder / "matplotlibrc").write_text(STYLE)
-    font = TTFont(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSerif.ttf"))
-    for name in font["name"].names:
-        name.string = str(name).replace("Serif", "Sans")
-    (folder / ".fonts").mkdir()
-    font.save(folder / ".fonts" / "DejaVuSans.ttf")
-    return {"HOME": str(folder), "MPLCONFIGDIR": str(folder), "MPLBACKEND": "pdf"}
 
 
 def turkish(folder: Path) -> Variables:
@@ -94,18 +70,6 @@ def turkish(folder: Path) -> Variables:
     return {"LOCPATH": str(folder), "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"}
 
 
-def disguised(without: str, folder: Path) -> Variables:
-    """What makes programs see another processor (tests/other_processor.c); nothing where this machine can't do that."""
-    source, library = REPOSITORY / "tests/support/other_processor.c", folder / "other_processor.so"
-    variables = {"OTHER_PROCESSOR": without, "LD_PRELOAD": str(library)}
-    try:
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source], capture_output=True, check=True)
-        subprocess.run(["true"], env=os.environ | variables, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return {}
-    return variables
-
-
 def other_processor(without: str, folder: Path) -> Variables:
     """See `disguised`; skips the test where it can't be done."""
     variables = disguised(without, folder)
@@ -114,34 +78,6 @@ def other_processor(without: str, folder: Path) -> Variables:
     return variables
 
 
-ABOVE_AVX2 = "X86_V4 AVX512_ICL AVX512_SPR"
-"""What numpy calls the processors that have more."""
-TOLD = {
-    "AVX-512": {
-        "ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "MKL_CBWR": "AVX512",
-        "ONEDNN_MAX_CPU_ISA": "ALL", "DNNL_MAX_CPU_ISA": "ALL", "ONEDNN_DEFAULT_FPMATH_MODE": "ANY",
-        "ARROW_USER_SIMD_LEVEL": "AVX512", "OPENBLAS_CORETYPE": "SkylakeX",
-    },
-    "AVX2": {
-        "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "MKL_CBWR": "AVX2",
-        "ONEDNN_MAX_CPU_ISA": "AVX2", "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
-        "ARROW_USER_SIMD_LEVEL": "AVX2", "OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ABOVE_AVX2,
-    },
-    "SSE": {
-        "ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "MKL_CBWR": "SSE4_2",
-        "ONEDNN_MAX_CPU_ISA": "SSE41", "FBGEMM_NO_ASMJIT": "1", "FBGEMM_FORCE_AUTOVEC": "1",
-        "ARROW_USER_SIMD_LEVEL": "NONE", "OPENBLAS_CORETYPE": "Nehalem",
-        "NPY_DISABLE_CPU_FEATURES": f"X86_V3 {ABOVE_AVX2}",
-    },
-}  # fmt: skip
-"""What a caller's environment may tell the libraries to use."""
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1", "MKL_NUM_THREADS": "1", "MKL_DOMAIN_NUM_THREADS": "MKL_DOMAIN_ALL=1",
-    "OPENBLAS_NUM_THREADS": "1",
-}  # fmt: skip
-FOUR_THREADS = {
-    "OMP_NUM_THREADS": "4", "OMP_DYNAMIC": "true", "MKL_NUM_THREADS": "4", "MKL_DYNAMIC": "TRUE", "OPENBLAS_NUM_THREADS": "4",
-}  # fmt: skip
 SURROUNDINGS = {
     "as they were": Surroundings({}),
     "a folder with spaces and non-ASCII letters": Surroundings({}, folder="données à moi, 数据"),
@@ -212,21 +148,14 @@ def test_second_run_gives_same_bytes(reference, tmp_path, name):
     assert different == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dataset", ["diabetes", pytest.param("docstrings", marks=pytest.mark.campaign)])
-def test_committed_results_in_every_environment(dataset, tmp_path):
-    variables = {
-        **C_LIBRARY, **FOUR_THREADS, **TOLD["SSE"], "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7",
-        **own_style(tmp_path), **disguised("avx512 intel", tmp_path),
-    }  # fmt: skip
+@pytest.mark.campaign
+def test_committed_results_in_every_environment(tmp_path):
+    """As of `diabetes` in tests/release/test_walk.py."""
     project = copy_of_repository(tmp_path / "données à moi, 数据")
-    ended = project.run(*umask("077"), "dvc", "repro", f"plot@{dataset}", **variables)
+    ended = project.run(*umask("077"), "dvc", "repro", "plot@docstrings", **many_at_once(tmp_path))
     assert ended.returncode == 0, ended.said
     assert ended.stdout.count("Running stage '") == 5
-    changed = project.run("git", "status", "--porcelain").stdout
-    assert changed == "", (
-        "the code or a parameter is newer than the results: run make repro, and commit what it changes"
-    )
+    assert project.run("git", "status", "--porcelain").stdout == "", NEWER
 
 
 EXPERIMENT = """
