@@ -68,15 +68,26 @@ def running(command: list[str], port: int, folder: Path, environment: dict[str, 
             end(process)
 
 
+SERVER = """
+import os, sys
+import uvicorn
+from mlflow import server
+
+folder, port = sys.argv[1:]
+os.environ |= {
+    server.BACKEND_STORE_URI_ENV_VAR: f"sqlite:///{folder}/server.db", server.SERVE_ARTIFACTS_ENV_VAR: "true",
+    server.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/", server.ARTIFACTS_DESTINATION_ENV_VAR: f"{folder}/served",
+}
+uvicorn.run("mlflow.server.fastapi_app:app", port=int(port), log_level="warning")
+"""
+"""What `mlflow server` runs in a process of its own, after it has imported as much itself."""
+
+
 @contextmanager
 def mlflow_server(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """The address of an MLflow server with a store of its own in a folder, until the end of the block."""
     port = free_port()
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/server.db",
-        "--artifacts-destination", f"{folder}/served", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    with running(command, port, folder, environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}):
+    with running([sys.executable, "-c", SERVER, str(folder), str(port)], port, folder, environment):
         yield f"http://127.0.0.1:{port}"
 
 
