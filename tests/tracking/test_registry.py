@@ -146,15 +146,6 @@ def test_alias_and_number_name_a_model(client, registered):
     assert (champion / "model.json").read_bytes() == (registered.folder / "models/tiny_news/model.json").read_bytes()
 
 
-def test_torch_waits_for_the_settings_of_the_model(registered):
-    program = "import sys; from pathlib import Path; from retrain.release import finding; import retrain; "
-    program += "finding.folder_of(Path.cwd(), 'models:/tiny_numbers@champion'); assert 'torch' not in sys.modules; "
-    program += "print(len(retrain.load('models:/tiny_numbers@champion').predict([{'a': 1, 'b': 2, 'c': 3}]))); "
-    program += "import torch; print(torch.get_num_threads())"
-    ended = registered.run(sys.executable, "-c", program)
-    assert ended.stdout.split() == ["1", "1"], ended.stderr
-
-
 @pytest.mark.parametrize(
     "uri",
     ["models:/tiny_news@other", "models:/tiny_news/7", "models:/nothing@champion", "models:/tiny_news", "models:/'@x"],
