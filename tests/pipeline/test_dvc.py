@@ -199,19 +199,17 @@ def test_killed_temporary_experiment_resumes(finished, tmp_path):
     assert dvc_cache.folder_digest(made) in finished.run("git", "show", f"{experiment}:dvc.lock").stdout
 
 
-def test_experiment_and_back(finished):
-    numbers = finished.params()["datasets"]["tiny_numbers"]
-    finished.write_params({"datasets": {"tiny_numbers": numbers}})  # DVC looks at every dataset, several times
-    finished.commit()
-    before = {path: path.read_bytes() for path in (finished.folder / "models").rglob("*.*")}
-    lock = (finished.folder / "dvc.lock").read_bytes()
-    assert ran(try_slow_rate(finished)) == {"train@tiny_numbers", "evaluate@tiny_numbers"}
+def test_experiment_and_back(pair):
+    pair.keep("tiny_numbers")  # DVC looks at every dataset, several times
+    before = {path: path.read_bytes() for path in (pair.folder / "models").rglob("*.*")}
+    lock = (pair.folder / "dvc.lock").read_bytes()
+    assert ran(try_slow_rate(pair)) == {"train@tiny_numbers", "evaluate@tiny_numbers"}
     assert {path: path.read_bytes() for path in before} != before
-    finished.set("tiny_numbers.train.loop.learning_rate", 0.05)
-    assert stale(finished) == {"train@tiny_numbers", "plot@tiny_numbers"}
-    finished.run_stages_here("tiny_numbers", "train", "evaluate", RETRAIN_TRACKING="off")
+    pair.set("tiny_numbers.train.loop.learning_rate", 0.05)
+    assert stale(pair) == {"train@tiny_numbers", "plot@tiny_numbers"}
+    pair.run_stages_here("tiny_numbers", "train", "evaluate", RETRAIN_TRACKING="off")
     assert {path: path.read_bytes() for path in before} == before
-    assert (finished.folder / "dvc.lock").read_bytes() == lock
+    assert (pair.folder / "dvc.lock").read_bytes() == lock
 
 
 def test_dvc_shows_metrics_and_plots(pair):

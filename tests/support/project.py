@@ -172,10 +172,12 @@ class Project:
 
     def keep(self, *datasets: str) -> None:
         """Leave these datasets alone in params.yaml and dvc.lock: DVC reads less, and so do the commands."""
+        from dvc.utils.serialize import dumps_yaml
+
         params, lock = self.params(), YAML(typ="safe").load((self.folder / "dvc.lock").read_text())
         self.write_params({**params, "datasets": {name: params["datasets"][name] for name in datasets}})
         lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name.partition("@")[2] in datasets}
-        write_yaml(self.folder / "dvc.lock", lock)
+        (self.folder / "dvc.lock").write_text(dumps_yaml(lock))
         self.commit()
 
     def write_params(self, params: dict) -> None:

@@ -20,10 +20,10 @@ for stage in sys.argv[1:]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", [("train", "evaluate"), ("plot",)], ids=" ".join)
-def test_stage_imports(finished, stages):
+def test_stage_imports(pair, stages):
     """What train may import, evaluate may import too, so that one process runs both and imports torch once."""
     assert FORBIDDEN["evaluate"] <= FORBIDDEN["train"]
-    ended = finished.run("python3", "-c", PROGRAM, *stages)
+    ended = pair.run("python3", "-c", PROGRAM, *stages)
     assert ended.returncode == 0, ended.said
     lines = [line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("loaded ")]
     assert tuple(stage for stage, *_ in lines) == stages

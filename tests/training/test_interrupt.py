@@ -16,17 +16,17 @@ import pytest
     ],
     ids=["script", "dvc"],
 )
-def test_interrupt_says_how_to_continue(finished, environment, command):
+def test_interrupt_says_how_to_continue(pair, environment, command):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
-    finished.set("tiny_numbers.train.loop.epochs", 10**6)
-    finished.set("tiny_numbers.train.loop.patience", 10**6)
-    weights = (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes()
+    pair.set("tiny_numbers.train.loop.epochs", 10**6)
+    pair.set("tiny_numbers.train.loop.patience", 10**6)
+    weights = (pair.folder / "models/tiny_numbers/model.safetensors").read_bytes()
     training = subprocess.Popen(
         ["python3", "src/train.py", "--dataset", "tiny_numbers"],
-        cwd=finished.folder, env={**finished.environment, **environment, "RETRAIN_TRACKING": "off"},
+        cwd=pair.folder, env={**pair.environment, **environment, "RETRAIN_TRACKING": "off"},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    checkpoints = finished.folder / ".retrain" / "checkpoints"
+    checkpoints = pair.folder / ".retrain" / "checkpoints"
     while training.poll() is None and not list(checkpoints.glob("tiny_numbers-*.checkpoint")):
         time.sleep(0.05)
     training.send_signal(signal.SIGINT)
@@ -34,29 +34,29 @@ def test_interrupt_says_how_to_continue(finished, environment, command):
     assert training.returncode == 130, printed
     line = f"train tiny_numbers: interrupted; the state is saved. To continue, run: {command}"
     assert printed.splitlines()[-1] == line
-    assert (finished.folder / "models/tiny_numbers/model.safetensors").read_bytes() == weights
+    assert (pair.folder / "models/tiny_numbers/model.safetensors").read_bytes() == weights
 
 
 @pytest.mark.slow
-def test_changes_while_a_stage_runs_are_errors(finished):
-    finished.set("tiny_numbers.train.loop.epochs", 100)
-    finished.set("tiny_numbers.train.loop.patience", 100)
-    weights = finished.folder / "models/tiny_numbers/model.safetensors"
-    before = [(finished.folder / "dvc.lock").read_bytes(), weights.read_bytes()]
-    code = finished.folder / "src/retrain/training/loop.py"
-    text, hidden = code.read_text(), finished.params()["datasets"]["tiny_numbers"]["train"]["network"]["hidden"]
+def test_changes_while_a_stage_runs_are_errors(pair):
+    pair.set("tiny_numbers.train.loop.epochs", 100)
+    pair.set("tiny_numbers.train.loop.patience", 100)
+    weights = pair.folder / "models/tiny_numbers/model.safetensors"
+    before = [(pair.folder / "dvc.lock").read_bytes(), weights.read_bytes()]
+    code = pair.folder / "src/retrain/training/loop.py"
+    text, hidden = code.read_text(), pair.params()["datasets"]["tiny_numbers"]["train"]["network"]["hidden"]
     with subprocess.Popen(
-        ["dvc", "repro", "train@tiny_numbers"], cwd=finished.folder,
-        env={**finished.environment, "RETRAIN_TRACKING": "off"},
+        ["dvc", "repro", "train@tiny_numbers"], cwd=pair.folder,
+        env={**pair.environment, "RETRAIN_TRACKING": "off"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as repro:  # fmt: skip
         printed = ""
         while "epoch" not in printed:
             printed += repro.stdout.readline()
             assert repro.poll() is None, printed
-        finished.set("tiny_numbers.train.network.hidden", hidden + 1)
+        pair.set("tiny_numbers.train.network.hidden", hidden + 1)
         code.write_text(text + "# changed\n")
-        (finished.folder / "data/tiny_numbers/examples/encoding.json").touch()
+        (pair.folder / "data/tiny_numbers/examples/encoding.json").touch()
         printed += repro.stdout.read()
     assert repro.returncode != 0
     (error,) = [line for line in printed.splitlines() if line.startswith("Error: ")]
@@ -64,10 +64,10 @@ def test_changes_while_a_stage_runs_are_errors(finished):
         "Error: the stage train has used an earlier version of src/retrain/training/loop.py and "
         "data/tiny_numbers/examples and params.yaml: datasets.tiny_numbers.train; run it again: dvc repro plot@tiny_numbers"
     )
-    assert [(finished.folder / "dvc.lock").read_bytes(), weights.read_bytes()] == before
-    finished.set("tiny_numbers.train.network.hidden", hidden)
+    assert [(pair.folder / "dvc.lock").read_bytes(), weights.read_bytes()] == before
+    pair.set("tiny_numbers.train.network.hidden", hidden)
     code.write_text(text)
-    again = finished.stage("train", "tiny_numbers")
+    again = pair.stage("train", "tiny_numbers")
     assert again.returncode == 0, again.said
     assert "1/100" not in again.stdout  # everything was trained already
     assert weights.read_bytes() != before[1]
