@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from retrain import environment, git, processes
+from retrain import cli, environment, git, processes
 from retrain.errors import RetrainError
 from retrain.pipeline import dvc_lock, dvc_yaml
 
@@ -165,17 +165,17 @@ def remove_unreadable_locks() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run DVC and return the exit code."""
-    from dvc import cli
+    from dvc import cli as dvc_cli
     from dvc.repo import scm_context
 
     failed = FailedStage()
-    cli.logger.addFilter(failed)
+    dvc_cli.logger.addFilter(failed)
     scm_context.logger.setLevel(logging.WARNING)
     hide_push_advice()
     write_lock_faster()
     remove_unreadable_locks()
     dvc_yaml.leave_out_broken_blocks()
-    code: int = cli.main(arguments)
+    code: int = dvc_cli.main(arguments)
     if not failed.name:
         return code
     sys.stderr.write(f"{failed}\n")
@@ -183,4 +183,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    cli.run(lambda: sys.exit(main(sys.argv[1:])))
