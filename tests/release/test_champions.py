@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from support.errors import error_line
 from support.project import Project, made_once, number_rows, write_csv
 from support.servers import wait
-from support.service import serve_afresh
+from support.service import serve
 
 pytestmark = pytest.mark.slow
 
@@ -216,7 +216,7 @@ def test_server_follows_the_champion(second):
     rows = {"dataframe_records": [{"a": 1, "b": 2, "c": 3}]}
     with chdir(second.folder):
         models = [retrain.load(finding.folder_of(second.folder, f"models:/{DATASET}/{number}")) for number in (1, 2)]
-    with serve_afresh(second.folder / "log", f"models:/{DATASET}@champion") as service:
+    with serve(second.folder / "log", f"models:/{DATASET}@champion") as service:
         for model in reversed(models):
             wait(lambda sha256=model.sha256: sha256.startswith(shown()), 0.1)
             answer = requests.post(f"{service.url}/invocations", json=rows, timeout=9).json()["predictions"]

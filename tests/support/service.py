@@ -102,20 +102,6 @@ def serve(log: Path, *arguments: str, hidden: tuple[str, ...] = ()) -> Iterator[
         process.kill()
 
 
-@contextmanager
-def serve_afresh(log: Path, *arguments: str) -> Iterator[Service]:
-    """The same in a process with a start of its own."""
-    command = [sys.executable, "-c", PROGRAM, "serve", *arguments, "--port", "0"]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, cwd=log.parent, env=variables(), stdout=output, stderr=output) as process,
-    ):
-        try:
-            yield Service(process, log)
-        finally:
-            process.kill()
-
-
 def run_serve(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """A server that ends by itself."""
     command = [sys.executable, "-c", PROGRAM, "serve", *arguments]
