@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from retrain.data import encoders
-from retrain.data.file_format import Format
 from retrain.data.raw_rows import columns_of
+from retrain.data.reading.file_format import Format
 from retrain.models import description
 
 import numpy as np

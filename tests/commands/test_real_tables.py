@@ -4,8 +4,8 @@ import csv
 import os
 from pathlib import Path
 
-from retrain.data.dialect import Wishes, guessed_table
 from retrain.data.inspection.columns import columns_of
+from retrain.data.inspection.dialect import Wishes, guessed_table
 
 import pytest
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from retrain.data.dialect import Guess, Wishes, guessed_table
-from retrain.data.file_format import Format
 from retrain.data.inspection.column import Column
 from retrain.data.inspection.columns import columns_of
+from retrain.data.inspection.dialect import Guess, Wishes, guessed_table
 from retrain.data.inspection.oddities import oddities
-from retrain.data.sql_table import Table
-from retrain.data.table_files import open_table
+from retrain.data.reading.file_format import Format
+from retrain.data.reading.sql_table import Table
+from retrain.data.reading.table_files import open_table
 from retrain.errors import RetrainError
 
 import pandas as pd

@@ -10,12 +10,13 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from retrain.data.dialect import Wishes, guessed_table
-from retrain.data.file_format import Format
+from retrain.data.inspection.dialect import Wishes, guessed_table
 from retrain.data.raw_rows import moment
 from retrain.data.raw_rows import time as raw_time
-from retrain.data.table_files import Expected, open_table
-from retrain.data.text_files import likely_encoding, lines_before_header
+from retrain.data.reading.encodings import likely_encoding
+from retrain.data.reading.file_format import Expected, Format
+from retrain.data.reading.table_files import open_table
+from retrain.data.reading.text_files import lines_before_header
 from retrain.errors import RetrainError
 
 import numpy as np
@@ -330,7 +331,7 @@ def test_types_of_parquet(tmp_path, monkeypatch):
     assert parquet(tmp_path, a=seconds[0], b=seconds[1]) == 2 * [["108000.5", ""]]
     inside = {"a": pa.array([["b", "é"], None]), "b": pa.array([{"z": 1, "k": [True]}, {"z": None, "k": []}])}
     assert parquet(tmp_path, **inside) == [['["b","é"]', ""], ['{"k":[true],"z":1}', '{"k":[],"z":null}']]
-    monkeypatch.setattr("retrain.data.table_files.PARQUET_ROWS", 1)
+    monkeypatch.setattr("retrain.data.reading.parquet_files.PARQUET_ROWS", 1)
     no_text, halves = pa.array([b"a", b"\xff"]), pa.array([[1.5], [2.0]], pa.list_(pa.float16()))
     found = parquet(tmp_path, a=no_text, b=halves, c=["x", "y"])
     assert found == ["not in UTF-8", "of the type list<element: halffloat>", ["x", "y"]]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import retrain
 from retrain.data.encoders import mixed
-from retrain.data.file_format import Format
 from retrain.data.raw_rows import columns_of, spelt
-from retrain.data.table_files import open_table
+from retrain.data.reading.file_format import Format
+from retrain.data.reading.table_files import open_table
 from retrain.errors import RetrainError
 
 import numpy as np

@@ -31,7 +31,7 @@ HOMES = {
     "matplotlib": {"plot", "evaluation.plots"},
     "sklearn": {"data.inspection.oddities", "data.sources.scikit_learn"},
     "jinja2": {"evaluation.report"},
-    "duckdb": {"data.table_files"},
+    "duckdb": {"data.reading.csv_files", "data.reading.database", "data.reading.parquet_files", "data.reading.table_files"},
     "safetensors": {"models.weights", "pipeline.comparison"},
     "PIL": {"pipeline.comparison"},
     "onnxruntime": {"models.onnx_export"},

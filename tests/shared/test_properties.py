@@ -13,8 +13,9 @@ import plot
 import prepare
 import split
 from retrain import schema
-from retrain.data import encoders, sources, splitting, table_files
-from retrain.data.file_format import Format
+from retrain.data import encoders, sources, splitting
+from retrain.data.reading import table_files
+from retrain.data.reading.file_format import Expected, Format
 from retrain.errors import RetrainError
 from retrain.training import setup
 
@@ -166,7 +167,7 @@ def test_any_bytes_are_rows_or_an_error(tmp_path, examples):
     def search(content: bytes, columns: tuple[str, ...] | None) -> None:
         path.write_bytes(content)
         try:
-            with table_files.open_table(path, "rows.csv", Format(), table_files.Expected(columns)) as table:
+            with table_files.open_table(path, "rows.csv", Format(), Expected(columns)) as table:
                 unique = [name for name in table.names if table.names.count(name) == 1]
                 rows = table.frame(texts=unique) if unique else pd.DataFrame()
         except RetrainError as error:

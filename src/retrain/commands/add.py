@@ -17,10 +17,10 @@ from retrain.pipeline.added_files import Fetched, check_copies, fetched, optiona
 import click
 
 if TYPE_CHECKING:
-    from retrain.data.dialect import Guess
-    from retrain.data.file_format import Format
     from retrain.data.inspection.column import Column
-    from retrain.data.sql_table import Table
+    from retrain.data.inspection.dialect import Guess
+    from retrain.data.reading.file_format import Format
+    from retrain.data.reading.sql_table import Table
     from retrain.pipeline.blocks import Dataset
 
 __all__ = ["command"]
@@ -131,8 +131,8 @@ def inspected(
     Raises:
         RetrainError: the file can't be read, an option does not fit it, or nothing can be learned from it.
     """
-    from retrain.data.dialect import Wishes, guessed_table
     from retrain.data.inspection.columns import columns_of
+    from retrain.data.inspection.dialect import Wishes, guessed_table
     from retrain.data.inspection.oddities import classes_of, oddities
     from retrain.pipeline.blocks import Dataset
 
@@ -188,9 +188,9 @@ def inspected(
 
 def check_columns(dataset: "Dataset", table: "Table") -> None:
     """Raise RetrainError if there is nothing to learn from or to predict, or a row has no time."""
-    from retrain.data.file_format import is_clock
     from retrain.data.inspection.word_columns import IGNORE, REJECT, verdicts
-    from retrain.data.sql_table import literal
+    from retrain.data.reading.expressions import literal
+    from retrain.data.reading.file_format import is_clock
     from retrain.pipeline.blocks import KINDS
 
     target, missing = dataset.target.name, dataset.target.missing
@@ -300,14 +300,15 @@ def oddities_of_extra(dataset: "Dataset", shares: Mapping[str, float]) -> Iterat
 
 def with_test_file(test: Fetched, dataset: "Dataset", table: "Table") -> "tuple[Dataset, list[str]]":
     """The dataset with the labels of its official test file, and what is odd about that file; see `oddities_of_test` for errors."""
-    from retrain.data.dialect import swallowed_rows
+    from retrain.data.inspection.dialect import swallowed_rows
     from retrain.data.inspection.official_test import (
         check_names,
         classes_of_both,
         oddities_of_order,
         oddities_of_test,
     )
-    from retrain.data.table_files import Expected, open_table
+    from retrain.data.reading.file_format import Expected
+    from retrain.data.reading.table_files import open_table
     from retrain.pipeline.blocks import KINDS
 
     inputs = {name for kind in KINDS for name in dataset.of_kind(kind)}
@@ -370,10 +371,10 @@ def wished_kinds(
 
 def wished_format(options: Mapping[str, Any], file: "Fetched") -> "Format":
     """The format that the user gave for a file; raises RetrainError if it can't be one."""
-    from retrain.data.dialect import one_sign
-    from retrain.data.file_format import Format
-    from retrain.data.table_files import is_date_format
-    from retrain.data.text_files import source_of
+    from retrain.data.inspection.dialect import one_sign
+    from retrain.data.reading.database import is_date_format
+    from retrain.data.reading.file_format import Format
+    from retrain.data.reading.text_files import source_of
 
     if (written := options["date_format"]) is not None and not is_date_format(written):
         fact, hint = f"{schema.shown(written)} has an unknown code", "use codes such as '%Y-%m-%d %H:%M:%S'"

@@ -265,7 +265,7 @@ def lines_of(rows: RowFile) -> Iterator[str]:
     Raises:
         RetrainError: it can't be read, or it is not in its encoding.
     """
-    from retrain.data.text_files import encoding_of
+    from retrain.data.reading.encodings import encoding_of
 
     path = rows.path
     with files.reading(path, "text file", "check the path"), path.open("rb") as stream:
@@ -274,7 +274,7 @@ def lines_of(rows: RowFile) -> Iterator[str]:
 
 def decoded(stream: IO[bytes], shown: str, encoding: str) -> Iterator[str]:
     """Lines without their ends and without a byte order mark; raises RetrainError, which names the line."""
-    from retrain.data.text_files import decoder_of, is_wide
+    from retrain.data.reading.encodings import decoder_of, is_wide
 
     decoder_of(encoding, shown)
     with ExitStack() as stack:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from retrain import schema
+from retrain.data.reading.database import hashes
 from retrain.data.repairs import tidy_texts
-from retrain.data.table_files import hashes
 from retrain.errors import RetrainError
 
 import pandas as pd

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrain import schema
 from retrain.data.column_names import lacks, renamed, similar
-from retrain.data.file_format import BASIC, ISO, JOINED, SPREAD, WITH_OFFSET, ZONE, Format, date_pattern
+from retrain.data.reading.file_format import BASIC, ISO, JOINED, SPREAD, WITH_OFFSET, ZONE, Format, date_pattern
 from retrain.data.repairs import json_text, spellings, tidy_texts
 from retrain.data.report_csv import LARGEST
 from retrain.errors import RetrainError

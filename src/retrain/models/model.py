@@ -8,8 +8,8 @@ from typing import Any
 
 from retrain import files, schema
 from retrain.data.encoders import Encoder
-from retrain.data.file_format import Format
 from retrain.data.raw_rows import RawRows, are_texts, columns_of, without_units, zones
+from retrain.data.reading.file_format import Format
 from retrain.models import description, predictor
 from retrain.models.description import Description
 from retrain.models.predictor import Predictor

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.file_format import Format
 from retrain.data.raw_rows import spelt
+from retrain.data.reading.file_format import Format
 from retrain.errors import RetrainError
 from retrain.models.unfamiliar import Unfamiliar
 
 if TYPE_CHECKING:
-    from retrain.data.sql_table import Table
+    from retrain.data.reading.sql_table import Table
     from retrain.models.model import Model
 
     import pandas as pd
@@ -103,7 +103,7 @@ class OpenRows:
 
     def doubt(self) -> str:
         """A warning about a quote that may have swallowed rows; empty if there is none."""
-        from retrain.data.dialect import swallowed_rows
+        from retrain.data.inspection.dialect import swallowed_rows
 
         return str(swallowed_rows(self.table) or "")
 
@@ -116,8 +116,9 @@ def by_kind(model: "Model") -> dict[str, list[str]]:
 
 def row_file(model: "Model", path: Path, shown: str, encoding: str | None) -> tuple[RowFile, str]:
     """A file that is written as the training file was, but perhaps in another encoding; and a warning if that is guessed."""
-    from retrain.data.dialect import guessed_encoding
-    from retrain.data.text_files import encoding_of, is_wide, reading
+    from retrain.data.inspection.dialect import guessed_encoding
+    from retrain.data.reading.encodings import encoding_of, is_wide
+    from retrain.data.reading.text_files import reading
 
     written = model.written.model_copy(update={"encoding": encoding or model.written.encoding})
     if encoding is not None or not path.is_file():  # a missing one is the error of what reads it
@@ -142,9 +143,10 @@ def open_rows(source: RowFile, model: "Model", keep: Sequence[str]) -> Iterator[
     Raises:
         RetrainError: it can't be read, or a column is missing.
     """
+    from retrain.data.reading.file_format import Expected
+    from retrain.data.reading.table_files import open_table
+    from retrain.data.reading.text_files import lines_before_header
     from retrain.data.repairs import spellings
-    from retrain.data.table_files import Expected, open_table
-    from retrain.data.text_files import lines_before_header
 
     names, prepare = model.encoder.columns, model.description.prepare.model_dump()
     path, shown, written = source.path, source.shown, source.written
@@ -172,7 +174,7 @@ def open_rows(source: RowFile, model: "Model", keep: Sequence[str]) -> Iterator[
 
 def names_of(path: Path, shown: str, columns: Sequence[str], given: Format) -> Sequence[str] | None:
     """The columns of a file that has no header, as its training file had none; None if its first line names them."""
-    from retrain.data.table_files import open_table
+    from retrain.data.reading.table_files import open_table
 
     with open_table(path, shown, given) as opened:
         has_header = bool({*opened.names} & {*map(schema.column_name, columns)})

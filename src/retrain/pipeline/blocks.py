@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from retrain.data.dialect import Guess
-from retrain.data.file_format import Format, is_clock
 from retrain.data.inspection.column import Column
+from retrain.data.inspection.dialect import Guess
+from retrain.data.reading.file_format import Format, is_clock
 
 __all__ = ["KINDS", "Dataset", "artifact_lines", "artifact_name", "block_lines", "card", "plot_lines", "plot_titles"]
 

@@ -5,10 +5,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from retrain.data.dialect import MOSTLY, Wishes
-from retrain.data.file_format import LETTERS
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import almost_dates, clock_column, date_column, formats_of, no_dates
+from retrain.data.inspection.dialect import MOSTLY, Wishes
 from retrain.data.inspection.look import FEW_CLASSES, Look, looked_at, looks
 from retrain.data.inspection.number_columns import (
     ROW_NUMBERS,
@@ -24,7 +23,9 @@ from retrain.data.inspection.number_columns import (
 )
 from retrain.data.inspection.several_values import several_choices, several_values
 from retrain.data.inspection.word_columns import amounts, recorded, word_column
-from retrain.data.sql_table import Table, literal
+from retrain.data.reading.expressions import literal
+from retrain.data.reading.file_format import LETTERS
+from retrain.data.reading.sql_table import Table
 from retrain.errors import RetrainError
 
 __all__ = ["column_of", "columns_of"]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from retrain import schema
-from retrain.data.dialect import MOSTLY
-from retrain.data.file_format import CLOCKS, LETTERS, MARKERS, ODD_SHARE, WITH_OFFSET, is_clock
 from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.dialect import MOSTLY
 from retrain.data.inspection.look import FEW_CLASSES, NO_DATES, Look, far_away, rows_of
-from retrain.data.sql_table import literal, moment, time_of
+from retrain.data.reading.expressions import literal, moment, time_of
+from retrain.data.reading.file_format import CLOCKS, LETTERS, MARKERS, ODD_SHARE, WITH_OFFSET, is_clock
 from retrain.errors import RetrainError
 
 __all__ = ["almost_dates", "clock_column", "date_column", "formats_of", "no_dates"]

@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from retrain.data.dialect import LOOKED_AT
-from retrain.data.file_format import is_clock
 from retrain.data.inspection.column import Column, shown
+from retrain.data.inspection.dialect import LOOKED_AT
 from retrain.data.inspection.look import FEW_CLASSES
 from retrain.data.inspection.number_columns import IDENTIFIER, YEARS, is_year_name
-from retrain.data.sql_table import Table, moment
+from retrain.data.reading.expressions import moment
+from retrain.data.reading.file_format import is_clock
+from retrain.data.reading.sql_table import Table
 
 import numpy as np
 

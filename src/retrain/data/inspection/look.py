@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import FIRST, HAS_DIGIT, HAS_SIGN, LOOKED_AT, MOSTLY, SIGNS, signs_of
-from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, shown
-from retrain.data.sql_table import WIDE, Table, literal
+from retrain.data.inspection.dialect import FIRST, HAS_DIGIT, HAS_SIGN, LOOKED_AT, MOSTLY, SIGNS, signs_of
+from retrain.data.reading.expressions import literal
+from retrain.data.reading.file_format import MARKERS, ODD_SHARE
+from retrain.data.reading.sql_table import WIDE, Table
 
 __all__ = [
     "FEW_CLASSES",

@@ -10,11 +10,11 @@ from itertools import product, starmap, takewhile
 from typing import Any
 
 from retrain import schema
-from retrain.data.dialect import HAS_SIGN, LOOKED_AT, SIGNS, signs_of
-from retrain.data.file_format import MARKERS, ODD_SHARE
 from retrain.data.inspection.column import Column, number_text, shown
+from retrain.data.inspection.dialect import HAS_SIGN, LOOKED_AT, SIGNS, signs_of
 from retrain.data.inspection.look import FEW_CLASSES, FEW_ODD, Look, far_away, rows_of, sides
-from retrain.data.sql_table import literal
+from retrain.data.reading.expressions import literal
+from retrain.data.reading.file_format import MARKERS, ODD_SHARE
 from retrain.errors import RetrainError
 
 __all__ = [

@@ -10,14 +10,15 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from retrain import schema
-from retrain.data.dialect import LOOKED_AT, MOSTLY, is_number
-from retrain.data.file_format import MARKERS, ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, number_text, shown
+from retrain.data.inspection.dialect import LOOKED_AT, MOSTLY, is_number
 from retrain.data.inspection.groups import order_of_time, rows_of_one
 from retrain.data.inspection.look import rows_of
 from retrain.data.inspection.several_values import joined
 from retrain.data.inspection.word_columns import ACCEPT, NO, YES, alike, verdicts
-from retrain.data.sql_table import Table, literal, moment
+from retrain.data.reading.expressions import literal, moment
+from retrain.data.reading.file_format import MARKERS, ODD_SHARE, is_clock
+from retrain.data.reading.sql_table import Table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from retrain import schema
-from retrain.data.file_format import MARKERS
 from retrain.data.inspection.column import Column, number_text, shown
 from retrain.data.inspection.number_columns import is_year_name
 from retrain.data.inspection.oddities import classes_of, label_of, rows_with, without_target
+from retrain.data.reading.file_format import MARKERS
+from retrain.data.reading.sql_table import Table
 from retrain.data.repairs import one_spelling
-from retrain.data.sql_table import Table
 from retrain.errors import RetrainError
 
 import numpy as np

@@ -5,11 +5,11 @@ import re
 import shlex
 from collections.abc import Collection
 
-from retrain.data.dialect import MOSTLY
 from retrain.data.inspection.column import shown
+from retrain.data.inspection.dialect import MOSTLY
 from retrain.data.inspection.look import FEW_CLASSES, Look
-from retrain.data.sql_table import literal
-from retrain.data.text_files import with_command
+from retrain.data.reading.expressions import literal
+from retrain.data.reading.text_files import with_command
 
 __all__ = ["joined", "several_choices", "several_values"]
 

@@ -5,13 +5,14 @@ import shlex
 from collections.abc import Iterable
 
 from retrain import schema
-from retrain.data.dialect import MOSTLY
-from retrain.data.file_format import LETTERS, ODD_SHARE, is_clock
 from retrain.data.inspection.column import Column, shown
 from retrain.data.inspection.date_columns import formats_of
+from retrain.data.inspection.dialect import MOSTLY
 from retrain.data.inspection.look import FEW_CLASSES, LONG, PARTED, Look
+from retrain.data.reading.expressions import literal
+from retrain.data.reading.file_format import LETTERS, ODD_SHARE, is_clock
+from retrain.data.reading.sql_table import Table
 from retrain.data.repairs import one_spelling, plain
-from retrain.data.sql_table import Table, literal
 
 __all__ = ["ACCEPT", "IGNORE", "NO", "REJECT", "YES", "alike", "amounts", "recorded", "verdicts", "word_column"]
 

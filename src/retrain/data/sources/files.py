@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from retrain.data.downloads import File, local_copy
-from retrain.data.file_format import Format
+from retrain.data.reading.file_format import Expected, Format
+from retrain.data.reading.sql_table import Table
+from retrain.data.reading.table_files import open_table
 from retrain.data.repairs import one_spelling
 from retrain.data.sources import Source, SourceContext, SourceParameters, SourceRows
-from retrain.data.sql_table import Table
-from retrain.data.table_files import Expected, open_table
 from retrain.errors import RetrainError
 from retrain.schema import column_name, composed, in_order
 

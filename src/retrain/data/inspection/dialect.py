@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from retrain import schema
-from retrain.data.file_format import MARKERS, MINUS, ODD_SHARE, SAME_SIGNS, Format
-from retrain.data.sql_table import WIDE, Table, literal, plain, signed
-from retrain.data.table_files import Expected, kind_of, open_table
-from retrain.data.text_files import (
+from retrain.data.reading.encodings import first_bytes, foreign_words, is_wide, likely_encoding, two_encodings
+from retrain.data.reading.expressions import literal, plain, signed
+from retrain.data.reading.file_format import MARKERS, MINUS, ODD_SHARE, SAME_SIGNS, Expected, Format
+from retrain.data.reading.sql_table import WIDE, Table
+from retrain.data.reading.table_files import kind_of, open_table
+from retrain.data.reading.text_files import (
     SEPARATORS,
-    first_bytes,
     first_lines,
-    foreign_words,
     has_row_names,
-    is_wide,
-    likely_encoding,
     lines_before_header,
     reading,
     source_of,
-    two_encodings,
     with_command,
 )
 from retrain.errors import RetrainError

@@ -2,10 +2,13 @@
 
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Literal
 
+from retrain import schema
 from retrain.schema import Section, composed, in_order
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -28,6 +31,7 @@ __all__ = [
     "SPREAD",
     "WITH_OFFSET",
     "ZONE",
+    "Expected",
     "Format",
     "date_pattern",
     "grouped",
@@ -175,3 +179,21 @@ def grouped(thousands: str, decimal: str) -> tuple[str, str]:
     signs = SAME_SIGNS.get(thousands, re.escape(thousands))
     lakhs = r"|\d{1,2}(,\d\d)+,\d{3}" if thousands == "," else ""
     return rf"^[+-]?\(?([1-9]\d{{0,2}}({signs}\d{{3}})+{lakhs})({re.escape(decimal)}\d*)?( ?\)|-)?$", signs
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known about the columns of a file."""
+
+    names: Sequence[str] | None = None
+    """All columns in order if the file is CSV without a header; None if its first line names them."""
+    wanted: Sequence[str] = ()
+    """Columns that the header must have. They tell the separator if the format does not."""
+    separator: str | None = None
+    """That of the file for which the columns are known, which this one is likely to have."""
+    section: str = ""
+    """The section of params.yaml that describes the file, if errors may advise to change it."""
+
+    def is_header(self, names: Sequence[str]) -> bool:
+        """Whether the names of a file have all wanted columns."""
+        return {*map(schema.column_name, self.wanted)} <= {*names}
