@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from retrain.data.inspection.column import Column
@@ -693,6 +694,8 @@ def test_second_headers_are_named(tmp_path):
         rows = [first, *(f"{1000 + 7 * i},{1 + i % 28}/1/2024,{['yes', 'no'][i % 2]}" for i in range(200))]
         _, _, odd, _ = looked_at(tmp_path, "Respondent ID,When,Happy", rows)
         assert odd[0].startswith("rows.csv, line 2 looks like a second header") == told
+    changes = [f"{now - before:.2f},{now:.3f}" for before, now in pairwise(X)]
+    assert not any("header" in line for line in looked_at(tmp_path, "change,y", [f",{X[0]:.3f}", *changes])[2])
 
 
 def dates(folder: Path, written: list[str], **known) -> tuple[Column, list[str]]:
@@ -1193,10 +1196,11 @@ def test_numbers_of_rows_are_no_target(tmp_path):
 
 
 def test_numbers_that_are_months_are_told(tmp_path):
-    rows = [f"{1980 + i // 12}{i % 12 + 1:02},{198001 + i},{x:.2f}" for i, x in enumerate(X)]
-    _, _, odd, _ = looked_at(tmp_path, "month,price,y", rows)
-    (line,) = (line for line in odd if "as months" in line)
-    assert line.endswith("such as 198001: if so, add --dates month --date-format %Y%m")
+    for first in (1980, 2001):  # 200101 could also be a day of 2020
+        rows = [f"{first + i // 12 % 12}{i % 12 + 1:02},{198001 + i},{x:.2f}" for i, x in enumerate(X)]
+        _, _, odd, _ = looked_at(tmp_path, "month,price,y", rows)
+        (line,) = (line for line in odd if "can be read as" in line)
+        assert line.endswith(f"as months, such as {first}01: if so, add --dates month --date-format %Y%m")
 
 
 @pytest.mark.parametrize("name", ["model_year", "birthYear", "Baujahr", "time"])

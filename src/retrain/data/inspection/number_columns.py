@@ -238,19 +238,20 @@ def days(column: Look, hint: Callable[[str], str]) -> Iterator[str]:
         column: the numbers.
         hint: what to do about dates in a format.
     """
-    numbers = "(select * from looked where x is not null)"
-    (digits,) = column.ask("mode(length(v))", numbers)
-    if digits < 8 and column.distinct <= MONTHS_OF_CHANCE:
+    (digits,) = column.ask("mode(length(v))", "(select * from looked where x is not null)")
+    if digits < 8 and (column.distinct <= MONTHS_OF_CHANCE or are_months(column)):
         return
     found = []
     for written in TOGETHER.get(digits, ()):
-        year = f"year(try_strptime(v, {literal(written)}))"
-        dated = f"coalesce(length(v) = {digits} and {year} between {DAYS[0]} and {DAYS[1]}, false)"
-        facts = (
-            f"max({year}) filter ({dated}) - min({year}) filter ({dated}), avg(({dated})::int), min(v) filter ({dated})"
+        year = f"case when length(v) = {digits} then year(try_strptime(v, {literal(written)})) end"
+        years = (
+            f"(select v, {year} as year, year between {DAYS[0]} and {DAYS[1]} as fits from looked where x is not null)"
         )
-        years, share, first = column.ask(facts, numbers)
-        found += [(years, written, share, first)] if share >= 1 - ODD_SHARE else []
+        facts = (
+            "max(year) filter (fits) - min(year) filter (fits), avg(coalesce(fits, false)::int), min(v) filter (fits)"
+        )
+        scattered, share, first = column.ask(facts, years)
+        found += [(scattered, written, share, first)] if share >= 1 - ODD_SHARE else []
     fits = [one for one in found if one[0] == min(found)[0]]  # the years of another order are scattered
     for _, _, share, first in fits[:1]:
         some, what = "all" if share == 1 else "nearly all", "dates" if digits <= 8 else "times"
@@ -260,12 +261,17 @@ def days(column: Look, hint: Callable[[str], str]) -> Iterator[str]:
 
 def months(column: Look) -> Iterator[str]:
     """What to say about whole numbers that are months, such as 202401."""
-    first, last = column.ends
-    if not MONTHS[0] <= first <= last <= MONTHS[1] or column.distinct <= MONTHS_OF_CHANCE:
-        return
-    if column.ask("bool_and(try_strptime(v, '%Y%m') is not null)", "(select * from looked where x is not null)")[0]:
+    if column.distinct > MONTHS_OF_CHANCE and are_months(column):
         hint = f"if so, add --dates {shlex.quote(column.name)} --date-format %Y%m"
-        yield f"all numbers in {shown(column.name)} can be read as months, such as {first:.0f}: {hint}"
+        yield f"all numbers in {shown(column.name)} can be read as months, such as {column.ends[0]:.0f}: {hint}"
+
+
+def are_months(column: Look) -> bool:
+    """Whether all numbers can be months, such as 200112. It could also be a day of 2020."""
+    first, last = column.ends
+    written = "bool_and(try_strptime(v, '%Y%m') is not null)"
+    is_near = MONTHS[0] <= first <= last <= MONTHS[1]
+    return is_near and bool(column.ask(written, "(select * from looked where x is not null)")[0])
 
 
 def seconds(column: Look) -> Iterator[str]:

@@ -211,8 +211,8 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
 def has_no_answers(table: Table, columns: Sequence[Column], cells: Sequence[str]) -> bool:
     """Whether a row has none of the dates and numbers that all other rows have, but words of its own, such as SurveyMonkey's Response."""
     answers = {own.name: cells[table.names.index(own.name)] for own in columns if own.name}
-    known = [own for own in columns if own.kind in ("numbers", "dates") or own.option == "numbers"]
-    words = [own for own in columns if own.kind in ("categories", "target") and answers[own.name]]
+    known = [own for own in columns if own.kind in ("numbers", "dates") or "number" in (own.predict, own.option[:-1])]
+    words = [own for own in columns if (own.kind == "categories" or own.predict == "label") and answers[own.name]]
     lacks = any(own.missing == 1 for own in known) and not any(answers[own.name] for own in known)
     return lacks and any(is_single(table, table.names.index(own.name), answers[own.name]) for own in words)
 
