@@ -314,12 +314,19 @@ def test_programs_write_numbers_as_the_training_file(tmp_path, anything, text, n
 def test_programs_write_decimal_commas_and_points(anything):
     row = {"age": None, "size": "3", "sold": None, "note": ""}
     rows = [
-        row | {"age": value} for value in ("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234"), timedelta(minutes=2))
+        row | {"age": value}
+        for value in (
+            *("1.234,5", "2,5", "1.234", 1.234, Decimal("1.234")),
+            *(timedelta(minutes=2), np.timedelta64(2, "m"), np.timedelta64(120 * 10**9, "ns")),
+        )
     ]
     written = Format(decimal=",", thousands=".")
-    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234, 120.0]
+    assert columns_of(rows, anything, [], written)["age"] == [1234.5, 2.5, 1234.0, 1.234, 1.234, *[120.0] * 3]
     found = columns_of([row | {"size": size} for size in (["é", 1], np.array(["é", 1], object))], anything, [], written)
     assert found["size"] == ['["é",1]'] * 2
+    inside = [{"a": np.array(["b"], object)}, np.array([np.array(["b"], object), None], object)]
+    found = columns_of([row | {"size": size} for size in inside], anything, [], written)
+    assert found["size"] == ['{"a":["b"]}', '[["b"],null]']
     point = "has a decimal point, but texts of this model have a decimal comma, as in its training file; write it as 2,5, or"
     for text, form, fact in (
         ("2.5", written, point),

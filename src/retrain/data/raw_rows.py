@@ -246,8 +246,7 @@ def is_missing(value: Any) -> bool:
 
 def text(value: Any) -> str:
     """A text; raises WrongValueError for anything else. A list or an object is its JSON text, as in a file of JSON lines."""
-    if isinstance(value, list | dict | np.ndarray):  # pandas reads lists of Parquet as arrays
-        value = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, list | dict | np.ndarray):  # pandas reads lists of Parquet as arrays, also inside of others
         with suppress(TypeError, ValueError, RecursionError):
             value = json_text(value)
     if not isinstance(value, str):
@@ -307,7 +306,8 @@ def number(value: Any, name: str, written: Format) -> float:
         text, value = value.strip(), written.number_of(value.strip(), name)
         if value is None and written.decimal == "," and POINTED.search(text):
             raise WrongValueError(POINT)
-    value = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(value, timedelta | np.timedelta64):  # numpy's counts as a whole number, of its own unit
+        value = value.total_seconds() if isinstance(value, timedelta) else value / np.timedelta64(1, "s")
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         example = "2,5" if is_text and written.decimal == "," else "2.5"
         raise WrongValueError(f"is not a number; write it as 3 or {example}")

@@ -85,7 +85,14 @@ def json_text(value: Any) -> str:
     return text if text.isascii() else as_json(json.loads(schema.composed(text)))
 
 
-as_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+def listed(value: Any) -> Any:
+    """An array as a list; raises TypeError for anything else that JSON does not have."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(type(value))
+    return value.tolist()
+
+
+as_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=listed)
 
 
 def repair_entities(text: str) -> str:
