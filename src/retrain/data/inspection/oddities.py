@@ -50,7 +50,7 @@ HEADERS = 3
 """First rows that may be further lines of a header."""
 TOTAL = (
     r"((grand|sub)[ -]?)?(totals?|sum)|(zwischen|gesamt)?summe|gesamt|insgesamt|(gesamt|teil)ergebnis"
-    r"|(sous-)?total(e| general| g[ée]n[ée]ral)?|suma|somme|итого|всего|合計|小計|合计|小计|总计"
+    r"|(sous-)?total(e| general| g[ée]n[ée]ral)?|suma|итого|всего|合計|小計|合计|小计|总计"
 )
 SUMMARIES, SUMMARY = 3, rf"(?i)(({TOTAL})|(mean|average|avg|mittelwert|durchschnitt|moyenne)):?"
 """Last rows that may hold the totals or the means of others, and what they are called."""
@@ -320,7 +320,7 @@ def filled_once(table: Table) -> Iterator[str]:
     if table.names[0] and at_top and 2 * filled <= len(table) and 3 * max(1, adjacent) <= by_chance:
         name = shown(table.names[0])
         hint = f"frame[{table.names[0]!r}] = frame[{table.names[0]!r}].ffill()"
-        yield f"{name} has a value in {filled:,} rows, and none in those below each: if it is the same there, as in merged cells, fill it, as in pandas: {hint}"
+        yield f"{name} has a value in {filled:,} rows, and is empty in the rows below each: if these have the same value, as in merged cells, fill it, as in pandas: {hint}"
 
 
 def unaccepted(table: Table, target: Column) -> Iterator[str]:
