@@ -697,6 +697,11 @@ def test_second_headers_are_named(tmp_path):
         rows = [first, *(f"{1000 + 7 * i},{1 + i % 28}/1/2024,{['yes', 'no'][i % 2]}" for i in range(200))]
         _, _, odd, _ = looked_at(tmp_path, "Respondent ID,When,Happy", rows)
         assert odd[0].startswith("rows.csv, line 2 looks like a second header") == told
+    rows = [
+        ",Open-Ended Response,Response",
+        *(f"{1000 + 7 * i},{20 + i % 50},{['yes', 'no'][i % 2]}" for i in range(200)),
+    ]
+    assert "second header" in looked_at(tmp_path, "Respondent ID,How old,Happy", rows)[2][0]
     changes = [f"{now - before:.2f},{now:.3f}" for before, now in pairwise(X)]
     assert not any("header" in line for line in looked_at(tmp_path, "change,y", [f",{X[0]:.3f}", *changes])[2])
 

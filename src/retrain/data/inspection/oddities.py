@@ -213,7 +213,7 @@ def has_no_answers(table: Table, columns: Sequence[Column], cells: Sequence[str]
     answers = {own.name: cells[table.names.index(own.name)] for own in columns if own.name}
     known = [own for own in columns if own.kind in ("numbers", "dates") or "number" in (own.predict, own.option[:-1])]
     words = [own for own in columns if (own.kind == "categories" or own.predict == "label") and answers[own.name]]
-    lacks = any(own.missing == 1 for own in known) and not any(answers[own.name] for own in known)
+    lacks = any(own.missing == 1 for own in known) and all(answers[own.name] in ("", *own.markers) for own in known)
     return lacks and any(is_single(table, table.names.index(own.name), answers[own.name]) for own in words)
 
 
