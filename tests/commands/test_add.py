@@ -780,6 +780,7 @@ def test_other_encodings_are_read_again(project, tmp_path):
         ({"a": range(1700000000, 1700000040), "y": [n % 9 for n in range(40)]}, ["--time", "a"], "column 'a' does not hold dates that can be read, such as '1700000000'; write them as dates, as in pandas: "),
         ({"a": range(44000, 44040), "y": [n % 9 for n in range(40)]}, ["--dates", "a"], "column 'a' does not hold dates that can be read, such as '44000'; say how they are written, as in --date-format %Y%m, or "),
         ({"a": ["b", "c"] * 20, "y": ["x", ""] * 20}, [], "rows.csv has a single class in 'y', 'x', and 20 rows without one; write a class in them too, such as no"),
+        ({"a": ["b", "c"] * 20, "y": [""] * 40}, [], "rows.csv has no class in 'y', and 40 rows without one; write a class in them too"),
         ({"a": ["b", "c"] * 20, "y": ["x"] * 40, "answer": ["accept", "reject"] * 20}, [], "rows.csv has a single class in 'y'; 'answer' tells whether it is right: to predict that, use --target answer, or choose"),
         ({"a": [f"word {n // 2}" for n in range(40)], "y": [f"c{n // 2}" for n in range(40)]}, [], "rows.csv has 20 classes, but only 20 different rows, so too few are left to test; add rows with other inputs"),
         ({"a": [""] * 40, "y": ["x", "z"] * 20}, [], "rows.csv has no column to learn from: 'a' is left out (empty); add columns that"),

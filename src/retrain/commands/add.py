@@ -203,8 +203,9 @@ def check_columns(dataset: "Dataset", table: "Table") -> None:
         fact = "has no column to learn from" + (f": {left}" if left else "")
         raise RetrainError(dataset.title, fact, hint)
     if dataset.is_label and len(dataset.classes) < 2:
-        one = "".join(map(schema.shown, dataset.classes))
-        fact = f"has a single class in '{target}'" + (f", {one}, and {missing:,} rows without one" if missing else "")
+        some = "a single class" if dataset.classes else "no class"
+        one = "".join(f", {schema.shown(name)}" for name in dataset.classes)
+        fact = f"has {some} in '{target}'" + (f"{one}, and {missing:,} rows without one" if missing else "")
         hint = "write a class in them too, such as no" if missing else "add rows of another class"
         for name, counts in ((own.name, verdicts(table, own.name)) for own in dataset.columns[1:] if not missing):
             if REJECT in counts:

@@ -86,7 +86,7 @@ def oddities(
     yield from second_headers(table, columns)
     yield from rows_about_rows(table, columns)
     yield from without_names(table)
-    yield from filled_once(table)
+    yield from filled_once(table, target)
     yield from counted(table, target, inputs)
     yield from unaccepted(table, target)
     yield from unused_markers(table)
@@ -310,17 +310,19 @@ def without_names(table: Table) -> Iterator[str]:
         yield f"{subject} values such as {listed(found)}, but {are} left out: name {'them' if found[1:] else 'it'} in the header"
 
 
-def filled_once(table: Table) -> Iterator[str]:
-    """A first column with a value only in the first row of each group, as spreadsheets save merged cells."""
+def filled_once(table: Table, target: Column) -> Iterator[str]:
+    """A first column with a value only in the first row of each group, as spreadsheets save merged cells. A target is labelled in part."""
+    first = table.names[0]
+    if not first or first == target.name or table.names.count(first) > 1:
+        return
     cells = "(select rowid as row, c0 <> '' as here, lag(c0 <> '') over (order by rowid) as above from rows)"
     filled, adjacent, at_top = table.ask(
         "count(*) filter (here), count(*) filter (here and above), bool_or(here and row = 0)", cells
     )
     by_chance = filled * filled / len(table)
-    if table.names[0] and at_top and 2 * filled <= len(table) and 3 * max(1, adjacent) <= by_chance:
-        name = shown(table.names[0])
-        hint = f"frame[{table.names[0]!r}] = frame[{table.names[0]!r}].ffill()"
-        yield f"{name} has a value in {filled:,} rows, and is empty in the rows below each: if these have the same value, as in merged cells, fill it, as in pandas: {hint}"
+    if at_top and 2 * filled <= len(table) and 3 * max(1, adjacent) <= by_chance:
+        hint = f"frame[{first!r}] = frame[{first!r}].ffill()"
+        yield f"{shown(first)} has a value in {filled:,} rows, and is empty in the rows below each: if these have the same value, as in merged cells, fill it, as in pandas: {hint}"
 
 
 def unaccepted(table: Table, target: Column) -> Iterator[str]:
@@ -443,7 +445,7 @@ def about_number(table: Table, target: Column) -> Iterator[str]:
     numbers = f"(select {table.number(target.name)} as x from rows)"
     distinct, *extremes = table.ask("count(distinct x), min(x), max(x)", numbers)
     if distinct <= 10:
-        yield f"the target has only {distinct} different numbers; if they are names of classes, add it with --predict label"
+        yield f"the target has only {distinct} different {'number' if distinct == 1 else 'numbers'}; if they are names of classes, add it with --predict label"
     for extreme in extremes:
         is_other = f"filter (x <> {extreme!r})"
         count, low, high = table.ask(
