@@ -14,16 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from support.project import (
-    MLP,
-    Project,
-    copy_of_repository,
-    made_once,
-    number_rows,
-    tiny_datasets,
-    write_csv,
-)
-from support.surroundings import (
+from support.environments import (
     C_LIBRARY,
     FOUR_THREADS,
     NEWER,
@@ -34,6 +25,15 @@ from support.surroundings import (
     many_at_once,
     own_style,
     umask,
+)
+from support.project import (
+    MLP,
+    Project,
+    copy_of_repository,
+    made_once,
+    number_rows,
+    tiny_datasets,
+    write_csv,
 )
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors give other last bits")

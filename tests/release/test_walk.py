@@ -11,9 +11,9 @@ from pathlib import Path
 from retrain.release import ledger
 
 import pytest
+from support.environments import NEWER, many_at_once, umask
 from support.project import copy_of_repository
 from support.servers import free_port
-from support.surroundings import NEWER, many_at_once, umask
 
 pytestmark = [
     pytest.mark.slow,

@@ -267,7 +267,7 @@ def months(column: Look) -> Iterator[str]:
 
 
 def are_months(column: Look) -> bool:
-    """Whether all numbers can be months, such as 200112. It could also be a day of 2020."""
+    """Whether all numbers can be months. 200112, the December of 2001, could also be a day of January 2020."""
     first, last = column.ends
     written = "bool_and(try_strptime(v, '%Y%m') is not null)"
     is_near = MONTHS[0] <= first <= last <= MONTHS[1]

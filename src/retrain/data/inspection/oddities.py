@@ -66,7 +66,7 @@ LIST, LIST_SIGNS = re.compile(r"\[.*\]|\{.*\}|(<[^<>]+>)+"), re.compile(r"[\[\]{
 """Several labels as JSON, Python and Stack Overflow write them, and the signs around them."""
 
 DAMAGED = r"\x{fffd}|[\x{c2}\x{c3}][\x{80}-\x{9f}\x{a1}-\x{ba}\x{bc}-\x{bf}\x{153}\x{160}\x{178}\x{17e}\x{192}\x{2030}]|\x{e2}\x{20ac}"
-"""The sign of a lost letter, and letters of UTF-8 that were read as cp1252, as in K\xc3\xb6ln."""
+"""The sign of a lost letter, and letters of UTF-8 that were read as cp1252, as in K\xc3\xb6ln for K\xf6ln."""
 NO_VALUES = ("[]", "{}")
 """Lists and objects without a value, as annotation programs write them for a row without a label."""
 
@@ -211,7 +211,9 @@ def second_headers(table: Table, columns: Sequence[Column]) -> Iterator[str]:
 def has_no_answers(table: Table, columns: Sequence[Column], cells: Sequence[str]) -> bool:
     """Whether a row has none of the dates and numbers that all other rows have, but words of its own, such as SurveyMonkey's Response."""
     answers = {own.name: cells[table.names.index(own.name)] for own in columns if own.name}
-    known = [own for own in columns if own.kind in ("numbers", "dates") or "number" in (own.predict, own.option[:-1])]
+    known = [
+        own for own in columns if own.kind in ("numbers", "dates") or own.predict == "number" or own.option == "numbers"
+    ]
     words = [own for own in columns if (own.kind == "categories" or own.predict == "label") and answers[own.name]]
     lacks = any(own.missing == 1 for own in known) and all(answers[own.name] in ("", *own.markers) for own in known)
     return lacks and any(is_single(table, table.names.index(own.name), answers[own.name]) for own in words)
